@@ -1,0 +1,57 @@
+# GNU make. Everything is installed into .venv; call with PYTHON=python3.12 to build it from another Python.
+
+PYTHON ?= python3
+ARGS ?=
+# Relative, so that a folder with spaces in its name works too.
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+TOO_OLD := $(PYTHON) is missing or older than Python 3.11: install Python 3.11 or newer and name it, as in: make setup PYTHON=python3.12
+NO_DATA := DATA names no folder: give the one that holds CUB_200_2011 and 11k_hands, as in: make run-real DATA=/data
+BUILD := import torch, torchvision; \
+	devices = ["cpu"] + [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]; \
+	devices += ["mps"] if torch.backends.mps.is_available() else []; \
+	print("torch", torch.__version__, "| torchvision", torchvision.__version__, "| devices:", ", ".join(devices))
+
+.PHONY: help setup run run-real test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make setup                 create .venv and install the kit with everything it needs"
+	@echo "make run                   synthetic puppets through notebooks 01 to 05 (further options in ARGS=...)"
+	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
+	@echo "make test                  all tests, the notebooks at smoke scale included"
+	@echo "make lint                  ruff and mypy"
+	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
+
+setup: $(INSTALLED)
+
+# One pip command, so that torch and torchvision are resolved together.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo '$(TOO_OLD)' >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -e ".[dev]"
+	$(BIN)/python -m ipykernel install --sys-prefix
+	@$(BIN)/python -c '$(BUILD)'
+	@touch $@
+
+run: setup
+	$(BIN)/pplkit run puppets $(ARGS)
+
+run-real:
+	@test -d "$(DATA)" || { echo '$(NO_DATA)' >&2; exit 1; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/pplkit run cub --source "$(DATA)/CUB_200_2011" --option classes=1,2,3 $(ARGS)
+	$(BIN)/pplkit run hands --source "$(DATA)/11k_hands" $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	find pplkit data_prep tests notebooks '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -prune -exec rm -rf {} +

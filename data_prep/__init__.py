@@ -1,0 +1,5 @@
+"""One module per data set: raw files to the prepared format of `pplkit.dataset`."""
+
+from data_prep.known import prepared
+
+__all__ = ["prepared"]

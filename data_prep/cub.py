@@ -1,0 +1,180 @@
+"""Caltech-UCSD Birds 200-2011: 15 parts of birds, official split, protocol "cub".
+
+Download and unpack CUB_200_2011 from https://www.vision.caltech.edu/datasets/cub_200_2011/ (non-commercial research
+only). SOURCE is the folder that holds images.txt.
+
+Width and height of an image are cut to multiples of 16, as much on both sides. A square as long as the longer side of
+the bounding box is placed on the box's centre and clipped at the border of what is left. Where it was clipped it is
+no longer square and the picture is stretched, and the labels with it: so did those who published results.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.common import parser, read_image, read_table, resized, run
+from pplkit.dataset import DatasetWriter
+from pplkit.errors import PplkitError
+from pplkit.geometry import to_unit
+
+REMEDY = "unpack CUB_200_2011 again and give the folder that holds images.txt"
+MULTIPLE = 16
+SKELETON = (
+    ("beak", "forehead"),
+    ("forehead", "crown"),
+    ("crown", "nape"),
+    ("nape", "back"),
+    ("back", "tail"),
+    ("beak", "throat"),
+    ("throat", "breast"),
+    ("breast", "belly"),
+    ("belly", "tail"),
+    ("left eye", "crown"),
+    ("right eye", "crown"),
+    ("left wing", "back"),
+    ("right wing", "back"),
+    ("left leg", "belly"),
+    ("right leg", "belly"),
+)
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    size: int = 128,
+    classes: Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the birds of some `classes` (ids of classes.txt, 1 to 200; all if not given) as images of `size` pixels.
+
+    Returns `out`. Raises PplkitError for a missing or damaged file, an unknown class or a part list of wrong length.
+    """
+    source = Path(source)
+    if not source.is_dir():
+        raise PplkitError(f"there is no folder {source}; {REMEDY}")
+    class_names = _chosen_classes(source, classes)
+    names = [name for _, name in read_table(source / "parts" / "parts.txt", 2, REMEDY)]
+    lacking = {part for bone in SKELETON for part in bone} - set(names)
+    if lacking:
+        raise PplkitError(f"{source / 'parts' / 'parts.txt'} lacks {', '.join(sorted(lacking))}; {REMEDY}")
+    paths = {int(image): path for image, path in read_table(source / "images.txt", 2, REMEDY)}
+    numbers = _numbers(source / "image_class_labels.txt", 2, paths)[:, 0].astype(int)
+    training = _numbers(source / "train_test_split.txt", 2, paths)[:, 0] == 1
+    boxes = _numbers(source / "bounding_boxes.txt", 5, paths)
+    parts = _parts(source / "parts" / "part_locs.txt", paths, len(names))
+    rows = [row for row in range(len(paths)) if numbers[row] in class_names]
+    if not rows:
+        raise PplkitError(f"{source / 'images.txt'} has no image of the classes {list(class_names)}; {REMEDY}")
+    files, order = list(paths.values()), list(class_names)
+    with _writer(out, size, overwrite, names, list(class_names.values()), classes) as writer:
+        for row in tqdm(rows, desc="CUB", unit="image"):
+            file = source / "images" / files[row]
+            image = read_image(file)
+            box = crop_box(image.width, image.height, boxes[row])
+            if box[0] >= box[2] or box[1] >= box[3]:
+                raise PplkitError(f"{source / 'bounding_boxes.txt'} puts the box outside {file}; {REMEDY}")
+            seen = parts[row, :, 2] == 1
+            keypoints = np.where(seen[:, None], _to_crop(parts[row, :, :2], box, size), np.nan)
+            writer.add(
+                "train" if training[row] else "test",
+                resized(image, size, box)[None],
+                keypoints=keypoints[None],
+                visible=seen[None],
+                classes=np.array([order.index(numbers[row])]),
+                sources=[files[row]],
+            )
+    return Path(out)
+
+
+def crop_box(width: int, height: int, box: np.ndarray) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the crop around a bounding box (x, y, width, height), chosen as the module says.
+
+    All in pixels from the image's left upper corner.
+    """
+    extent = np.array([width, height])
+    kept = np.maximum(extent // MULTIPLE * MULTIPLE, np.minimum(extent, MULTIPLE))
+    low = (extent - kept) // 2
+    centre, half = box[:2] + box[2:] / 2, max(box[2:]) / 2
+    start, end = np.maximum(centre - half, low), np.minimum(centre + half, low + kept)
+    return float(start[0]), float(start[1]), float(end[0]), float(end[1])
+
+
+def _to_crop(points: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
+    """Pixel coordinates (J, 2), 0 = centre of the image's first pixel, to [-1, 1] of the resized crop."""
+    start, end = np.array(box[:2]), np.array(box[2:])
+    # Resizing keeps edges on edges: a pixel's centre is half a pixel from its edge before and after.
+    return to_unit((points + 0.5 - start) * (size / (end - start)) - 0.5, size)
+
+
+def _chosen_classes(source: Path, classes: Sequence[int] | None) -> dict[int, str]:
+    known = {int(number): name for number, name in read_table(source / "classes.txt", 2, REMEDY)}
+    if classes is None:
+        return known
+    unknown = [number for number in classes if number not in known]
+    if unknown or not classes:
+        raise PplkitError(f"classes has {unknown or 'no entry'}; choose ids from {min(known)} to {max(known)}")
+    return {number: known[number] for number in sorted(classes)}
+
+
+def _numbers(path: Path, columns: int, images: dict[int, str]) -> np.ndarray:
+    """The columns after the image id, (images, columns - 1), one row for each image and in their order."""
+    try:
+        table = {int(row[0]): [float(value) for value in row[1:]] for row in read_table(path, columns, REMEDY)}
+    except ValueError as error:
+        raise PplkitError(f"{path} holds something that is not a number ({error}); {REMEDY}") from error
+    missing = [image for image in images if image not in table]
+    if missing:
+        raise PplkitError(f"{path} has no line for image {missing[0]}; {REMEDY}")
+    return np.array([table[image] for image in images])
+
+
+def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
+    """x, y and visibility (images, parts, 3), in the order of the images."""
+    rows = read_table(path, 5, REMEDY)
+    if len(rows) % count or len({row[0] for row in rows}) * count != len(rows):
+        raise PplkitError(f"{path} has {len(rows)} lines, not {count} parts for each image; {REMEDY}")
+    found = np.full((len(images), count, 3), np.nan)
+    place = {image: row for row, image in enumerate(images)}
+    try:
+        for image, part, *values in rows:
+            if int(image) in place:
+                found[place[int(image)], int(part) - 1] = [float(value) for value in values]
+    except (ValueError, IndexError) as error:
+        raise PplkitError(f"{path} has a wrong line ({error}); {REMEDY}") from error
+    if np.isnan(found).any():
+        missing = list(images)[int(np.flatnonzero(np.isnan(found).any((1, 2)))[0])]
+        raise PplkitError(f"{path} lacks a part of image {missing}; {REMEDY}")
+    return found
+
+
+def _writer(
+    out: Path | str, size: int, overwrite: bool, names: list[str], class_names: list[str], classes: Sequence[int] | None
+) -> DatasetWriter:
+    sides = [(name, name.replace("left", "right")) for name in names if name.startswith("left")]
+    return DatasetWriter(
+        out,
+        overwrite=overwrite,
+        name="cub",
+        size=size,
+        keypoint_names=names,
+        skeleton=[(names.index(a), names.index(b)) for a, b in SKELETON],
+        flip_pairs=[(names.index(a), names.index(b)) for a, b in sides],
+        protocol="cub",
+        class_names=class_names,
+        source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
+        licence="non-commercial research and education",
+        options={"classes": None if classes is None else sorted(classes)},
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    command = parser(__doc__)
+    command.add_argument("--classes", type=int, nargs="+", help="ids of the classes to keep (default: all)")
+    return run(prepare, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,105 @@
+"""11k Hands: pictures of hands on white, no labels, protocol "pictures".
+
+Download Hands.zip and HandInfo.csv from https://sites.google.com/view/11khands (non-commercial research only) and put
+them side by side: SOURCE is the folder that holds HandInfo.csv and Hands/.
+
+The pictures are 4:3 and a hand may reach every border, so nothing is cut away: the shorter side is filled up to a
+square by repeating the outermost pixels, which continues the white ground and the wrist. Every tenth person (by id,
+counted among those chosen) makes up the test split, so no one is in both.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from data_prep.common import parser, read_image, resized, run
+from pplkit.dataset import DatasetWriter
+from pplkit.errors import PplkitError
+
+REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
+COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")
+TEST_EVERY = 10
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    size: int = 128,
+    aspect: str | None = None,
+    accessories: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the hands as images of `size` pixels and return `out`.
+
+    `aspect` keeps those whose aspectOfHand begins with it ("dorsal", "palmar left", ...), `accessories` those without
+    (0) or with (1) jewellery. Raises PplkitError for a missing or damaged file or if nothing is left.
+    """
+    source = Path(source)
+    rows = [
+        row
+        for row in _table(source)
+        if row["aspectOfHand"].startswith(aspect or "") and accessories in (None, int(row["accessories"]))
+    ]
+    if not rows:
+        raise PplkitError(f"no hand has aspect {aspect!r} and accessories {accessories}; see {source / 'HandInfo.csv'}")
+    people = sorted({row["id"] for row in rows})
+    testing = set(people[TEST_EVERY - 1 :: TEST_EVERY])
+    writer = DatasetWriter(
+        out,
+        overwrite=overwrite,
+        name="hands",
+        size=size,
+        protocol="pictures",
+        source="https://sites.google.com/view/11khands",
+        licence="non-commercial research",
+        options={"aspect": aspect, "accessories": accessories},
+    )
+    with writer:
+        for row in tqdm(rows, desc="11k Hands", unit="image"):
+            image = padded(read_image(source / "Hands" / row["imageName"]))
+            split = "test" if row["id"] in testing else "train"
+            writer.add(split, resized(image, size)[None], sources=[row["imageName"]])
+    return Path(out)
+
+
+def padded(image: Image.Image) -> Image.Image:
+    """The image in the middle of a square as long as its longer side, its outermost pixels repeated."""
+    spare = max(image.size) - np.array([image.height, image.width])
+    before = spare // 2
+    return Image.fromarray(
+        np.pad(
+            np.asarray(image), [(before[0], spare[0] - before[0]), (before[1], spare[1] - before[1]), (0, 0)], "edge"
+        )
+    )
+
+
+def _table(source: Path) -> list[dict[str, str]]:
+    path = source / "HandInfo.csv"
+    if not source.is_dir():
+        raise PplkitError(f"there is no folder {source}; give the one that holds HandInfo.csv and Hands")
+    if not path.is_file():
+        raise PplkitError(f"{path} is missing; {REMEDY}")
+    with path.open(encoding="utf8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for number, row in enumerate(rows, start=2):
+        if any(row.get(column) is None for column in COLUMNS) or row["accessories"] not in ("0", "1"):
+            raise PplkitError(f"{path} lacks {', '.join(COLUMNS)} or garbles them in line {number}; {REMEDY}")
+    if not rows:
+        raise PplkitError(f"{path} is empty; {REMEDY}")
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    command = parser(__doc__)
+    command.add_argument("--aspect", help="keep hands whose aspect begins with this, such as dorsal or 'palmar left'")
+    command.add_argument("--accessories", type=int, choices=(0, 1), help="keep hands without (0) or with (1) jewellery")
+    return run(prepare, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

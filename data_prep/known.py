@@ -1,0 +1,104 @@
+"""The data sets known by name, so that a notebook asks for one without knowing whether it is prepared already."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pplkit.dataset import Dataset, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.projects import data_folder
+
+PUPPETS = {"puppets": "humanoid", "puppets-quadruped": "quadruped", "puppets-hand": "hand"}
+DEFAULT_SIZE = 64
+SMOKE_SIZE = 32
+SMOKE: dict[str, dict[str, Any]] = {
+    "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4},
+    "cub": {"classes": [1]},
+    "hands": {"aspect": "dorsal left", "accessories": 1},
+}
+"""What scale "smoke" changes in the preparation, so that it takes seconds."""
+
+
+def prepared(
+    dataset: str,
+    source: str = "",
+    size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    scale: str = "default",
+) -> Path:
+    """The folder <home>/data/<dataset> of a prepared data set; prepared now if it is known by name and absent.
+
+    The puppets make themselves (`source` may name another category); "cub" and "hands" need `source`, the folder as
+    downloaded; any other name must be prepared already. `options` go to the `prepare` of the data set's module. A
+    folder that exists is opened, never rebuilt; `size` and `options` are compared with it where they are given. At
+    scale "smoke" images are 32 pixels and few.
+    Raises PplkitError where a source is missing, an option unknown, or the folder holds another preparation.
+    """
+    out = data_folder(dataset, scale)
+    exists = (out / "dataset.json").exists()
+    found = _module(dataset)
+    if found is None:
+        if not exists:
+            raise PplkitError(
+                f"dataset={dataset!r} is not known by name and {out} is absent: prepare it there with "
+                "pplkit.dataset.DatasetWriter, or choose puppets, puppets-quadruped, puppets-hand, cub or hands."
+            )
+        return open_dataset(out).path
+    kind, prepare = found
+    wanted = {**_defaults(prepare), **(SMOKE[kind] if scale == "smoke" else {}), **_known_only(dataset, prepare, options)}
+    wanted["size"] = SMOKE_SIZE if scale == "smoke" else size or DEFAULT_SIZE
+    category = source or PUPPETS[dataset] if kind == "puppets" else ""
+    if exists:
+        data = open_dataset(out)
+        _check_same(data, "size", data.size, wanted["size"] if size else data.size)
+        if category and (source or options is not None):
+            _check_same(data, "source", data.name.removeprefix("puppets-"), category)
+        for name in _defaults(prepare) if options is not None else ():
+            _check_same(data, name, data.options.get(name), wanted[name])
+        return data.path
+    if not (category or source):
+        raise PplkitError(f"source is empty, but dataset={dataset!r} is made from downloaded files: name their folder.")
+    return prepare(category or source, out, **wanted)
+
+
+def _module(dataset: str) -> tuple[str, Callable[..., Path]] | None:
+    """Kind and `prepare` of a data set known by name."""
+    # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
+    if dataset in PUPPETS:
+        from data_prep import puppets
+
+        return "puppets", puppets.prepare
+    if dataset == "cub":
+        from data_prep import cub
+
+        return "cub", cub.prepare
+    if dataset == "hands":
+        from data_prep import hands
+
+        return "hands", hands.prepare
+    return None
+
+
+def _defaults(prepare: Callable[..., Path]) -> dict[str, Any]:
+    """The options of a `prepare` and their defaults."""
+    rest = ("source", "out", "size", "overwrite")
+    return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in rest}
+
+
+def _known_only(dataset: str, prepare: Callable[..., Path], options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    known = _defaults(prepare)
+    for name in options or {}:
+        if name not in known:
+            raise PplkitError(f"option {name!r} is unknown for dataset={dataset!r}: choose from {', '.join(known)}.")
+    return options or {}
+
+
+def _check_same(data: Dataset, name: str, before: Any, wanted: Any) -> None:
+    # A choice of numbers is the same in any order.
+    one, other = (sorted(value) if isinstance(value, list | tuple) else value for value in (before, wanted))
+    if one != other:
+        raise PplkitError(
+            f"{data.path} was prepared with {name}={before!r}, not {wanted!r}: give that {name}, or delete the folder "
+            "to prepare it anew."
+        )

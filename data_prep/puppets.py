@@ -1,0 +1,86 @@
+"""Prepare a synthetic category of `pplkit.puppets`: `python -m data_prep.puppets humanoid OUT --size 64`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pplkit.dataset import DatasetWriter
+from pplkit.errors import PplkitError
+from pplkit.puppets import CATEGORIES, generate, layout
+
+FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
+BATCH = 16  # videos generated and written at a time
+
+
+def prepare(
+    source: str = "humanoid",
+    out: str | Path = "data/puppets",
+    size: int = 64,
+    videos: int = 400,
+    frames: int = 16,
+    test_videos: int = 50,
+    test_frames: int = 10,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Write the category `source` to the folder `out`, splits train and test (other videos), and return the folder.
+
+    All arrays of the prepared format are there: keypoints, visible, videos and masks. Raises PplkitError for an
+    unknown category, numbers out of range, or an `out` that is in use.
+    """
+    options = {"videos": videos, "frames": frames, "test_videos": test_videos, "test_frames": test_frames, "seed": seed}
+    for name in ("videos", "frames", "test_videos", "test_frames"):
+        if not 1 <= options[name] <= FIRST_TEST_VIDEO:
+            raise PplkitError(f"{name} is {options[name]}; give a whole number from 1 to {FIRST_TEST_VIDEO}")
+    generate(source, 1, 1, size, seed)  # refuses a wrong category, size or seed before anything is written
+    described = {
+        **asdict(layout(source)),
+        "name": f"puppets-{source}",
+        "protocol": "h36m",
+        "source": "synthetic, made by pplkit.puppets",
+        "licence": "MIT",
+        "options": options,
+    }
+    parts = (("train", 0, videos, frames), ("test", FIRST_TEST_VIDEO, test_videos, test_frames))
+    with (
+        DatasetWriter(out, size=size, overwrite=overwrite, **described) as writer,
+        tqdm(total=videos * frames + test_videos * test_frames, unit="image", desc=source) as bar,
+    ):
+        for split, start, count, length in parts:
+            for first in range(start, start + count, BATCH):
+                made = generate(source, min(BATCH, start + count - first), length, size, seed, first)
+                names = [f"{source} seed {seed} video {v} frame {i % length}" for i, v in enumerate(made.videos)]
+                writer.add(split, **vars(made), sources=names)
+                bar.update(len(names))
+    return Path(out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: those of the process); 0 = done, 2 = wrong input."""
+    parser = argparse.ArgumentParser(prog="python -m data_prep.puppets", description=__doc__)
+    parser.add_argument("source", metavar="SOURCE", help=f"category: {', '.join(CATEGORIES)}")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder of the prepared data set, new or empty")
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
+    parser.add_argument("--videos", type=int, default=400, help="training videos (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=16, help="frames of a training video (default: %(default)s)")
+    parser.add_argument("--test-videos", type=int, default=50, help="test videos (default: %(default)s)")
+    parser.add_argument("--test-frames", type=int, default=10, help="frames of a test video (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set that OUT holds")
+    options = vars(parser.parse_args(arguments))
+    try:
+        out = prepare(**options)
+    except PplkitError as error:
+        print(f"data_prep.puppets: {error}", file=sys.stderr)
+        return 2
+    train, test = options["videos"] * options["frames"], options["test_videos"] * options["test_frames"]
+    print(f"{train} training and {test} test images in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""pplkit: learn the pose of an object category from unlabelled images (Pose Prior Learner, ICLR 2026)."""
+
+from pplkit.batches import occlude
+from pplkit.config import Config
+from pplkit.dataset import open_dataset
+from pplkit.errors import PplkitError
+from pplkit.links import link_map
+from pplkit.model import PosePriorLearner
+from pplkit.prior import PosePrior
+from pplkit.runs import load
+from pplkit.training import train
+from pplkit.version import __version__
+
+__all__ = [
+    "Config",
+    "PosePrior",
+    "PosePriorLearner",
+    "PplkitError",
+    "__version__",
+    "link_map",
+    "load",
+    "occlude",
+    "open_dataset",
+    "train",
+]

@@ -1,0 +1,156 @@
+"""Mini-batches on the device: sampling, flips, reference images, occlusion. What a step sees depends on seed and step."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pplkit.config import Config
+from pplkit.dataset import Split
+from pplkit.errors import PplkitError
+
+PATCHES = 32  # the occlusion experiment cuts an image into 32 x 32 patches
+Images = TypeVar("Images", Tensor, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and the reference images beside them, both (B, 3, S, S) in [-1, 1], channels last in memory."""
+
+    images: Tensor
+    reference: Tensor
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+class Batches:
+    """The training images on the device, and the batch of every step.
+
+    Each image comes once per epoch, in an order drawn from (seed, epoch); all other draws come from (seed, step).
+    So a continued run sees the same batches. With several processes each takes its share of the batch.
+    """
+
+    def __init__(
+        self, split: Split, config: Config, device: torch.device, rank: int = 0, world: int = 1
+    ) -> None:
+        if config.batch_size % world:
+            raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
+        side = split.images.shape[1]
+        if side != config.image_size:
+            raise PplkitError(
+                f"the data set has images of {side} pixels, the config wants image_size={config.image_size}: "
+                "prepare the data set with that --size or change the setting."
+            )
+        self.config, self.rank, self.world = config, rank, world
+        self.count = len(split)
+        self.device = device
+        self.images = torch.from_numpy(np.array(split.images)).to(device)
+        self.starts, self.lengths = _videos(split) if config.reference == "frame" else (None, None)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of `step` (from 0), this process's share of it."""
+        config = self.config
+        size = config.batch_size
+        rng = np.random.default_rng((config.seed, 1, step))
+        index = self._index(step)
+        flips = rng.random(size) < 0.5 if config.flip else np.zeros(size, dtype=bool)
+        offsets = rng.random(size)
+        kept = rng.random((size, config.block, config.block)) >= config.missing
+        mine = slice(self.rank * size // self.world, (self.rank + 1) * size // self.world)
+        images = self._take(index[mine], flips[mine])
+        if config.reference == "frame":
+            reference = self._take(self._another(index[mine], offsets[mine]), flips[mine])
+        else:
+            mask = torch.from_numpy(kept[mine]).to(self.device)
+            reference = images * spread(mask, config.image_size)[:, None]
+        return Batch(images, reference)
+
+    def _index(self, step: int) -> np.ndarray:
+        """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
+        size = self.config.batch_size
+        places = np.arange(step * size, (step + 1) * size)
+        index = np.empty(size, dtype=np.int64)
+        for epoch in np.unique(places // self.count):
+            order = np.random.default_rng((self.config.seed, 2, int(epoch))).permutation(self.count)
+            now = places // self.count == epoch
+            index[now] = order[places[now] % self.count]
+        return index
+
+    def _another(self, index: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """For each image another frame of its video, chosen by `draws` in [0, 1)."""
+        assert self.starts is not None and self.lengths is not None
+        start, length = self.starts[index], self.lengths[index]
+        shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
+        return start + (index - start + shift) % length
+
+    def _take(self, index: np.ndarray, flips: np.ndarray) -> Tensor:
+        images = to_float(self.images[torch.from_numpy(index).to(self.device)])
+        if flips.any():
+            where = torch.from_numpy(flips).to(self.device)[:, None, None, None]
+            images = torch.where(where, images.flip(-1), images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """First frame and length of the video of each image."""
+    if split.videos is None:
+        raise PplkitError(
+            f"split {split.name!r} has no videos, which reference='frame' needs: use reference='masked' or prepare "
+            "the data from videos."
+        )
+    _, first, group, count = np.unique(split.videos, return_index=True, return_inverse=True, return_counts=True)
+    if count.min() < 2:
+        raise PplkitError(
+            f"a video of split {split.name!r} has a single frame, but reference='frame' needs two: prepare more frames."
+        )
+    return first[group], count[group]
+
+
+def spread(patches: Tensor, size: int) -> Tensor:
+    """A grid of values (B, n, n) laid over images of `size` pixels a side: (B, size, size)."""
+    place = torch.arange(size, device=patches.device) * patches.shape[-1] // size
+    return patches[:, place][:, :, place]
+
+
+def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.ndarray:
+    """Which of the 32 x 32 patches of `count` images are hidden: bool (count, 32, 32)  (section 4.3).
+
+    kind "center": a centred square, `amount` patches a side (4, 6, 8, 10, 12 in the paper). kind "random": `amount`
+    is the share of the patches (0.1 to 0.4 in the paper), drawn for each image from (seed, its position).
+    Raises PplkitError for another kind or an amount out of range.
+    """
+    hidden = np.zeros((count, PATCHES, PATCHES), dtype=bool)
+    if kind == "center":
+        if amount != int(amount) or not 0 <= amount <= PATCHES:
+            raise PplkitError(f"amount={amount} must be a whole number of patches from 0 to {PATCHES} for a centre.")
+        first = (PATCHES - int(amount)) // 2
+        hidden[:, first : first + int(amount), first : first + int(amount)] = True
+    elif kind == "random":
+        if not 0 <= amount <= 1:
+            raise PplkitError(f"amount={amount} must be a share of the patches from 0 to 1 for random masking.")
+        number = round(amount * PATCHES**2)
+        for image in range(count):
+            order = np.random.default_rng((seed, image)).permutation(PATCHES**2)
+            hidden[image].flat[order[:number]] = True
+    else:
+        raise PplkitError(f"kind={kind!r} of occlusion is unknown: choose 'center' or 'random'.")
+    return hidden
+
+
+def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int = 0) -> Images:
+    """Images with patches of a 32 x 32 grid painted grey; see `hidden_patches` for kind and amount.
+
+    uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], NumPy or torch; the answer is of the same kind, a copy.
+    """
+    tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
+    last = tensor.dtype == torch.uint8
+    hidden = torch.from_numpy(hidden_patches(len(tensor), kind, amount, seed)).to(tensor.device)
+    where = spread(hidden, tensor.shape[1] if last else tensor.shape[-1])
+    covered = torch.where(where[..., None], 128, tensor) if last else torch.where(where[:, None], 0.0, tensor)
+    covered = covered.to(tensor.dtype)
+    return covered.numpy() if isinstance(images, np.ndarray) else covered

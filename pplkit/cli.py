@@ -1,0 +1,141 @@
+"""The command line: `pplkit run | train | estimate`. Thin: reads arguments and calls the package.
+
+What only a handler needs is imported inside it, so that `--help` answers at once.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pplkit.errors import PplkitError
+
+DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: those of the process) and return the exit status.
+
+    0 = done, 2 = wrong input (one line on stderr, no traceback), 130 = interrupted.
+    """
+    parsed = _parser().parse_args(arguments)
+    handler: Callable[[argparse.Namespace], None] = parsed.handler
+    try:
+        handler(parsed)
+    except PplkitError as error:
+        print(f"pplkit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pplkit: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pplkit", description=DESCRIPTION)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="prepare, train, distil, evaluate, occlude: notebooks 01 to 05")
+    run.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or hands")
+    _add_training_options(run, preset_default="DATASET")
+    run.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
+    run.add_argument("--size", type=int, help="side of the prepared images in pixels")
+    run.add_argument("--scale", choices=("default", "smoke"), help="smoke: only to see that everything works")
+    run.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
+    run.add_argument(
+        "--option",
+        type=_option,
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)",
+    )
+    run.set_defaults(handler=_run)
+
+    train = commands.add_parser("train", help="train on a prepared data set, or continue a run")
+    train.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
+    train.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; continues where it stopped")
+    _add_training_options(train, preset_default="the name of the data set")
+    train.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed")
+    train.add_argument("--devices", type=int, help="number of GPUs")
+    train.set_defaults(handler=_train)
+
+    estimate = commands.add_parser("estimate", help="poses of images, as JSON")
+    estimate.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
+    estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    estimate.set_defaults(handler=_estimate)
+    return parser
+
+
+def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) -> None:
+    parser.add_argument("--preset", help=f"named settings (default: {preset_default})")
+    parser.add_argument("--steps", type=int, help="training steps")
+    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """`name=value` as a pair; a comma makes a list ("1," has one item), what is no JSON is text."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    if "," in value:
+        return name, [_value(item) for item in value.removesuffix(",").split(",")]
+    return name, _value(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from pplkit.config import Config
+    from pplkit.notebooks import run_notebooks
+
+    parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
+    parameters["preset"] = arguments.preset or arguments.dataset
+    Config.preset(parameters["preset"])  # else a wrong name would be found only after the data set was prepared
+    if arguments.source is not None:
+        source = Path(arguments.source).expanduser()
+        # A folder must be absolute, as the notebooks run in another one; a category of puppets stays as it is.
+        parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
+    if arguments.option:
+        parameters["options"] = dict(arguments.option)
+    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    import pplkit
+
+    data = pplkit.open_dataset(arguments.dataset)
+    settings = _given(arguments, "steps", "seed", "precision")
+    config = pplkit.Config.preset(arguments.preset or data.name).replace(**settings)
+    pplkit.train(config, data, arguments.run, **_given(arguments, "device", "devices"))
+    print(f"The run is in {arguments.run}.")
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    out = arguments.out
+    if not out.parent.is_dir():
+        raise PplkitError(f"the folder {out.parent} of --out does not exist: create it or name another file.")
+    import pplkit
+    from pplkit.inference import estimate_files
+    from pplkit.runs import write_json
+
+    model = pplkit.load(arguments.run, **_given(arguments, "device"))
+    poses = estimate_files(model, arguments.images, arguments.iterations)
+    write_json(out, poses)
+    print(f"The poses of {len(poses['images'])} images are in {out}.")

@@ -1,0 +1,161 @@
+"""All settings of a model and its training in one frozen dataclass, with named presets. Imports nothing heavy."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pplkit.errors import PplkitError
+
+CHOICES = {
+    "reference": ("masked", "frame"),
+    "perceptual": ("vgg19", "vgg16", "random", "none"),
+    "distil": ("all", "used"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the Pose Prior Learner. The defaults are the published ones (preset `paper`).
+
+    Sections in the comments are those of the paper (arXiv 2410.03858); "released" is the authors' code.
+    Raises PplkitError for values that no model can have (checked at construction).
+    """
+
+    name: str = "paper"
+    # images
+    image_size: int = 128  # side in pixels, a multiple of 16
+    flip: bool = True  # random horizontal flips
+    reference: str = "masked"  # what the decoder sees of the appearance: "masked" blocks or another "frame"
+    block: int = 16  # masked reference: blocks a side (8 for hands)
+    missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
+    # pose
+    keypoints: int = 16  # N
+    thickness: float = 5e-4  # link width σ in squared [-1, 1] units (paper); 1e-3 is the released default
+    connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
+    connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
+    connectivity_std: float = 1.0
+    # hierarchical memory
+    banks: int = 34
+    vectors: int = 16
+    dimension: int = 512
+    decay: float = 0.9  # of the moving averages
+    encoder_layers: int = 4
+    token_hidden: int = 64
+    decoder_dimension: int = 32
+    distil: str = "all"  # T from the mean over "all" vectors of a bank (published) or over the "used" ones
+    # networks
+    regressor_channels: tuple[int, ...] = (64, 128, 256, 512)
+    regressor_features: int = 128  # channels of the attended features and of the coordinate embedding
+    identity_start: bool = False  # start every affine map at the identity (published: no identity)
+    decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
+    # losses
+    perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
+    perceptual_size: int = 224  # both images are resized to this side first
+    weight_reconstruction: float = 1.0
+    weight_boundary: float = 1.0
+    weight_links: float = 1.0  # link regularisation
+    weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
+    weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
+    # optimisation
+    steps: int = 20_000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
+    final_learning_rate: float = 1.0  # share of the learning rates left at the last step (cosine); 1 = constant
+    precision: str = "32-true"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise PplkitError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        if self.image_size < 32 or self.image_size % 16:
+            raise PplkitError(
+                f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
+                "use a multiple of 16 from 32 upwards."
+            )
+        if self.reference == "masked" and self.image_size % self.block:
+            raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
+        for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
+            if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
+                raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
+        for name in ("thickness", "learning_rate", "connectivity_scale"):
+            if not getattr(self, name) > 0:
+                raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
+        if not 0 <= self.missing < 1:
+            raise PplkitError(f"missing={self.missing} must be a share from 0 up to, but not including, 1.")
+
+    @classmethod
+    def preset(cls, name: str) -> "Config":
+        """The settings called `name`; raises PplkitError naming the known presets."""
+        if name not in PRESETS:
+            raise PplkitError(f"preset {name!r} is unknown: choose one of {', '.join(sorted(PRESETS))}.")
+        return dataclasses.replace(PRESETS[name], name=name)
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with some settings changed; raises PplkitError for an unknown name or a wrong type."""
+        known = {field.name: field for field in dataclasses.fields(self)}
+        for name, value in changes.items():
+            if name not in known:
+                raise PplkitError(f"setting {name!r} is unknown: choose one of {', '.join(sorted(known))}.")
+            old = getattr(self, name)
+            number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
+            if isinstance(old, tuple) and isinstance(value, list):
+                changes[name] = tuple(value)
+            elif number:
+                changes[name] = float(value)
+            elif type(value) is not type(old):
+                raise PplkitError(f"setting {name}={value!r} must be of type {type(old).__name__}.")
+        return dataclasses.replace(self, **changes)
+
+    def smoke(self) -> "Config":
+        """The same method with networks and images so small that 40 steps take seconds; learns nothing of use."""
+        return self.replace(
+            image_size=32, banks=4, vectors=8, dimension=16, encoder_layers=1, token_hidden=16, decoder_dimension=8,
+            regressor_channels=(8, 8, 16, 16), regressor_features=16, decoder_channels=(8, 8, 16, 16, 16),
+            perceptual="random", perceptual_size=32, batch_size=4, steps=40, precision="32-true",
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """The inverse of `to_dict`; raises PplkitError for names or types of another version."""
+        return cls().replace(**values)
+
+    def to_json(self) -> str:
+        """Readable JSON text, one setting a line."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+
+_SMALL = Config(
+    image_size=64,
+    flip=False,
+    reference="frame",
+    thickness=2.5e-3,
+    connectivity_learning_rate=5e-5,
+    banks=16,
+    vectors=16,
+    dimension=64,
+    encoder_layers=2,
+    token_hidden=32,
+    regressor_channels=(16, 32, 64, 128),
+    regressor_features=64,
+    decoder_channels=(16, 16, 32, 64, 128),
+    perceptual="random",
+    perceptual_size=64,
+    weight_links=0.0,
+    batch_size=16,
+    steps=3000,
+    learning_rate=1e-3,
+    precision="bf16-mixed",
+)
+
+PRESETS: dict[str, Config] = {
+    "paper": Config(),
+    "puppets": _SMALL,
+}

@@ -1,0 +1,284 @@
+"""The prepared data set: a folder of NumPy arrays and one dataset.json, written whole or not at all.
+
+dataset.json              the metadata, the count of each split, the sha256 of every array file
+<split>/images-00000.npy  uint8 (n, S, S, 3) RGB, in shards
+<split>/masks-00000.npy   uint8 (n, S, S), 255 = object, in shards       (optional)
+<split>/keypoints.npy     float32 (n, J, 2) in [-1, 1], NaN = unlabelled (optional)
+<split>/visible.npy       bool (n, J)                                    (optional)
+<split>/videos.npy        int32 (n,) video of each frame, in order       (optional)
+<split>/classes.npy       int32 (n,) index into class_names              (optional)
+<split>/sources.txt       one line per image: where it came from
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from pplkit.errors import PplkitError
+from pplkit.metadata import Metadata
+from pplkit.shards import NpyWriter, Shards, file_hash, load_array
+
+SCHEMA = 1
+DTYPES = {
+    "images": np.uint8,
+    "masks": np.uint8,
+    "keypoints": np.float32,
+    "visible": np.bool_,
+    "videos": np.int32,
+    "classes": np.int32,
+}
+SHARDED = ("images", "masks")
+FARTHEST = 10.0
+"""A label may lie outside the image, but one this far out is in other units than [-1, 1]."""
+AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT)"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set; n images of S x S pixels, J keypoints. An array that the set does not have is None."""
+
+    name: str
+    images: np.ndarray | Shards
+    """(n, S, S, 3) uint8 RGB, memory-mapped"""
+    keypoints: np.ndarray | None
+    """(n, J, 2) float32, (x, y) in [-1, 1], NaN where unlabelled"""
+    visible: np.ndarray | None
+    """(n, J) bool"""
+    videos: np.ndarray | None
+    """(n,) int32"""
+    masks: np.ndarray | Shards | None
+    """(n, S, S) uint8, 255 = object, memory-mapped"""
+    classes: np.ndarray | None
+    """(n,) int32, indices into `class_names`"""
+    sources: list[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset(Metadata):
+    """An opened data set: the metadata and `data["train"]`, a Split; `"test" in data` asks whether there is one."""
+
+    path: Path
+    splits: dict[str, Split]
+    sha256: str
+    """One hash over the hashes of all arrays: equal for equal contents"""
+
+    def __getitem__(self, split: str) -> Split:
+        if split not in self.splits:
+            raise PplkitError(f"{self.path} has no split {split!r}; choose one of {', '.join(self.splits)}")
+        return self.splits[split]
+
+    def __contains__(self, split: object) -> bool:
+        return split in self.splits
+
+
+class DatasetWriter:
+    """Write a data set; it appears at `out` when the `with` block ends, and not at all if the block raises.
+
+    `metadata` are the fields of Metadata. Raises PplkitError where `out` is in use: a data set is replaced with
+    overwrite=True only, any other folder that is not empty never.
+    """
+
+    def __init__(
+        self, out: str | os.PathLike[str], *, overwrite: bool = False, shard_bytes: int = 2**30, **metadata: Any
+    ) -> None:
+        self.metadata = Metadata(**metadata)
+        self.out = Path(out).absolute()
+        self.shard_bytes = shard_bytes
+        self.overwrite = overwrite
+        self._check_free()
+        self._partial = self.out.with_name(f".{self.out.name}.partial-{uuid.uuid4().hex[:8]}")
+        self._arrays: dict[str, dict[str, NpyWriter]] = {}
+        self._sources: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise PplkitError(f"{self.out} cannot be written ({error}); choose a folder that can") from error
+        return self
+
+    def _check_free(self) -> None:
+        if (self.out / "dataset.json").exists():
+            if not self.overwrite:
+                raise PplkitError(f"{self.out} already holds a data set; choose another folder or pass overwrite")
+        elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise PplkitError(f"{self.out} exists and is not a data set; choose a folder that is new or empty")
+
+    def add(
+        self,
+        split: str,
+        images: np.ndarray,
+        *,
+        keypoints: np.ndarray | None = None,
+        visible: np.ndarray | None = None,
+        videos: np.ndarray | None = None,
+        masks: np.ndarray | None = None,
+        classes: np.ndarray | None = None,
+        sources: Sequence[str] | None = None,
+    ) -> None:
+        """Append b images (b, S, S, 3) uint8 and their arrays, shaped as in Split, to a split.
+
+        Raises PplkitError if a shape, type or value is wrong or if the split so far had other arrays.
+        """
+        given = {
+            "images": images, "keypoints": keypoints, "visible": visible, "videos": videos,
+            "masks": masks, "classes": classes,
+        }  # fmt: skip
+        arrays = {key: np.asarray(array) for key, array in given.items() if array is not None}
+        count = len(arrays["images"])
+        for key, array in arrays.items():
+            arrays[key] = _as_stored(key, array)
+            _check_array(f"{split} {key}", key, arrays[key], self.metadata, count, "correct the call of add")
+        lines = [f"{split}-{len(self._sources.get(split, [])) + i}" for i in range(count)]
+        lines = lines if sources is None else [" ".join(str(line).splitlines()) for line in sources]
+        if len(lines) != count:
+            raise PplkitError(f"{split} sources has {len(lines)} lines for {count} images; give one for each")
+        if count == 0:
+            return
+        if split not in self._arrays:
+            (self._partial / split).mkdir()
+            self._arrays[split] = {key: self._writer(split, key, array) for key, array in arrays.items()}
+            self._sources[split] = []
+        if self._arrays[split].keys() != arrays.keys():
+            before, now = ", ".join(self._arrays[split]), ", ".join(arrays)
+            raise PplkitError(f"{split} got {before} before and {now} now; give the same arrays in each call of add")
+        for key, array in arrays.items():
+            self._arrays[split][key].append(array)
+        self._sources[split] += lines
+
+    def _writer(self, split: str, key: str, array: np.ndarray) -> NpyWriter:
+        row_bytes = max(1, array.itemsize * int(np.prod(array.shape[1:])))
+        rows = max(1, self.shard_bytes // row_bytes) if key in SHARDED else None
+        return NpyWriter(self._partial / split, key, array.dtype, array.shape[1:], rows)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            files = [file for arrays in self._arrays.values() for writer in arrays.values() for file in writer.close()]
+            if kind is None:
+                if not any(self._sources.values()):
+                    raise PplkitError(f"no image was added to {self.out}; check that the source holds images")
+                self._publish({file.relative_to(self._partial).as_posix(): file_hash(file) for file in files})
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _publish(self, hashes: dict[str, str]) -> None:
+        for split, lines in self._sources.items():
+            (self._partial / split / "sources.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+        counts = {split: len(lines) for split, lines in self._sources.items()}
+        content = {"schema": SCHEMA, **asdict(self.metadata), "splits": counts, "sha256": hashes}
+        (self._partial / "dataset.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+        old = self._partial.with_suffix(f".old-{uuid.uuid4().hex[:8]}")
+        self._check_free()  # again: another process may have finished meanwhile
+        if self.out.exists():
+            self.out.rename(old)
+        try:
+            self._partial.rename(self.out)
+        except OSError:
+            if old.exists():
+                old.rename(self.out)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a prepared data set, images and masks memory-mapped.
+
+    Raises PplkitError, naming the file, if one is missing or damaged, of another schema, or if a shape, type, count
+    or coordinate is wrong.
+    """
+    path = Path(path)
+    content = _read_json(path / "dataset.json")
+    try:
+        given = {key.name: content[key.name] for key in fields(Metadata)}
+        metadata = Metadata(**given)
+        counts, hashes = dict(content["splits"]), dict(content["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PplkitError(f"{path / 'dataset.json'} lacks or garbles a field ({error}); {AGAIN}") from error
+    except PplkitError as error:
+        raise PplkitError(f"{path / 'dataset.json'} is not usable: {error}; {AGAIN}") from error
+    splits = {}
+    for split, count in counts.items():
+        names = sorted(name for name in hashes if name.startswith(f"{split}/"))
+        splits[split] = _read_split(path, split, names, count, metadata)
+    lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
+    return Dataset(path=path, splits=splits, sha256=hashlib.sha256(lines.encode()).hexdigest(), **given)
+
+
+def verify(path: str | os.PathLike[str]) -> Dataset:
+    """Open a data set and compare every array with its sha256; raises PplkitError naming the file that differs."""
+    data = open_dataset(path)
+    for name, expected in _read_json(data.path / "dataset.json")["sha256"].items():
+        if file_hash(data.path / name) != expected:
+            raise PplkitError(f"{data.path / name} has changed since it was written; {AGAIN}")
+    return data
+
+
+def _read_json(file: Path) -> Mapping[str, Any]:
+    if not file.parent.is_dir():
+        raise PplkitError(f"there is no folder {file.parent}; correct the path or {AGAIN}")
+    if not file.exists():
+        raise PplkitError(f"{file} is missing, so this is not a data set; correct the path or {AGAIN}")
+    try:
+        content = json.loads(file.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise PplkitError(f"{file} is not valid JSON ({error}); {AGAIN}") from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise PplkitError(f"{file} has schema {schema}, this version reads schema {SCHEMA}; {AGAIN}")
+    return content
+
+
+def _read_split(path: Path, split: str, names: Sequence[str], count: int, metadata: Metadata) -> Split:
+    arrays: dict[str, np.ndarray | Shards | None] = dict.fromkeys(DTYPES)
+    for key in DTYPES:
+        files = [path / name for name in names if name.removeprefix(f"{split}/").split("-")[0].split(".")[0] == key]
+        if files:
+            parts = [load_array(file, AGAIN, mapped=key in SHARDED) for file in files]
+            for file, part in zip(files, parts, strict=True):
+                _check_array(str(file), key, part, metadata, None if key in SHARDED else count, AGAIN)
+            arrays[key] = parts[0] if len(parts) == 1 else Shards(parts)
+            if sum(map(len, parts)) != count:
+                total = sum(map(len, parts))
+                raise PplkitError(f"{files[-1]} ends at {total} rows, dataset.json counts {count}; {AGAIN}")
+    if arrays["images"] is None:
+        raise PplkitError(f"{path / split} has no images-00000.npy; {AGAIN}")
+    file = path / split / "sources.txt"
+    if not file.exists():
+        raise PplkitError(f"{file} is missing; {AGAIN}")
+    sources = file.read_text(encoding="utf8").splitlines()
+    if len(sources) != count:
+        raise PplkitError(f"{file} has {len(sources)} lines, dataset.json counts {count} images; {AGAIN}")
+    return Split(name=split, sources=sources, **arrays)  # type: ignore[arg-type]  # keys of DTYPES are its fields
+
+
+def _as_stored(key: str, array: np.ndarray) -> np.ndarray:
+    """The array in its stored type where that loses precision alone; otherwise as it is, for the check to name."""
+    kinds = {"keypoints": "f", "videos": "iu", "classes": "iu"}
+    return array.astype(DTYPES[key]) if array.dtype.kind in kinds.get(key, "") else array
+
+
+def _check_array(label: str, key: str, array: np.ndarray, metadata: Metadata, count: int | None, remedy: str) -> None:
+    size, points = metadata.size, len(metadata.keypoint_names)
+    tails = {"images": (size, size, 3), "masks": (size, size), "keypoints": (points, 2), "visible": (points,)}
+    shape = (len(array) if array.ndim and count is None else count, *tails.get(key, ()))
+    if array.dtype != DTYPES[key] or array.shape != shape:
+        wanted, found = f"{np.dtype(DTYPES[key])} {shape}", f"{array.dtype} {array.shape}"
+        raise PplkitError(f"{label} must be {wanted} and is {found}; {remedy}")
+    if key == "keypoints" and array.size and not bool(np.all(np.isnan(array) | (np.abs(array) <= FARTHEST))):
+        raise PplkitError(f"{label} holds coordinates far outside [-1, 1]; {remedy}")
+    if key == "classes" and array.size and not 0 <= array.min() <= array.max() < len(metadata.class_names):
+        raise PplkitError(f"{label} must index the {len(metadata.class_names)} class_names; {remedy}")

@@ -1,0 +1,239 @@
+"""Scores against labels: the four published protocols (method section "Data sets and evaluation protocols").
+
+Three of them regress every labelled point from the detected keypoints with a linear map fitted on the training
+images, so an unsupervised model needs no names for its keypoints. The fourth pairs keypoints and labels one to one.
+Inside, all points are scaled from [-1, 1] to [0, 1], as published: without a constant in the map that matters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from pplkit.errors import PplkitError
+
+REGRESSIONS = ("h36m", "taichi", "cub")
+TAICHI_PIXELS = 255
+FEW_SWAPS = 10
+"""h36m refits until at most this many samples change sides."""
+MOST_REFITS = 100
+"""Swapping need not settle; the published loop has no end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The result of a protocol; float(score) is the error, lower is better.
+
+    `error`: h36m and cub a mean distance as a fraction of the image side (x 100 = %), taichi a sum of pixels over
+    points and coordinates, matching a mean squared distance in [0, 1] coordinates. `per_keypoint` (J,): the same for
+    each labelled point; taichi's add up to the error. `predictions` (n_test, J, 2): the labelled points as regressed or
+    matched, (x, y) in [-1, 1]. A point that no training or no test sample has is NaN and does not count. `swapped`:
+    test samples scored with left and right exchanged; `dropped`: training samples left out as outliers (h36m alone).
+    """
+
+    error: float
+    per_keypoint: np.ndarray
+    predictions: np.ndarray
+    swapped: int = 0
+    dropped: int = 0
+
+    def __float__(self) -> float:
+        return self.error
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """One set as the protocols use it, all coordinates in [0, 1]."""
+
+    keypoints: np.ndarray
+    """(n, N, 2)"""
+    labels: np.ndarray
+    """(n, J, 2), 0 where unknown"""
+    known: np.ndarray
+    """(n, J) bool"""
+
+
+def evaluate(
+    protocol: str,
+    train_keypoints: np.ndarray,
+    train_labels: np.ndarray,
+    test_keypoints: np.ndarray,
+    test_labels: np.ndarray,
+    train_visible: np.ndarray | None = None,
+    test_visible: np.ndarray | None = None,
+    swap_pairs: Sequence[tuple[int, int]] | None = None,
+) -> Score:
+    """Score detected keypoints (n, N, 2) against labels (n, J, 2), both (x, y) in [-1, 1], by a published protocol.
+
+    A label counts where both coordinates are numbers and `visible` (n, J) is true (all, if not given). `swap_pairs` are
+    the (left, right) labels that h36m may exchange. "matching" uses the test set alone.
+    Least squares are solved in double precision; the published code inverts normal equations in single precision, so
+    its results depend on the order of the samples in the fourth digit.
+    Raises PplkitError for another protocol, a wrong shape, sets without a label, or fewer labelled training samples
+    than the linear map has numbers for a coordinate.
+    """
+    test = _labelled("test", test_keypoints, test_labels, test_visible)
+    if protocol == "matching":
+        return _matching(test)
+    if protocol not in REGRESSIONS:
+        raise PplkitError(f"protocol {protocol!r} gives no score; choose one of {', '.join(REGRESSIONS)}, matching")
+    train = _labelled("train", train_keypoints, train_labels, train_visible)
+    for part in ("keypoints", "labels"):
+        ours, theirs = getattr(train, part).shape[1], getattr(test, part).shape[1]
+        if ours != theirs:
+            raise PplkitError(f"train_{part} has {ours} points and test_{part} {theirs}; give both the same")
+    _check_enough(train, protocol)
+    if protocol == "h36m":
+        return _h36m(train, test, () if swap_pairs is None else swap_pairs)
+    return _taichi(train, test) if protocol == "taichi" else _cub(train, test)
+
+
+def mean_pose_error(
+    protocol: str,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    train_visible: np.ndarray | None = None,
+    test_visible: np.ndarray | None = None,
+    swap_pairs: Sequence[tuple[int, int]] | None = None,
+) -> Score:
+    """The same protocol for a model that sees nothing: the mean training pose is its answer to every image.
+
+    A constant stands in for the detected keypoints, so that the linear map can only give the mean; "matching" gets the
+    mean itself. Arguments and errors are those of `evaluate`. A model must stay below this to have learned anything.
+    """
+    train, test = np.asarray(train_labels), np.asarray(test_labels)
+    if protocol == "matching":
+        labelled = _labelled("train", train, train, train_visible)
+        mean = _mean(labelled.labels, labelled.known[..., None], axis=0) * 2 - 1
+        constants = [np.broadcast_to(np.nan_to_num(mean), (len(labels), *mean.shape)) for labels in (train, test)]
+    else:
+        constants = [np.ones((len(labels), 1, 2)) for labels in (train, test)]
+    return evaluate(protocol, constants[0], train, constants[1], test, train_visible, test_visible, swap_pairs)
+
+
+def _labelled(name: str, keypoints: np.ndarray, labels: np.ndarray, visible: np.ndarray | None) -> _Labelled:
+    keypoints, labels = np.asarray(keypoints, np.float64), np.asarray(labels, np.float64)
+    for noun, array in ((f"{name}_keypoints", keypoints), (f"{name}_labels", labels)):
+        if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
+            raise PplkitError(f"{noun} has shape {array.shape}; give (samples, points, 2) with at least one of each")
+    if len(keypoints) != len(labels):
+        raise PplkitError(
+            f"{name}_keypoints has {len(keypoints)} samples and {name}_labels {len(labels)}; give one each"
+        )
+    if not np.isfinite(keypoints).all():
+        raise PplkitError(f"{name}_keypoints holds values that are not finite; leave those samples out")
+    known = np.isfinite(labels).all(-1)
+    if visible is not None:
+        if np.shape(visible) != known.shape:
+            raise PplkitError(f"{name}_visible has shape {np.shape(visible)}; give {known.shape}, one for each label")
+        known &= np.asarray(visible, bool)
+    if not known.any():
+        raise PplkitError(f"{name}_labels has no labelled, visible point; choose a split that has labels")
+    return _Labelled((keypoints + 1) / 2, np.where(known[..., None], (labels + 1) / 2, 0), known)
+
+
+def _check_enough(train: _Labelled, protocol: str) -> None:
+    needed = 2 * train.keypoints.shape[1] + (protocol == "taichi")
+    samples = int(train.known.sum(0).max())
+    # Fewer samples than unknowns are enough where the keypoints hardly vary (a constant has rank 1).
+    if samples < needed and np.linalg.matrix_rank(_features(train, protocol == "taichi")) >= samples:
+        raise PplkitError(
+            f"train_labels has {samples} labelled samples, but the fit on {train.keypoints.shape[1]} keypoints needs "
+            f"{needed}; label more images or train fewer keypoints"
+        )
+
+
+def _features(part: _Labelled, constant: bool = False) -> np.ndarray:
+    flat = part.keypoints.reshape(len(part.keypoints), -1)
+    return np.hstack((flat, np.ones((len(flat), 1)))) if constant else flat
+
+
+def _fit(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Least squares weights (F, J, 2), each point on its known samples; NaN for a point that has none."""
+    weights = np.full((features.shape[1], *labels.shape[1:]), np.nan)
+    if known.all():  # every point has the same samples: one decomposition does for all
+        return np.linalg.lstsq(features, labels.reshape(len(labels), -1), rcond=None)[0].reshape(weights.shape)
+    for point in np.flatnonzero(known.any(0)):
+        rows = known[:, point]
+        weights[:, point] = np.linalg.lstsq(features[rows], labels[rows, point], rcond=None)[0]
+    return weights
+
+
+def _mean(values: np.ndarray, known: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Mean over the known finite values; NaN where there are none."""
+    known = known & np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0).sum(axis) / np.asarray(known.sum(axis), float)
+
+
+def _score(predicted: np.ndarray, labels: np.ndarray, known: np.ndarray, swapped: int = 0, dropped: int = 0) -> Score:
+    distances = np.linalg.norm(predicted - labels, axis=-1)
+    error = float(_mean(distances, known))
+    return Score(error, _mean(distances, known, axis=0), predicted * 2 - 1, swapped, dropped)
+
+
+def _cub(train: _Labelled, test: _Labelled) -> Score:
+    weights = _fit(_features(train), train.labels, train.known)
+    return _score(np.tensordot(_features(test), weights, 1), test.labels, test.known)
+
+
+def _taichi(train: _Labelled, test: _Labelled) -> Score:
+    weights = _fit(_features(train, constant=True), train.labels, train.known)
+    predicted = np.tensordot(_features(test, constant=True), weights, 1)
+    errors = np.abs(predicted - test.labels) * TAICHI_PIXELS
+    per_keypoint = _mean(errors, test.known[..., None], axis=0).sum(-1)
+    return Score(float(np.nansum(per_keypoint)), per_keypoint, predicted * 2 - 1)
+
+
+def _h36m(train: _Labelled, test: _Labelled, swap_pairs: Sequence[tuple[int, int]]) -> Score:
+    points = train.labels.shape[1]
+    order = np.arange(points)
+    for left, right in swap_pairs:
+        if not (0 <= left < points and 0 <= right < points):
+            raise PplkitError(f"swap_pairs has ({left}, {right}), but there are {points} labels; use 0 to {points - 1}")
+        order[left], order[right] = right, left  # as published: a later pair overwrites an earlier one
+    features = _features(train)
+    labels, known, distances, _ = _choose_sides(features, train.labels, train.known, order, None)
+    labelled = np.isfinite(distances)
+    kept = distances <= distances[labelled].mean() + 3 * distances[labelled].std(ddof=min(1, labelled.sum() - 1))
+    weights = _fit(features[kept], labels[kept], known[kept])
+    predicted = np.tensordot(_features(test), weights, 1)
+    labels, known, _, swapped = _choose_sides(_features(test), test.labels, test.known, order, weights)
+    return _score(predicted, labels, known, int(swapped.sum()), int(labelled.sum() - kept.sum()))
+
+
+def _choose_sides(
+    features: np.ndarray, labels: np.ndarray, known: np.ndarray, order: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Exchange left and right where that brings a sample's labels nearer to their regression, until few change.
+
+    Without `weights` the regression is fitted anew each time. Returns the labels (n, J, 2), which are known (n, J),
+    each sample's mean distance (n,), NaN without labels, and whether it is swapped (n,).
+    """
+    swapped = np.zeros(len(labels), bool)
+    for _ in range(MOST_REFITS):
+        predicted = np.tensordot(features, _fit(features, labels, known) if weights is None else weights, 1)
+        distances = _mean(np.linalg.norm(predicted - labels, axis=-1), known, axis=1)
+        other = _mean(np.linalg.norm(predicted - labels[:, order], axis=-1), known[:, order], axis=1)
+        nearer = other < distances
+        if nearer.sum() <= FEW_SWAPS:
+            break
+        labels = np.where(nearer[:, None, None], labels[:, order], labels)
+        known = np.where(nearer[:, None], known[:, order], known)
+        swapped ^= nearer
+    return labels, known, distances, swapped
+
+
+def _matching(test: _Labelled) -> Score:
+    # Exact, unlike the published code: its network simplex on floating-point costs can leave labels without a pair.
+    squared = np.square(test.keypoints[:, :, None] - test.labels[:, None]).sum(-1)  # (n, N, J)
+    costs = _mean(squared, test.known[:, None], axis=0)
+    usable = np.flatnonzero(test.known.any(0))
+    rows, columns = linear_sum_assignment(costs[:, usable])
+    columns = usable[columns]
+    per_keypoint = np.full(test.labels.shape[1], np.nan)
+    per_keypoint[columns] = costs[rows, columns]
+    predictions = np.full(test.labels.shape, np.nan)
+    predictions[:, columns] = test.keypoints[:, rows] * 2 - 1
+    return Score(float(costs[rows, columns].mean()), per_keypoint, predictions)

@@ -1,0 +1,53 @@
+"""Coordinates: the one home of (x, y).
+
+Everywhere in the kit a point is (x, y), x to the right and y down, in [-1, 1]: -1 is the centre of an image's
+first pixel and +1 the centre of its last one. Every function takes torch tensors; those that only
+calculate (`to_unit`, `to_pixels`, `mirror`) take NumPy arrays as well.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Points = TypeVar("Points", Tensor, np.ndarray)
+
+
+def to_unit(pixels: Points, size: int) -> Points:
+    """Pixel coordinates (..., 2), 0 = centre of the first pixel, to [-1, 1] for an image of `size` pixels a side."""
+    return pixels * (2 / (size - 1)) - 1
+
+
+def to_pixels(points: Points, size: int) -> Points:
+    """Points (..., 2) in [-1, 1] to pixel coordinates, 0 = centre of the first pixel, size - 1 = of the last."""
+    return (points + 1) * ((size - 1) / 2)
+
+
+def pixel_grid(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Coordinates (size * size, 2) in [-1, 1] of the pixel centres, row by row."""
+    line = torch.linspace(-1, 1, size, device=device)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack((x, y), dim=-1).reshape(-1, 2)
+
+
+def apply_affine(matrices: Tensor, points: Tensor) -> Tensor:
+    """One affine map per point: matrices (B, N, 2, 3) and points (N, 2) to (B, N, 2), Θ_i [P_i; 1]."""
+    return (matrices[..., :2] @ points[..., None]).squeeze(-1) + matrices[..., 2]
+
+
+def pairwise_distances(points: Tensor) -> Tensor:
+    """Euclidean lengths (..., N, N) between all points (..., N, 2); the gradient of a zero length is zero."""
+    squared = (points[..., :, None, :] - points[..., None, :, :]).square().sum(-1)
+    return torch.where(squared > 0, squared.clamp_min(1e-12).sqrt(), squared)
+
+
+def mirror(points: Points, pairs: Sequence[tuple[int, int]] = ()) -> Points:
+    """Points (..., J, 2) of a horizontally flipped image; `pairs` names the (left, right) points that change places."""
+    order = list(range(points.shape[-2]))
+    for left, right in pairs:
+        order[left], order[right] = right, left
+    flipped = points[..., order, :]
+    sign = np.array([-1, 1], dtype=np.float32)
+    return flipped * (sign if isinstance(flipped, np.ndarray) else torch.from_numpy(sign).to(flipped))

@@ -1,0 +1,66 @@
+"""The losses: pure functions of a model's output and the images (section 3.4)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pplkit.config import Config
+from pplkit.features import PerceptualFeatures
+from pplkit.geometry import pairwise_distances
+from pplkit.model import Output
+
+
+def reconstruction_loss(features: PerceptualFeatures | None, images: Tensor, painted: Tensor) -> Tensor:
+    """L1 between the features of image and reconstruction, mean per feature map, summed over maps.
+
+    Both (B, 3, S, S) in [-1, 1]. Without features: mean squared difference of the pixels, as in the ablation.
+    """
+    if features is None:
+        return F.mse_loss(painted, images)
+    with torch.no_grad():
+        targets = features(images)
+    pairs = zip(features(painted), targets, strict=True)
+    return torch.stack([(seen - target).abs().mean(dtype=torch.float32) for seen, target in pairs]).sum()
+
+
+def boundary_loss(keypoints: Tensor) -> Tensor:
+    """|coordinate| where it lies outside [-1, 1], else 0; keypoints (B, N, 2): sum over N, mean over B and axes."""
+    size = keypoints.abs()
+    return torch.where(size > 1, size, 0).sum(1).mean()
+
+
+def link_loss(prior: Tensor, keypoints: Tensor, connectivity: Tensor) -> Tensor:
+    """Links keep the prior's lengths: Σ_ij W_ij |l(P_i, P_j) - l(P'_i, P'_j)|, mean over the batch.
+
+    prior (N, 2), keypoints (B, N, 2), connectivity (N, N); the sum takes each pair twice, as written in the paper.
+    """
+    change = pairwise_distances(prior) - pairwise_distances(keypoints)
+    return (connectivity * change.abs()).sum((1, 2)).mean()
+
+
+def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
+    """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2)."""
+    return F.mse_loss(recalled, keypoints.detach())
+
+
+def token_loss(tokens: Tensor, quantised: Tensor) -> Tensor:
+    """Mean squared difference of the tokens G and their vectors G' (a constant), both (B, banks, dimension)."""
+    return F.mse_loss(tokens, quantised.detach())
+
+
+def losses(
+    config: Config, features: PerceptualFeatures | None, images: Tensor, output: Output
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted total and its unweighted parts by name; a part of weight 0 is not computed."""
+    memory = output.memory
+    parts = {
+        "reconstruction": lambda: reconstruction_loss(features, images, output.reconstruction),
+        "boundary": lambda: boundary_loss(output.keypoints),
+        "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
+        "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
+        "tokens": lambda: token_loss(memory.tokens, memory.quantised),
+    }
+    weights = {name: getattr(config, f"weight_{name}") for name in parts}
+    values = {name: part() for name, part in parts.items() if weights[name] > 0}
+    total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+    return total, {name: value.detach() for name, value in values.items()}

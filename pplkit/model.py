@@ -1,0 +1,170 @@
+"""The Pose Prior Learner: prior, regressor, link map, decoder and memory wired together (section 3)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pplkit.config import Config
+from pplkit.errors import PplkitError
+from pplkit.geometry import apply_affine
+from pplkit.links import link_map
+from pplkit.memory import HierarchicalMemory, Recall
+from pplkit.networks import Decoder, Regressor
+from pplkit.prior import PosePrior
+
+
+class Output(NamedTuple):
+    """All that one forward pass computes; B images, N keypoints, S pixels a side."""
+
+    prior: Tensor  # T (N, 2)
+    affine: Tensor  # Θ (B, N, 2, 3)
+    attention: Tensor  # (B, N, positions), sums to 1
+    keypoints: Tensor  # T' (B, N, 2)
+    connectivity: Tensor  # W (N, N)
+    link_map: Tensor  # S (B, 1, S, S)
+    reconstruction: Tensor  # (B, 3, S, S)
+    memory: Recall
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU."""
+
+    keypoints: Tensor
+    confidence: Tensor
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One round of iterative inference: what went in, the pose T', T'_recon, and what was painted from it."""
+
+    images: Tensor  # (B, 3, S, S) the input of this round
+    keypoints: Tensor  # T' (B, N, 2)
+    confidence: Tensor  # (B, N)
+    recalled: Tensor  # T'_recon (B, N, 2)
+    reconstruction: Tensor  # (B, 3, S, S), the next round's input
+
+
+class PosePriorLearner(nn.Module):
+    """Learns keypoints, their links and the prior from images of one category; all sizes come from `config`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.made_by: dict[str, object] = {}
+        self.memory = HierarchicalMemory(
+            config.keypoints,
+            config.banks,
+            config.vectors,
+            config.dimension,
+            decay=config.decay,
+            encoder_layers=config.encoder_layers,
+            token_hidden=config.token_hidden,
+            decoder_dimension=config.decoder_dimension,
+            distil=config.distil,
+        )
+        self.regressor = Regressor(
+            config.keypoints, config.regressor_channels, config.regressor_features, config.identity_start
+        )
+        self.decoder = Decoder(config.decoder_channels)
+        self.alpha = nn.Parameter(torch.ones(()))
+        start = config.connectivity_mean + config.connectivity_std * torch.randn(config.keypoints, config.keypoints)
+        self.links = nn.Parameter(start / config.connectivity_scale)
+
+    def connectivity(self) -> Tensor:
+        """W (N, N): softplus(s θ), symmetric with a zero diagonal; the upper triangle of θ is the parameter."""
+        upper = F.softplus(self.config.connectivity_scale * self.links).triu(1)
+        return upper + upper.T
+
+    def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
+        with torch.no_grad():
+            prior = self.memory.distil().float()
+        affine, attention = self.regressor(images, prior)
+        return prior, affine, attention, apply_affine(affine, prior)
+
+    def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
+        heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.config.thickness)
+        return heat, self.decoder(self.alpha * reference, heat)
+
+    def forward(self, images: Tensor, reference: Tensor) -> Output:
+        """One pass over images and reference images, both (B, 3, S, S) in [-1, 1]."""
+        prior, affine, attention, keypoints = self.regress(images)
+        heat, painted = self.paint(keypoints, reference)
+        memory = self.memory(keypoints.detach())
+        return Output(prior, affine, attention, keypoints, self.connectivity(), heat, painted, memory)
+
+    @torch.no_grad()
+    def prior(self) -> PosePrior:
+        """The learned pose prior as NumPy arrays."""
+        keypoints = self.memory.distil().float().cpu().numpy()
+        return PosePrior(keypoints, self.connectivity().float().cpu().numpy(), dict(self.made_by))
+
+    @torch.no_grad()
+    def iterate(self, images: Tensor, iterations: int, reference: Tensor | None = None) -> list[Iteration]:
+        """Iterative inference (section 3.5): rounds 0 to `iterations`, so `iterations` + 1 entries.
+
+        images (B, 3, S, S) in [-1, 1]; the reference of every round is the original input unless given.
+        Each round: T' from the round's input, T'_recon from the memory, the next input painted from it.
+        """
+        reference = images if reference is None else reference
+        rounds = []
+        for _ in range(iterations + 1):
+            _, _, attention, keypoints = self.regress(images)
+            recalled = self.memory(keypoints).keypoints
+            _, painted = self.paint(recalled, reference)
+            rounds.append(Iteration(images, keypoints, confidence(attention), recalled, painted))
+            images = painted
+        return rounds
+
+    @torch.no_grad()
+    def estimate(
+        self, images: Tensor | np.ndarray, iterations: int = 0, batch_size: int = 64
+    ) -> Poses:
+        """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
+
+        `iterations` counts the rounds through the memory: 0 is the plain pose, 4 the published procedure.
+        Raises PplkitError for other shapes or types.
+        """
+        was_training = self.training
+        self.eval()
+        found = []
+        for start in range(0, len(images), batch_size):
+            batch = self.prepare(images[start : start + batch_size])
+            if iterations:
+                last = self.iterate(batch, iterations)[-1]
+                found.append((last.keypoints.cpu(), last.confidence.cpu()))
+            else:
+                _, _, attention, keypoints = self.regress(batch)
+                found.append((keypoints.cpu(), confidence(attention).cpu()))
+        self.train(was_training)
+        if not found:
+            return Poses(torch.zeros(0, self.config.keypoints, 2), torch.zeros(0, self.config.keypoints))
+        return Poses(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def prepare(self, images: Tensor | np.ndarray) -> Tensor:
+        """Images as `estimate` takes them, to float (B, 3, S, S) in [-1, 1] on the model's device."""
+        tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+        tensor = tensor.to(self.alpha.device)
+        if tensor.dtype == torch.uint8 and tensor.ndim == 4 and tensor.shape[-1] == 3:
+            tensor = tensor.permute(0, 3, 1, 2).float() / 127.5 - 1
+        elif not (tensor.is_floating_point() and tensor.ndim == 4 and tensor.shape[1] == 3):
+            raise PplkitError(
+                f"images of shape {tuple(tensor.shape)} and type {tensor.dtype} cannot be read: give uint8 "
+                "(B, H, W, 3) or float (B, 3, H, W) in [-1, 1]."
+            )
+        side = self.config.image_size
+        if tensor.shape[-2:] != (side, side):
+            tensor = F.interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+        return tensor.float().contiguous(memory_format=torch.channels_last)
+
+
+def confidence(attention: Tensor) -> Tensor:
+    """How concentrated each attention map is: 1 - entropy / log(positions); (B, N, positions) to (B, N) in [0, 1]."""
+    entropy = -(attention * attention.clamp_min(1e-12).log()).sum(-1)
+    return (1 - entropy / np.log(attention.shape[-1])).clamp(0, 1)

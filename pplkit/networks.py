@@ -1,0 +1,139 @@
+"""The convolutional networks: the regressor from images to affine maps, and the decoder. They know no poses."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pplkit.geometry import pixel_grid
+
+
+class Halve(nn.Module):
+    """Bilinear x 0.5, which is the mean over 2 x 2 pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H/2, W/2)."""
+        return F.avg_pool2d(x, 2)
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _double() -> nn.Upsample:
+    return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class ResidualDown(nn.Module):
+    """Residual block at half the resolution; leaky ReLU 0.2 after the sum."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Sequential(_conv(inputs, outputs), Halve(), nn.BatchNorm2d(outputs))
+        self.body = nn.Sequential(
+            _conv(inputs, outputs),
+            Halve(),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.2, inplace=True),
+            _conv(outputs, outputs),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        return F.leaky_relu(self.shortcut(x) + self.body(x), 0.2)
+
+
+class Regressor(nn.Module):
+    """One affine 2 x 3 matrix per keypoint from an image and the keypoint prior (section 3.1).
+
+    keypoints N, channels of the four down blocks, features = channels at the attention maps (a quarter of the
+    image's resolution). With `identity_start` the untrained network answers near the identity.
+    """
+
+    def __init__(self, keypoints: int, channels: tuple[int, ...], features: int, identity_start: bool = False) -> None:
+        super().__init__()
+        widths = (3, *channels)
+        self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
+        middle = channels[-2]
+        self.up = nn.Sequential(*self._up(channels[-1], middle), *self._up(middle, features))
+        self.attention = _conv(features, keypoints)
+        self.embed = nn.Linear(2, features)
+        self.predict = nn.Sequential(
+            nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 6)
+        )
+        if identity_start:
+            last = self.predict[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, std=0.01)
+            last.bias.data = torch.tensor([1.0, 0, 0, 0, 1, 0])
+
+    @staticmethod
+    def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+        return _double(), _conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+
+    def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) and prior (N, 2) to affine maps (B, N, 2, 3) and attention (B, N, S/4 * S/4).
+
+        Attention maps sum to 1 over the positions, row by row.
+        """
+        features = self.up(self.down(images))
+        attention = self.attention(features).flatten(2).float().softmax(-1)
+        grid = pixel_grid(features.shape[-1], features.device)
+        seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
+        place = self.embed(attention @ grid)  # the embedding is linear: attending to it is embedding the mean place
+        start = self.embed(prior).expand(len(images), -1, -1)
+        joined = torch.cat((seen.float(), place.float(), start.float()), dim=-1)
+        return self.predict(joined).float().unflatten(-1, (2, 3)), attention
+
+
+class Decoder(nn.Module):
+    """U-Net from the reference image and the link map to an image; `channels` at each of the five resolutions."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        first, *rest = channels
+        self.stem = nn.Sequential(_conv(4, first), nn.LeakyReLU(0.2, inplace=True))
+        self.down = nn.ModuleList(self._down(a, b) for a, b in zip(channels, rest, strict=False))
+        outputs = channels[-2::-1]
+        inputs = (channels[-1], *(2 * width for width in outputs))
+        self.up = nn.ModuleList(self._up(a, b) for a, b in zip(inputs, outputs, strict=False))
+        self.paint = _conv(2 * first, 3)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+
+    @staticmethod
+    def _down(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            _conv(inputs, outputs),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.2, inplace=True),
+            _conv(outputs, outputs),
+            nn.BatchNorm2d(outputs),
+            Halve(),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+
+    @staticmethod
+    def _up(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            _double(),
+            _conv(inputs, outputs),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.2, inplace=True),
+            _conv(outputs, outputs),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+
+    def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
+        """Reference (B, 3, S, S) and link map (B, 1, S, S) to an image (B, 3, S, S), [-1, 1] where it is good."""
+        x = self.stem(torch.cat((reference, link_map), dim=1))
+        skips = [x]
+        for block in self.down:
+            x = block(x)
+            skips.append(x)
+        skips.pop()
+        for block in self.up:
+            x = torch.cat((block(x), skips.pop()), dim=1)
+        return self.paint(x).float()

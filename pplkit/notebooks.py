@@ -1,0 +1,128 @@
+"""Run the numbered notebooks one after the other into a run folder, with papermill."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from pplkit.errors import PplkitError
+from pplkit.runs import RunFolder, home
+
+NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
+RESULTS = ("training", "evaluation", "occlusion")
+
+
+def run_notebooks(
+    dataset: str,
+    run_name: str,
+    parameters: Mapping[str, Any],
+    notebooks: Sequence[str] = NOTEBOOKS,
+    root: Path | None = None,
+) -> Path:
+    """Execute `notebooks` in order, print a summary and return the run folder <root>/runs/<run_name>.
+
+    Every notebook runs in the folder of notebooks and is given those of `parameters`, `dataset` and `run` that its
+    parameters cell declares; the executed copies land in <run folder>/notebooks. `root` (default: `runs.home()`) holds
+    data/ and runs/, and notebooks/ if it is not to be the folder beside the package.
+    Raises PplkitError for a name that is no folder name, a missing notebook or a parameter that no notebook declares
+    (before anything runs) and for a notebook that fails (naming its executed copy, which holds the traceback).
+    """
+    started = time.monotonic()
+    root = (home() if root is None else root).resolve()
+    for what, name in (("dataset", dataset), ("run", run_name)):
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise PplkitError(f"{what} {name!r} cannot name a folder: use letters, digits, - and _ only.")
+    sources = [_find(name, root) for name in notebooks]
+    declared = [_declared(source) for source in sources]
+    unknown = sorted(set(parameters) - set().union(*declared))
+    if unknown:
+        known = ", ".join(sorted(set().union(*declared)))
+        raise PplkitError(f"parameter {unknown[0]!r} is declared by none of the notebooks: choose from {known}.")
+
+    run = root / "runs" / run_name
+    (run / "notebooks").mkdir(parents=True, exist_ok=True)
+    given = {**parameters, "dataset": dataset, "run": run_name}
+    with _home(root):
+        for number, (source, names) in enumerate(zip(sources, declared, strict=True), start=1):
+            print(f"[{number}/{len(sources)}] {source.stem}", flush=True)
+            _execute(source, run / "notebooks" / source.name, {name: given[name] for name in given if name in names})
+    _print_summary(run, time.monotonic() - started)
+    return run
+
+
+def _find(name: str, root: Path) -> Path:
+    """The file of notebook `name`: in the home's own notebooks folder, else in the one beside the package."""
+    own, shipped = root / "notebooks", Path(__file__).resolve().parents[1] / "notebooks"
+    folder = own if own.is_dir() else shipped
+    if not (folder / f"{name}.ipynb").is_file():
+        raise PplkitError(f"{folder / name}.ipynb is missing: run from the project's folder or set PPLKIT_HOME to it.")
+    return folder / f"{name}.ipynb"
+
+
+def _declared(notebook: Path) -> set[str]:
+    """Names in the parameters cell."""
+    try:
+        return set(papermill.inspect_notebook(notebook))
+    except ValueError as error:
+        raise PplkitError(f"{notebook} is no notebook for Python ({error}): restore it from the repository.") from error
+
+
+@contextmanager
+def _home(root: Path) -> Iterator[None]:
+    """Lets the kernels, which inherit the environment, find the same data and run folders as this process."""
+    before = os.environ.get("PPLKIT_HOME")
+    os.environ["PPLKIT_HOME"] = str(root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PPLKIT_HOME"]
+        else:
+            os.environ["PPLKIT_HOME"] = before
+
+
+def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
+    try:
+        papermill.execute_notebook(source, executed, parameters, kernel_name="python3", cwd=source.parent)
+    except PapermillExecutionError as error:
+        said = next(iter(error.evalue.splitlines()), "").rstrip(".")
+        cause = f"{error.ename}: {said}" if said else error.ename
+        raise PplkitError(
+            f"notebook {source.stem} stopped in cell [{error.exec_count}] with {cause}; its traceback is in {executed}."
+        ) from error
+    except RuntimeError as error:  # nbclient's errors for a kernel that died or never answered
+        raise PplkitError(
+            f"the kernel of notebook {source.stem} stopped ({error}): check the free memory and look at {executed}."
+        ) from error
+
+
+def _print_summary(run: Path, seconds: float) -> None:
+    """The main numbers of the run's results, and where the rest lies."""
+    rows = []
+    for result in RESULTS:
+        if (run / f"{result}.json").is_file():
+            numbers = _numbers(RunFolder(run).read(f"{result}.json"))
+            rows += [(result, name, f"{value:.5g}" if value % 1 else f"{value:.0f}") for name, value in numbers.items()]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
+    for result, name, value in rows:
+        print(f"  {result:<{widths[0]}}  {name:<{widths[1]}}  {value:>{widths[2]}}")
+    for folder in ("figures", "notebooks"):
+        if (run / folder).is_dir():
+            print(f"  {folder}: {run / folder}")
+
+
+def _numbers(result: Mapping[str, Any], depth: int = 2) -> dict[str, float]:
+    """The numbers of a result by dotted name, two levels deep; lists are curves, and the settings are no result."""
+    found: dict[str, float] = {}
+    for name, value in result.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = value
+        elif isinstance(value, Mapping) and name != "config" and depth > 1:
+            found.update({f"{name}.{inner}": number for inner, number in _numbers(value, depth - 1).items()})
+    return found

@@ -1,0 +1,233 @@
+"""Figures of data, training and evaluation: arrays in, a matplotlib figure out. The prior's figures are in `posters`."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pplkit.drawing import (
+    BLACK, BLUE, COLOURS, GREY, ORANGE, Pictures, as_points, as_uint8, blank, page, picture, plane, save, skeleton, tidy,
+)  # fmt: skip
+
+__all__ = [
+    "contact_sheet", "coverage_bars", "error_bars", "keypoint_errors", "pose_spread", "poses_on_images",
+    "reconstructions", "save", "training_batch", "training_curves", "training_state", "video_strips",
+]  # fmt: skip
+
+Links = Sequence[tuple[int, int]]
+LOSS_NAMES = {
+    "loss": "total",
+    "reconstruction": "reconstruction",
+    "boundary": "boundary",
+    "links": "link lengths",
+    "pose": "pose recall",
+    "tokens": "tokens",
+}
+
+
+def contact_sheet(
+    images: Pictures,
+    keypoints: Pictures | None = None,
+    links: Links = (),
+    titles: Sequence[str] | None = None,
+    columns: int = 8,
+) -> Figure:
+    """Images (n, S, S, 3), n at least 1, in rows of `columns`; with keypoints (n, J, 2) and their skeleton if given."""
+    return poses_on_images(images, keypoints, links, titles=titles, columns=columns)
+
+
+def poses_on_images(
+    images: Pictures,
+    keypoints: Pictures | None,
+    links: Links,
+    strengths: Sequence[float] | None = None,
+    confidence: Pictures | None = None,
+    titles: Sequence[str] | None = None,
+    columns: int = 8,
+) -> Figure:
+    """Keypoints (n, N, 2) with links of one strength each on images (n, S, S, 3).
+
+    confidence (n, N) in [0, 1] fades keypoints that the model is less sure of than of its surest in these images.
+    """
+    pictures = as_uint8(images)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = page(rows, columns, 1.35, 1.35 if titles is None else 1.55)
+    points = None if keypoints is None else as_points(keypoints)
+    sure = None if confidence is None else as_points(confidence)
+    for n, (axis, image) in enumerate(zip_longest(axes.flat, pictures)):
+        if image is None:
+            blank([axis])
+            continue
+        picture(axis, image, titles[n] if titles is not None else "")
+        if points is not None:
+            opacity = 1.0 if sure is None else 0.25 + 0.75 * sure[n] / max(float(sure.max()), 1e-9)
+            skeleton(axis, points[n], links, strengths, opacity=opacity, width=2)
+    return figure
+
+
+def video_strips(images: Pictures, videos: np.ndarray, rows: int = 4, columns: int = 8) -> Figure:
+    """The first frames of the first videos, a row each: images (n, S, S, 3), videos (n,) the video of each."""
+    names = np.unique(np.asarray(videos))[:rows]
+    figure, axes = page(len(names), columns, 1.35, 1.35)
+    for row, name in zip(axes, names, strict=True):
+        frames = np.flatnonzero(np.asarray(videos) == name)[:columns]
+        for n, axis in enumerate(row):
+            if n < len(frames):
+                picture(axis, as_uint8(images[frames[n : n + 1]])[0])
+            else:
+                blank([axis])
+        row[0].set_ylabel(f"video {name}", fontsize=8)
+    return figure
+
+
+def pose_spread(images: Pictures, keypoints: Pictures | None = None, links: Links = ()) -> Figure:
+    """Mean image, spread of the pixels and, with labels (n, J, 2), the mean pose and where each label lies."""
+    pictures = as_uint8(images)
+    figure, axes = page(1, 2 if keypoints is None else 4, 2.4, 2.5)
+    picture(axes[0, 0], pictures.mean(0).round().astype(np.uint8), "mean image")
+    picture(axes[0, 1], pictures.std(0, dtype=np.float32).mean(-1), "spread of the pixels")
+    if keypoints is not None:
+        points = as_points(keypoints)
+        plane(axes[0, 2], "mean pose", ticks=False)
+        skeleton(axes[0, 2], np.nanmean(points, axis=0), links, size=22)
+        plane(axes[0, 3], f"labels of {len(points)} images", ticks=False)
+        for number, colour in enumerate(_colours(points.shape[1])):
+            axes[0, 3].scatter(*points[:, number].T, s=3, color=colour, alpha=0.25, linewidths=0)
+    return figure
+
+
+def _colours(count: int) -> list[Any]:
+    from pplkit.drawing import keypoint_colours
+
+    return list(keypoint_colours(count))
+
+
+def training_batch(images: Pictures, references: Pictures, columns: int = 8) -> Figure:
+    """What a step sees: images above, the reference image of each below."""
+    return _rows({"image": as_uint8(images), "reference": as_uint8(references)}, columns)
+
+
+def reconstructions(
+    images: Pictures, references: Pictures, link_maps: Pictures, painted: Pictures, columns: int = 8
+) -> Figure:
+    """Rows: image, reference, link map (B, 1, S, S; each scaled to its own maximum), reconstruction."""
+    maps = as_points(link_maps)
+    maps = maps / np.maximum(maps.max((1, 2, 3), keepdims=True), 1e-9) * 2 - 1
+    rows = {
+        "image": as_uint8(images), "reference": as_uint8(references), "link map": as_uint8(maps), "painted": as_uint8(painted),
+    }  # fmt: skip
+    return _rows(rows, columns)
+
+
+def _rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
+    columns = min(columns, *(len(images) for images in rows.values()))
+    figure, axes = page(len(rows), columns, 1.35, 1.35)
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(row, images, strict=False):
+            picture(axis, image)
+        row[0].set_ylabel(name, fontsize=9)
+    return figure
+
+
+def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
+    """The lines of metrics.jsonl: every loss against the step, one panel each, on a logarithmic scale."""
+    names = [name for name in LOSS_NAMES if rows and name in rows[0]]
+    figure, axes = page(1, max(1, len(names)), 2.3, 2.2)
+    for axis, name, colour in zip(axes[0], names, COLOURS, strict=False):
+        _curve(axis, rows, name, colour)
+    return figure
+
+
+def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
+    values = np.array([row.get(name, np.nan) for row in rows])
+    axis.plot([row["step"] for row in rows], values, color=colour, linewidth=1.5, marker="o" * (len(rows) == 1))
+    if (values > 0).all():
+        axis.set_yscale("log")
+    tidy(axis, "step", "", LOSS_NAMES[name])
+    axis.tick_params(axis="y", which="both", labelsize=7)
+    axis.xaxis.set_major_locator(_few())
+
+
+def _few() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(4, integer=True)
+
+
+def training_state(
+    rows: Sequence[Mapping[str, float]],
+    points: np.ndarray,
+    links: Links,
+    strengths: Sequence[float],
+    images: Pictures,
+    painted: Pictures,
+    text: str,
+) -> Figure:
+    """The training at a glance: loss, prior T (N, 2) with its links, some images and what is painted for them."""
+    figure, axes = page(2, 6, 1.5, 1.5)
+    figure.suptitle(text, fontsize=9, x=0.01, ha="left", color=BLACK)
+    grid = axes[0, 0].get_gridspec()
+    for axis in axes[:, :4].flat:
+        axis.remove()
+    curve, pose = figure.add_subplot(grid[:, :2]), figure.add_subplot(grid[:, 2:4])
+    _curve(curve, rows, "loss", BLUE)
+    plane(pose, "prior", ticks=False)
+    skeleton(pose, points, links, strengths, size=24, width=3)
+    sheets = zip(as_uint8(images), as_uint8(painted), strict=True)
+    for row, (image, paint) in zip(axes[:, 4:], sheets, strict=False):
+        picture(row[0], image, "image")
+        picture(row[1], paint, "painted")
+    return figure
+
+
+def error_bars(report: Mapping[str, Any]) -> Figure:
+    """Error of the model beside that of the mean pose, for all test images and each class; see `evaluation_report`."""
+    groups = {"all": report, **report.get("classes", {})}
+    scale, unit = (1.0, "error (pixels)") if report["protocol"] == "taichi" else (100.0, "error (% of the image side)")
+    if report["protocol"] == "matching":
+        unit = "mean squared distance (x 100)"
+    figure, axes = page(1, 1, 3.2 + 0.9 * len(groups), 2.8)
+    axis, places = axes[0, 0], np.arange(len(groups))
+    series = (("model", "error", BLUE, -0.2), ("mean pose", "mean_pose_error", GREY, 0.2))
+    for label, key, colour, shift in series:
+        values = [scale * group[key] for group in groups.values()]
+        bars = axis.bar(places + shift, values, 0.38, color=colour, label=label)
+        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+    names = [name.split(".")[-1].replace("_", "\n") for name in groups]
+    axis.set_xticks(places, names)
+    axis.set_xlim(-0.7, len(groups) - 0.3)
+    tidy(axis, "", unit)
+    axis.margins(y=0.15)
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def keypoint_errors(names: Sequence[str], errors: np.ndarray, mean_pose: np.ndarray, unit: str = "%") -> Figure:
+    """Error of each labelled point (J,) beside that of the mean pose (J,), the worst at the top; NaN: no label."""
+    known = np.flatnonzero(np.isfinite(errors))
+    order = known[np.argsort(errors[known])]
+    figure, axes = page(1, 1, 5.6, 0.9 + 0.22 * len(order))
+    axis, places = axes[0, 0], np.arange(len(order))
+    axis.barh(places, errors[order], 0.6, color=BLUE, label="model")
+    axis.plot(mean_pose[order], places, "d", color=ORANGE, markersize=6, markeredgecolor="white", label="mean pose")
+    axis.set_yticks(places, [names[k].replace("_", " ") for k in order])
+    tidy(axis, f"error ({unit})", "")
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def coverage_bars(shares: Mapping[str, float]) -> Figure:
+    """Shares in [0, 1] by name as horizontal bars in per cent."""
+    figure, axes = page(1, 1, 5.6, 0.9 + 0.26 * len(shares))
+    places = np.arange(len(shares))[::-1]
+    values = [100 * value for value in shares.values()]
+    bars = axes[0, 0].barh(places, values, 0.62, color=BLUE)
+    axes[0, 0].bar_label(bars, fmt="%.0f", fontsize=8, padding=3)
+    axes[0, 0].set_yticks(places, [name.replace("_", " ") for name in shares])
+    axes[0, 0].set_xlim(0, 108)
+    tidy(axes[0, 0], "share (%)", "")
+    return figure

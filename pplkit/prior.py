@@ -1,0 +1,76 @@
+"""The pose prior V = (T, W) as an object that can be saved, read by other programs, and drawn."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pplkit.errors import PplkitError
+
+SCHEMA = "pplkit-prior-1"
+STRONG = 0.05  # a link is strong from this share of the strongest
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """The typical pose of a category and its skeleton.
+
+    keypoints T: float32 (N, 2), (x, y) in [-1, 1]. connectivity W: float32 (N, N), symmetric, zero diagonal, >= 0.
+    `made_by` says which run, config, data and version it came from. Raises PplkitError for other shapes.
+    """
+
+    keypoints: np.ndarray
+    connectivity: np.ndarray
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.keypoints)
+        if self.keypoints.shape != (count, 2) or self.connectivity.shape != (count, count):
+            raise PplkitError(
+                f"a prior needs keypoints (N, 2) and connectivity (N, N), not {self.keypoints.shape} and "
+                f"{self.connectivity.shape}: give arrays of one N."
+            )
+
+    def links(self, share: float = STRONG) -> list[tuple[int, int]]:
+        """The strong links (i, j), i < j, strongest first: weight at least `share` of the strongest link's."""
+        rows, columns = np.triu_indices(len(self.keypoints), 1)
+        weights = self.connectivity[rows, columns]
+        order = np.argsort(-weights, kind="stable")
+        keep = [k for k in order if weights[k] >= share * weights.max() and weights[k] > 0]
+        return [(int(rows[k]), int(columns[k])) for k in keep]
+
+    def strength(self, link: tuple[int, int]) -> float:
+        """Weight of a link relative to the strongest, in [0, 1]."""
+        return float(self.connectivity[link] / self.connectivity.max())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the prior as JSON, atomically."""
+        path = Path(path)
+        content = {
+            "schema": SCHEMA,
+            "keypoints": self.keypoints.astype(float).round(6).tolist(),
+            "connectivity": self.connectivity.astype(float).tolist(),
+            "made_by": self.made_by,
+        }
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "PosePrior":
+        """Read a prior; raises PplkitError naming the file if it is missing or not a prior of this version."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf8"))
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {content['schema']!r}, this version reads {SCHEMA!r}")
+            keypoints = np.array(content["keypoints"], dtype=np.float32)
+            connectivity = np.array(content["connectivity"], dtype=np.float32)
+            return cls(keypoints, connectivity, dict(content["made_by"]))
+        except FileNotFoundError:
+            raise PplkitError(f"{path} does not exist: train a model first, which writes it.") from None
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise PplkitError(f"{path} is not a pose prior ({error}): write it again with PosePrior.save.") from None

@@ -1,0 +1,55 @@
+"""From the names in a notebook's parameters to the folders behind them: data/<data set> and runs/<run>."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pplkit.dataset import Dataset, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner
+from pplkit.runs import RunFolder, home, load
+
+SCALES = ("default", "smoke")
+
+
+class Trained(NamedTuple):
+    """All that the notebooks after training start from."""
+
+    run: RunFolder
+    data: Dataset
+    model: PosePriorLearner  # in eval mode, on a GPU if there is one
+
+
+def data_folder(dataset: str, scale: str = "default") -> Path:
+    """<home>/data/<dataset>; at scale "smoke" the name ends in -smoke. Raises PplkitError for another scale or name."""
+    return _folder("data", "dataset", dataset, scale)
+
+
+def run_folder(run: str, scale: str = "default") -> Path:
+    """<home>/runs/<run>; at scale "smoke" the name ends in -smoke. Raises PplkitError for another scale or name."""
+    return _folder("runs", "run", run, scale)
+
+
+def trained(run: str, scale: str = "default") -> Trained:
+    """The run of that name with its data set and its model.
+
+    Raises PplkitError if it has not been trained, or if its data set is gone or was changed since.
+    """
+    folder = RunFolder(run_folder(run, scale))
+    if not folder.checkpoints():
+        raise PplkitError(f"{folder.path} holds no trained model: train first (notebook 02_training, run={run!r}).")
+    made_by = folder.read("config.json")["made_by"]
+    data = open_dataset(os.path.normpath(folder.path / made_by["data_path"]))
+    if data.sha256 != made_by["data_sha256"]:
+        raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")
+    return Trained(folder, data, load(folder.path, "cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _folder(kind: str, what: str, name: str, scale: str) -> Path:
+    if scale not in SCALES:
+        raise PplkitError(f"scale={scale!r} is unknown: choose one of {', '.join(SCALES)}.")
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise PplkitError(f"{what}={name!r} cannot name a folder: use letters, digits, - and _ only.")
+    return home() / kind / (name if scale == "default" else f"{name}-{scale}")

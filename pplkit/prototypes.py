@@ -1,0 +1,90 @@
+"""What the memory holds: which vectors are used, what each bank controls, and the typical poses (section 3.2)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pplkit.model import PosePriorLearner
+
+ROUNDS = 25  # of refining the prototypes; they settle sooner
+
+
+class Prototypes(NamedTuple):
+    """k typical poses of a set of images, the one that stands for most images first."""
+
+    keypoints: np.ndarray  # (k, N, 2), each decoded from one combination of vectors that an image takes
+    shares: np.ndarray  # (k,) share of the images whose pose is nearest to it; sums to 1
+    images: np.ndarray  # (k,) position of an image that takes this combination
+
+
+@torch.no_grad()
+def look_up(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    """The vectors that uint8 images (n, S, S, 3) take: int64 (n, banks), indices into each bank."""
+    keypoints = model.estimate(images, batch_size=batch_size).keypoints.to(model.alpha.device)
+    return model.memory(keypoints).index.cpu().numpy() if len(keypoints) else np.zeros((0, model.config.banks), int)
+
+
+def usage(index: np.ndarray, vectors: int) -> np.ndarray:
+    """How often each of a bank's `vectors` is taken, from look-ups (n, banks): shares (banks, vectors), rows sum to 1."""
+    counts = np.stack([np.bincount(column, minlength=vectors) for column in index.T])
+    return counts / len(index)
+
+
+@torch.no_grad()
+def bank_poses(model: PosePriorLearner, bank: int) -> np.ndarray:
+    """Poses (vectors, N, 2): the prior with one bank's mean vector replaced by each of the bank's vectors in turn."""
+    memory = model.memory
+    shares = memory.usage() if memory.over == "used" else torch.ones_like(memory.usage()) / model.config.vectors
+    means = (shares[..., None] * memory.codebook).sum(1)  # (banks, dimension), as in `distil`
+    tokens = means.expand(model.config.vectors, -1, -1).clone()
+    tokens[:, bank] = memory.codebook[bank]
+    return memory.decode(tokens).float().cpu().numpy()
+
+
+def bank_reach(poses: np.ndarray, shares: np.ndarray) -> float:
+    """How far a bank moves the pose: root mean square distance from the mean, over used vectors and keypoints.
+
+    poses (vectors, N, 2) of `bank_poses`, shares (vectors,) as weights; in [-1, 1] units.
+    """
+    centre = np.tensordot(shares, poses, 1)
+    return float(np.sqrt(shares @ np.square(poses - centre).sum(-1).mean(-1)))
+
+
+@torch.no_grad()
+def prototypes(model: PosePriorLearner, index: np.ndarray, count: int = 8) -> Prototypes:
+    """At most `count` typical poses among the combinations of vectors (n, banks) that images take.
+
+    k-means on the decoded poses, started from the one nearest to the mean and those farthest from all before; each
+    centre is replaced by the combination nearest to it, so that every prototype is a pose the memory really gives.
+    """
+    rows, first, weights = np.unique(index, axis=0, return_index=True, return_counts=True)
+    chosen = torch.from_numpy(rows).to(model.alpha.device)
+    poses = model.memory.decode(model.memory.recall(chosen)).float().cpu().numpy()
+    flat = poses.reshape(len(poses), -1).astype(np.float64)
+    centres = _spread_out(flat, weights, min(count, len(flat)))
+    for _ in range(ROUNDS):
+        nearest = _distances(flat, centres).argmin(1)
+        for k in np.unique(nearest):
+            centres[k] = np.average(flat[nearest == k], axis=0, weights=weights[nearest == k])
+    nearest = _distances(flat, centres).argmin(1)
+    groups = np.unique(nearest)
+    shares = np.array([weights[nearest == k].sum() for k in groups]) / weights.sum()
+    members = [np.flatnonzero(nearest == k) for k in groups]
+    medoids = np.array([m[_distances(flat[m], centres[k : k + 1]).argmin()] for k, m in zip(groups, members, strict=True)])
+    order = np.argsort(-shares, kind="stable")
+    return Prototypes(poses[medoids[order]], shares[order], first[medoids[order]])
+
+
+def _spread_out(flat: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """The point nearest to the mean, then each time the one farthest from all chosen: (count, F)."""
+    mean = np.average(flat, axis=0, weights=weights)
+    chosen = [int(_distances(flat, mean[None]).argmin())]
+    while len(chosen) < count:
+        chosen.append(int(_distances(flat, flat[chosen]).min(1).argmax()))
+    return flat[chosen]
+
+
+def _distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Squared distances (n, k) of points (n, F) from centres (k, F)."""
+    return np.stack([np.square(points - centre).sum(1) for centre in centres], axis=1)

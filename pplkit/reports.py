@@ -1,0 +1,165 @@
+"""What notebooks 04 and 05 compute from a trained model: the evaluation and the occlusion experiment, as JSON."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pplkit import measures
+from pplkit.batches import hidden_patches, spread, to_float
+from pplkit.dataset import Dataset, Split
+from pplkit.errors import PplkitError
+from pplkit.evaluation import Score, evaluate, mean_pose_error
+from pplkit.model import Iteration, PosePriorLearner
+
+FITTED = 3000  # training images that a linear map is fitted on; more change nothing that can be seen
+CENTER = (4, 6, 8, 10, 12)  # patches a side (section 4.3)
+RANDOM = (0.1, 0.2, 0.3, 0.4)  # share of the patches
+
+
+def subset(split: Split, limit: int | None) -> np.ndarray:
+    """Indices of at most `limit` images, evenly spread over the split."""
+    count = len(split)
+    if limit is None or count <= limit:
+        return np.arange(count)
+    return np.linspace(0, count - 1, limit).round().astype(int)
+
+
+class Scorer:
+    """The data set's protocol with the model's answers to the training images computed once.
+
+    Scores keypoints (n, N, 2) of chosen test images; `where` keeps one class. Raises PplkitError if the data set has
+    no labels.
+    """
+
+    def __init__(self, model: PosePriorLearner, data: Dataset, limit: int | None = FITTED) -> None:
+        if data.protocol == "pictures" or data["train"].keypoints is None:
+            raise PplkitError(f"{data.path} has no labels to score against: look at the pictures instead.")
+        self.data = data
+        train = data["train"]
+        self.index = subset(train, limit)
+        self.keypoints = model.estimate(np.asarray(train.images[self.index])).keypoints.numpy()
+
+    def __call__(self, keypoints: np.ndarray, index: np.ndarray, where: int | None = None) -> Score:
+        """Score of test images `index`, all or those of class `where`; the fit uses the same class's images."""
+        train, chosen = self._class("train", self.index, where), self._class("test", index, where)
+        labels = self._labels(self.index[train], index[chosen])
+        return evaluate(
+            self.data.protocol, self.keypoints[train], labels[0], keypoints[chosen], *labels[1:],
+            swap_pairs=self.data.swap_pairs,
+        )
+
+    def mean_pose(self, index: np.ndarray, where: int | None = None) -> Score:
+        """The same for a model that always answers the mean pose."""
+        train, chosen = self._class("train", self.index, where), self._class("test", index, where)
+        labels = self._labels(self.index[train], index[chosen])
+        return mean_pose_error(self.data.protocol, *labels, swap_pairs=self.data.swap_pairs)
+
+    def _class(self, split: str, index: np.ndarray, where: int | None) -> np.ndarray:
+        classes = self.data[split].classes
+        return np.ones(len(index), bool) if where is None or classes is None else np.asarray(classes)[index] == where
+
+    def _labels(self, train: np.ndarray, test: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        parts = (self.data["train"], train), (self.data["test"], test)
+        keypoints = [np.asarray(split.keypoints)[index] for split, index in parts]
+        # The h36m labels are complete: joints that the body itself covers count as well.
+        seen = [
+            None if split.visible is None or self.data.protocol == "h36m" else np.asarray(split.visible)[index]
+            for split, index in parts
+        ]
+        return keypoints[0], keypoints[1], seen[0], seen[1]
+
+
+def evaluation_report(model: PosePriorLearner, data: Dataset, limit: int | None = None) -> dict[str, Any]:
+    """The protocol's score beside the mean pose, for all test images and each class, and how the poses lie.
+
+    With object masks also: share of the keypoints and of the strong links' length on the object; with labels and a
+    skeleton: share of the true skeleton's length within 0.1 of a strong link, in all and by limb.
+    `limit` bounds the test images. All shares are fractions of 1.
+    """
+    test = data["test"]
+    index = subset(test, limit)
+    keypoints = model.estimate(np.asarray(test.images[index])).keypoints.numpy()
+    report: dict[str, Any] = {"protocol": data.protocol, "test_images": len(index), "made_by": model.made_by}
+    if data.protocol != "pictures" and test.keypoints is not None:
+        scorer = Scorer(model, data)
+        report |= _scores(scorer, keypoints, index, None)
+        if len(data.class_names) > 1 and test.classes is not None:
+            report["classes"] = {
+                name: _scores(scorer, keypoints, index, number)
+                for number, name in enumerate(data.class_names)
+                if (np.asarray(test.classes)[index] == number).any()
+            }
+    links = model.prior().links()
+    report["strong_links"] = len(links)
+    if test.masks is not None:
+        masks = np.asarray(test.masks[index])
+        report["keypoints_on_object"] = measures.on_object(keypoints, masks)
+        report["links_on_object"] = measures.links_on_object(keypoints, links, masks)
+    if test.keypoints is not None and data.skeleton and test.masks is not None:
+        labels = np.asarray(test.keypoints)[index]
+        total, limbs = measures.skeleton_coverage(keypoints, links, labels, data.skeleton, groups=data.groups)
+        report["skeleton_covered"], report["limbs_covered"] = total, limbs
+    return report
+
+
+def _scores(scorer: Scorer, keypoints: np.ndarray, index: np.ndarray, where: int | None) -> dict[str, float]:
+    error, mean = float(scorer(keypoints, index, where)), float(scorer.mean_pose(index, where))
+    return {"error": error, "mean_pose_error": mean, "relative_error": error / mean}
+
+
+def cover(images: np.ndarray, kind: str, amount: float, seed: int = 0) -> torch.Tensor:
+    """uint8 images (n, S, S, 3) with hidden patches, as the model takes them: float (n, 3, S, S), hidden = 0."""
+    hidden = torch.from_numpy(hidden_patches(len(images), kind, amount, seed))
+    return torch.where(spread(hidden, images.shape[1])[:, None], 0.0, to_float(torch.from_numpy(images)))
+
+
+def occlusion_report(
+    model: PosePriorLearner,
+    data: Dataset,
+    *,
+    center: Sequence[float] = CENTER,
+    random: Sequence[float] = RANDOM,
+    iterations: int = 4,
+    limit: int = 200,
+    watch: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Error after 0 to `iterations` rounds for both kinds of occlusion (section 4.3), on `limit` test images.
+
+    The linear map is fitted on complete training images. Without labels the report holds, instead of the error, the
+    distance to the model's own pose of the complete image, x 1/2 (a fraction of the image side).
+    """
+    test = data["test"]
+    index = subset(test, limit)
+    images = np.asarray(test.images[index])
+    complete = model.estimate(images).keypoints.numpy()
+    scored = data.protocol != "pictures" and test.keypoints is not None
+    if scored:
+        scorer = Scorer(model, data)
+
+    def error(keypoints: np.ndarray) -> float:
+        if scored:
+            return float(scorer(keypoints, index))
+        return float(np.linalg.norm(keypoints - complete, axis=-1).mean() / 2)
+
+    report: dict[str, Any] = {
+        "measure": f"error of protocol {data.protocol}" if scored else "distance to the pose of the complete image",
+        "test_images": len(index), "iterations": iterations, "unoccluded": error(complete), "made_by": model.made_by,
+    }  # fmt: skip
+    for kind, amounts in (("center", center), ("random", random)):
+        report[kind] = {}
+        for amount in amounts:
+            rounds = rounds_of(model, cover(images, kind, amount), iterations)
+            report[kind][f"{amount:g}"] = [error(keypoints) for keypoints in rounds]
+            if watch:
+                watch(f"{kind} {amount:g}")
+    return report
+
+
+def rounds_of(model: PosePriorLearner, covered: torch.Tensor, iterations: int, batch: int = 50) -> list[np.ndarray]:
+    """Keypoints (n, N, 2) after each of the rounds 0 to `iterations`."""
+    found: list[list[Iteration]] = []
+    for start in range(0, len(covered), batch):
+        found.append(model.iterate(model.prepare(covered[start : start + batch]), iterations))
+    return [torch.cat([part[k].keypoints for part in found]).cpu().numpy() for k in range(iterations + 1)]

@@ -1,0 +1,187 @@
+"""The run folder: configuration, metrics, checkpoints, and a model loaded from them. JSON and safetensors only."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner
+from pplkit.version import __version__
+
+SCHEMA = "pplkit-checkpoint-1"
+KEPT = 2  # checkpoints: the last one and the one before it
+FREE = ("steps", "name")  # settings that a continued run may change
+
+
+def home() -> Path:
+    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project's root above the working folder, else that folder."""
+    if given := os.environ.get("PPLKIT_HOME"):
+        return Path(given)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically: the file is complete, or as it was before."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+    partial.replace(path)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/<name>`: where one training run keeps everything."""
+
+    path: Path
+
+    def open(self, config: Config, data: Dataset) -> dict[str, Any]:
+        """Create the folder for `config` and `data`, or check that it was made for them; returns what made it.
+
+        Raises PplkitError when the folder belongs to a run with other settings or other data.
+        """
+        made_by = {"version": __version__, "data": data.name, "data_sha256": data.sha256, "torch": torch.__version__}
+        made_by["data_path"] = os.path.relpath(data.path, self.path)
+        try:
+            if (self.path / "config.json").exists():
+                self._check(config, made_by)
+            for folder in ("checkpoints", "figures", "notebooks"):
+                (self.path / folder).mkdir(parents=True, exist_ok=True)
+            write_json(self.path / "config.json", {"config": config.to_dict(), "made_by": made_by})
+        except OSError as error:
+            raise PplkitError(f"the run folder {self.path} cannot be written ({error}): choose another.") from None
+        return made_by
+
+    def _check(self, config: Config, made_by: dict[str, Any]) -> None:
+        before = self.read("config.json")
+        old, new = before["config"], config.to_dict()
+        changed = [name for name in new if name not in FREE and old.get(name) != json.loads(json.dumps(new[name]))]
+        if changed:
+            raise PplkitError(
+                f"{self.path} holds a run with other settings ({', '.join(changed)}): choose another run name, or "
+                "delete the folder to start again."
+            )
+        if before["made_by"]["data_sha256"] != made_by["data_sha256"]:
+            raise PplkitError(
+                f"{self.path} was trained on other data than {made_by['data']}: choose another run name, or delete "
+                "the folder to start again."
+            )
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the run; raises PplkitError if it is missing or torn."""
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf8"))
+        except FileNotFoundError:
+            raise PplkitError(f"{path} does not exist: run the step that writes it (training comes first).") from None
+        except ValueError as error:
+            raise PplkitError(f"{path} is not readable JSON ({error}): run the step that writes it again.") from None
+
+    def append(self, name: str, row: dict[str, Any]) -> None:
+        """Add one line to a .jsonl file of the run."""
+        with (self.path / name).open("a", encoding="utf8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a .jsonl file; a last line cut short by a crash is left out."""
+        path = self.path / name
+        found = []
+        for line in path.read_text(encoding="utf8").splitlines() if path.exists() else []:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                break
+        return found
+
+    def cut(self, name: str, step: int) -> None:
+        """Drop the lines of a .jsonl file that came after `step`, so that a continued run writes them again."""
+        rows = [row for row in self.rows(name) if row["step"] <= step]
+        path = self.path / name
+        partial = path.with_name(name + ".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
+        partial.replace(path)
+
+    def checkpoints(self) -> list[Path]:
+        """Paths of the checkpoints, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
+
+    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, made_by: dict[str, Any]) -> Path:
+        """Write the checkpoint of `step` atomically and drop all but the last two."""
+        tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            for part, value in optimiser.state[parameter].items():
+                tensors[f"optimiser.{part}.{name}"] = value.contiguous()
+        path = self.path / "checkpoints" / f"step-{step:08d}.safetensors"
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial, {"schema": SCHEMA, "step": str(step), "made_by": json.dumps(made_by)})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        for old in self.checkpoints()[:-KEPT]:
+            old.unlink()
+        return path
+
+    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> int:
+        """Load the last checkpoint into model and optimiser (parameters on their device); returns its step, else 0."""
+        paths = self.checkpoints()
+        if not paths:
+            return 0
+        step, tensors = read_checkpoint(paths[-1])
+        state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise PplkitError(f"{paths[-1]} does not fit the config beside it ({reason}): train again.") from None
+        if optimiser is not None:
+            _restore_optimiser(model, optimiser, tensors)
+        return step
+
+
+def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        for key, value in tensors.items():
+            if key.startswith("optimiser.") and key.endswith(f".{name}") and key.count(".") == name.count(".") + 2:
+                part = key.split(".")[1]
+                optimiser.state[parameter][part] = value if part == "step" else value.to(parameter.device)
+
+
+def read_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
+    """Step and tensors of a checkpoint; raises PplkitError naming the file if it is torn or of another version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("schema") != SCHEMA:
+                raise PplkitError(
+                    f"{path} is a checkpoint of another version ({metadata.get('schema')!r}, this one reads "
+                    f"{SCHEMA!r}): train again, or use the version that wrote it."
+                )
+            return int(metadata["step"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError) as error:
+        raise PplkitError(f"{path} cannot be read ({error}): delete it, the one before it will be taken.") from None
+
+
+def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
+    """The trained model of a run folder, in eval mode on `device`.
+
+    Raises PplkitError if the folder holds no finished checkpoint, or one of another version.
+    """
+    folder = RunFolder(Path(run))
+    content = folder.read("config.json")
+    model = PosePriorLearner(Config.from_dict(content["config"]))
+    if not folder.checkpoints():
+        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+    step = folder.restore(model)
+    model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
+    return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,219 @@
+"""One step and the loop around it; the only optimiser."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from pplkit.batches import Batch, Batches
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.errors import PplkitError
+from pplkit.features import PerceptualFeatures, perceptual_features
+from pplkit.losses import losses
+from pplkit.model import Output, PosePriorLearner
+from pplkit.runs import RunFolder, write_json
+
+LOG_EVERY = 20  # steps between lines of metrics.jsonl
+SAVE_EVERY = 200  # steps between checkpoints; a multiple of LOG_EVERY, so that a continued run logs the same lines
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher sees after each logged step."""
+
+    step: int
+    steps: int
+    row: dict[str, float]  # the line added to metrics.jsonl
+    images_per_second: float
+    model: PosePriorLearner
+    batch: Batch
+    output: Output
+
+
+@dataclass(frozen=True)
+class Result:
+    """Summary of a finished training; also in training.json."""
+
+    run: str
+    steps: int
+    loss: float
+    seconds: float  # of this call
+    images_per_second: float
+    device: str
+    precision: str
+
+
+Watcher = Callable[[Progress], None]
+
+
+def train(
+    config: Config,
+    data: Dataset,
+    run: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    devices: int = 1,
+    precision: str | None = None,
+    watch: Watcher | None = None,
+    bar: bool = True,
+) -> Result:
+    """Train a model on data["train"], or continue where the run folder stopped, and write its prior.
+
+    device is "auto", "cpu", "cuda" or "mps"; devices the number of processes (DDP through Lightning Fabric);
+    precision overrides the config's. `watch` is called after each logged step, `bar` shows a progress bar.
+    Checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json go to the run folder.
+    Raises PplkitError for settings that do not fit the data, and when the loss is no longer finite.
+    """
+    if "train" not in data:
+        raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
+    if precision:
+        config = config.replace(precision=precision)
+    strategy = "auto" if devices == 1 else "ddp_spawn"
+    try:
+        fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=config.precision)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError) as error:
+        raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
+    result: Result = fabric.launch(_fit, config, data, RunFolder(Path(run)), watch, bar)
+    return result
+
+
+def build(config: Config) -> tuple[PosePriorLearner, torch.optim.Adam]:
+    """A model started from config.seed and its optimiser; the connectivity has a learning rate of its own."""
+    torch.manual_seed(config.seed)
+    model = PosePriorLearner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    others = [value for name, value in model.named_parameters() if name != "links"]
+    groups = [
+        {"params": others, "lr": config.learning_rate, "initial_lr": config.learning_rate},
+        {
+            "params": [model.links],
+            "lr": config.connectivity_learning_rate,
+            "initial_lr": config.connectivity_learning_rate,
+        },
+    ]
+    return model, torch.optim.Adam(groups, fused=True)
+
+
+def rate(config: Config, step: int) -> float:
+    """Factor of the learning rates at `step`: half a cosine from 1 to final_learning_rate."""
+    low = config.final_learning_rate
+    return low + (1 - low) * (1 + math.cos(math.pi * step / config.steps)) / 2
+
+
+def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: Watcher | None, bar: bool) -> Result:
+    made_by = run.open(config, data)
+    model, optimiser = build(config)
+    features = perceptual_features(config.perceptual, config.perceptual_size)
+    features = features and features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
+    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+    first = run.restore(model, optimiser)
+    log = _Log(run, config, first, made_by, model, optimiser, watch, bar and fabric.is_global_zero)
+    for step in range(first, config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * rate(config, step)
+        batch = batches(step)
+        output = wrapped(batch.images, batch.reference)
+        total, parts = _losses(fabric, config, features, batch, output)
+        fabric.backward(total)
+        wrapped_optimiser.step()
+        wrapped_optimiser.zero_grad()
+        if fabric.is_global_zero:
+            log.add(step + 1, total.detach(), parts, batch, output)
+    device = f"{fabric.device} x {fabric.world_size}"
+    return log.finish(device)
+
+
+def _losses(
+    fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output
+) -> tuple[Tensor, dict[str, Tensor]]:
+    with fabric.autocast():
+        return losses(config, features, batch.images, output)
+
+
+class _Log:
+    """What is written while training: metrics, checkpoints, the prior as it evolves, the bar."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        config: Config,
+        first: int,
+        made_by: dict[str, Any],
+        model: PosePriorLearner,
+        optimiser: torch.optim.Optimizer,
+        watch: Watcher | None,
+        bar: bool,
+    ) -> None:
+        self.run, self.config, self.made_by, self.watch = run, config, made_by, watch
+        self.model, self.optimiser = model, optimiser
+        self.first, self.began, self.loss = first, time.perf_counter(), math.nan
+        self.sums: dict[str, Tensor] = {}
+        self.window = 0
+        self.bar = tqdm(total=config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
+        for name in ("metrics.jsonl", "prior_history.jsonl"):
+            run.cut(name, first)
+        if first:
+            self.bar.write(f"continues {run.path} after step {first}")
+
+    def add(self, step: int, total: Tensor, parts: dict[str, Tensor], batch: Batch, output: Output) -> None:
+        """Count one step; log, save and watch when it is time."""
+        for name, value in {"loss": total, **parts}.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+        self.window += 1
+        self.bar.update()
+        last = step == self.config.steps
+        if step % LOG_EVERY and not last:
+            return
+        row = {name: float(value) / self.window for name, value in self.sums.items()}
+        if not all(map(math.isfinite, row.values())):
+            raise PplkitError(
+                f"the loss is no longer finite at step {step} ({row}): the last checkpoint in {self.run.path} is from "
+                "before; lower learning_rate, or raise weight_boundary, and start a new run."
+            )
+        self.sums, self.window, self.loss = {}, 0, row["loss"]
+        self.run.append("metrics.jsonl", {"step": step, **row})
+        self._history(step, last)
+        if step % SAVE_EVERY == 0 or last:
+            self.run.save(step, self.model, self.optimiser, self.made_by)
+        speed = self.speed(step)
+        self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {speed:.0f} images/s", refresh=False)
+        if self.watch:
+            self.watch(Progress(step, self.config.steps, row, speed, self.model, batch, output))
+
+    def _history(self, step: int, last: bool) -> None:
+        """The prior now, about forty times over a run."""
+        every = LOG_EVERY * max(1, self.config.steps // (40 * LOG_EVERY))
+        if step % every == 0 or last:
+            prior = self.model.prior()
+            links = {"keypoints": prior.keypoints.tolist(), "connectivity": prior.connectivity.tolist()}
+            self.run.append("prior_history.jsonl", {"step": step, **links})
+
+    def speed(self, step: int) -> float:
+        """Images per second since this call began."""
+        return (step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
+
+    def finish(self, device: str) -> Result:
+        """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
+        self.bar.close()
+        path = self.run.path / "training.json"
+        if self.first >= self.config.steps and path.exists():
+            return Result(**self.run.read("training.json"))
+        self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.config.steps}
+        self.model.eval()
+        self.model.prior().save(self.run.path / "prior.json")
+        seconds = time.perf_counter() - self.began
+        result = Result(
+            self.run.path.name, self.config.steps, self.loss, seconds, self.speed(self.config.steps), device,
+            self.config.precision,
+        )
+        write_json(path, asdict(result))
+        return result

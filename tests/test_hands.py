@@ -1,0 +1,80 @@
+"""11k Hands: padding by hand, choice and split by person, every fault, and the real images where they are."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.hands import main, padded, prepare
+from pplkit.dataset import open_dataset
+from pplkit.errors import PplkitError
+
+HEADER = "id,age,gender,skinColor,accessories,nailPolish,aspectOfHand,imageName,irregularities"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Twelve people with a palmar right hand each and, for the first two, a dorsal left one with a ring."""
+    folder = tmp_path / "raw"
+    (folder / "Hands").mkdir(parents=True)
+    rows = [f"{person:07d},20,female,fair,0,0,palmar right,p{person}.jpg,0" for person in range(12)]
+    rows += [f"{person:07d},20,female,fair,1,0,dorsal left,d{person}.jpg,0" for person in range(2)]
+    (folder / "HandInfo.csv").write_text("\n".join([HEADER, *rows]))
+    for row in rows:
+        Image.new("RGB", (8, 6), "white").save(folder / "Hands" / row.split(",")[7])
+    return folder
+
+
+def test_padding_repeats_the_outermost_pixels() -> None:
+    picture = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(2, 4, 3)
+    square = np.asarray(padded(Image.fromarray(picture)))
+    np.testing.assert_array_equal(square, picture[[0, 0, 1, 1]])
+    np.testing.assert_array_equal(
+        np.asarray(padded(Image.fromarray(picture.transpose(1, 0, 2)))), square.transpose(1, 0, 2)
+    )
+
+
+def test_every_tenth_person_is_tested(source: Path, tmp_path: Path) -> None:
+    data = open_dataset(prepare(source, tmp_path / "out", size=8))
+    assert data["test"].sources == ["p9.jpg"] and len(data["train"]) == 13
+    assert data.protocol == "pictures" and data["train"].keypoints is None
+
+
+def test_hands_are_chosen_by_aspect_and_accessories(source: Path, tmp_path: Path) -> None:
+    dorsal = open_dataset(prepare(source, tmp_path / "dorsal", size=8, aspect="dorsal"))
+    assert dorsal["train"].sources == ["d0.jpg", "d1.jpg"] and "test" not in dorsal
+    bare = open_dataset(prepare(source, tmp_path / "bare", size=8, accessories=0))
+    assert len(bare["train"]) + len(bare["test"]) == 12 and bare.options == {"aspect": None, "accessories": 0}
+    with pytest.raises(PplkitError, match="no hand has aspect 'dorsal' and accessories 0"):
+        prepare(source, tmp_path / "none", size=8, aspect="dorsal", accessories=0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: (s / "HandInfo.csv").unlink(), r"HandInfo\.csv is missing"),
+        (lambda s: (s / "HandInfo.csv").write_text(HEADER), r"HandInfo\.csv is empty"),
+        (lambda s: (s / "HandInfo.csv").write_text("id,imageName\n1,a.jpg\n"), r"HandInfo\.csv lacks .* in line 2"),
+        (lambda s: (s / "Hands/p3.jpg").unlink(), r"p3\.jpg is missing"),
+        (lambda s: (s / "Hands/p3.jpg").write_bytes(b"no picture"), r"p3\.jpg cannot be read as a picture"),
+    ],
+)
+def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:
+    spoil(source)
+    with pytest.raises(PplkitError, match=message):
+        prepare(source, tmp_path / "out", size=8)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(source), str(tmp_path / "out"), "--size", "8", "--aspect", "palmar", "--accessories", "0"]) == 0
+    assert "11 train, 1 test images of 8 pixels" in capsys.readouterr().out
+    assert main([str(tmp_path / "nowhere"), str(tmp_path / "out2")]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no folder")
+
+
+def test_the_real_hands(real_data: Path, tmp_path: Path) -> None:
+    data = open_dataset(prepare(real_data / "11k_hands", tmp_path / "hands", size=32, aspect="dorsal", accessories=0))
+    assert len(data["train"]) + len(data["test"]) == 93 and data["train"].images.shape[1:] == (32, 32, 3)
