@@ -46,7 +46,8 @@ def prepared(
             )
         return open_dataset(out).path
     kind, prepare = found
-    wanted = {**_defaults(prepare), **(SMOKE[kind] if scale == "smoke" else {}), **_known_only(dataset, prepare, options)}
+    tiny = SMOKE[kind] if scale == "smoke" else {}
+    wanted = {**_defaults(prepare), **tiny, **_known_only(dataset, prepare, options)}
     wanted["size"] = SMOKE_SIZE if scale == "smoke" else size or DEFAULT_SIZE
     category = source or PUPPETS[dataset] if kind == "puppets" else ""
     if exists:

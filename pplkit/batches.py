@@ -1,4 +1,4 @@
-"""Mini-batches on the device: sampling, flips, reference images, occlusion. What a step sees depends on seed and step."""
+"""Mini-batches on the device: sampling, flips, reference images, occlusion; each step's batch follows from the seed."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pplkit.config import Config
 from pplkit.dataset import Split
@@ -21,6 +22,11 @@ class Batch:
 
     images: Tensor
     reference: Tensor
+    target: Tensor  # what the reconstruction is compared with: the images, at the reference's resolution
+
+    def halved(self) -> "Batch":
+        """The same batch with reference and target at half the resolution, for a coarse start."""
+        return Batch(self.images, F.avg_pool2d(self.reference, 2), F.avg_pool2d(self.target, 2))
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -35,9 +41,7 @@ class Batches:
     So a continued run sees the same batches. With several processes each takes its share of the batch.
     """
 
-    def __init__(
-        self, split: Split, config: Config, device: torch.device, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, split: Split, config: Config, device: torch.device, rank: int = 0, world: int = 1) -> None:
         if config.batch_size % world:
             raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
         side = split.images.shape[1]
@@ -50,7 +54,7 @@ class Batches:
         self.count = len(split)
         self.device = device
         self.images = torch.from_numpy(np.array(split.images)).to(device)
-        self.starts, self.lengths = _videos(split) if config.reference == "frame" else (None, None)
+        self.videos = _videos(split) if config.reference == "frame" else None
 
     def __call__(self, step: int) -> Batch:
         """The batch of `step` (from 0), this process's share of it."""
@@ -68,7 +72,7 @@ class Batches:
         else:
             mask = torch.from_numpy(kept[mine]).to(self.device)
             reference = images * spread(mask, config.image_size)[:, None]
-        return Batch(images, reference)
+        return Batch(images, reference, images)
 
     def _index(self, step: int) -> np.ndarray:
         """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
@@ -83,8 +87,8 @@ class Batches:
 
     def _another(self, index: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """For each image another frame of its video, chosen by `draws` in [0, 1)."""
-        assert self.starts is not None and self.lengths is not None
-        start, length = self.starts[index], self.lengths[index]
+        assert self.videos is not None
+        start, length = (part[index] for part in self.videos)
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 

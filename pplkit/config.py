@@ -10,7 +10,9 @@ from pplkit.errors import PplkitError
 CHOICES = {
     "reference": ("masked", "frame"),
     "perceptual": ("vgg19", "vgg16", "random", "none"),
+    "distance": ("l1", "l2"),
     "distil": ("all", "used"),
+    "start": ("random", "identity", "place", "moved"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
 
@@ -33,6 +35,7 @@ class Config:
     # pose
     keypoints: int = 16  # N
     thickness: float = 5e-4  # link width σ in squared [-1, 1] units (paper); 1e-3 is the released default
+    thickness_start: float = 0.0  # if set, σ falls from here to `thickness` over the first half of the training
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
     connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
     connectivity_std: float = 1.0
@@ -48,11 +51,12 @@ class Config:
     # networks
     regressor_channels: tuple[int, ...] = (64, 128, 256, 512)
     regressor_features: int = 128  # channels of the attended features and of the coordinate embedding
-    identity_start: bool = False  # start every affine map at the identity (published: no identity)
+    start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
-    perceptual_size: int = 224  # both images are resized to this side first
+    perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
+    distance: str = "l1"  # between features: "l1" (published) or "l2", which small errors of a busy background move less
     weight_reconstruction: float = 1.0
     weight_boundary: float = 1.0
     weight_links: float = 1.0  # link regularisation
@@ -60,6 +64,7 @@ class Config:
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
     steps: int = 20_000
+    coarse: float = 0.0  # share of the steps, from the first, that paint and compare at half the resolution
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
@@ -147,7 +152,7 @@ _SMALL = Config(
     regressor_features=64,
     decoder_channels=(16, 16, 32, 64, 128),
     perceptual="random",
-    perceptual_size=64,
+    perceptual_size=0,
     weight_links=0.0,
     batch_size=16,
     steps=3000,

@@ -21,12 +21,13 @@ SKY, PINK, GREY, BLACK = "#56B4E9", "#CC79A7", "#8a8a8a", "#222222"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK)
 DPI = 100
 Pictures = np.ndarray | Tensor
+Links = Sequence[tuple[int, int]]
 
 
 def page(rows: int, columns: int, width: float = 1.5, height: float = 1.5, **options: Any) -> tuple[Figure, np.ndarray]:
     """A white figure and its axes (rows, columns); width and height of one panel in inches."""
     figure = Figure(figsize=(columns * width, rows * height), dpi=DPI, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -91,7 +92,7 @@ def keypoint_colours(count: int) -> np.ndarray:
 def skeleton(
     axis: Axes,
     points: np.ndarray,
-    links: Sequence[tuple[int, int]] = (),
+    links: Links = (),
     strengths: Sequence[float] | None = None,
     *,
     size: float = 14,
@@ -107,16 +108,13 @@ def skeleton(
     """
     strengths = [1.0] * len(links) if strengths is None else strengths
     for (i, j), strength in sorted(zip(links, strengths, strict=True), key=lambda pair: pair[1]):
-        line = width * (0.25 + 0.75 * strength)
-        axis.plot(
-            *points[[i, j]].T, color=colour, linewidth=line, alpha=0.3 + 0.7 * strength, solid_capstyle="round", zorder=2,
-            path_effects=[Stroke(linewidth=line + 1, foreground="white"), Normal()],
-        )  # fmt: skip
+        line, opaque = width * (0.15 + 0.85 * strength), 0.15 + 0.85 * strength
+        # The rims lie below all links, so that none cuts another.
+        axis.plot(*points[[i, j]].T, color="white", linewidth=line + 1, alpha=0.8 * opaque, zorder=2)
+        axis.plot(*points[[i, j]].T, color=colour, linewidth=line, alpha=opaque, zorder=2.5, solid_capstyle="round")
     if size:
-        axis.scatter(
-            *points.T, s=size, c=keypoint_colours(len(points)), alpha=opacity, edgecolors="white", linewidths=0.6, zorder=3,
-            clip_on=False,
-        )  # fmt: skip
+        dots: dict[str, Any] = {"s": size, "alpha": opacity, "edgecolors": "white", "linewidths": 0.6}
+        axis.scatter(points[:, 0], points[:, 1], c=keypoint_colours(len(points)), zorder=3, **dots)
     if numbers:
         _numbers(axis, points)
 
@@ -127,11 +125,10 @@ def _numbers(axis: Axes, points: np.ndarray) -> None:
         away = point - np.delete(points, number, axis=0)
         near = np.square(away).sum(1, keepdims=True) + 1e-3
         direction = (away / near**1.5).sum(0)
-        direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
-        axis.annotate(
-            str(number), point, xytext=(9 * direction[0], -9 * direction[1]), textcoords="offset points", ha="center",
-            va="center", fontsize=8, color=BLACK, zorder=4, path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
-        )  # fmt: skip
+        offset = 9 * direction / max(float(np.linalg.norm(direction)), 1e-9)  # in points, y up
+        rim = [Stroke(linewidth=2, foreground="white"), Normal()]
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": BLACK, "path_effects": rim}
+        axis.annotate(str(number), point, (offset[0], -offset[1]), textcoords="offset points", zorder=4, **style)
 
 
 def tidy(axis: Axes, x: str, y: str, title: str = "") -> None:
@@ -150,3 +147,10 @@ def blank(axes: Sequence[Axes] | np.ndarray) -> None:
     """Hide panels that nothing is drawn in."""
     for axis in np.ravel(np.asarray(axes, dtype=object)):
         axis.set_visible(False)
+
+
+def error_unit(protocol: str) -> tuple[float, str]:
+    """What the error of a protocol is multiplied with in a figure, and the axis label with the unit."""
+    if protocol == "taichi":
+        return 1.0, "error (pixels)"
+    return 100.0, "mean squared distance (x 100)" if protocol == "matching" else "error (% of the image side)"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pplkit.errors import PplkitError
 
-# Index of the last layer of each block in torchvision's `features`, a ReLU: relu1_2, relu2_2, relu3_3 or 3_4, relu4_3 or 4_4.
+# Index of each block's last layer in torchvision's `features`: relu1_2, relu2_2, relu3_3 (19: 3_4), relu4_3 (19: 4_4).
 VGG_TAPS = {"vgg16": (3, 8, 15, 22), "vgg19": (3, 8, 17, 26)}
 RANDOM_SEED = 20240 + 3858  # any constant: the random network has to be the same in every run
 
@@ -38,7 +38,7 @@ class PerceptualFeatures(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] to one feature map per block, finest first."""
         x = (images + 1) / 2
-        if x.shape[-1] != self.size:
+        if self.size and x.shape[-1] != self.size:
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
         x = (x - self.mean) / self.std
         maps = []

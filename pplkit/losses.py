@@ -10,17 +10,21 @@ from pplkit.geometry import pairwise_distances
 from pplkit.model import Output
 
 
-def reconstruction_loss(features: PerceptualFeatures | None, images: Tensor, painted: Tensor) -> Tensor:
-    """L1 between the features of image and reconstruction, mean per feature map, summed over maps.
+def reconstruction_loss(
+    features: PerceptualFeatures | None, images: Tensor, painted: Tensor, distance: str = "l1"
+) -> Tensor:
+    """Distance between the features of image and reconstruction, mean per feature map, summed over maps.
 
-    Both (B, 3, S, S) in [-1, 1]. Without features: mean squared difference of the pixels, as in the ablation.
+    Both (B, 3, S, S) in [-1, 1]; distance "l1" (absolute) or "l2" (squared differences). Without features: the mean
+    squared difference of the pixels, as in the ablation.
     """
     if features is None:
         return F.mse_loss(painted, images)
     with torch.no_grad():
         targets = features(images)
-    pairs = zip(features(painted), targets, strict=True)
-    return torch.stack([(seen - target).abs().mean(dtype=torch.float32) for seen, target in pairs]).sum()
+    differences = [seen - target for seen, target in zip(features(painted), targets, strict=True)]
+    sizes = [d.abs() if distance == "l1" else d.square() for d in differences]
+    return torch.stack([size.mean(dtype=torch.float32) for size in sizes]).sum()
 
 
 def boundary_loss(keypoints: Tensor) -> Tensor:
@@ -54,7 +58,7 @@ def losses(
     """The weighted total and its unweighted parts by name; a part of weight 0 is not computed."""
     memory = output.memory
     parts = {
-        "reconstruction": lambda: reconstruction_loss(features, images, output.reconstruction),
+        "reconstruction": lambda: reconstruction_loss(features, images, output.reconstruction, config.distance),
         "boundary": lambda: boundary_loss(output.keypoints),
         "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),

@@ -16,7 +16,7 @@ class Recall(NamedTuple):
     keypoints: Tensor  # T'_recon (B, N, 2)
     tokens: Tensor  # G (B, banks, dimension)
     quantised: Tensor  # G' (B, banks, dimension), without gradient
-    index: Tensor  # (B, banks) int64, the vector of each bank that was taken
+    chosen: Tensor  # (B, banks) int64, the vector of each bank that was taken
 
 
 class Mixer(nn.Module):

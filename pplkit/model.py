@@ -56,6 +56,7 @@ class PosePriorLearner(nn.Module):
         super().__init__()
         self.config = config
         self.made_by: dict[str, object] = {}
+        self.thickness = config.thickness  # training may start with thicker links
         self.memory = HierarchicalMemory(
             config.keypoints,
             config.banks,
@@ -68,7 +69,7 @@ class PosePriorLearner(nn.Module):
             distil=config.distil,
         )
         self.regressor = Regressor(
-            config.keypoints, config.regressor_channels, config.regressor_features, config.identity_start
+            config.keypoints, config.regressor_channels, config.regressor_features, config.start
         )
         self.decoder = Decoder(config.decoder_channels)
         self.alpha = nn.Parameter(torch.ones(()))
@@ -89,7 +90,7 @@ class PosePriorLearner(nn.Module):
 
     def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
-        heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.config.thickness)
+        heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
 
     def forward(self, images: Tensor, reference: Tensor) -> Output:
@@ -123,9 +124,7 @@ class PosePriorLearner(nn.Module):
         return rounds
 
     @torch.no_grad()
-    def estimate(
-        self, images: Tensor | np.ndarray, iterations: int = 0, batch_size: int = 64
-    ) -> Poses:
+    def estimate(self, images: Tensor | np.ndarray, iterations: int = 0, batch_size: int = 64) -> Poses:
         """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
 
         `iterations` counts the rounds through the memory: 0 is the plain pose, 4 the published procedure.

@@ -47,10 +47,11 @@ class Regressor(nn.Module):
     """One affine 2 x 3 matrix per keypoint from an image and the keypoint prior (section 3.1).
 
     keypoints N, channels of the four down blocks, features = channels at the attention maps (a quarter of the
-    image's resolution). With `identity_start` the untrained network answers near the identity.
+    image's resolution). `start` of the affine maps: "random" as published; "identity": the prior's own pose; "place":
+    the mean place of the attention map, whatever the prior; "moved": the prior moved by that place.
     """
 
-    def __init__(self, keypoints: int, channels: tuple[int, ...], features: int, identity_start: bool = False) -> None:
+    def __init__(self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random") -> None:
         super().__init__()
         widths = (3, *channels)
         self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
@@ -61,11 +62,26 @@ class Regressor(nn.Module):
         self.predict = nn.Sequential(
             nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 6)
         )
-        if identity_start:
-            last = self.predict[-1]
-            assert isinstance(last, nn.Linear)
-            nn.init.normal_(last.weight, std=0.01)
-            last.bias.data = torch.tensor([1.0, 0, 0, 0, 1, 0])
+        if start != "random":
+            self._start(start, features)
+
+    @torch.no_grad()
+    def _start(self, start: str, features: int) -> None:
+        """Set the last layers so that the first answers are simple; all of them stay trainable."""
+        first, last = self.predict[0], self.predict[-1]
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]) * (start != "place"))
+        if start == "identity":
+            return
+        # Four hidden units carry ±x and ±y of the attended place through the leaky ReLU, f(v) - f(-v) = 1.01 v.
+        self.embed.bias.zero_()
+        read = torch.linalg.pinv(self.embed.weight)  # (2, features): embedding back to (x, y)
+        first.weight[:4] = 0
+        first.bias[:4] = 0
+        first.weight[:4, features : 2 * features] = torch.cat((read, -read))[[0, 2, 1, 3]]
+        last.weight[:, :4] = 0
+        last.weight[2, :2] = last.weight[5, 2:4] = torch.tensor([1, -1]) / 1.01
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

@@ -72,5 +72,7 @@ def load_official(state: Mapping[str, Tensor], config: Config | None = None) -> 
             ours[name] = rows[[1, 0]][:, [1, 0, 2]].flatten(0, 1)
         model.load_state_dict(ours)
     except (KeyError, RuntimeError) as error:
-        raise PplkitError(f"the state dict does not fit the model ({error}): give the released one unchanged.") from None
+        raise PplkitError(
+            f"the state dict does not fit the model ({error}): give the released one unchanged."
+        ) from None
     return model.eval()

@@ -1,4 +1,4 @@
-"""Figures of data, training and evaluation: arrays in, a matplotlib figure out. The prior's figures are in `posters`."""
+"""Figures of data, training and evaluation: arrays in, a matplotlib figure out. `posters` has those of the prior."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -7,17 +7,28 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pplkit.drawing import (
-    BLACK, BLUE, COLOURS, GREY, ORANGE, Pictures, as_points, as_uint8, blank, page, picture, plane, save, skeleton, tidy,
-)  # fmt: skip
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREY,
+    ORANGE,
+    Links,
+    Pictures,
+    as_points,
+    as_uint8,
+    blank,
+    error_unit,
+    keypoint_colours,
+    page,
+    picture,
+    plane,
+    skeleton,
+    tidy,
+)
 
-__all__ = [
-    "contact_sheet", "coverage_bars", "error_bars", "keypoint_errors", "pose_spread", "poses_on_images",
-    "reconstructions", "save", "training_batch", "training_curves", "training_state", "video_strips",
-]  # fmt: skip
-
-Links = Sequence[tuple[int, int]]
 LOSS_NAMES = {
     "loss": "total",
     "reconstruction": "reconstruction",
@@ -95,15 +106,9 @@ def pose_spread(images: Pictures, keypoints: Pictures | None = None, links: Link
         plane(axes[0, 2], "mean pose", ticks=False)
         skeleton(axes[0, 2], np.nanmean(points, axis=0), links, size=22)
         plane(axes[0, 3], f"labels of {len(points)} images", ticks=False)
-        for number, colour in enumerate(_colours(points.shape[1])):
+        for number, colour in enumerate(keypoint_colours(points.shape[1])):
             axes[0, 3].scatter(*points[:, number].T, s=3, color=colour, alpha=0.25, linewidths=0)
     return figure
-
-
-def _colours(count: int) -> list[Any]:
-    from pplkit.drawing import keypoint_colours
-
-    return list(keypoint_colours(count))
 
 
 def training_batch(images: Pictures, references: Pictures, columns: int = 8) -> Figure:
@@ -117,10 +122,8 @@ def reconstructions(
     """Rows: image, reference, link map (B, 1, S, S; each scaled to its own maximum), reconstruction."""
     maps = as_points(link_maps)
     maps = maps / np.maximum(maps.max((1, 2, 3), keepdims=True), 1e-9) * 2 - 1
-    rows = {
-        "image": as_uint8(images), "reference": as_uint8(references), "link map": as_uint8(maps), "painted": as_uint8(painted),
-    }  # fmt: skip
-    return _rows(rows, columns)
+    rows = {"image": images, "reference": references, "link map": as_points(maps), "painted": painted}
+    return _rows({name: as_uint8(pictures) for name, pictures in rows.items()}, columns)
 
 
 def _rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
@@ -134,7 +137,7 @@ def _rows(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
 
 
 def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """The lines of metrics.jsonl: every loss against the step, one panel each, on a logarithmic scale."""
+    """The lines of metrics.jsonl: every loss against the step, one panel each; logarithmic where it falls tenfold."""
     names = [name for name in LOSS_NAMES if rows and name in rows[0]]
     figure, axes = page(1, max(1, len(names)), 2.3, 2.2)
     for axis, name, colour in zip(axes[0], names, COLOURS, strict=False):
@@ -145,17 +148,11 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
 def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
     values = np.array([row.get(name, np.nan) for row in rows])
     axis.plot([row["step"] for row in rows], values, color=colour, linewidth=1.5, marker="o" * (len(rows) == 1))
-    if (values > 0).all():
+    if (values > 0).all() and values.max() > 10 * values.min():
         axis.set_yscale("log")
     tidy(axis, "step", "", LOSS_NAMES[name])
     axis.tick_params(axis="y", which="both", labelsize=7)
-    axis.xaxis.set_major_locator(_few())
-
-
-def _few() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(4, integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def training_state(
@@ -187,9 +184,7 @@ def training_state(
 def error_bars(report: Mapping[str, Any]) -> Figure:
     """Error of the model beside that of the mean pose, for all test images and each class; see `evaluation_report`."""
     groups = {"all": report, **report.get("classes", {})}
-    scale, unit = (1.0, "error (pixels)") if report["protocol"] == "taichi" else (100.0, "error (% of the image side)")
-    if report["protocol"] == "matching":
-        unit = "mean squared distance (x 100)"
+    scale, unit = error_unit(report["protocol"])
     figure, axes = page(1, 1, 3.2 + 0.9 * len(groups), 2.8)
     axis, places = axes[0, 0], np.arange(len(groups))
     series = (("model", "error", BLUE, -0.2), ("mean pose", "mean_pose_error", GREY, 0.2))
@@ -206,8 +201,10 @@ def error_bars(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def keypoint_errors(names: Sequence[str], errors: np.ndarray, mean_pose: np.ndarray, unit: str = "%") -> Figure:
+def keypoint_errors(protocol: str, names: Sequence[str], errors: np.ndarray, mean_pose: np.ndarray) -> Figure:
     """Error of each labelled point (J,) beside that of the mean pose (J,), the worst at the top; NaN: no label."""
+    scale, unit = error_unit(protocol)
+    errors, mean_pose = scale * errors, scale * mean_pose
     known = np.flatnonzero(np.isfinite(errors))
     order = known[np.argsort(errors[known])]
     figure, axes = page(1, 1, 5.6, 0.9 + 0.22 * len(order))
@@ -215,7 +212,7 @@ def keypoint_errors(names: Sequence[str], errors: np.ndarray, mean_pose: np.ndar
     axis.barh(places, errors[order], 0.6, color=BLUE, label="model")
     axis.plot(mean_pose[order], places, "d", color=ORANGE, markersize=6, markeredgecolor="white", label="mean pose")
     axis.set_yticks(places, [names[k].replace("_", " ") for k in order])
-    tidy(axis, f"error ({unit})", "")
+    tidy(axis, unit, "")
     axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -230,4 +227,28 @@ def coverage_bars(shares: Mapping[str, float]) -> Figure:
     axes[0, 0].set_yticks(places, [name.replace("_", " ") for name in shares])
     axes[0, 0].set_xlim(0, 108)
     tidy(axes[0, 0], "share (%)", "")
+    return figure
+
+
+def best_and_worst(
+    images: Pictures, predictions: np.ndarray, labels: np.ndarray, links: Links, count: int = 8
+) -> Figure:
+    """The `count` images with the least error above those with the greatest; error in % of the image side.
+
+    images (n, S, S, 3); predictions and labels (n, J, 2), NaN where unknown. Orange: label, blue: prediction.
+    """
+    distances = np.linalg.norm(predictions - labels, axis=-1)  # (n, J), in half image sides
+    known = np.flatnonzero(np.isfinite(distances).any(1))
+    errors = 50 * np.nanmean(distances[known], axis=1)
+    order = known[np.argsort(errors, kind="stable")]
+    count = min(count, len(order))
+    figure, axes = page(2, count, 1.35, 1.55)
+    errors = np.sort(errors)
+    for row, chosen, shown in ((axes[0], order, errors), (axes[1], order[::-1], errors[::-1])):
+        for axis, sample, error in zip(row, chosen, shown, strict=False):
+            picture(axis, as_uint8(images[sample : sample + 1])[0], f"{error:.1f} %")
+            skeleton(axis, labels[sample], links, colour=ORANGE, size=0, width=2)
+            skeleton(axis, predictions[sample], links, size=8, width=1.6)
+    axes[0, 0].set_ylabel("best", fontsize=9)
+    axes[1, 0].set_ylabel("worst", fontsize=9)
     return figure

@@ -22,11 +22,11 @@ class Prototypes(NamedTuple):
 def look_up(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """The vectors that uint8 images (n, S, S, 3) take: int64 (n, banks), indices into each bank."""
     keypoints = model.estimate(images, batch_size=batch_size).keypoints.to(model.alpha.device)
-    return model.memory(keypoints).index.cpu().numpy() if len(keypoints) else np.zeros((0, model.config.banks), int)
+    return model.memory(keypoints).chosen.cpu().numpy() if len(keypoints) else np.zeros((0, model.config.banks), int)
 
 
 def usage(index: np.ndarray, vectors: int) -> np.ndarray:
-    """How often each of a bank's `vectors` is taken, from look-ups (n, banks): shares (banks, vectors), rows sum to 1."""
+    """How often each of a bank's `vectors` is taken in look-ups (n, banks): (banks, vectors), rows sum to 1."""
     counts = np.stack([np.bincount(column, minlength=vectors) for column in index.T])
     return counts / len(index)
 
@@ -71,7 +71,8 @@ def prototypes(model: PosePriorLearner, index: np.ndarray, count: int = 8) -> Pr
     groups = np.unique(nearest)
     shares = np.array([weights[nearest == k].sum() for k in groups]) / weights.sum()
     members = [np.flatnonzero(nearest == k) for k in groups]
-    medoids = np.array([m[_distances(flat[m], centres[k : k + 1]).argmin()] for k, m in zip(groups, members, strict=True)])
+    near = [m[_distances(flat[m], centres[k : k + 1]).argmin()] for k, m in zip(groups, members, strict=True)]
+    medoids = np.array(near)
     order = np.argsort(-shares, kind="stable")
     return Prototypes(poses[medoids[order]], shares[order], first[medoids[order]])
 

@@ -46,7 +46,11 @@ class Scorer:
         train, chosen = self._class("train", self.index, where), self._class("test", index, where)
         labels = self._labels(self.index[train], index[chosen])
         return evaluate(
-            self.data.protocol, self.keypoints[train], labels[0], keypoints[chosen], *labels[1:],
+            self.data.protocol,
+            self.keypoints[train],
+            labels[0],
+            keypoints[chosen],
+            *labels[1:],
             swap_pairs=self.data.swap_pairs,
         )
 

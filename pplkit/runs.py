@@ -23,7 +23,7 @@ FREE = ("steps", "name")  # settings that a continued run may change
 
 
 def home() -> Path:
-    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project's root above the working folder, else that folder."""
+    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project root above the working folder, else that folder."""
     if given := os.environ.get("PPLKIT_HOME"):
         return Path(given)
     here = Path.cwd()

@@ -82,7 +82,7 @@ def train(
         fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=config.precision)  # type: ignore[arg-type]
     except (ValueError, RuntimeError) as error:
         raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
-    result: Result = fabric.launch(_fit, config, data, RunFolder(Path(run)), watch, bar)
+    result: Result = fabric.launch(_fit, config, data, RunFolder(Path(run)), watch, bar)  # type: ignore[arg-type]
     return result
 
 
@@ -108,6 +108,12 @@ def rate(config: Config, step: int) -> float:
     return low + (1 - low) * (1 + math.cos(math.pi * step / config.steps)) / 2
 
 
+def thickness(config: Config, step: int) -> float:
+    """Link width σ at `step`: from thickness_start, if set, in equal ratios to thickness at half of the steps."""
+    share = min(1.0, 2 * step / config.steps)
+    return (config.thickness_start or config.thickness) ** (1 - share) * config.thickness**share
+
+
 def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: Watcher | None, bar: bool) -> Result:
     made_by = run.open(config, data)
     model, optimiser = build(config)
@@ -120,7 +126,10 @@ def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: W
     for step in range(first, config.steps):
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * rate(config, step)
+        model.thickness = thickness(config, step)
         batch = batches(step)
+        if step < config.coarse * config.steps:
+            batch = batch.halved()
         output = wrapped(batch.images, batch.reference)
         total, parts = _losses(fabric, config, features, batch, output)
         fabric.backward(total)
@@ -136,7 +145,7 @@ def _losses(
     fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output
 ) -> tuple[Tensor, dict[str, Tensor]]:
     with fabric.autocast():
-        return losses(config, features, batch.images, output)
+        return losses(config, features, batch.target, output)
 
 
 class _Log:
@@ -212,7 +221,12 @@ class _Log:
         self.model.prior().save(self.run.path / "prior.json")
         seconds = time.perf_counter() - self.began
         result = Result(
-            self.run.path.name, self.config.steps, self.loss, seconds, self.speed(self.config.steps), device,
+            self.run.path.name,
+            self.config.steps,
+            self.loss,
+            seconds,
+            self.speed(self.config.steps),
+            device,
             self.config.precision,
         )
         write_json(path, asdict(result))

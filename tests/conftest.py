@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pplkit.config import Config
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.puppets import generate, layout
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 torch.set_num_threads(1)  # the models of the tests are too small to gain from more
@@ -28,3 +32,31 @@ def real_data() -> Path:
 def parity() -> Path:
     """The folder with outputs of the released code; skips where it is absent."""
     return _folder(SHARED / "parity", "outputs of the released code")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    """All of the method with networks that take milliseconds."""
+    return Config(
+        name="tiny", image_size=32, flip=True, reference="frame", block=8, keypoints=4, thickness=5e-3,
+        banks=3, vectors=4, dimension=8, encoder_layers=1, token_hidden=8, decoder_dimension=8,
+        regressor_channels=(8, 8, 8, 8), regressor_features=8, decoder_channels=(8, 8, 8, 8, 8),
+        perceptual="random", perceptual_size=32, steps=6, batch_size=4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def puppets(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A prepared set of 32-pixel humanoids: 5 videos of 4 frames to train on, 3 of 3 to test on."""
+    shape = layout("humanoid")
+    out = tmp_path_factory.mktemp("data") / "puppets"
+    writer = DatasetWriter(
+        out, name="puppets", size=32, keypoint_names=shape.keypoint_names, skeleton=shape.skeleton,
+        flip_pairs=shape.flip_pairs, groups=shape.groups, protocol="cub",
+    )  # fmt: skip
+    with writer:
+        for split, videos, frames, seed in (("train", 5, 4, 0), ("test", 3, 3, 1)):
+            made = generate("humanoid", videos, frames, size=32, seed=seed)
+            arrays = {"keypoints": made.keypoints, "visible": made.visible, "videos": made.videos, "masks": made.masks}
+            writer.add(split, made.images, **arrays)
+    return open_dataset(out)

@@ -1,0 +1,174 @@
+"""Figures of the prior, the memory and the occlusion experiment: arrays in, a matplotlib figure out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pplkit.drawing import (
+    BLACK,
+    BLUE,
+    Links,
+    Pictures,
+    as_points,
+    as_uint8,
+    error_unit,
+    page,
+    picture,
+    plane,
+    skeleton,
+    tidy,
+)
+from pplkit.model import Iteration
+from pplkit.prior import PosePrior
+from pplkit.prototypes import Prototypes
+
+
+def prior_figure(prior: PosePrior) -> Figure:
+    """The prior V = (T, W): numbered keypoints with the strong links, their width by weight, beside all weights."""
+    figure, axes = page(1, 2, 4.2, 3.9)
+    plane(axes[0, 0], "keypoint prior T and strong links")
+    skeleton(axes[0, 0], prior.keypoints, *_linked(prior), size=36, width=4, numbers=True)
+    axis, count = axes[0, 1], len(prior.keypoints)
+    heat = axis.imshow(prior.connectivity, cmap="Blues", vmin=0)
+    every = 1 if count <= 20 else 5
+    axis.set(xticks=range(0, count, every), yticks=range(0, count, every), xlabel="keypoint", ylabel="keypoint")
+    axis.tick_params(labelsize=7)
+    axis.set_title("connectivity prior W", fontsize=9, color=BLACK, pad=4)
+    bar = figure.colorbar(heat, ax=axis, shrink=0.8)
+    bar.set_label("link weight", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def _linked(prior: PosePrior) -> tuple[list[tuple[int, int]], list[float]]:
+    links = prior.links()
+    return links, [prior.strength(link) for link in links]
+
+
+def prior_evolution(rows: Sequence[Mapping[str, Any]], count: int = 6) -> Figure:
+    """The prior at `count` times spread over training; rows of prior_history.jsonl (step, keypoints, connectivity)."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))
+    figure, axes = page(1, len(chosen), 1.7, 1.9)
+    for axis, row in zip(axes[0], (rows[k] for k in chosen), strict=True):
+        prior = PosePrior(np.array(row["keypoints"]), np.array(row["connectivity"]))
+        plane(axis, f"step {row['step']}", ticks=False)
+        skeleton(axis, prior.keypoints, *_linked(prior), size=12, width=2.4)
+    return figure
+
+
+def bank_usage(shares: np.ndarray) -> Figure:
+    """How often the vectors of each bank are taken: shares (banks, vectors), every bank's sorted from left to right."""
+    ordered = 100 * np.sort(shares, axis=1)[:, ::-1]
+    used = (shares > 0).sum(1)
+    figure, axes = page(1, 2, 4.0, 1.2 + 0.11 * len(shares), width_ratios=(2, 1))
+    axis, banks = axes[0, 0], np.arange(len(shares))
+    heat = axis.imshow(
+        ordered, cmap="Blues", vmin=0, aspect="auto", extent=(0.5, shares.shape[1] + 0.5, len(shares) - 0.5, -0.5)
+    )
+    axis.set_xlabel("vectors of the bank, most used first", fontsize=9)
+    axis.set_ylabel("bank", fontsize=9)
+    axis.tick_params(labelsize=8)
+    bar = figure.colorbar(heat, ax=axis)
+    bar.set_label("share of the images (%)", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    axes[0, 1].barh(banks, used, 0.7, color=BLUE)
+    axes[0, 1].set_ylim(len(shares) - 0.5, -0.5)
+    axes[0, 1].xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    tidy(axes[0, 1], f"vectors used (of {shares.shape[1]})", "bank")
+    return figure
+
+
+def bank_effects(
+    banks: Sequence[int], poses: Sequence[np.ndarray], shares: Sequence[np.ndarray], links: Links
+) -> Figure:
+    """What each of some banks controls: the prior under each of its vectors, drawn over one another.
+
+    For every bank: poses (vectors, N, 2) and shares (vectors,); only vectors that are used are drawn, and the more
+    often one is used the stronger its lines.
+    """
+    figure, axes = page(1, len(banks), 2.2, 2.5)
+    for axis, bank, pose, share in zip(axes[0], banks, poses, shares, strict=True):
+        used = np.flatnonzero(share > 0)
+        plane(axis, f"bank {bank} ({len(used)} of {len(share)} used)", ticks=False)
+        colours = colormaps["viridis"](np.linspace(0, 0.88, len(used)))
+        order = used[np.argsort(pose[used].mean(1) @ np.ones(2), kind="stable")]
+        for vector, colour in zip(order, colours, strict=True):
+            opacity = float(0.25 + 0.65 * share[vector] / share.max())
+            for link in links:
+                axis.plot(
+                    *pose[vector][list(link)].T, color=colour, linewidth=1.3, alpha=opacity, solid_capstyle="round"
+                )
+            axis.scatter(*pose[vector].T, s=7, color=colour, alpha=opacity, linewidths=0, zorder=3)
+    return figure
+
+
+def prototypes_figure(found: Prototypes, images: Pictures, links: Links, strengths: Sequence[float]) -> Figure:
+    """Typical poses with the share of the images each stands for, above an image (k, S, S, 3) that takes each."""
+    figure, axes = page(2, len(found.shares), 1.35, 1.45)
+    pictures = as_uint8(images)
+    for column, (points, share, image) in enumerate(zip(found.keypoints, found.shares, pictures, strict=True)):
+        plane(axes[0, column], f"{100 * share:.0f} %", ticks=False)
+        skeleton(axes[0, column], points, links, strengths, size=10, width=2)
+        picture(axes[1, column], image)
+    return figure
+
+
+def occlusion_curves(report: Mapping[str, Any]) -> Figure:
+    """Error against the iteration, a line for each amount of `occlusion_report`; dashed: nothing hidden."""
+    protocol = str(report["measure"]).removeprefix("error of protocol ")
+    scale, unit = error_unit(protocol) if report["measure"] != protocol else (100.0, "distance (% of the image side)")
+    titles = {"center": "centre hidden (patches a side)", "random": "random patches hidden (share)"}
+    figure, axes = page(1, 2, 4.4, 3.2, sharey=True)
+    for axis, (kind, title) in zip(axes[0], titles.items(), strict=True):
+        curves = report[kind]
+        colours = colormaps["viridis"](np.linspace(0.9, 0.05, max(2, len(curves))))
+        for (amount, values), colour in zip(curves.items(), colours, strict=False):
+            _line(axis, [scale * value for value in values], colour, amount)
+        axis.axhline(scale * report["unoccluded"], color=BLACK, linestyle="--", linewidth=1.2, label="nothing")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        tidy(axis, "iteration", unit if kind == "center" else "", title)
+        axis.tick_params(labelleft=True)
+        handles, labels = axis.get_legend_handles_labels()
+        last = [*np.argsort([-line.get_ydata()[-1] for line in handles[:-1]], kind="stable"), len(handles) - 1]
+        axis.legend(
+            [handles[k] for k in last],
+            [labels[k] for k in last],
+            fontsize=8,
+            frameon=False,
+            title="hidden",
+            title_fontsize=8,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+        )
+    return figure
+
+
+def _line(axis: Axes, values: Sequence[float], colour: Any, label: str) -> None:
+    axis.plot(range(len(values)), values, color=colour, linewidth=1.8, marker="o", markersize=4, label=label)
+
+
+def occlusion_rounds(
+    images: Pictures, rounds: Sequence[Iteration], links: Links, strengths: Sequence[float] | None = None
+) -> Figure:
+    """A row for each image: as it was, as it was given, then each round's pose on its input and what it painted."""
+    originals, given = as_uint8(images), as_uint8(rounds[0].images)
+    columns = 2 + 2 * len(rounds)
+    figure, axes = page(len(originals), columns, 1.12, 1.12)
+    for n, row in enumerate(axes):
+        picture(row[0], originals[n])
+        picture(row[1], given[n])
+        for k, (one, pair) in enumerate(zip(rounds, row[2:].reshape(-1, 2), strict=True)):
+            picture(pair[0], as_uint8(one.images[n : n + 1])[0])
+            skeleton(pair[0], as_points(one.keypoints[n]), links, strengths, size=7, width=1.5)
+            picture(pair[1], as_uint8(one.reconstruction[n : n + 1])[0])
+            if n == 0:
+                pair[0].set_title(f"pose {k}", fontsize=8, color=BLACK, pad=3)
+                pair[1].set_title(f"painted {k}", fontsize=8, color=BLACK, pad=3)
+    axes[0, 0].set_title("complete", fontsize=8, color=BLACK, pad=3)
+    axes[0, 1].set_title("given", fontsize=8, color=BLACK, pad=3)
+    return figure

@@ -1,0 +1,122 @@
+"""Settings: what may be changed, what is refused, and that every preset makes a model."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from pplkit.config import CHOICES, PRESETS, Config
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_makes_a_model(name: str) -> None:
+    config = Config.preset(name)
+    assert config.name == name
+    model = PosePriorLearner(config)
+    assert model.links.shape == (config.keypoints, config.keypoints)
+    assert model.memory.codebook.shape == (config.banks, config.vectors, config.dimension)
+    with torch.no_grad():
+        images = torch.zeros(1, 3, config.image_size, config.image_size)
+        assert model.eval().regress(images)[3].shape == (1, config.keypoints, 2)
+
+
+def test_the_paper_preset_has_the_published_numbers() -> None:
+    """Section numbers of the paper's table of settings; the sizes are those of the released model."""
+    config = Config.preset("paper")
+    assert (config.keypoints, config.banks, config.vectors, config.dimension) == (16, 34, 16, 512)
+    assert (config.thickness, config.missing, config.block, config.decay) == (5e-4, 0.8, 16, 0.9)
+    assert (config.batch_size, config.learning_rate, config.perceptual) == (64, 1e-3, "vgg19")
+    assert config.thickness_start == 0 and config.coarse == 0 and config.start == "random" and config.distance == "l1"
+
+
+def test_every_choice_of_a_preset_can_be_changed() -> None:
+    config = Config.preset("puppets")
+    for name, allowed in CHOICES.items():
+        for value in allowed:
+            assert getattr(config.replace(**{name: value}), name) == value
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(PplkitError, match=r"'papers' is unknown: choose one of .*paper.*puppets"):
+        Config.preset("papers")
+
+
+def test_replace_leaves_the_original_alone() -> None:
+    config = Config.preset("paper")
+    changed = config.replace(steps=3, seed=9)
+    assert (changed.steps, changed.seed, config.steps, config.seed) == (3, 9, 20_000, 0)
+    assert dataclasses.replace(changed, steps=20_000, seed=0) == config
+
+
+def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
+    config = Config().replace(weight_links=2, decoder_channels=[8, 8, 8, 8, 8])
+    assert type(config.weight_links) is float and config.weight_links == 2
+    assert config.decoder_channels == (8, 8, 8, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, "setting 'step' is unknown: choose one of .*steps"),
+        ({"steps": "many"}, "setting steps='many' must be of type int"),
+        ({"steps": 1.5}, "setting steps=1.5 must be of type int"),
+        ({"flip": 1}, "setting flip=1 must be of type bool"),
+        ({"seed": True}, "setting seed=True must be of type int"),
+        ({"weight_links": True}, "setting weight_links=True must be of type float"),
+        ({"decoder_channels": 8}, "setting decoder_channels=8 must be of type tuple"),
+        ({"image_size": 100}, "image_size=100 .*use a multiple of 16"),
+        ({"image_size": 16}, "image_size=16 .*from 32 upwards"),
+        ({"reference": "masked", "block": 24}, "block=24 does not divide image_size=128: choose a divisor"),
+        ({"reference": "mirror"}, "reference='mirror' is unknown: choose one of masked, frame"),
+        ({"perceptual": "vgg"}, "perceptual='vgg' is unknown: choose one of vgg19, vgg16, random, none"),
+        ({"keypoints": 1}, "keypoints=1 is too small"),
+        ({"batch_size": 1}, "batch_size=1 is too small"),
+        ({"banks": 0}, "banks=0 is too small"),
+        ({"steps": 0}, "steps=0 is too small"),
+        ({"thickness": 0.0}, "thickness=0.0 must be positive"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan must be positive"),
+        ({"missing": 1.0}, "missing=1.0 must be a share"),
+        ({"missing": -0.1}, "missing=-0.1 must be a share"),
+    ],
+)
+def test_settings_that_no_model_can_have_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(PplkitError, match=message) as caught:
+        Config().replace(**change)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_blocks_matter_for_the_masked_reference_alone() -> None:
+    assert Config().replace(reference="frame", block=24).block == 24
+
+
+def test_the_constructor_checks_as_well() -> None:
+    with pytest.raises(PplkitError, match="image_size=60"):
+        Config(image_size=60)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_plain_values_and_back(name: str) -> None:
+    config = Config.preset(name).replace(seed=3, name="mine")
+    assert Config.from_dict(config.to_dict()) == config
+    assert Config.from_dict(json.loads(config.to_json())) == config  # JSON makes lists of the tuples
+
+
+def test_values_of_another_version_are_refused() -> None:
+    with pytest.raises(PplkitError, match="'wings' is unknown"):
+        Config.from_dict({**Config().to_dict(), "wings": 2})
+
+
+def test_smoke_keeps_the_method() -> None:
+    config = Config.preset("puppets").smoke()
+    kept = ("reference", "keypoints", "thickness", "distil", "start", "weight_links", "learning_rate", "seed")
+    assert [getattr(config, name) for name in kept] == [getattr(Config.preset("puppets"), name) for name in kept]
+    assert config.image_size == 32 and config.steps == 40
+
+
+def test_a_config_cannot_be_changed_in_place() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().steps = 3  # type: ignore[misc]

@@ -1,0 +1,96 @@
+"""Data sets asked for by name: made once, opened afterwards, never silently another than asked for."""
+
+from pathlib import Path
+
+import pytest
+
+import data_prep
+from pplkit.config import Config
+from pplkit.dataset import open_dataset
+from pplkit.errors import PplkitError
+
+TINY = {"videos": 2, "frames": 2, "test_videos": 1, "test_frames": 1}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_puppets_make_themselves_once(home: Path) -> None:
+    folder = data_prep.prepared("puppets", size=32, options=TINY)
+    assert folder == home / "data" / "puppets"
+    before = (folder / "dataset.json").stat().st_mtime_ns
+    assert data_prep.prepared("puppets", "humanoid", 32, dict(reversed(TINY.items()))) == folder
+    assert data_prep.prepared("puppets") == folder  # as it is, whatever its size and options
+    assert (folder / "dataset.json").stat().st_mtime_ns == before
+    assert len(open_dataset(folder)["train"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "category"),
+    [("puppets-quadruped", "", "quadruped"), ("puppets-hand", "", "hand"), ("puppets", "hand", "hand")],
+)
+def test_the_name_or_the_source_gives_the_category(name: str, source: str, category: str, home: Path) -> None:
+    folder = data_prep.prepared(name, source, 32, TINY)
+    assert folder.name == name
+    assert open_dataset(folder).name == f"puppets-{category}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": 48}, "size=32, not 48"),
+        ({"options": {**TINY, "seed": 1}}, "seed=0, not 1"),
+        ({"options": {}}, "videos=2, not 400"),
+        ({"source": "quadruped"}, "source='humanoid', not 'quadruped'"),
+    ],
+)
+def test_a_folder_prepared_otherwise_is_named(change: dict[str, object], said: str) -> None:
+    asked: dict[str, object] = {"source": "", "size": 32, "options": TINY}
+    data_prep.prepared("puppets", **asked)  # type: ignore[arg-type]
+    with pytest.raises(PplkitError, match=f"data/puppets was prepared with {said}: .*delete the folder"):
+        data_prep.prepared("puppets", **{**asked, **change})  # type: ignore[arg-type]
+
+
+def test_smoke_data_lie_apart_and_fit_the_smoke_config(home: Path) -> None:
+    folder = data_prep.prepared("puppets", "", 64, {}, "smoke")
+    assert folder == home / "data" / "puppets-smoke"
+    data = open_dataset(folder)
+    assert data.size == Config().smoke().image_size
+    assert (len(data["train"]), len(data["test"])) == (72, 16)
+    assert data_prep.prepared("puppets", "", 64, {}, "smoke") == folder
+
+
+def test_an_unknown_option_is_refused_before_anything_is_written(home: Path) -> None:
+    with pytest.raises(PplkitError, match="option 'vidoes' is unknown for dataset='puppets': choose from videos,"):
+        data_prep.prepared("puppets", options={"vidoes": 3})
+    assert not (home / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["cub", "hands"])
+def test_a_downloaded_set_needs_its_source(name: str) -> None:
+    with pytest.raises(PplkitError, match="source is empty"):
+        data_prep.prepared(name)
+
+
+def test_any_other_name_must_be_prepared_already(home: Path) -> None:
+    with pytest.raises(PplkitError, match="dataset='dogs' is not known by name"):
+        data_prep.prepared("dogs")
+    folder = data_prep.prepared("puppets", size=32, options=TINY)
+    folder.rename(home / "data" / "dogs")
+    assert data_prep.prepared("dogs", "", 64, {}) == home / "data" / "dogs"
+
+
+def test_classes_are_the_same_in_any_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from data_prep import cub
+
+    folder = data_prep.prepared("puppets", size=32, options=TINY)
+    folder.rename(home / "data" / "cub")
+    text = (home / "data" / "cub" / "dataset.json").read_text()
+    (home / "data" / "cub" / "dataset.json").write_text(text.replace('"videos": 2,', '"classes": [1, 2], "videos": 2,'))
+    monkeypatch.setattr(cub, "prepare", lambda source, out, size=128, classes=None, overwrite=False: out)
+    assert data_prep.prepared("cub", "", 32, {"classes": (2, 1)}).name == "cub"
+    with pytest.raises(PplkitError, match=r"classes=\[1, 2\], not \[1\]"):
+        data_prep.prepared("cub", "", 32, {"classes": [1]})

@@ -1,0 +1,143 @@
+"""The link map against pixels computed by hand and against the plain way: every link's map, then the maximum."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from pplkit.geometry import pixel_grid
+from pplkit.links import link_map, segment_distance
+
+
+def plain(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
+    """All N(N-1)/2 maps at once, as the formula is written; projections by cases instead of clamping."""
+    grid = pixel_grid(size).to(keypoints)
+    maps = []
+    for i in range(keypoints.shape[1]):
+        for j in range(i + 1, keypoints.shape[1]):
+            a, b = keypoints[:, i, None], keypoints[:, j, None]
+            along, offset = b - a, grid - a
+            length = (along**2).sum(-1)
+            t = (offset * along).sum(-1) / torch.where(length > 0, length, 1)
+            foot = torch.where((t <= 0)[..., None], a, torch.where((t >= 1)[..., None], b, a + t[..., None] * along))
+            maps.append(connectivity[i, j] * torch.exp(-((grid - foot) ** 2).sum(-1) / thickness))
+    return torch.stack(maps).amax(0).reshape(-1, 1, size, size)
+
+
+def some(batch: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(count, count, generator=generator).triu(1) + 0.05
+    weights = weights.triu(1)
+    return torch.rand(batch, count, 2, generator=generator) * 2.4 - 1.2, weights + weights.T
+
+
+@pytest.mark.parametrize(("count", "size", "thickness"), [(2, 9, 0.1), (5, 16, 1e-2), (8, 32, 1e-3), (25, 16, 5e-2)])
+def test_equals_the_plain_maximum_over_all_links(count: int, size: int, thickness: float) -> None:
+    keypoints, weights = some(3, count)
+    found = link_map(keypoints, weights, size, thickness)
+    assert found.shape == (3, 1, size, size) and found.dtype == torch.float32
+    torch.testing.assert_close(found, plain(keypoints, weights, size, thickness), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("thickness", [1e-1, 1e-2])
+def test_gradients_equal_the_plain_ones(thickness: float) -> None:
+    keypoints, weights = some(2, 6)
+    pull = torch.randn(2, 1, 24, 24, generator=torch.Generator().manual_seed(1))  # each pixel counts differently
+    gradients = []
+    for draw in (link_map, plain):
+        points, strengths = keypoints.clone().requires_grad_(), weights.clone().requires_grad_()
+        (draw(points, strengths, 24, thickness) * pull).sum().backward()
+        assert points.grad is not None and strengths.grad is not None
+        gradients.append((points.grad, strengths.grad))
+    torch.testing.assert_close(gradients[0][0], gradients[1][0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradients[0][1], gradients[1][1], atol=1e-5, rtol=1e-4)
+    assert (gradients[0][0].abs() > 1e-3).all()  # the comparison says something about every keypoint
+
+
+def test_a_pixel_by_hand() -> None:
+    """Link from (-1, 0) to (1, 0), W = 2: the top middle pixel of 3 x 3 is 1 away, the corners too."""
+    keypoints, weights = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]]), torch.tensor([[0.0, 2.0], [2.0, 0.0]])
+    far = 2 * math.exp(-1 / 0.5)
+    expected = torch.tensor([[[[far, far, far], [2, 2, 2], [far, far, far]]]])
+    torch.testing.assert_close(link_map(keypoints, weights, 3, 0.5), expected)
+
+
+def test_beyond_the_end_the_distance_is_to_the_end() -> None:
+    """Link from (-1, 0) to (0, 0): pixel (1, 1) is √2 from its end, pixel (1, 0) is 1, pixel (0, 1) is 1."""
+    keypoints, weights = torch.tensor([[[-1.0, 0.0], [0.0, 0.0]]]), torch.ones(2, 2)
+    found = link_map(keypoints, weights, 3, 1.0)[0, 0]
+    torch.testing.assert_close(found[2, 2], torch.tensor(math.exp(-2)))
+    torch.testing.assert_close(found[1, 2], torch.tensor(math.exp(-1)))
+    torch.testing.assert_close(found[2, 1], torch.tensor(math.exp(-1)))
+
+
+def test_x_is_the_column() -> None:
+    upright = torch.tensor([[[0.5, -1.0], [0.5, 1.0]]])
+    found = link_map(upright, torch.ones(2, 2), 5, 1e-2)[0, 0]
+    assert torch.equal(found.argmax(1), torch.full((5,), 3))
+
+
+def test_the_strongest_link_wins_not_the_sum() -> None:
+    """Two links over the same segment, W = 1 and 3, and a third of 2: on the segment the map is 3."""
+    keypoints = torch.tensor([[[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
+    weights = torch.zeros(3, 3)
+    weights[0, 1], weights[0, 2], weights[1, 2] = 1, 3, 2
+    torch.testing.assert_close(link_map(keypoints, weights + weights.T, 3, 0.1)[0, 0, 1], torch.full((3,), 3.0))
+
+
+def test_only_the_winner_gets_the_gradient_and_one_of_equals() -> None:
+    keypoints = torch.tensor([[[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
+    weights = torch.zeros(3, 3)
+    weights[0, 1], weights[0, 2], weights[1, 2] = 2, 2, 1e-3
+    weights.requires_grad_()
+    link_map(keypoints, weights, 3, 0.1)[0, 0, 1].sum().backward()
+    expected = torch.zeros(3, 3)
+    expected[0, 1] = 3  # three pixels; the equal link (0, 2) comes later and gets nothing
+    torch.testing.assert_close(weights.grad, expected)
+
+
+def test_a_link_without_length_is_a_dot() -> None:
+    keypoints = torch.tensor([[[0.5, -0.5], [0.5, -0.5]]], requires_grad=True)
+    found = link_map(keypoints, torch.ones(2, 2), 5, 0.25)
+    grid = pixel_grid(5)
+    expected = torch.exp(-(grid - torch.tensor([0.5, -0.5])).square().sum(-1) / 0.25).reshape(1, 1, 5, 5)
+    torch.testing.assert_close(found, expected)
+    found[0, 0, 2, 2].backward()
+    # The dot moves as a whole: d/dx exp(-r²/σ) = value · 2 (p - x) / σ at p = 0.
+    value = math.exp(-0.5 / 0.25)
+    assert keypoints.grad is not None
+    torch.testing.assert_close(keypoints.grad.sum(1), torch.tensor([[value * -1 / 0.25, value * 1 / 0.25]]))
+
+
+def test_the_order_of_keypoints_does_not_matter() -> None:
+    keypoints, weights = some(2, 7)
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(3))
+    shuffled = link_map(keypoints[:, order], weights[order][:, order], 20, 1e-2)
+    torch.testing.assert_close(shuffled, link_map(keypoints, weights, 20, 1e-2), atol=1e-6, rtol=1e-5)
+
+
+def test_a_flip_of_the_pose_flips_the_map() -> None:
+    keypoints, weights = some(2, 5)
+    flipped = link_map(keypoints * torch.tensor([-1.0, 1.0]), weights, 20, 1e-2)
+    torch.testing.assert_close(flipped, link_map(keypoints, weights, 20, 1e-2).flip(-1), atol=1e-5, rtol=1e-4)
+
+
+def test_a_weight_of_zero_never_wins() -> None:
+    keypoints, _ = some(1, 4)
+    weights = torch.zeros(4, 4)
+    weights[2, 3] = weights[3, 2] = 0.5
+    torch.testing.assert_close(
+        link_map(keypoints, weights, 12, 0.05), link_map(keypoints[:, 2:], torch.full((2, 2), 0.5), 12, 0.05)
+    )
+
+
+def test_no_links_at_all_draw_nothing() -> None:
+    keypoints, _ = some(1, 3)
+    assert torch.equal(link_map(keypoints, torch.zeros(3, 3), 8, 0.05), torch.zeros(1, 1, 8, 8))
+
+
+def test_segment_distance_by_hand() -> None:
+    points = torch.tensor([[0.0, 1.0], [-2.0, 0.0], [3.0, 4.0]])
+    found = segment_distance(points, torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(found, torch.tensor([1.0, 1.0, 20.0]))

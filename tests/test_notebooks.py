@@ -1,0 +1,166 @@
+"""Notebooks 01 to 05 run at smoke scale; a second run from nothing says the same; what they wrote can be used."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.notebooks import NOTEBOOKS, run_notebooks
+from pplkit.prior import PosePrior
+
+pytestmark = pytest.mark.notebooks
+FIGURES = {
+    "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
+    "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
+}  # fmt: skip
+
+
+class Executed(NamedTuple):
+    """A home in which the notebooks have run."""
+
+    home: Path
+    notebooks: list[Path]
+    run: Path
+    data: Path
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.run / name).read_text(encoding="utf8"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The kernels compute on one thread, like the tests: faster for tiny models, and always in the same order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
+    folder = run_notebooks(dataset, run, {"scale": "smoke", **parameters}, root=home)
+    notebooks = [folder / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]
+    return Executed(home, notebooks, home / "runs" / f"{run}-smoke", home / "data" / f"{dataset}-smoke")
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return execute(tmp_path_factory.mktemp("home"), "puppets", "first")
+
+
+def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
+    for path in executed.notebooks:
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells)
+        outputs = [output for cell in cells for output in cell.outputs]
+        assert not [output for output in outputs if output.output_type == "error"]
+        assert len([output for output in outputs if "image/png" in output.get("data", {})]) >= 4
+        assert path.stat().st_size < 1_000_000
+        assert str(executed.home) not in json.dumps([cell.outputs for cell in cells])
+
+
+def test_a_second_run_from_nothing_says_the_same(executed: Executed, tmp_path: Path) -> None:
+    checked = [cell for path in executed.notebooks for cell in nbformat.read(path, as_version=4).cells]
+    assert len([cell for cell in checked if "NBVAL_CHECK_OUTPUT" in cell.source]) >= 7
+    # Another home, so that data and model are made again; a kernel runs in the folder of its notebook.
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PPLKIT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*command, *map(str, executed.notebooks)], capture_output=True, text=True, cwd=executed.home, env=environment
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
+    assert (tmp_path / "runs" / executed.run.name / "occlusion.json").is_file()
+
+
+def test_the_evaluation_can_be_read(executed: Executed) -> None:
+    report = executed.read("evaluation.json")
+    assert (report["protocol"], report["test_images"]) == ("h36m", 16)
+    assert math.isfinite(report["error"]) and 0 < report["mean_pose_error"] < 0.5
+    assert report["relative_error"] == pytest.approx(report["error"] / report["mean_pose_error"])
+    limbs = report["limbs_covered"]
+    assert set(limbs) == {"trunk", "shoulders", "hips", "left_arm", "right_arm", "left_leg", "right_leg"}
+    for share in (
+        report["keypoints_on_object"],
+        report["links_on_object"],
+        report["skeleton_covered"],
+        *limbs.values(),
+    ):
+        assert 0 <= share <= 1
+    assert report["made_by"]["data_sha256"] == open_dataset(executed.data).sha256
+    assert report["made_by"]["step"] == 40
+
+
+def test_the_occlusion_curves_have_a_value_for_each_round(executed: Executed) -> None:
+    report = executed.read("occlusion.json")
+    assert math.isfinite(report["unoccluded"])
+    assert [list(report[kind]) for kind in ("center", "random")] == [["4", "6"], ["0.1", "0.2"]]
+    for values in [*report["center"].values(), *report["random"].values()]:
+        assert len(values) == report["iterations"] + 1 == 3
+        assert all(map(math.isfinite, values))
+
+
+def test_the_prior_and_the_summary_can_be_read(executed: Executed) -> None:
+    prior = PosePrior.load(executed.run / "prior.json")
+    assert prior.keypoints.shape == (16, 2)
+    assert np.isfinite(prior.keypoints).all() and prior.connectivity.max() > 0
+    assert executed.read("training.json")["steps"] == 40
+
+
+def test_the_figures_are_no_empty_pages(executed: Executed) -> None:
+    paths = sorted((executed.run / "figures").iterdir())
+    assert {path.stem for path in paths} == FIGURES
+    paths += sorted((executed.data / "figures").iterdir())
+    assert [path.stem for path in paths[len(FIGURES) :]] == ["labels", "samples", "spread", "videos"]
+    for path in paths:
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 5, path.name
+
+
+def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    with DatasetWriter(tmp_path / "data" / "noise-smoke", name="noise", size=32) as writer:
+        writer.add("train", images)
+        writer.add("test", images[:6])
+    noise = execute(tmp_path, "noise", "noise", preset="paper", steps=2)
+    assert "error" not in noise.read("evaluation.json")
+    assert noise.read("occlusion.json")["measure"] == "distance to the pose of the complete image"
+    made = {path.stem for path in (noise.run / "figures").iterdir()}
+    assert made == FIGURES - {"errors", "keypoint_errors", "best_and_worst", "shares"}
+
+
+def test_training_needs_no_other_notebook_and_the_later_ones_ask_for_it(tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="03_prior_distillation stopped .* train first"):
+        run_notebooks("puppets", "alone", {"scale": "smoke"}, ("03_prior_distillation",), tmp_path)
+    run_notebooks("puppets", "alone", {"scale": "smoke", "steps": 1}, ("02_training",), tmp_path)
+    assert (tmp_path / "runs" / "alone-smoke" / "prior.json").is_file()
+
+
+def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        PplkitError, match="parameter 'stepz' is declared by none of the notebooks: choose from .*steps"
+    ):
+        run_notebooks("puppets", "puppets", {"stepz": 3, "scale": "smoke"}, root=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parameters_are_those_of_the_command_line() -> None:
+    import papermill
+
+    folder = Path(__file__).resolve().parents[1] / "notebooks"
+    declared = {name: list(papermill.inspect_notebook(folder / f"{name}.ipynb")) for name in NOTEBOOKS}
+    assert declared == {
+        "01_data_preparation": ["dataset", "source", "size", "options", "scale"],
+        "02_training": ["dataset", "preset", "steps", "seed", "device", "run", "scale"],
+        "03_prior_distillation": ["run", "scale"],
+        "04_evaluation": ["run", "scale"],
+        "05_occlusion": ["run", "center", "random", "iterations", "limit", "scale"],
+    }

@@ -1,0 +1,77 @@
+"""The memory read out: look-ups, usage, what a bank controls, typical poses."""
+
+import numpy as np
+import pytest
+import torch
+
+from pplkit import prototypes
+from pplkit.config import Config
+from pplkit.model import PosePriorLearner
+
+
+@pytest.fixture(scope="module", params=["all", "used"])
+def model(request: pytest.FixtureRequest) -> PosePriorLearner:
+    torch.manual_seed(0)
+    model = PosePriorLearner(Config().smoke().replace(distil=request.param))
+    model.memory.counts.copy_(torch.rand_like(model.memory.counts))
+    return model.eval()
+
+
+def test_usage_by_hand() -> None:
+    index = np.array([[0, 2], [0, 1], [1, 1], [0, 1]])
+    assert prototypes.usage(index, 3).tolist() == [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25]]
+
+
+def test_look_up_is_what_the_memory_takes(model: PosePriorLearner) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = model.memory.nearest(model.memory.encode(model.estimate(images).keypoints))
+    assert prototypes.look_up(model, images, batch_size=2).tolist() == expected.tolist()
+    assert prototypes.look_up(model, images[:0]).shape == (0, 4)
+
+
+def test_a_bank_whose_vectors_are_all_its_mean_gives_the_prior(model: PosePriorLearner) -> None:
+    before = model.memory.codebook.clone()
+    try:
+        usage = model.memory.usage() if model.config.distil == "used" else torch.full((4, 8), 1 / 8)
+        mean = (usage[..., None] * before).sum(1)
+        model.memory.codebook[2] = mean[2]
+        poses = prototypes.bank_poses(model, 2)
+        assert poses.shape == (8, 16, 2)
+        assert np.allclose(poses, model.prior().keypoints, atol=1e-4)
+        assert not np.allclose(prototypes.bank_poses(model, 1), model.prior().keypoints, atol=1e-2)
+    finally:
+        model.memory.codebook.copy_(before)
+
+
+def test_the_reach_of_a_bank_by_hand() -> None:
+    # Two vectors of equal share move one of two keypoints by 0.4 along x: 0.2 from the middle, mean over two points.
+    poses = np.zeros((3, 2, 2))
+    poses[1, 0, 0] = 0.4
+    poses[2] = 100  # unused
+    assert prototypes.bank_reach(poses, np.array([0.5, 0.5, 0.0])) == pytest.approx(np.sqrt(0.2**2 / 2))
+
+
+def test_prototypes_are_poses_that_the_memory_gives(model: PosePriorLearner) -> None:
+    index = np.random.default_rng(0).integers(0, 8, (40, 4))
+    found = prototypes.prototypes(model, index, 5)
+    assert len(found.keypoints) == len(found.shares) == len(found.images) <= 5
+    assert found.shares.sum() == pytest.approx(1)
+    assert (np.diff(found.shares) <= 0).all()
+    with torch.no_grad():
+        rows = model.memory.recall(torch.from_numpy(index[found.images]))
+        assert np.allclose(found.keypoints, model.memory.decode(rows).numpy(), atol=1e-6)
+
+
+def test_two_kinds_of_image_have_two_prototypes_with_their_shares(model: PosePriorLearner) -> None:
+    index = np.array([[0, 0, 0, 0]] * 3 + [[5, 5, 5, 5]])
+    found = prototypes.prototypes(model, index, 8)
+    assert found.shares.tolist() == [0.75, 0.25]
+    assert found.images.tolist() == [0, 3]
+
+
+def test_groups_are_told_apart() -> None:
+    flat = np.array([[0.0], [0.1], [5.0], [5.2], [9.0]])
+    centres = prototypes._spread_out(flat, np.ones(5), 3)
+    # The mean is 3.86: 5.0 is nearest. Farthest from it is 0.0, then 9.0.
+    assert centres.ravel().tolist() == [5.0, 0.0, 9.0]
