@@ -35,7 +35,7 @@ class Config:
     # pose
     keypoints: int = 16  # N
     thickness: float = 5e-4  # link width σ in squared [-1, 1] units (paper); 1e-3 is the released default
-    thickness_start: float = 0.0  # if set, σ falls from here to `thickness` over the first half of the training
+    thickness_start: float = 0.0  # if set, σ falls from here to `thickness` over the first half of the steps
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
     connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
     connectivity_std: float = 1.0
@@ -56,7 +56,7 @@ class Config:
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
     perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
-    distance: str = "l1"  # between features: "l1" (published) or "l2", which small errors of a busy background move less
+    distance: str = "l1"  # between features: "l1" (published) or "l2", which is moved less by many small errors
     weight_reconstruction: float = 1.0
     weight_boundary: float = 1.0
     weight_links: float = 1.0  # link regularisation
@@ -68,7 +68,8 @@ class Config:
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
-    final_learning_rate: float = 1.0  # share of the learning rates left at the last step (cosine); 1 = constant
+    final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
+    connectivity_growth: float = 1.0  # factor of the links' learning rate at the last step; 1 = constant
     precision: str = "32-true"
     seed: int = 0
 

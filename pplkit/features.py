@@ -1,6 +1,7 @@
 """Feature networks for the perceptual loss. All are frozen; images come in [-1, 1]."""
 
 import os
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
@@ -51,7 +52,7 @@ class PerceptualFeatures(nn.Module):
 def perceptual_features(name: str, size: int) -> PerceptualFeatures | None:
     """The feature network "vgg16", "vgg19", "random" or "none" (None) for images of `size` pixels a side.
 
-    Raises PplkitError when VGG's weights are neither on disk nor to be downloaded.
+    Raises PplkitError when VGG's weights are neither on disk nor to be downloaded, or torn.
     """
     if name == "none":
         return None
@@ -69,10 +70,10 @@ def _vgg_layers(name: str) -> list[nn.Module]:
     weights = models.get_model_weights(name).DEFAULT
     try:
         network = models.get_model(name, weights=weights)
-    except (URLError, OSError, RuntimeError) as error:
+    except (URLError, OSError, RuntimeError, EOFError, UnpicklingError) as error:
         folder = os.path.join(torch.hub.get_dir(), "checkpoints")
         raise PplkitError(
-            f"the weights of {name} cannot be downloaded ({error}): fetch {weights.url} elsewhere and put the file "
+            f"the weights of {name} cannot be loaded ({error}): fetch {weights.url} elsewhere and put the file "
             f"into {folder}, or choose perceptual='random'."
         ) from error
     layers = list(network.features.children())

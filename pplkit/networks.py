@@ -15,6 +15,22 @@ class Halve(nn.Module):
         return F.avg_pool2d(x, 2)
 
 
+class HalvedConv(nn.Conv2d):
+    """A 3 x 3 convolution followed by bilinear x 0.5, done as one 4 x 4 convolution of stride 2.
+
+    The mean over 2 x 2 outputs is linear, so it moves into the weights: the same numbers for 16 products a pixel
+    instead of 36, and nothing is written at the full resolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        weight = F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
+        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+
+
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
@@ -28,10 +44,9 @@ class ResidualDown(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.shortcut = nn.Sequential(_conv(inputs, outputs), Halve(), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
         self.body = nn.Sequential(
-            _conv(inputs, outputs),
-            Halve(),
+            HalvedConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
             _conv(outputs, outputs),

@@ -72,5 +72,5 @@ class PosePrior:
             return cls(keypoints, connectivity, dict(content["made_by"]))
         except FileNotFoundError:
             raise PplkitError(f"{path} does not exist: train a model first, which writes it.") from None
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, PplkitError) as error:
             raise PplkitError(f"{path} is not a pose prior ({error}): write it again with PosePrior.save.") from None

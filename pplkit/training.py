@@ -91,21 +91,16 @@ def build(config: Config) -> tuple[PosePriorLearner, torch.optim.Adam]:
     torch.manual_seed(config.seed)
     model = PosePriorLearner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     others = [value for name, value in model.named_parameters() if name != "links"]
-    groups = [
-        {"params": others, "lr": config.learning_rate, "initial_lr": config.learning_rate},
-        {
-            "params": [model.links],
-            "lr": config.connectivity_learning_rate,
-            "initial_lr": config.connectivity_learning_rate,
-        },
-    ]
+    groups = [{"params": others}, {"params": [model.links]}]  # rates are set before each step
     return model, torch.optim.Adam(groups, fused=True)
 
 
-def rate(config: Config, step: int) -> float:
-    """Factor of the learning rates at `step`: half a cosine from 1 to final_learning_rate."""
+def rates(config: Config, step: int) -> tuple[float, float]:
+    """Learning rates at `step` of the networks (half a cosine down) and of the connectivity (in equal ratios)."""
+    share = step / config.steps
     low = config.final_learning_rate
-    return low + (1 - low) * (1 + math.cos(math.pi * step / config.steps)) / 2
+    networks = config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * share)) / 2)
+    return networks, config.connectivity_learning_rate * config.connectivity_growth**share
 
 
 def thickness(config: Config, step: int) -> float:
@@ -124,8 +119,8 @@ def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: W
     first = run.restore(model, optimiser)
     log = _Log(run, config, first, made_by, model, optimiser, watch, bar and fabric.is_global_zero)
     for step in range(first, config.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * rate(config, step)
+        for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
+            group["lr"] = rate
         model.thickness = thickness(config, step)
         batch = batches(step)
         if step < config.coarse * config.steps:

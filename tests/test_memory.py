@@ -1,0 +1,171 @@
+"""The memory's look-up, its moving averages by hand, what learns and what does not, and the distilled prior."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pplkit.memory import EPSILON, HierarchicalMemory, Mixer
+
+
+def memory(**changes: Any) -> HierarchicalMemory:
+    torch.manual_seed(0)
+    sizes = {"keypoints": 4, "banks": 3, "vectors": 2, "dimension": 6, "encoder_layers": 2, "token_hidden": 5}
+    return HierarchicalMemory(**{**sizes, "decoder_dimension": 4, **changes})
+
+
+def buffers(of: HierarchicalMemory) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in of.named_buffers()}
+
+
+def poses(count: int = 5) -> Tensor:
+    return torch.rand(count, 4, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def test_shapes() -> None:
+    found = memory().eval()(poses())
+    assert found.keypoints.shape == (5, 4, 2) and found.tokens.shape == found.quantised.shape == (5, 3, 6)
+    assert found.chosen.shape == (5, 3) and found.chosen.dtype == torch.int64
+
+
+def test_the_nearest_vector_of_its_own_bank_by_hand() -> None:
+    small = memory(banks=2, dimension=2)
+    small.codebook.copy_(torch.tensor([[[0.0, 0.0], [2.0, 0.0]], [[5.0, 5.0], [0.9, 0.0]]]))
+    tokens = torch.tensor([[[0.9, 0.0], [0.9, 0.0]], [[1.1, 0.0], [4.0, 4.0]]])
+    found = small.nearest(tokens)  # bank 1 holds (0.9, 0) itself, but token 0 may look in bank 0 alone
+    assert found.tolist() == [[0, 1], [1, 0]]
+    assert small.recall(found).tolist() == [[[0.0, 0.0], pytest.approx([0.9, 0.0])], [[2.0, 0.0], [5.0, 5.0]]]
+
+
+def test_what_is_looked_up_is_nearest_of_all() -> None:
+    kept = memory(vectors=7).eval()
+    found = kept(poses())
+    distances = (found.tokens[:, :, None] - kept.codebook).norm(dim=-1)
+    assert torch.equal(found.chosen, distances.argmin(-1))
+    torch.testing.assert_close((found.tokens - found.quantised).norm(dim=-1), distances.amin(-1))
+
+
+def test_one_update_by_hand() -> None:
+    """One bank of two vectors in one dimension, decay 0.75; tokens 1, 3 and 8 go to vectors 0, 0 and 1."""
+    small = memory(banks=1, dimension=1, decay=0.75)
+    small.counts.copy_(torch.tensor([[4.0, 2.0]]))
+    small.sums.copy_(torch.tensor([[[4.0], [12.0]]]))
+    small.update(torch.tensor([[[1.0]], [[3.0]], [[8.0]]]), torch.tensor([[0], [0], [1]]))
+    # Counts: 0.75 * (4, 2) + 0.25 * (2, 1) = (3.5, 1.75), in all 5.25; sums: 0.75 * (4, 12) + 0.25 * (4, 8) = (4, 11)
+    counts = torch.tensor([(3.5 + 1e-5) / (5.25 + 2e-5) * 5.25, (1.75 + 1e-5) / (5.25 + 2e-5) * 5.25])
+    torch.testing.assert_close(small.counts[0], counts)
+    torch.testing.assert_close(small.sums.flatten(), torch.tensor([4.0, 11.0]))
+    torch.testing.assert_close(small.codebook.flatten(), torch.tensor([4.0, 11.0]) / counts)
+
+
+def test_counts_keep_their_sum_and_smoothing_lifts_what_is_unused() -> None:
+    small = memory(vectors=4)
+    small.counts.fill_(1.0)
+    small.update(torch.zeros(8, 3, 6), torch.zeros(8, 3, dtype=torch.int64))
+    torch.testing.assert_close(small.counts.sum(-1), torch.full((3,), 0.9 * 4 + 0.1 * 8))
+    for _ in range(400):  # the unused fade to what the smoothing leaves them, never to zero
+        small.update(torch.zeros(8, 3, 6), torch.zeros(8, 3, dtype=torch.int64))
+    assert (small.counts[:, 1:] > EPSILON / 2).all() and (small.counts[:, 1:] < 1e-3).all()
+
+
+def test_vectors_move_to_the_mean_of_their_tokens() -> None:
+    kept = memory()
+    token = torch.randn(1, 3, 6, generator=torch.Generator().manual_seed(2))
+    for _ in range(200):
+        kept.update(token, torch.ones(1, 3, dtype=torch.int64))
+    torch.testing.assert_close(kept.codebook[:, 1], token[0], atol=1e-3, rtol=1e-3)
+
+
+def test_eval_mode_freezes_the_vectors_and_training_moves_them() -> None:
+    kept = memory()
+    before = buffers(kept)
+    kept.eval()(poses())
+    assert all(torch.equal(value, before[name]) for name, value in kept.named_buffers())
+    kept.train()(poses())
+    assert all(not torch.equal(value, before[name]) for name, value in kept.named_buffers())
+
+
+def test_what_is_returned_comes_from_before_the_update() -> None:
+    kept = memory()
+    frozen = kept.eval()(poses())
+    moved = kept.train()(poses())
+    assert torch.equal(frozen.quantised, moved.quantised) and torch.equal(frozen.keypoints, moved.keypoints)
+
+
+def test_answers_in_eval_mode_do_not_depend_on_the_other_poses() -> None:
+    kept = memory().eval()
+    together, alone = kept(poses()), kept(poses()[2:3])
+    torch.testing.assert_close(together.keypoints[2:3], alone.keypoints)
+    assert torch.equal(together.chosen[2:3], alone.chosen)
+
+
+def test_the_gradient_passes_the_look_up_unchanged() -> None:
+    """The encoder's gradient through the memory equals that of decoding the tokens shifted by a constant."""
+    kept = memory().eval()
+    pull = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(3))
+    found = kept(poses())
+    (found.keypoints * pull).sum().backward()
+    through = kept.embed.weight.grad
+    kept.zero_grad()
+    tokens = kept.encode(poses())
+    shift = (found.quantised - tokens).detach()
+    (kept.decode(tokens + shift) * pull).sum().backward()
+    assert through is not None and kept.embed.weight.grad is not None
+    torch.testing.assert_close(through, kept.embed.weight.grad)
+    assert through.abs().max() > 0
+
+
+def test_vectors_get_no_gradient() -> None:
+    kept = memory()
+    found = kept(poses())
+    assert not found.quantised.requires_grad and found.tokens.requires_grad
+    F.mse_loss(found.tokens, found.quantised).backward()  # nor does the update in training mode break the graph
+    assert kept.codebook.grad is None and kept.embed.weight.grad is not None
+
+
+def test_distilling_all_decodes_the_mean_vector_of_each_bank() -> None:
+    kept = memory(vectors=3)
+    expected = kept.decode(torch.stack([bank.sum(0) / 3 for bank in kept.codebook])[None])[0]
+    torch.testing.assert_close(kept.distil(), expected)
+    assert kept.distil().shape == (4, 2)
+
+
+def test_distilling_used_weights_vectors_by_their_use() -> None:
+    kept = memory(distil="used")
+    kept.counts.copy_(torch.tensor([[3.0, 1.0], [0.0, 5.0], [2.0, 2.0]]))
+    bank = kept.codebook
+    mean = torch.stack([0.75 * bank[0, 0] + 0.25 * bank[0, 1], bank[1, 1], (bank[2, 0] + bank[2, 1]) / 2])
+    torch.testing.assert_close(kept.distil(), kept.decode(mean[None])[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_faded_vector_moves_the_prior_of_all_and_not_that_of_used() -> None:
+    priors = {}
+    for over in ("all", "used"):
+        kept = memory(distil=over)
+        kept.counts.copy_(torch.tensor([1.0, 0.0]).repeat(3, 1))
+        before = kept.distil()
+        kept.codebook[:, 1] += torch.arange(6.0)
+        priors[over] = (kept.distil() - before).abs().max().item()
+    assert priors["all"] > 1e-2 and priors["used"] < 1e-3
+
+
+def test_use_is_a_share_and_uniform_at_first() -> None:
+    kept = memory(vectors=4)
+    torch.testing.assert_close(kept.usage(), torch.full((3, 4), 0.25))
+    kept.counts[0] = torch.tensor([6.0, 2.0, 0.0, 0.0])
+    torch.testing.assert_close(kept.usage().sum(-1), torch.ones(3))
+    torch.testing.assert_close(kept.usage()[0], torch.tensor([0.75, 0.25, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
+
+
+def test_a_mixer_adds_both_parts_to_its_input() -> None:
+    torch.manual_seed(0)
+    layer = Mixer(4, 6, 5, 7)
+    x = torch.randn(2, 4, 6)
+    for part in (layer.token_mlp, layer.channel_mlp):
+        torch.nn.init.zeros_(part[-1].weight)  # type: ignore[arg-type]
+        torch.nn.init.zeros_(part[-1].bias)  # type: ignore[arg-type]
+    assert torch.equal(layer(x), x)
+    torch.nn.init.ones_(layer.token_mlp[-1].bias)  # type: ignore[arg-type]
+    torch.testing.assert_close(layer(x), x + 1)

@@ -1,0 +1,209 @@
+"""How the parts are wired: what the gradients reach, and that an answer depends on its image alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pplkit.config import Config
+from pplkit.errors import PplkitError
+from pplkit.geometry import apply_affine
+from pplkit.links import link_map
+from pplkit.losses import boundary_loss, pose_loss, token_loss
+from pplkit.model import PosePriorLearner, confidence
+
+
+@pytest.fixture
+def model(tiny: Config) -> PosePriorLearner:
+    torch.manual_seed(0)
+    return PosePriorLearner(tiny).eval()
+
+
+def images(count: int = 3, size: int = 32) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def pictures(count: int = 3, size: int = 32) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def grown(module: nn.Module) -> list[str]:
+    """Names of the parameters that a gradient has reached."""
+    return [name for name, p in module.named_parameters() if p.grad is not None and p.grad.abs().max() > 0]
+
+
+def test_the_output_of_one_pass_fits_together(model: PosePriorLearner, tiny: Config) -> None:
+    out = model(images(), images().flip(-1))
+    torch.testing.assert_close(out.prior, model.memory.distil())
+    torch.testing.assert_close(out.keypoints, apply_affine(out.affine, out.prior))
+    torch.testing.assert_close(out.connectivity, model.connectivity())
+    torch.testing.assert_close(out.link_map, link_map(out.keypoints, out.connectivity, 32, tiny.thickness))
+    torch.testing.assert_close(out.reconstruction, model.decoder(images().flip(-1), out.link_map))
+    torch.testing.assert_close(out.memory.keypoints, model.memory(out.keypoints).keypoints)
+
+
+def test_connectivity_by_hand(model: PosePriorLearner) -> None:
+    model.links.data = torch.tensor([[9.0, 1, -2, 0], [5, 9, 0, 0], [6, 7, 9, 3], [8, 8, 8, 9]]) / 512
+    weights = model.connectivity()
+    assert torch.equal(weights, weights.T) and torch.equal(weights.diagonal(), torch.zeros(4))
+    upper = torch.tensor([[1.0, -2, 0], [0, 0, 0], [0, 0, 3]]).exp().log1p()  # softplus(x) = log(1 + e^x)
+    torch.testing.assert_close(weights[0, 1:], upper[0])
+    torch.testing.assert_close(weights[2, 3], upper[2, 2])
+
+
+def test_links_start_as_released(tiny: Config) -> None:
+    """s θ = N(-4, 1): W starts near softplus(-4) = 0.018, far below 1."""
+    torch.manual_seed(0)
+    links = PosePriorLearner(tiny.replace(keypoints=40)).links * 512
+    assert links.mean().item() == pytest.approx(-4, abs=0.1) and links.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_the_reference_is_scaled_by_alpha(model: PosePriorLearner) -> None:
+    pose = torch.zeros(3, 4, 2)
+    _, plain = model.paint(pose, images() / 2)
+    model.alpha.data.fill_(0.5)
+    torch.testing.assert_close(model.paint(pose, images())[1], plain)
+
+
+def test_the_image_path_leaves_the_memory_alone(model: PosePriorLearner) -> None:
+    """T carries no gradient: painting and the boundary train regressor, decoder and links only."""
+    out = model.train()(images(), images())
+    (out.reconstruction.square().mean() + boundary_loss(out.keypoints * 10)).backward()
+    assert not out.prior.requires_grad and grown(model.memory) == []
+    assert grown(model.regressor) and grown(model.decoder) and model.links.grad is not None
+    assert model.links.grad.abs().max() > 0 and model.alpha.grad is not None
+
+
+def test_the_memory_losses_leave_the_pose_alone(model: PosePriorLearner) -> None:
+    """T' is a constant for the memory: its losses train the memory only."""
+    out = model.train()(images(), images())
+    (pose_loss(out.keypoints, out.memory.keypoints) + token_loss(out.memory.tokens, out.memory.quantised)).backward()
+    assert grown(model.regressor) == [] and grown(model.decoder) == [] and model.links.grad is None
+    names = grown(model.memory)
+    for part in ("embed.weight", "to_tokens.weight", "token_embed.weight", "from_tokens.weight", "to_points.weight"):
+        assert part in names
+
+
+def test_bytes_and_floats_of_the_same_image_give_the_same_pose(model: PosePriorLearner) -> None:
+    bytes_ = pictures()
+    floats = torch.from_numpy(bytes_).permute(0, 3, 1, 2).float() / 127.5 - 1
+    found = [model.estimate(given) for given in (bytes_, torch.from_numpy(bytes_), floats, floats.numpy())]
+    for other in found[1:]:
+        assert torch.equal(other.keypoints, found[0].keypoints)
+        assert torch.equal(other.confidence, found[0].confidence)
+    assert found[0].keypoints.shape == (3, 4, 2) and found[0].confidence.shape == (3, 4)
+
+
+def test_black_is_minus_one_and_white_one(model: PosePriorLearner) -> None:
+    ends = np.array([0, 255], dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
+    prepared = model.prepare(ends)
+    assert (prepared[0] == -1).all() and (prepared[1] == 1).all()
+
+
+def test_channels_and_axes_of_bytes_are_told_apart(model: PosePriorLearner) -> None:
+    given = np.zeros((1, 32, 32, 3), np.uint8)
+    given[0, 5, 7, 2] = 255  # row 5, column 7, blue
+    assert model.prepare(given).eq(1).nonzero().tolist() == [[0, 2, 5, 7]]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (17, 9)])
+def test_images_of_other_sizes_are_resized(model: PosePriorLearner, height: int, width: int) -> None:
+    flat = np.full((2, height, width, 3), 51, np.uint8)
+    prepared = model.prepare(flat)
+    assert prepared.shape == (2, 3, 32, 32)
+    torch.testing.assert_close(prepared, torch.full_like(prepared, 51 / 127.5 - 1))
+    assert model.estimate(flat).keypoints.shape == (2, 4, 2)
+
+
+def test_shrinking_takes_means(model: PosePriorLearner) -> None:
+    checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)[None, :, :, None].repeat(3, -1)
+    assert model.prepare(checks)[:, :, 2:-2, 2:-2].abs().max() < 0.02  # sampling single pixels would give ±1
+
+
+@pytest.mark.parametrize("iterations", [0, 2])
+def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int) -> None:
+    wide, narrow = (model.estimate(pictures(5), iterations, batch_size=size) for size in (64, 2))
+    torch.testing.assert_close(wide.keypoints, narrow.keypoints, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(wide.confidence, narrow.confidence, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_estimating_changes_nothing(model: PosePriorLearner, training: bool) -> None:
+    model.train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first = model.estimate(pictures(), iterations=1)
+    assert torch.equal(first.keypoints, model.estimate(pictures(), iterations=1).keypoints)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.training is training and model.memory.training is training
+    assert not first.keypoints.requires_grad
+
+
+def test_the_mode_comes_back_after_an_error(model: PosePriorLearner) -> None:
+    with pytest.raises(PplkitError):
+        model.train().estimate(np.zeros((2, 8, 8), np.uint8))
+    assert model.training
+
+
+def test_no_images_no_poses(model: PosePriorLearner) -> None:
+    found = model.estimate(np.zeros((0, 32, 32, 3), np.uint8))
+    assert found.keypoints.shape == (0, 4, 2) and found.confidence.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        (np.zeros((2, 8, 8), np.uint8), r"\(2, 8, 8\)"),
+        (np.zeros((2, 8, 8, 4), np.uint8), r"\(2, 8, 8, 4\)"),
+        (np.zeros((2, 8, 8, 3), np.int64), "int64"),
+        (torch.zeros(2, 8, 8, 3), r"\(2, 8, 8, 3\)"),
+        (torch.zeros(3, 8, 8), r"\(3, 8, 8\)"),
+    ],
+)
+def test_images_that_cannot_be_read_are_refused(model: PosePriorLearner, given: Any, shape: str) -> None:
+    with pytest.raises(PplkitError, match=f"{shape}.*cannot be read: give uint8"):
+        model.estimate(given)
+
+
+def test_rounds_of_iterative_inference_feed_each_other(model: PosePriorLearner) -> None:
+    rounds = model.iterate(images(), 2)
+    assert len(rounds) == 3 and torch.equal(rounds[0].images, images())
+    with torch.no_grad():
+        for now, after in zip(rounds, [*rounds[1:], None], strict=True):
+            torch.testing.assert_close(now.keypoints, model.regress(now.images)[3])
+            torch.testing.assert_close(now.recalled, model.memory(now.keypoints).keypoints)
+            torch.testing.assert_close(now.reconstruction, model.paint(now.recalled, images())[1])  # the first input
+            assert after is None or torch.equal(after.images, now.reconstruction)
+
+
+def test_estimate_gives_the_last_round(model: PosePriorLearner) -> None:
+    rounds = model.iterate(model.prepare(pictures()), 2)
+    for iterations in (0, 1, 2):
+        found = model.estimate(pictures(), iterations)
+        torch.testing.assert_close(found.keypoints, rounds[iterations].keypoints)
+        torch.testing.assert_close(found.confidence, rounds[iterations].confidence)
+
+
+def test_another_reference_can_be_given(model: PosePriorLearner) -> None:
+    other = images().flip(-1)
+    first = model.iterate(images(), 0, reference=other)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(first.reconstruction, model.paint(first.recalled, other)[1])
+
+
+def test_confidence_by_hand() -> None:
+    """All weight in one place is certain, an even spread knows nothing, two of 16 places are a quarter of the way."""
+    point, even = F.one_hot(torch.tensor(3), 16).float(), torch.full((16,), 1 / 16)
+    two = (F.one_hot(torch.tensor(3), 16) + F.one_hot(torch.tensor(8), 16)) / 2
+    found = confidence(torch.stack((point, even, two))[None])
+    torch.testing.assert_close(found, torch.tensor([[1.0, 0.0, 0.75]]), atol=1e-6, rtol=0)
+
+
+def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:
+    model.made_by = {"run": "mine"}
+    prior = model.prior()
+    np.testing.assert_array_equal(prior.keypoints, model.memory.distil().detach().numpy())
+    np.testing.assert_array_equal(prior.connectivity, model.connectivity().detach().numpy())
+    assert prior.made_by == {"run": "mine"}
