@@ -13,13 +13,16 @@ BUILD := import torch, torchvision; \
 	devices += ["mps"] if torch.backends.mps.is_available() else []; \
 	print("torch", torch.__version__, "| torchvision", torchvision.__version__, "| devices:", ", ".join(devices))
 
-.PHONY: help setup run run-real test lint clean
+FIGURES := prior poses evolution occlusion rounds_center
+
+.PHONY: help setup run run-real notebooks test lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make setup                 create .venv and install the kit with everything it needs"
 	@echo "make run                   synthetic puppets through notebooks 01 to 05 (further options in ARGS=...)"
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
+	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
 	@echo "make lint                  ruff and mypy"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
@@ -43,6 +46,10 @@ run-real:
 	@$(MAKE) --no-print-directory setup
 	$(BIN)/pplkit run cub --source "$(DATA)/CUB_200_2011" --option classes=1,2,3 $(ARGS)
 	$(BIN)/pplkit run hands --source "$(DATA)/11k_hands" $(ARGS)
+
+notebooks: setup
+	$(BIN)/python -c 'from pathlib import Path; from pplkit.notebooks import publish; publish(Path("runs/puppets"), Path("notebooks"))'
+	mkdir -p docs && for name in $(FIGURES); do cp runs/puppets/figures/$$name.png docs/; done
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

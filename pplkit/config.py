@@ -52,6 +52,7 @@ class Config:
     regressor_channels: tuple[int, ...] = (64, 128, 256, 512)
     regressor_features: int = 128  # channels of the attended features and of the coordinate embedding
     start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
+    sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
@@ -69,7 +70,7 @@ class Config:
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
-    connectivity_growth: float = 1.0  # factor of the links' learning rate at the last step; 1 = constant
+    connectivity_growth: float = 1.0  # of the links' learning rate, over the second half of the steps; 1 = constant
     precision: str = "32-true"
     seed: int = 0
 
@@ -138,30 +139,38 @@ class Config:
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
+# For two CPU cores: few channels, and a training that goes from coarse to fine (see the README).
 _SMALL = Config(
     image_size=64,
     flip=False,
     reference="frame",
-    thickness=2.5e-3,
-    connectivity_learning_rate=5e-5,
+    thickness=3e-3,
+    thickness_start=0.02,
+    connectivity_mean=-1.0,
     banks=16,
-    vectors=16,
     dimension=64,
     encoder_layers=2,
     token_hidden=32,
     regressor_channels=(16, 32, 64, 128),
     regressor_features=64,
+    start="place",
+    sharpness=8.0,
     decoder_channels=(16, 16, 32, 64, 128),
     perceptual="random",
     perceptual_size=0,
     weight_links=0.0,
-    batch_size=16,
-    steps=3000,
-    learning_rate=1e-3,
+    steps=3600,
+    coarse=0.83,
+    batch_size=32,
+    final_learning_rate=0.1,
+    connectivity_learning_rate=5e-5,
+    connectivity_growth=6.0,
     precision="bf16-mixed",
 )
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "puppets": _SMALL,
+    "cub": dataclasses.replace(_SMALL, keypoints=4, reference="masked"),
+    "hands": dataclasses.replace(_SMALL, reference="masked", block=8, missing=0.9, flip=True),
 }

@@ -1,5 +1,7 @@
 """The Pose Prior Learner: prior, regressor, link map, decoder and memory wired together (section 3)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,7 +71,7 @@ class PosePriorLearner(nn.Module):
             distil=config.distil,
         )
         self.regressor = Regressor(
-            config.keypoints, config.regressor_channels, config.regressor_features, config.start
+            config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
         )
         self.decoder = Decoder(config.decoder_channels)
         self.alpha = nn.Parameter(torch.ones(()))
@@ -106,6 +108,16 @@ class PosePriorLearner(nn.Module):
         keypoints = self.memory.distil().float().cpu().numpy()
         return PosePrior(keypoints, self.connectivity().float().cpu().numpy(), dict(self.made_by))
 
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        """Eval mode inside, also where a model in training is looked at; afterwards, and on an error, as before."""
+        was_training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(was_training)
+
     @torch.no_grad()
     def iterate(self, images: Tensor, iterations: int, reference: Tensor | None = None) -> list[Iteration]:
         """Iterative inference (section 3.5): rounds 0 to `iterations`, so `iterations` + 1 entries.
@@ -115,12 +127,13 @@ class PosePriorLearner(nn.Module):
         """
         reference = images if reference is None else reference
         rounds = []
-        for _ in range(iterations + 1):
-            _, _, attention, keypoints = self.regress(images)
-            recalled = self.memory(keypoints).keypoints
-            _, painted = self.paint(recalled, reference)
-            rounds.append(Iteration(images, keypoints, confidence(attention), recalled, painted))
-            images = painted
+        with self._frozen():
+            for _ in range(iterations + 1):
+                _, _, attention, keypoints = self.regress(images)
+                recalled = self.memory(keypoints).keypoints
+                _, painted = self.paint(recalled, reference)
+                rounds.append(Iteration(images, keypoints, confidence(attention), recalled, painted))
+                images = painted
         return rounds
 
     @torch.no_grad()
@@ -130,25 +143,23 @@ class PosePriorLearner(nn.Module):
         `iterations` counts the rounds through the memory: 0 is the plain pose, 4 the published procedure.
         Raises PplkitError for other shapes or types.
         """
-        was_training = self.training
-        self.eval()
         found = []
-        for start in range(0, len(images), batch_size):
-            batch = self.prepare(images[start : start + batch_size])
-            if iterations:
-                last = self.iterate(batch, iterations)[-1]
-                found.append((last.keypoints.cpu(), last.confidence.cpu()))
-            else:
-                _, _, attention, keypoints = self.regress(batch)
-                found.append((keypoints.cpu(), confidence(attention).cpu()))
-        self.train(was_training)
+        with self._frozen():
+            for start in range(0, len(images), batch_size):
+                batch = self.prepare(images[start : start + batch_size])
+                if iterations:
+                    last = self.iterate(batch, iterations)[-1]
+                    found.append((last.keypoints.cpu(), last.confidence.cpu()))
+                else:
+                    _, _, attention, keypoints = self.regress(batch)
+                    found.append((keypoints.cpu(), confidence(attention).cpu()))
         if not found:
             return Poses(torch.zeros(0, self.config.keypoints, 2), torch.zeros(0, self.config.keypoints))
         return Poses(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def prepare(self, images: Tensor | np.ndarray) -> Tensor:
         """Images as `estimate` takes them, to float (B, 3, S, S) in [-1, 1] on the model's device."""
-        tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+        tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
         tensor = tensor.to(self.alpha.device)
         if tensor.dtype == torch.uint8 and tensor.ndim == 4 and tensor.shape[-1] == 3:
             tensor = tensor.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -66,13 +66,16 @@ class Regressor(nn.Module):
     the mean place of the attention map, whatever the prior; "moved": the prior moved by that place.
     """
 
-    def __init__(self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random") -> None:
+    def __init__(
+        self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random", sharpness: float = 1.0
+    ) -> None:
         super().__init__()
         widths = (3, *channels)
         self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
         middle = channels[-2]
         self.up = nn.Sequential(*self._up(channels[-1], middle), *self._up(middle, features))
         self.attention = _conv(features, keypoints)
+        self.attention.weight.data *= sharpness
         self.embed = nn.Linear(2, features)
         self.predict = nn.Sequential(
             nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 6)

@@ -1,12 +1,14 @@
 """Run the numbered notebooks one after the other into a run folder, with papermill."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
@@ -14,6 +16,7 @@ from pplkit.errors import PplkitError
 from pplkit.runs import RunFolder, home
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
+TOLD_EVERY = 20  # seconds between lines about the training
 RESULTS = ("training", "evaluation", "occlusion")
 
 
@@ -47,12 +50,34 @@ def run_notebooks(
     run = root / "runs" / run_name
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     given = {**parameters, "dataset": dataset, "run": run_name}
-    with _home(root):
+    with _home(root), _told(RunFolder(run)):
         for number, (source, names) in enumerate(zip(sources, declared, strict=True), start=1):
             print(f"[{number}/{len(sources)}] {source.stem}", flush=True)
             _execute(source, run / "notebooks" / source.name, {name: given[name] for name in given if name in names})
     _print_summary(run, time.monotonic() - started)
     return run
+
+
+def publish(run: Path, out: Path) -> list[Path]:
+    """Copy a run's executed notebooks to `out`, with outputs, without the traces of papermill; returns the copies.
+
+    The parameters cell stays as it is in the sources, so publish runs with the default parameters only.
+    Raises PplkitError if the run has no executed notebooks.
+    """
+    executed = sorted((run / "notebooks").glob("*.ipynb"))
+    if not executed:
+        raise PplkitError(f"{run} has no executed notebooks: run them first (pplkit run).")
+    written = []
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+        notebook.metadata.pop("papermill", None)
+        for cell in notebook.cells:
+            for key in ("papermill", "execution"):
+                cell.metadata.pop(key, None)
+        nbformat.write(notebook, out / path.name)
+        written.append(out / path.name)
+    return written
 
 
 def _find(name: str, root: Path) -> Path:
@@ -84,6 +109,31 @@ def _home(root: Path) -> Iterator[None]:
             del os.environ["PPLKIT_HOME"]
         else:
             os.environ["PPLKIT_HOME"] = before
+
+
+@contextmanager
+def _told(run: RunFolder) -> Iterator[None]:
+    """Prints how far the training is while the notebooks run, which show it only in themselves."""
+    done = threading.Event()
+
+    def tell() -> None:
+        before = None
+        while not done.wait(TOLD_EVERY):
+            rows = run.rows("metrics.jsonl")
+            if rows and rows[-1]["step"] != before:
+                config = run.read("config.json")["config"]
+                step, loss = rows[-1]["step"], rows[-1]["loss"]
+                speed = (step - (step if before is None else before)) * config["batch_size"] / TOLD_EVERY
+                print(f"      step {step} of {config['steps']}, loss {loss:.3f}, {speed:.0f} images/s", flush=True)
+                before = step
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:

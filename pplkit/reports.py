@@ -42,12 +42,12 @@ class Scorer:
         self.keypoints = model.estimate(np.asarray(train.images[self.index])).keypoints.numpy()
 
     def __call__(self, keypoints: np.ndarray, index: np.ndarray, where: int | None = None) -> Score:
-        """Score of test images `index`, all or those of class `where`; the fit uses the same class's images."""
-        train, chosen = self._class("train", self.index, where), self._class("test", index, where)
-        labels = self._labels(self.index[train], index[chosen])
+        """Score of test images `index`, all or those of class `where`; the map is fitted on all training images."""
+        chosen = self._class(index, where)
+        labels = self._labels(self.index, index[chosen])
         return evaluate(
             self.data.protocol,
-            self.keypoints[train],
+            self.keypoints,
             labels[0],
             keypoints[chosen],
             *labels[1:],
@@ -56,12 +56,11 @@ class Scorer:
 
     def mean_pose(self, index: np.ndarray, where: int | None = None) -> Score:
         """The same for a model that always answers the mean pose."""
-        train, chosen = self._class("train", self.index, where), self._class("test", index, where)
-        labels = self._labels(self.index[train], index[chosen])
+        labels = self._labels(self.index, index[self._class(index, where)])
         return mean_pose_error(self.data.protocol, *labels, swap_pairs=self.data.swap_pairs)
 
-    def _class(self, split: str, index: np.ndarray, where: int | None) -> np.ndarray:
-        classes = self.data[split].classes
+    def _class(self, index: np.ndarray, where: int | None) -> np.ndarray:
+        classes = self.data["test"].classes
         return np.ones(len(index), bool) if where is None or classes is None else np.asarray(classes)[index] == where
 
     def _labels(self, train: np.ndarray, test: np.ndarray) -> tuple[Any, Any, Any, Any]:

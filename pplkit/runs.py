@@ -54,7 +54,7 @@ class RunFolder:
         made_by = {"version": __version__, "data": data.name, "data_sha256": data.sha256, "torch": torch.__version__}
         made_by["data_path"] = os.path.relpath(data.path, self.path)
         try:
-            if (self.path / "config.json").exists():
+            if self.checkpoints():  # before the first there is nothing to lose, and wrong settings may be put right
                 self._check(config, made_by)
             for folder in ("checkpoints", "figures", "notebooks"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,9 @@ def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tenso
         for key, value in tensors.items():
             if key.startswith("optimiser.") and key.endswith(f".{name}") and key.count(".") == name.count(".") + 2:
                 part = key.split(".")[1]
-                optimiser.state[parameter][part] = value if part == "step" else value.to(parameter.device)
+                if part != "step":  # fused Adam goes through memory: its state must lie as the parameter does
+                    value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+                optimiser.state[parameter][part] = value
 
 
 def read_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,11 @@ def train(
         fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=config.precision)  # type: ignore[arg-type]
     except (ValueError, RuntimeError) as error:
         raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
-    result: Result = fabric.launch(_fit, config, data, RunFolder(Path(run)), watch, bar)  # type: ignore[arg-type]
-    return result
+    folder = RunFolder(Path(run))
+    made_by = folder.open(config, data)  # here, so that one process writes and its error arrives as it is
+    # Fabric walks through all that it hands to processes, in vain through frozen dataclasses; not through a function's.
+    fabric.launch(partial(_fit, config=config, data=data, run=folder, made_by=made_by, watch=watch, bar=bar))
+    return Result(**folder.read("training.json"))
 
 
 def build(config: Config) -> tuple[PosePriorLearner, torch.optim.Adam]:
@@ -96,11 +100,11 @@ def build(config: Config) -> tuple[PosePriorLearner, torch.optim.Adam]:
 
 
 def rates(config: Config, step: int) -> tuple[float, float]:
-    """Learning rates at `step` of the networks (half a cosine down) and of the connectivity (in equal ratios)."""
+    """Learning rates at `step`: of the networks, half a cosine down; of the connectivity, rising in the second half."""
     share = step / config.steps
     low = config.final_learning_rate
     networks = config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * share)) / 2)
-    return networks, config.connectivity_learning_rate * config.connectivity_growth**share
+    return networks, config.connectivity_learning_rate * config.connectivity_growth ** max(0.0, 2 * share - 1)
 
 
 def thickness(config: Config, step: int) -> float:
@@ -109,15 +113,22 @@ def thickness(config: Config, step: int) -> float:
     return (config.thickness_start or config.thickness) ** (1 - share) * config.thickness**share
 
 
-def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: Watcher | None, bar: bool) -> Result:
-    made_by = run.open(config, data)
+def _fit(
+    fabric: Fabric,
+    config: Config,
+    data: Dataset,
+    run: RunFolder,
+    made_by: dict[str, Any],
+    watch: Watcher | None,
+    bar: bool,
+) -> None:
     model, optimiser = build(config)
     features = perceptual_features(config.perceptual, config.perceptual_size)
     features = features and features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     first = run.restore(model, optimiser)
-    log = _Log(run, config, first, made_by, model, optimiser, watch, bar and fabric.is_global_zero)
+    log = _Log(run, config, first, made_by, model, optimiser, watch, bar) if fabric.is_global_zero else None
     for step in range(first, config.steps):
         for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
             group["lr"] = rate
@@ -130,10 +141,10 @@ def _fit(fabric: Fabric, config: Config, data: Dataset, run: RunFolder, watch: W
         fabric.backward(total)
         wrapped_optimiser.step()
         wrapped_optimiser.zero_grad()
-        if fabric.is_global_zero:
+        if log:
             log.add(step + 1, total.detach(), parts, batch, output)
-    device = f"{fabric.device} x {fabric.world_size}"
-    return log.finish(device)
+    if log:
+        log.finish(f"{fabric.device} x {fabric.world_size}")
 
 
 def _losses(
@@ -159,12 +170,14 @@ class _Log:
     ) -> None:
         self.run, self.config, self.made_by, self.watch = run, config, made_by, watch
         self.model, self.optimiser = model, optimiser
-        self.first, self.began, self.loss = first, time.perf_counter(), math.nan
+        self.first, self.began = first, time.perf_counter()
         self.sums: dict[str, Tensor] = {}
         self.window = 0
         self.bar = tqdm(total=config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
         for name in ("metrics.jsonl", "prior_history.jsonl"):
             run.cut(name, first)
+        before = run.rows("metrics.jsonl")
+        self.loss = before[-1]["loss"] if before else math.nan
         if first:
             self.bar.write(f"continues {run.path} after step {first}")
 
@@ -205,12 +218,12 @@ class _Log:
         """Images per second since this call began."""
         return (step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
 
-    def finish(self, device: str) -> Result:
+    def finish(self, device: str) -> None:
         """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
         self.bar.close()
         path = self.run.path / "training.json"
         if self.first >= self.config.steps and path.exists():
-            return Result(**self.run.read("training.json"))
+            return
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.config.steps}
         self.model.eval()
         self.model.prior().save(self.run.path / "prior.json")
@@ -225,4 +238,3 @@ class _Log:
             self.config.precision,
         )
         write_json(path, asdict(result))
-        return result

@@ -1,0 +1,237 @@
+"""What a step sees: every image once per epoch, flips, other frames, hidden blocks and patches."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, spread, to_float
+from pplkit.config import Config
+from pplkit.dataset import Split
+from pplkit.errors import PplkitError
+
+CPU = torch.device("cpu")
+SIDE = 32
+
+
+def numbered(count: int, videos: list[int] | None = None) -> Split:
+    """Images that say who they are: red is the number, green 255 in the left half."""
+    images = np.zeros((count, SIDE, SIDE, 3), np.uint8)
+    images[..., 0] = np.arange(count)[:, None, None] + 1
+    images[:, :, : SIDE // 2, 1] = 255
+    of = None if videos is None else np.array(videos, np.int32)
+    return Split("train", images, None, None, of, None, None, [""] * count)
+
+
+def batches(config: Config, split: Split, **given: int) -> Batches:
+    return Batches(split, config, CPU, **given)
+
+
+def numbers(images: Tensor) -> list[int]:
+    """Which images these are, read from the corner of each."""
+    return ((images[:, 0, 0, 0] + 1) * 127.5).round().int().sub(1).tolist()
+
+
+def flipped(images: Tensor) -> list[bool]:
+    return (images[:, 1, 0, 0] < 0).tolist()
+
+
+@pytest.fixture
+def masked(tiny: Config) -> Config:
+    return tiny.replace(reference="masked", missing=0.0)
+
+
+def test_bytes_to_numbers() -> None:
+    found = to_float(torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 1, 1, 3))
+    torch.testing.assert_close(found, torch.tensor([-1.0, -0.6, 1.0]).reshape(1, 3, 1, 1))
+
+
+def test_each_image_comes_once_per_epoch(masked: Config) -> None:
+    """10 images in batches of 4: five batches are two epochs, and the third batch has some of both."""
+    draw = batches(masked, numbered(10))
+    seen = [n for step in range(5) for n in numbers(draw(step).images)]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert seen[:10] != seen[10:] and seen[:10] != sorted(seen[:10])
+
+
+def test_fewer_images_than_a_batch(masked: Config) -> None:
+    seen = numbers(batches(masked.replace(batch_size=8), numbered(3))(0).images)
+    assert sorted(Counter(seen).values()) == [2, 3, 3]
+
+
+def test_a_step_is_the_same_each_time_and_steps_and_seeds_differ(tiny: Config, puppets: Any) -> None:
+    def equal(a: Batch, b: Batch) -> bool:
+        return torch.equal(a.images, b.images) and torch.equal(a.reference, b.reference)
+
+    for config in (tiny, tiny.replace(reference="masked", missing=0.5)):
+        first, again = (batches(config, puppets["train"]) for _ in range(2))
+        third = first(3)
+        first(0)
+        assert equal(third, again(3))  # whatever was asked for before
+        assert not equal(third, again(4))
+        assert not equal(third, batches(config.replace(seed=1), puppets["train"])(3))
+
+
+def test_the_images_are_the_data_sets(tiny: Config, puppets: Any) -> None:
+    draw = batches(tiny.replace(flip=False), puppets["train"])
+    want = to_float(torch.from_numpy(np.array(puppets["train"].images)))
+    batch = draw(1)
+    for image in (*batch.images, *batch.reference):
+        assert (want == image).flatten(1).all(1).sum() == 1
+    assert torch.equal(batch.target, batch.images)
+
+
+VIDEOS = [0, 0, 0, 1, 1, 2, 2, 2, 2]
+
+
+def test_the_reference_is_another_frame_of_the_same_video(tiny: Config) -> None:
+    draw = batches(tiny, numbered(9, VIDEOS))
+    partners: dict[int, set[int]] = {n: set() for n in range(9)}
+    for step in range(150):
+        batch = draw(step)
+        for image, other in zip(numbers(batch.images), numbers(batch.reference), strict=True):
+            partners[image].add(other)
+    for image, others in partners.items():  # all the others of its video, never itself
+        assert others == {n for n in range(9) if VIDEOS[n] == VIDEOS[image]} - {image}
+
+
+def test_image_and_reference_are_flipped_together(tiny: Config) -> None:
+    draw = batches(tiny, numbered(9, VIDEOS))
+    turned = []
+    for step in range(25):
+        batch = draw(step)
+        assert flipped(batch.images) == flipped(batch.reference)
+        turned += flipped(batch.images)
+    assert 30 < sum(turned) < 70  # about half of 100
+
+
+def test_without_flip_nothing_is_flipped(tiny: Config) -> None:
+    draw = batches(tiny.replace(flip=False), numbered(9, VIDEOS))
+    assert not any(turned for step in range(25) for turned in flipped(draw(step).images))
+
+
+def test_the_masked_reference_hides_whole_blocks_of_the_image(masked: Config) -> None:
+    """8 x 8 blocks of 4 pixels; hidden ones are 0, the grey between -1 and 1."""
+    draw = batches(masked.replace(missing=0.7, block=8), numbered(10))
+    shares = []
+    for step in range(20):
+        batch = draw(step)
+        shown = (batch.reference != 0).any(1)  # no pixel of these images is grey in all channels
+        blocks = shown.reshape(4, 8, 4, 8, 4).permute(0, 1, 3, 2, 4).flatten(3)
+        assert (blocks.all(-1) | ~blocks.any(-1)).all()
+        assert torch.equal(batch.reference, batch.images * shown[:, None])
+        shares.append(1 - shown.float().mean().item())
+    assert np.mean(shares) == pytest.approx(0.7, abs=0.03) and len(set(shares)) > 10
+
+
+def test_nothing_missing_shows_all(masked: Config) -> None:
+    batch = batches(masked, numbered(10))(0)
+    assert torch.equal(batch.reference, batch.images)
+
+
+@pytest.mark.parametrize("reference", ["frame", "masked"])
+def test_the_shares_of_processes_make_up_the_batch(tiny: Config, puppets: Any, reference: str) -> None:
+    config = tiny.replace(reference=reference)
+    for step in (0, 7):
+        whole = batches(config, puppets["train"])(step)
+        parts = [batches(config, puppets["train"], rank=rank, world=2)(step) for rank in (0, 1)]
+        assert [len(part.images) for part in parts] == [2, 2]
+        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+        assert torch.equal(torch.cat([part.reference for part in parts]), whole.reference)
+
+
+def test_half_the_resolution_keeps_the_images_and_shrinks_the_rest(tiny: Config, puppets: Any) -> None:
+    batch = batches(tiny, puppets["train"])(0)
+    half = batch.halved()
+    assert torch.equal(half.images, batch.images)
+    assert half.reference.shape == half.target.shape == (4, 3, 16, 16)
+    torch.testing.assert_close(half.target[:, :, 2, 5], batch.target[:, :, 4:6, 10:12].mean((2, 3)))
+    torch.testing.assert_close(half.reference[:, :, 2, 5], batch.reference[:, :, 4:6, 10:12].mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "split", "world", "message"),
+    [
+        ({"batch_size": 5}, numbered(9, VIDEOS), 2, "batch_size=5 cannot be shared by 2 devices: use a multiple"),
+        ({"image_size": 64}, numbered(9, VIDEOS), 1, "images of 32 pixels, the config wants image_size=64: prepare"),
+        ({}, numbered(9), 1, "'train' has no videos, .*: use reference='masked'"),
+        ({}, numbered(3, [0, 0, 1]), 1, "a single frame, but reference='frame' needs two"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(
+    tiny: Config, changes: dict[str, Any], split: Split, world: int, message: str
+) -> None:
+    with pytest.raises(PplkitError, match=message):
+        batches(tiny.replace(**changes), split, world=world)
+
+
+def test_spread_by_hand() -> None:
+    grid = torch.tensor([[[1, 2], [3, 4]]])
+    assert spread(grid, 4)[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    assert spread(grid, 3)[0].tolist() == [[1, 1, 2], [1, 1, 2], [3, 3, 4]]  # 1 of 3 pixels starts before the half
+
+
+@pytest.mark.parametrize("amount", [0, 4, 6, 8, 10, 12, 32])
+def test_the_centre_hides_a_centred_square(amount: int) -> None:
+    hidden = hidden_patches(2, "center", amount)
+    assert hidden.shape == (2, PATCHES, PATCHES) and hidden.sum((1, 2)).tolist() == [amount**2] * 2
+    assert np.array_equal(hidden, hidden[:, ::-1]) and np.array_equal(hidden, hidden[:, :, ::-1])
+    if amount:
+        rows = np.flatnonzero(hidden[0].any(0))
+        assert rows.tolist() == list(range(16 - amount // 2, 16 + amount // 2))
+
+
+@pytest.mark.parametrize(("amount", "count"), [(0.0, 0), (0.1, 102), (0.2, 205), (0.3, 307), (0.4, 410), (1.0, 1024)])
+def test_random_patches_are_counted_exactly(amount: float, count: int) -> None:
+    assert hidden_patches(3, "random", amount).sum((1, 2)).tolist() == [count] * 3
+
+
+def test_random_patches_depend_on_seed_and_position_only() -> None:
+    five = hidden_patches(5, "random", 0.3, seed=4)
+    assert np.array_equal(five[:2], hidden_patches(2, "random", 0.3, seed=4))
+    assert not np.array_equal(five[0], five[1])
+    assert not np.array_equal(five, hidden_patches(5, "random", 0.3, seed=5))
+    assert 0.2 < five[:, :16].mean() < 0.4  # spread over the whole image
+    assert not np.array_equal(five[0], np.sort(five[0].ravel())[::-1].reshape(five[0].shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "message"),
+    [
+        ("centre", 4, "kind='centre' of occlusion is unknown: choose 'center' or 'random'"),
+        ("center", 4.5, "amount=4.5 must be a whole number of patches from 0 to 32"),
+        ("center", 33, "amount=33 must be"),
+        ("random", 1.5, "amount=1.5 must be a share of the patches from 0 to 1"),
+        ("random", -0.1, "amount=-0.1 must be a share"),
+    ],
+)
+def test_occlusions_that_do_not_exist_are_refused(kind: str, amount: float, message: str) -> None:
+    with pytest.raises(PplkitError, match=message):
+        hidden_patches(1, kind, amount)
+
+
+@pytest.mark.parametrize("kind", ["numpy bytes", "torch bytes", "numpy floats", "torch floats"])
+def test_occluded_images_are_grey_in_the_middle_and_a_copy(kind: str) -> None:
+    library, numbers_ = kind.split()
+    shape, dtype = ((2, 64, 64, 3), np.uint8) if numbers_ == "bytes" else ((2, 3, 64, 64), np.float32)
+    images: Any = np.full(shape, 7 if numbers_ == "bytes" else 0.7, dtype)
+    images = torch.from_numpy(images) if library == "torch" else images
+    found = occlude(images, "center", 8)
+    assert type(found) is type(images) and found.dtype == images.dtype and tuple(found.shape) == shape
+    grey = np.asarray(found) == (128 if numbers_ == "bytes" else 0)
+    grey = grey.all(-1) if numbers_ == "bytes" else grey.all(1)
+    expected = np.zeros((2, 64, 64), bool)
+    expected[:, 24:40, 24:40] = True  # 8 patches of 2 pixels around the centre
+    assert np.array_equal(grey, expected)
+    assert np.array_equal(np.asarray(found != images), np.asarray(found == (128 if numbers_ == "bytes" else 0)))
+    assert (np.asarray(images) == np.asarray(images).flat[0]).all()  # the given images are as before
+
+
+def test_occlusion_is_random_by_default_seed_and_repeatable() -> None:
+    images = np.full((2, 32, 32, 3), 7, np.uint8)
+    found = occlude(images, kind="random", amount=0.3)
+    assert np.array_equal(found, occlude(images, kind="random", amount=0.3, seed=0))
+    assert (found == 128).all(-1).sum((1, 2)).tolist() == [307, 307]

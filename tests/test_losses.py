@@ -1,0 +1,130 @@
+"""Every loss by hand, and the weighted total."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pplkit.config import Config
+from pplkit.features import PerceptualFeatures
+from pplkit.losses import boundary_loss, link_loss, losses, pose_loss, reconstruction_loss, token_loss
+
+
+def doubling(blocks: int) -> PerceptualFeatures:
+    """Features x, 2x, 4x … of the pixels in [0, 1]: what the sum over maps is can be seen at a glance."""
+
+    class Double(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.factor * x
+
+    layers = [nn.Sequential(Double(1.0 if number == 0 else 2.0)) for number in range(blocks)]
+    return PerceptualFeatures(layers, 0, [0.0] * 3, [1.0] * 3)
+
+
+def test_reconstruction_by_hand() -> None:
+    """Images differ by 0.5 in [-1, 1], so by 0.25 in [0, 1]: maps differ by 0.25, 0.5 and 1."""
+    images, painted = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    assert reconstruction_loss(doubling(3), images, painted).item() == pytest.approx(0.25 + 0.5 + 1)
+    assert reconstruction_loss(doubling(3), images, painted, "l2").item() == pytest.approx(0.0625 + 0.25 + 1)
+    painted[1] = 0  # one of two images is right
+    assert reconstruction_loss(doubling(1), images, painted).item() == pytest.approx(0.125)
+
+
+def test_reconstruction_without_features_compares_pixels() -> None:
+    images, painted = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    painted[0, 0] = 0.5  # a sixth of all numbers is off by 0.5
+    assert reconstruction_loss(None, images, painted).item() == pytest.approx(0.25 / 6)
+
+
+def test_boundary_by_hand() -> None:
+    """One image has x = 1.5 and y = -3 outside, two have nothing: (1.5 + 3) / (3 images · 2 axes)."""
+    keypoints = torch.zeros(3, 4, 2)
+    keypoints[1, 0], keypoints[1, 2] = torch.tensor([1.5, 0.9]), torch.tensor([-1.0, -3.0])
+    assert boundary_loss(keypoints).item() == pytest.approx(4.5 / 6)
+    assert boundary_loss(torch.tensor([[[-1.0, 1.0], [0.0, 0.3]]])) == 0  # the border itself is inside
+
+
+def test_the_boundary_pulls_inwards_only_what_is_outside() -> None:
+    keypoints = torch.tensor([[[1.5, 0.5], [-2.0, -0.5]]], requires_grad=True)
+    boundary_loss(keypoints).backward()
+    assert torch.equal(keypoints.grad, torch.tensor([[[0.5, 0.0], [-0.5, 0.0]]]))  # type: ignore[arg-type]
+
+
+def test_links_by_hand() -> None:
+    """Lengths of the prior: 3, 4, 5 (a right angle); of the pose: 3, 0, 3. Each pair counts twice."""
+    prior = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    pose = torch.tensor([[[1.0, 1.0], [4.0, 1.0], [1.0, 1.0]]])
+    weights = torch.tensor([[0.0, 7.0, 0.5], [7.0, 0.0, 2.0], [0.5, 2.0, 0.0]])
+    expected = 2 * (7 * 0 + 0.5 * 4 + 2 * 2)
+    assert link_loss(prior, pose, weights).item() == pytest.approx(expected)
+    both = torch.cat((pose, prior[None] + 0.5))  # a moved prior costs nothing; the mean over two images is half
+    assert link_loss(prior, both, weights).item() == pytest.approx(expected / 2)
+
+
+def test_links_keep_lengths_under_turns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prior, weights = torch.rand(5, 2, generator=generator), torch.rand(5, 5, generator=generator)
+    cos, sin = math.cos(0.7), math.sin(0.7)
+    turned = prior @ torch.tensor([[cos, sin], [-sin, cos]]) + torch.tensor([0.3, -0.2])
+    assert link_loss(prior, turned[None], weights).item() == pytest.approx(0, abs=1e-5)
+    assert link_loss(prior, 1.5 * turned[None], weights).item() > 1
+
+
+def test_pose_and_tokens_by_hand() -> None:
+    pose, recalled = torch.zeros(2, 3, 2, requires_grad=True), torch.zeros(2, 3, 2)
+    recalled[0, 1] = torch.tensor([3.0, 4.0])
+    recalled.requires_grad_()
+    loss = pose_loss(pose, recalled)
+    assert loss.item() == pytest.approx(25 / 12)  # mean over 12 coordinates
+    loss.backward()
+    assert pose.grad is None and recalled.grad is not None
+    tokens, vectors = torch.full((1, 2, 4), 2.0, requires_grad=True), torch.zeros(1, 2, 4, requires_grad=True)
+    loss = token_loss(tokens, vectors)
+    assert loss.item() == pytest.approx(4)
+    loss.backward()
+    assert vectors.grad is None and tokens.grad is not None
+
+
+def output(config: Config) -> Any:
+    """An output with different losses, each known: 0.25, 1.5 / 2, 2 · 0.5 · 1.5, 1, 4."""
+    pose = torch.tensor([[[0.0, 0.0], [1.5, 0.0]]])
+    memory = SimpleNamespace(keypoints=pose + 1, tokens=torch.full((1, 3, 2), 2.0), quantised=torch.zeros(1, 3, 2))
+    return SimpleNamespace(
+        prior=torch.zeros(2, 2),
+        keypoints=pose,
+        connectivity=torch.tensor([[0.0, 0.5], [0.5, 0.0]]),
+        reconstruction=torch.full((1, 3, 4, 4), 0.5),
+        memory=memory,
+    )
+
+
+def test_the_total_is_the_weighted_sum(tiny: Config) -> None:
+    weights = {"reconstruction": 3.0, "boundary": 5.0, "links": 7.0, "pose": 11.0, "tokens": 13.0}
+    config = tiny.replace(**{f"weight_{name}": weight for name, weight in weights.items()})
+    total, parts = losses(config, doubling(1), torch.zeros(1, 3, 4, 4), output(config))
+    expected = {"reconstruction": 0.25, "boundary": 0.75, "links": 1.5, "pose": 1.0, "tokens": 4.0}
+    assert {name: value.item() for name, value in parts.items()} == pytest.approx(expected)
+    assert total.item() == pytest.approx(sum(weights[name] * expected[name] for name in weights))
+
+
+def test_a_part_without_weight_is_left_out(tiny: Config) -> None:
+    config = tiny.replace(weight_links=0.0, weight_boundary=0.0, distance="l2")
+    broken = output(config)
+    del broken.connectivity  # it is not even looked at
+    total, parts = losses(config, doubling(1), torch.zeros(1, 3, 4, 4), broken)
+    assert set(parts) == {"reconstruction", "pose", "tokens"}
+    assert total.item() == pytest.approx(0.0625 + 1 + 4)
+
+
+def test_parts_carry_no_gradient_and_the_total_does(tiny: Config) -> None:
+    made = output(tiny)
+    made.reconstruction.requires_grad_()
+    total, parts = losses(tiny, doubling(1), torch.zeros(1, 3, 4, 4), made)
+    assert total.requires_grad and not any(value.requires_grad for value in parts.values())

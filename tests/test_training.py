@@ -1,0 +1,262 @@
+"""Training: the same from the same seed, the same again after any interruption, and clear when it cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pplkit import training
+from pplkit.config import Config
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.prior import PosePrior
+from pplkit.runs import RunFolder, load, read_checkpoint
+from pplkit.training import Progress, Result, rates, thickness, train
+
+ROOT = Path(__file__).resolve().parents[1]
+STOP = 6  # between the checkpoints of steps 4 and 8
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "LOG_EVERY", 2)
+    monkeypatch.setattr(training, "SAVE_EVERY", 4)
+
+
+@pytest.fixture(scope="module")
+def config(tiny: Config) -> Config:
+    """Everything that changes while training is switched on."""
+    return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("undisturbed") / "one"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LOG_EVERY", 2)
+        patch.setattr(training, "SAVE_EVERY", 4)
+        train(config, puppets, run, device="cpu", bar=False)
+    return run
+
+
+def assert_equal_runs(run: Path, other: Path) -> None:
+    """The same to the last bit."""
+    for name in ("metrics.jsonl", "prior_history.jsonl"):
+        assert (run / name).read_bytes() == (other / name).read_bytes()
+    ours, theirs_ = RunFolder(run).checkpoints(), RunFolder(other).checkpoints()
+    assert [path.name for path in ours] == [path.name for path in theirs_]
+    for path, there in zip(ours, theirs_, strict=True):
+        (step, tensors), (other_step, others) = read_checkpoint(path), read_checkpoint(there)
+        assert step == other_step and tensors.keys() == others.keys()
+        different = [name for name in tensors if not torch.equal(tensors[name], others[name])]
+        assert different == []
+    prior, other_prior = (PosePrior.load(folder / "prior.json") for folder in (run, other))
+    assert (prior.keypoints == other_prior.keypoints).all()
+
+
+def test_a_run_leaves_what_it_promises(undisturbed: Path, config: Config, puppets: Dataset) -> None:
+    run = RunFolder(undisturbed)
+    rows = run.rows("metrics.jsonl")
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
+    assert set(rows[0]) == {"step", "loss", "reconstruction", "boundary", "links", "pose", "tokens"}
+    assert rows[0]["loss"] == pytest.approx(sum(rows[0][name] for name in rows[0] if name not in ("step", "loss")))
+    assert [path.name[5:13] for path in run.checkpoints()] == ["00000008", "00000010"]
+    history = run.rows("prior_history.jsonl")
+    assert history[-1]["step"] == 10 and len(history) > 1
+    prior = PosePrior.load(undisturbed / "prior.json")
+    assert prior.made_by["step"] == 10 and prior.made_by["data_sha256"] == puppets.sha256
+    model = load(undisturbed)
+    assert model.prior().keypoints == pytest.approx(prior.keypoints, abs=1e-6)
+    assert history[-1]["keypoints"] == pytest.approx(model.prior().keypoints)
+    assert Result(**run.read("training.json")).loss == rows[-1]["loss"]
+
+
+def test_training_changes_every_part(undisturbed: Path, config: Config) -> None:
+    start, _ = training.build(config)
+    end = load(undisturbed)
+    same = [name for name, value in end.state_dict().items() if torch.equal(value, start.state_dict()[name])]
+    assert same == []
+
+
+def test_the_same_seed_gives_the_same_run(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    train(config, puppets, tmp_path / "one", device="cpu", bar=False)
+    assert_equal_runs(tmp_path / "one", undisturbed)
+
+
+def test_another_seed_gives_another(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    train(config.replace(seed=1, steps=2), puppets, tmp_path / "one", device="cpu", bar=False)
+    first = RunFolder(undisturbed).rows("metrics.jsonl")[0]
+    assert RunFolder(tmp_path / "one").rows("metrics.jsonl")[0] != first
+
+
+def test_stopped_by_an_error_and_continued(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == STOP:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, puppets, tmp_path / "one", device="cpu", bar=False, watch=stop)
+    run = RunFolder(tmp_path / "one")
+    assert run.rows("metrics.jsonl")[-1]["step"] == STOP and not (run.path / "prior.json").exists()
+    steps: list[int] = []
+    train(config, puppets, run.path, device="cpu", bar=False, watch=lambda progress: steps.append(progress.step))
+    assert steps == [6, 8, 10]  # step 6 again: the last checkpoint was of step 4
+    assert_equal_runs(run.path, undisturbed)
+
+
+KILLED = """
+import json, os, signal, sys
+import torch
+from pplkit import training
+from pplkit.config import Config
+from pplkit.dataset import open_dataset
+
+torch.set_num_threads(1)
+training.LOG_EVERY, training.SAVE_EVERY = 2, 4
+
+
+def watch(progress):
+    if progress.step == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+config = Config.from_dict(json.loads(sys.argv[1]))
+training.train(config, open_dataset(sys.argv[2]), sys.argv[3], device="cpu", bar=False, watch=watch)
+"""
+
+
+@pytest.mark.parametrize("step", [STOP, 10])
+def test_killed_and_continued(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path, step: int) -> None:
+    """Step 10 is the last: its checkpoint is written, but neither the prior nor the summary."""
+    run = tmp_path / "one"
+    command = [sys.executable, "-c", KILLED, config.to_json(), str(puppets.path), str(run), str(step)]
+    assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
+    assert not (run / "prior.json").exists()
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "lo')  # what a kill in the middle of a write leaves
+    result = train(config, puppets, run, device="cpu", bar=False)
+    assert_equal_runs(run, undisturbed)
+    assert result.loss == RunFolder(undisturbed).rows("metrics.jsonl")[-1]["loss"]
+
+
+def test_a_finished_run_is_left_as_it_is(undisturbed: Path, config: Config, puppets: Dataset) -> None:
+    before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
+    result = train(config, puppets, undisturbed, device="cpu", bar=False)
+    assert result == Result(**RunFolder(undisturbed).read("training.json"))
+    assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_can_be_prolonged(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    train(tiny.replace(steps=4), puppets, tmp_path / "one", device="cpu", bar=False)
+    result = train(tiny.replace(steps=6), puppets, tmp_path / "one", device="cpu", bar=False)
+    rows = RunFolder(tmp_path / "one").rows("metrics.jsonl")
+    assert [row["step"] for row in rows] == [2, 4, 6] and result.steps == 6
+    assert PosePrior.load(tmp_path / "one" / "prior.json").made_by["step"] == 6
+
+
+def test_a_run_with_other_settings_is_refused(undisturbed: Path, config: Config, puppets: Dataset) -> None:
+    before = (undisturbed / "config.json").read_bytes()
+    with pytest.raises(PplkitError, match=r"holds a run with other settings \(batch_size\): choose another run name"):
+        train(config.replace(batch_size=2), puppets, undisturbed, device="cpu", bar=False)
+    assert (undisturbed / "config.json").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    config = tiny.replace(learning_rate=1e25, steps=20)
+    with pytest.raises(PplkitError, match=r"no longer finite at step 2 .*lower learning_rate") as caught:
+        train(config, puppets, tmp_path / "one", device="cpu", bar=False)
+    assert "\n" not in str(caught.value)
+    assert RunFolder(tmp_path / "one").checkpoints() == []  # nothing that is not finite is saved
+
+
+def test_settings_that_do_not_fit_can_be_put_right(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="image_size=64"):
+        train(tiny.replace(image_size=64), puppets, tmp_path / "one", device="cpu", bar=False)
+    assert train(tiny.replace(steps=1), puppets, tmp_path / "one", device="cpu", bar=False).steps == 1
+
+
+def test_data_without_a_training_split_are_refused(tiny: Config, tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "data", name="tests only", size=32) as writer:
+        writer.add("test", torch.zeros(2, 32, 32, 3, dtype=torch.uint8).numpy())
+    with pytest.raises(PplkitError, match="has no split 'train'"):
+        train(tiny, open_dataset(tmp_path / "data"), tmp_path / "one", device="cpu", bar=False)
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda", "abacus"])
+def test_a_device_that_is_not_there_is_named(tiny: Config, puppets: Dataset, tmp_path: Path, device: str) -> None:
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(PplkitError, match=f"device='{device}' .* is not to be had here"):
+        train(tiny, puppets, tmp_path / "one", device=device, bar=False)
+
+
+def test_the_watcher_sees_the_step_as_it_was(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(tiny.replace(steps=5), puppets, tmp_path / "one", device="cpu", bar=False, watch=seen.append)
+    assert [progress.step for progress in seen] == [2, 4, 5] and seen[0].steps == 5
+    assert seen[0].batch.images.shape == seen[0].output.reconstruction.shape == (4, 3, 32, 32)
+    assert {"step": 4, **seen[1].row} == RunFolder(tmp_path / "one").rows("metrics.jsonl")[1]
+    assert all(progress.images_per_second > 0 for progress in seen)
+
+
+def test_looking_while_training_changes_nothing(
+    undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path
+) -> None:
+    def look(progress: Progress) -> None:
+        progress.model.estimate(puppets["test"].images[:3], iterations=1)
+        progress.model.iterate(progress.batch.images, 1)
+        progress.model.prior()
+
+    train(config, puppets, tmp_path / "one", device="cpu", bar=False, watch=look)
+    assert_equal_runs(tmp_path / "one", undisturbed)
+
+
+def test_learning_rates_by_hand() -> None:
+    constant = Config(steps=100, learning_rate=4e-3, connectivity_learning_rate=5e-5)
+    assert all(rates(constant, step) == pytest.approx((4e-3, 5e-5)) for step in (0, 50, 99))
+    falling = constant.replace(final_learning_rate=0.1)
+    assert [rates(falling, step)[0] / 4e-3 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
+    assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
+
+
+def test_thickness_by_hand() -> None:
+    config = Config(steps=100, thickness=1e-3, thickness_start=16e-3)
+    found = [thickness(config, step) for step in (0, 25, 50, 75, 99)]
+    assert found == pytest.approx([16e-3, 4e-3, 1e-3, 1e-3, 1e-3])
+    assert thickness(config.replace(thickness_start=0.0), 0) == pytest.approx(1e-3)
+
+
+TWO = """
+import json, sys
+import torch
+from pplkit import training
+from pplkit.config import Config
+from pplkit.dataset import open_dataset
+
+if __name__ == "__main__":
+    config = Config.from_dict(json.loads(sys.argv[1]))
+    result = training.train(config, open_dataset(sys.argv[2]), sys.argv[3], device="cpu", devices=2, bar=False)
+    print(json.dumps([result.device, result.steps]))
+"""
+
+
+def test_two_processes_share_a_batch(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    script, run = tmp_path / "two.py", tmp_path / "one"
+    script.write_text(TWO)
+    command = [sys.executable, str(script), tiny.replace(steps=4).to_json(), str(puppets.path), str(run)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        pytest.skip("two processes take more than a minute here")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["cpu x 2", 4]
+    assert [row["step"] for row in RunFolder(run).rows("metrics.jsonl")] == [4]  # written by one of the two
+    # Both count: each bank's counts add up to batch · (1 - decay^steps), whichever process saw the token.
+    assert load(run).memory.counts.sum(-1).tolist() == pytest.approx([4 * (1 - 0.9**4)] * 3, rel=1e-4)
