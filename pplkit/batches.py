@@ -66,9 +66,10 @@ class Batches:
         offsets = rng.random(size)
         kept = rng.random((size, config.block, config.block)) >= config.missing
         mine = slice(self.rank * size // self.world, (self.rank + 1) * size // self.world)
-        images = self._take(index[mine], flips[mine])
+        warps = rng.uniform(-config.warp, config.warp, (size, 4))[mine] if config.warp else None
+        images = self._take(index[mine], flips[mine], warps)
         if config.reference == "frame":
-            reference = self._take(self._another(index[mine], offsets[mine]), flips[mine])
+            reference = self._take(self._another(index[mine], offsets[mine]), flips[mine], warps)
         else:
             mask = torch.from_numpy(kept[mine]).to(self.device)
             reference = images * spread(mask, config.image_size)[:, None]
@@ -92,11 +93,13 @@ class Batches:
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 
-    def _take(self, index: np.ndarray, flips: np.ndarray) -> Tensor:
+    def _take(self, index: np.ndarray, flips: np.ndarray, warps: np.ndarray | None) -> Tensor:
         images = to_float(self.images[torch.from_numpy(index).to(self.device)])
         if flips.any():
             where = torch.from_numpy(flips).to(self.device)[:, None, None, None]
             images = torch.where(where, images.flip(-1), images)
+        if warps is not None:
+            images = warped(images, torch.from_numpy(warps).float().to(self.device))
         return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -113,6 +116,18 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
             f"a video of split {split.name!r} has a single frame, but reference='frame' needs two: prepare more frames."
         )
     return first[group], count[group]
+
+
+def warped(images: Tensor, warps: Tensor) -> Tensor:
+    """Images (B, 3, S, S) turned, scaled and shifted by warps (B, 4): radians, change of scale, x, y in [-1, 1].
+
+    What comes in from outside is the image mirrored at its border.
+    """
+    angle, scale, x, y = warps.unbind(1)
+    cos, sin = (1 + scale) * angle.cos(), (1 + scale) * angle.sin()
+    matrices = torch.stack((cos, -sin, x, sin, cos, y), dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=True)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
 
 
 def spread(patches: Tensor, size: int) -> Tensor:

@@ -29,6 +29,7 @@ class Config:
     # images
     image_size: int = 128  # side in pixels, a multiple of 16
     flip: bool = True  # random horizontal flips
+    warp: float = 0.0  # random turn (radians), change of scale and shift (in [-1, 1]), each up to this
     reference: str = "masked"  # what the decoder sees of the appearance: "masked" blocks or another "frame"
     block: int = 16  # masked reference: blocks a side (8 for hands)
     missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
@@ -149,6 +150,7 @@ _SMALL = Config(
     connectivity_mean=-1.0,
     banks=16,
     dimension=64,
+    distil="used",
     encoder_layers=2,
     token_hidden=32,
     regressor_channels=(16, 32, 64, 128),
