@@ -4,8 +4,10 @@ from pplkit.batches import occlude
 from pplkit.config import Config
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
+from pplkit.evaluation import evaluate
 from pplkit.links import link_map
 from pplkit.model import PosePriorLearner
+from pplkit.official import load_official
 from pplkit.prior import PosePrior
 from pplkit.runs import load
 from pplkit.training import train
@@ -17,8 +19,10 @@ __all__ = [
     "PosePriorLearner",
     "PplkitError",
     "__version__",
+    "evaluate",
     "link_map",
     "load",
+    "load_official",
     "occlude",
     "open_dataset",
     "train",

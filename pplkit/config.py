@@ -84,6 +84,10 @@ class Config:
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
                 "use a multiple of 16 from 32 upwards."
             )
+        if self.coarse and self.image_size % 32:
+            raise PplkitError(
+                f"image_size={self.image_size} cannot start at half the resolution: use a multiple of 32, or coarse=0."
+            )
         if self.reference == "masked" and self.image_size % self.block:
             raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
         for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
@@ -92,6 +96,9 @@ class Config:
         for name in ("thickness", "learning_rate", "connectivity_scale"):
             if not getattr(self, name) > 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
+        for name in ("reconstruction", "boundary", "links", "pose", "tokens"):
+            if not getattr(self, f"weight_{name}") >= 0:
+                raise PplkitError(f"weight_{name}={getattr(self, f'weight_{name}')} must be 0 (switched off) or more.")
         if not 0 <= self.missing < 1:
             raise PplkitError(f"missing={self.missing} must be a share from 0 up to, but not including, 1.")
 
@@ -162,11 +169,11 @@ _SMALL = Config(
     perceptual_size=0,
     weight_links=0.0,
     steps=3600,
-    coarse=0.83,
+    coarse=0.8,
     batch_size=32,
     final_learning_rate=0.1,
     connectivity_learning_rate=5e-5,
-    connectivity_growth=6.0,
+    connectivity_growth=10.0,
     precision="bf16-mixed",
 )
 

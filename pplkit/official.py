@@ -1,8 +1,12 @@
 """Weights of the released code into the `paper` model; the released code keeps coordinates as (row, column)."""
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
 
+import torch
 from torch import Tensor
 
 from pplkit.config import Config
@@ -43,6 +47,7 @@ NAMES = (
     (r"translator\.up([1-4])\.net\.(\d)\.(\w+)", r"decoder.up.<\1>.\2.\3"),
     (r"translator\.conv\.(\w+)", r"decoder.paint.\1"),
 )
+RELEASED_THICKNESS = 1e-3  # σ that the released code takes unless told otherwise
 CONSTANT = r"regressor\.coord|vgg_loss\..*"  # the grid, and VGG16, which torchvision provides
 
 
@@ -56,13 +61,20 @@ def translate(name: str) -> str | None:
     raise PplkitError(f"{name!r} is no tensor of the released code: give its state dict unchanged.")
 
 
-def load_official(state: Mapping[str, Tensor], config: Config | None = None) -> PosePriorLearner:
-    """A model in eval mode with the weights of a released state dict; `config` defaults to the preset `paper`.
+def load_official(
+    source: str | os.PathLike[str] | Mapping[str, Tensor], config: Config | None = None
+) -> PosePriorLearner:
+    """A model in eval mode with the weights of a released state dict, given itself or as a file of torch.save.
 
-    Every tensor is used, apart from constants. Where a tensor's axis is a coordinate it is turned from
-    (row, column) to (x, y). Raises PplkitError for missing, unknown or ill-shaped tensors.
+    `config` defaults to the preset `paper` with the state's number of keypoints and the released link width. Every
+    tensor is used, apart from constants. Where a tensor's axis is a coordinate it is turned from (row, column) to
+    (x, y). Raises PplkitError for a file without a state dict, and for missing, unknown or ill-shaped tensors.
     """
-    model = PosePriorLearner(config or Config.preset("paper"))
+    state = source if isinstance(source, Mapping) else _read(Path(source))
+    if config is None:
+        links = state.get("skeleton_scalar", torch.zeros(16, 16))
+        config = Config.preset("paper").replace(keypoints=len(links), thickness=RELEASED_THICKNESS)
+    model = PosePriorLearner(config)
     ours = {key: value.clone() for name, value in state.items() if (key := translate(name))}
     try:
         for name in ("memory.embed.weight", "regressor.embed.weight"):
@@ -78,3 +90,19 @@ def load_official(state: Mapping[str, Tensor], config: Config | None = None) -> 
             f"the state dict does not fit the model ({error}): give the released one unchanged."
         ) from None
     return model.eval()
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """The state dict in a file; nothing in it is executed, unlike in the released code."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PplkitError(f"{path} does not exist: give the file of a released state dict.") from None
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
+        raise PplkitError(
+            f"{path} holds no state dict ({reason}): save model.state_dict() with torch.save and give that file."
+        ) from None
+    if not isinstance(state, Mapping):
+        raise PplkitError(f"{path} holds {type(state).__name__}, no state dict: save model.state_dict() and give that.")
+    return state

@@ -31,7 +31,8 @@ def stepped(config: Config, steps: int = 2) -> tuple[PosePriorLearner, torch.opt
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
     for _ in range(steps):
         out = model(images, images)
-        (out.reconstruction.square().mean() + out.memory.tokens.square().mean() + out.memory.keypoints.mean()).backward()
+        parts = (out.reconstruction, out.memory.tokens, out.memory.keypoints)
+        torch.stack([part.square().mean() for part in parts]).sum().backward()
         optimiser.step()
         optimiser.zero_grad()
     return model, optimiser
@@ -61,9 +62,7 @@ def test_a_run_may_be_opened_again_and_prolonged(run: RunFolder, tiny: Config, p
     assert run.read("config.json")["config"]["steps"] == 9
 
 
-def test_before_the_first_checkpoint_settings_may_be_put_right(
-    run: RunFolder, tiny: Config, puppets: Dataset
-) -> None:
+def test_before_the_first_checkpoint_settings_may_be_put_right(run: RunFolder, tiny: Config, puppets: Dataset) -> None:
     """Settings that turn out not to fit the data, or features that cannot be had, must not block the run's name."""
     run.open(tiny.replace(seed=3), puppets)
     assert run.read("config.json")["config"]["seed"] == 3

@@ -1,0 +1,214 @@
+"""The model against the released code: the same weights, the same numbers.
+
+The weights follow from a rule (tests/parity/deterministic.py); what the released code computed from them is stored in
+tests/parity/official_outputs.npz, with coordinates as (row, column) and some large arrays thinned out.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from parity.deterministic import FOLDER, MEAN, STD, frame, official_state, outputs
+from torch import Tensor, nn
+
+from pplkit.config import Config
+from pplkit.errors import PplkitError
+from pplkit.features import PerceptualFeatures
+from pplkit.links import link_map
+from pplkit.losses import boundary_loss, losses, reconstruction_loss, token_loss
+from pplkit.model import PosePriorLearner
+from pplkit.official import load_official, translate
+
+CLOSE = 2e-6  # the largest outputs are of the order of 10; float32 has 7 digits
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    return official_state()
+
+
+@pytest.fixture(scope="module")
+def model(state: State) -> PosePriorLearner:
+    return load_official(state)
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, np.ndarray]:
+    return outputs()
+
+
+@pytest.fixture(scope="module")
+def vgg(state: State) -> PerceptualFeatures:
+    """The released VGG16 from the state dict's own tensors: vgg_loss.blocks.<block>.<layer of torchvision's features>."""
+    layers = {0: (0, 2), 1: (5, 7), 2: (10, 12, 14), 3: (17, 19, 21)}
+    blocks = []
+    for block, numbers in layers.items():
+        parts: list[nn.Module] = [nn.MaxPool2d(2)] if block else []
+        for number in numbers:
+            name = f"vgg_loss.blocks.{block}.{number}"
+            outputs_, inputs = state[f"{name}.weight"].shape[:2]
+            conv = nn.Conv2d(inputs, outputs_, 3, padding=1)
+            conv.load_state_dict({"weight": state[f"{name}.weight"], "bias": state[f"{name}.bias"]})
+            parts += [conv, nn.ReLU()]
+        blocks.append(nn.Sequential(*parts))
+    return PerceptualFeatures(blocks, 224, list(MEAN), list(STD))
+
+
+def check(found: Tensor, expected: np.ndarray, tolerance: float = CLOSE) -> None:
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=tolerance, rtol=tolerance)
+
+
+def distance(found: Tensor, expected: np.ndarray) -> float:
+    """Length of the difference of two arrays, relative to that of the expected one."""
+    return float(np.linalg.norm(found.detach().numpy() - expected) / np.linalg.norm(expected))
+
+
+def test_the_rule_fills_as_the_shared_one_does(parity: Path, state: State) -> None:
+    """The rule is written anew here; the files beside the released outputs hold the original."""
+    for name in ("official_keys.json", "official_outputs.npz"):
+        assert (parity / name).read_bytes() == (FOLDER / name).read_bytes()
+    scope: dict[str, object] = {}
+    exec(compile((parity / "weights.py").read_text(), "weights.py", "exec"), scope)
+    filled = scope["filled"](state)  # type: ignore[operator]
+    assert [name for name in state if not torch.equal(filled[name], state[name])] == []
+
+
+def test_every_released_tensor_has_one_place_and_every_place_a_tensor(model: PosePriorLearner) -> None:
+    shapes = json.loads((FOLDER / "official_keys.json").read_text())
+    places = [place for name in shapes if (place := translate(name))]
+    assert len(places) == len(set(places)) and set(places) == set(model.state_dict())
+    left_out = {name.split(".")[0] for name in shapes if translate(name) is None}
+    assert left_out == {"regressor", "vgg_loss"} and translate("regressor.coord") is None
+
+
+def test_the_regressor(model: PosePriorLearner, known: dict[str, np.ndarray]) -> None:
+    with torch.no_grad():
+        prior, affine, _, keypoints = model.regress(frame())
+    check(prior.flip(-1), known["prior"])
+    check(keypoints.flip(-1), known["keypoints"])
+    rows_first = affine[:, :, [1, 0]][..., [1, 0, 2]]  # both the new and the old coordinates change places
+    check(rows_first, known["theta"])
+
+
+def test_links_and_reconstruction(model: PosePriorLearner, known: dict[str, np.ndarray]) -> None:
+    pose = torch.from_numpy(known["pose"]).flip(-1)
+    check(model.connectivity(), known["connectivity"])
+    with torch.no_grad():
+        heat, painted = model.paint(pose, frame())
+    check(heat[..., ::4, ::4], known["heat"])
+    check(link_map(pose, model.connectivity(), 128, 1e-3), heat.numpy())
+    check(painted[..., ::4, ::4], known["reconstruction"])
+
+
+def test_the_memory(model: PosePriorLearner, known: dict[str, np.ndarray]) -> None:
+    with torch.no_grad():
+        found = model.memory(torch.from_numpy(known["pose"]).flip(-1))
+    check(found.keypoints.flip(-1), known["memory_output"])
+    check(token_loss(found.tokens, found.quantised), known["vq_loss"])
+
+
+def test_one_update_of_the_memory(state: State, known: dict[str, np.ndarray]) -> None:
+    memory = load_official(state).memory.train()
+    memory(torch.from_numpy(known["pose"]).flip(-1))
+    check(memory.counts, known["ema_cluster_size_after_one_update"])
+    check(memory.codebook[::8, ::4, ::64], known["codebook_after_one_update"])
+
+
+def test_the_boundary_loss(known: dict[str, np.ndarray]) -> None:
+    check(boundary_loss(torch.from_numpy(known["pose_for_boundary"])), known["boundary_loss"])
+
+
+@pytest.mark.slow
+def test_the_perceptual_loss(model: PosePriorLearner, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
+    with torch.no_grad():
+        _, painted = model.paint(torch.from_numpy(known["pose"]).flip(-1), frame())
+        check(reconstruction_loss(vgg, frame(), painted), known["perceptual_loss"])
+
+
+@pytest.mark.slow
+def test_one_training_step(state: State, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
+    """Images as their own reference, batch statistics, 100 · pose + tokens, no link regularisation.
+
+    The gradients that come through the L1 loss carry the sign of each difference of features, which rounding turns
+    where they are near zero: in double precision this model's own gradients are 1e-3 away from those in single
+    precision, and noise of 1e-7 on the images moves the first convolution's by 2e-3. They are compared by the length
+    of the difference. The memory's gradient does not come through that loss and is compared number by number.
+    """
+    model = load_official(state).train()
+    config = model.config.replace(weight_links=0.0, weight_pose=100.0)
+    total, parts = losses(config, vgg, frame(), model(frame(), frame()))
+    check(total, known["train_loss"])
+    check(parts["reconstruction"], known["train_recon_perceptual_loss"])
+    check(parts["boundary"], known["train_boundary_loss"])
+    check(100 * parts["pose"], known["train_consistency"])
+    check(parts["tokens"], known["train_vq_loss"])
+    total.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    place = {"grad_regressor_first_conv": "regressor.conv.0.net.0", "grad_translator_last_conv": "translator.conv"}
+    first, last = (gradients[str(translate(f"{name}.weight"))] for name in place.values())
+    links, embed = gradients["links"], gradients["memory.embed.weight"]
+    assert first is not None and last is not None and links is not None and embed is not None
+    check(embed.flip(1)[::16], known["grad_memory_encoder_start"], 1e-5)
+    assert distance(last, known["grad_translator_last_conv"]) < 4e-4
+    assert distance(links, known["grad_connectivity"]) < 4e-3
+    assert distance(first[::16], known["grad_regressor_first_conv"]) < 5e-3
+
+
+def test_a_file_is_read_without_executing_it(state: State, model: PosePriorLearner, tmp_path: Path) -> None:
+    path = tmp_path / "released.pt"
+    torch.save({name: value for name, value in state.items() if not name.startswith("vgg_loss")}, path)
+    again = load_official(path)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+    torch.save(nn.Linear(1, 1), path)  # a pickled module, as the released scripts load it
+    with pytest.raises(PplkitError, match=r"released.pt holds no state dict .*: save model.state_dict\(\)"):
+        load_official(path)
+    torch.save([1], path)
+    with pytest.raises(PplkitError, match="released.pt holds list, no state dict"):
+        load_official(path)
+    for torn in (b"", b"no weights"):
+        path.write_bytes(torn)
+        with pytest.raises(PplkitError, match="released.pt holds no state dict"):
+            load_official(path)
+    with pytest.raises(PplkitError, match="none.pt does not exist"):
+        load_official(tmp_path / "none.pt")
+
+
+def test_the_model_is_ready_to_use(model: PosePriorLearner) -> None:
+    assert not model.training and model.config.thickness == 1e-3 and model.config.keypoints == 16
+    found = model.estimate(np.zeros((1, 128, 128, 3), np.uint8))
+    assert found.keypoints.shape == (1, 16, 2)
+
+
+def test_the_callers_tensors_are_left_alone(state: State) -> None:
+    before = state["memory.codebook"].clone()
+    load_official(state).memory.codebook.zero_()
+    assert torch.equal(state["memory.codebook"], before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"translator.conv.bias": None}, "does not fit the model .*decoder.paint.bias"),
+        ({"memory.encoder_start.weight": None}, "does not fit the model .*memory.embed.weight"),
+        ({"translator.conv.bias": torch.zeros(4)}, "does not fit the model .*decoder.paint.bias"),
+        ({"translator.wings.bias": torch.zeros(4)}, "'translator.wings.bias' is no tensor of the released code"),
+    ],
+)
+def test_states_that_do_not_fit_are_refused(state: State, change: dict[str, Tensor | None], message: str) -> None:
+    changed = {name: value for name, value in {**state, **change}.items() if value is not None}
+    with pytest.raises(PplkitError, match=message) as caught:
+        load_official(changed)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_number_of_keypoints_is_seen_from_the_state(state: State) -> None:
+    with pytest.raises(PplkitError, match="does not fit the model"):
+        load_official(state, Config.preset("paper").replace(keypoints=10))
+    smaller = {**state, "skeleton_scalar": torch.zeros(10, 10)}  # all else is still of 16: only those are named
+    with pytest.raises(PplkitError, match="does not fit the model") as caught:
+        load_official(smaller)
+    assert "links" not in str(caught.value) and "regressor.attention" in str(caught.value)
