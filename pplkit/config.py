@@ -168,6 +168,7 @@ _SMALL = Config(
     perceptual="random",
     perceptual_size=0,
     weight_links=0.0,
+    weight_pose=100.0,
     steps=3600,
     coarse=0.8,
     batch_size=32,

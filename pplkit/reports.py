@@ -125,7 +125,7 @@ def occlusion_report(
     center: Sequence[float] = CENTER,
     random: Sequence[float] = RANDOM,
     iterations: int = 4,
-    limit: int = 200,
+    limit: int = 100,
     watch: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Error after 0 to `iterations` rounds for both kinds of occlusion (section 4.3), on `limit` test images.
