@@ -71,8 +71,12 @@ class Batches:
         if config.reference == "frame":
             reference = self._take(self._another(index[mine], offsets[mine]), flips[mine], warps)
         else:
+            reference = images
+            if config.reference == "warped":
+                again = rng.uniform(-config.warp, config.warp, (size, 4))[mine]
+                reference = self._take(index[mine], rng.random(size)[mine] < 0.5, again)
             mask = torch.from_numpy(kept[mine]).to(self.device)
-            reference = images * spread(mask, config.image_size)[:, None]
+            reference = reference * spread(mask, config.image_size)[:, None]
         return Batch(images, reference, images)
 
     def _index(self, step: int) -> np.ndarray:

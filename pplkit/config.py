@@ -8,7 +8,7 @@ from typing import Any
 from pplkit.errors import PplkitError
 
 CHOICES = {
-    "reference": ("masked", "frame"),
+    "reference": ("masked", "warped", "frame"),
     "perceptual": ("vgg19", "vgg16", "random", "none"),
     "distance": ("l1", "l2"),
     "distil": ("all", "used"),
@@ -30,7 +30,9 @@ class Config:
     image_size: int = 128  # side in pixels, a multiple of 16
     flip: bool = True  # random horizontal flips
     warp: float = 0.0  # random turn (radians), change of scale and shift (in [-1, 1]), each up to this
-    reference: str = "masked"  # what the decoder sees of the appearance: "masked" blocks or another "frame"
+    # What the decoder sees of the appearance: "masked" blocks, another "frame" of the video, or, where there are only
+    # single images, blocks of the image under another random flip and warp ("warped").
+    reference: str = "masked"
     block: int = 16  # masked reference: blocks a side (8 for hands)
     missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
     # pose
@@ -88,7 +90,7 @@ class Config:
             raise PplkitError(
                 f"image_size={self.image_size} cannot start at half the resolution: use a multiple of 32, or coarse=0."
             )
-        if self.reference == "masked" and self.image_size % self.block:
+        if self.reference != "frame" and self.image_size % self.block:
             raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
         for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):

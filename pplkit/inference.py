@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
@@ -16,9 +16,15 @@ BATCH = 64
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image file as uint8 (H, W, 3) RGB; raises PplkitError naming a file that is missing or no image."""
+    """An image file as uint8 (H, W, 3) RGB, a photo upright; raises PplkitError for a file that is missing or no image.
+
+    Transparency is left out; of 16 bits the upper 8 are kept.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # Pillow itself would cut off all that is brighter than 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError:
         raise PplkitError(f"{path} does not exist: give image files or a folder of them.") from None

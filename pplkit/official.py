@@ -86,8 +86,9 @@ def load_official(
             ours[name] = rows[[1, 0]][:, [1, 0, 2]].flatten(0, 1)
         model.load_state_dict(ours)
     except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
         raise PplkitError(
-            f"the state dict does not fit the model ({error}): give the released one unchanged."
+            f"the state dict does not fit the model ({reason}): give the released one unchanged."
         ) from None
     return model.eval()
 

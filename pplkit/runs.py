@@ -186,4 +186,8 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
         raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
     step = folder.restore(model)
     model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
-    return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    try:
+        return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise PplkitError(f"device={device!r} is not to be had here ({reason}): choose cpu, cuda or mps.") from None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, spread, to_float
+from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, spread, to_float, warped
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
@@ -66,7 +66,7 @@ def test_a_step_is_the_same_each_time_and_steps_and_seeds_differ(tiny: Config, p
     def equal(a: Batch, b: Batch) -> bool:
         return torch.equal(a.images, b.images) and torch.equal(a.reference, b.reference)
 
-    for config in (tiny, tiny.replace(reference="masked", missing=0.5)):
+    for config in (tiny, tiny.replace(reference="masked", missing=0.5, warp=0.2)):
         first, again = (batches(config, puppets["train"]) for _ in range(2))
         third = first(3)
         first(0)
@@ -127,14 +127,61 @@ def test_the_masked_reference_hides_whole_blocks_of_the_image(masked: Config) ->
     assert np.mean(shares) == pytest.approx(0.7, abs=0.03) and len(set(shares)) > 10
 
 
+def warps(**by: float) -> Tensor:
+    return torch.tensor([[by.get(name, 0.0) for name in ("angle", "scale", "x", "y")]])
+
+
+def test_a_warp_of_nothing_changes_nothing() -> None:
+    image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(warped(image, warps()), image, atol=1e-5, rtol=0)
+
+
+def test_warps_by_hand() -> None:
+    image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    quarter = warped(image, warps(angle=torch.pi / 2))  # the point (x, y) shows what was at (-y, x)
+    torch.testing.assert_close(quarter, image.transpose(2, 3).flip(2), atol=1e-4, rtol=0)
+    moved = warped(image, warps(x=0.5, y=-0.25))  # pixels are 0.25 apart: 2 to the left, 1 down
+    torch.testing.assert_close(moved[:, :, 1:, :-2], image[:, :, :-1, 2:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[:, :, 0, 0], image[:, :, 1, 2], atol=1e-4, rtol=0)  # mirrored at the border
+    line = torch.linspace(-1, 1, 9).expand(1, 3, 9, 9).contiguous()
+    wider = warped(line, warps(scale=1.0))  # twice as much is seen, beyond ±0.5 mirrored
+    expected = torch.tensor([0.0, -0.5, -1.0, -0.5, 0.0, 0.5, 1.0, 0.5, 0.0])
+    torch.testing.assert_close(wider[0, 0, 4], expected, atol=1e-4, rtol=0)
+
+
+def test_image_and_reference_are_warped_together(tiny: Config) -> None:
+    split = numbered(4, [0, 0, 0, 0])
+    split.images[:] = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3))  # all frames alike
+    config = tiny.replace(warp=0.3)
+    batch, plain = batches(config, split)(0), batches(config.replace(warp=0.0), split)(0)
+    assert torch.equal(batch.images, batch.reference)
+    assert (batch.images - plain.images).abs().mean() > 0.1
+    assert (batch.images[0] - batch.images[1]).abs().mean() > 0.1  # each by its own warp
+
+
+def test_the_warped_reference_is_the_image_under_another_flip(masked: Config) -> None:
+    draw = batches(masked.replace(reference="warped", flip=False), numbered(10))
+    same = []
+    for step in range(20):
+        batch = draw(step)
+        for image, other in zip(batch.images, batch.reference, strict=True):
+            straight, turned = ((other - given).abs().max() < 1e-3 for given in (image, image.flip(-1)))
+            assert straight != turned
+            same.append(straight)
+    assert 20 < sum(same) < 60
+    hidden = batches(masked.replace(reference="warped", warp=0.2, missing=0.7), numbered(10))
+    share = np.mean([(hidden(step).reference == 0).all(1).float().mean().item() for step in range(20)])
+    assert share == pytest.approx(0.7, abs=0.05)
+
+
 def test_nothing_missing_shows_all(masked: Config) -> None:
     batch = batches(masked, numbered(10))(0)
     assert torch.equal(batch.reference, batch.images)
 
 
-@pytest.mark.parametrize("reference", ["frame", "masked"])
+@pytest.mark.parametrize("reference", ["frame", "masked", "warped"])
 def test_the_shares_of_processes_make_up_the_batch(tiny: Config, puppets: Any, reference: str) -> None:
-    config = tiny.replace(reference=reference)
+    config = tiny.replace(reference=reference, warp=0.1)
     for step in (0, 7):
         whole = batches(config, puppets["train"])(step)
         parts = [batches(config, puppets["train"], rank=rank, world=2)(step) for rank in (0, 1)]

@@ -1,0 +1,223 @@
+"""What the notebooks report, from a model that knows the answers and from a model that never looked."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pplkit.config import Config
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner, Poses
+from pplkit.prior import PosePrior
+from pplkit.puppets import generate, layout
+from pplkit.reports import Scorer, cover, evaluation_report, occlusion_report, rounds_of, subset
+
+SHAPE = layout("humanoid")
+
+
+def write(out: Path, protocol: str = "cub", frames: int = 12, **arrays: Any) -> Dataset:
+    """A set of 32-pixel humanoids with more training images than the linear map has unknowns for a coordinate."""
+    metadata: dict[str, Any] = {
+        "name": "puppets", "size": 32, "keypoint_names": SHAPE.keypoint_names, "skeleton": SHAPE.skeleton,
+        "groups": SHAPE.groups, "protocol": protocol,
+    }  # fmt: skip
+    metadata |= arrays.pop("metadata", {})
+    with DatasetWriter(out, **metadata) as writer:
+        for split, videos, seed in (("train", 6, 0), ("test", 2, 1)):
+            made = generate("humanoid", videos, frames, size=32, seed=seed)
+            given = {"keypoints": made.keypoints, "videos": made.videos, "masks": made.masks}
+            given |= {key: make(len(made.images)) for key, make in arrays.items()}
+            writer.add(split, made.images, **{key: value for key, value in given.items() if value is not None})
+    return open_dataset(out)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write(tmp_path_factory.mktemp("labelled") / "puppets")
+
+
+class Knowing:
+    """Stands in for a model: finds each image in the data set and answers its label, moved by `off`."""
+
+    made_by = {"run": "knowing"}
+
+    def __init__(self, data: Dataset, off: float = 0.0) -> None:
+        self.off = off
+        self.labels = {}
+        for split in data.splits.values():
+            assert split.keypoints is not None
+            for image, points in zip(split.images, split.keypoints, strict=True):
+                self.labels[np.asarray(image).tobytes()] = torch.from_numpy(np.array(points))
+
+    def estimate(self, images: np.ndarray, iterations: int = 0) -> Poses:
+        found = torch.stack([self.labels[image.tobytes()] for image in images])
+        return Poses(found + self.off, torch.ones(found.shape[:2]))
+
+    def prior(self) -> PosePrior:
+        count = len(SHAPE.keypoint_names)
+        weights = np.zeros((count, count), np.float32)
+        for i, j in SHAPE.skeleton:
+            weights[i, j] = weights[j, i] = 1
+        return PosePrior(np.zeros((count, 2), np.float32), weights)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return images
+
+    def iterate(self, images: Tensor, iterations: int) -> list[SimpleNamespace]:
+        """Round k answers k everywhere."""
+        poses = torch.ones(len(images), len(SHAPE.keypoint_names), 2)
+        return [SimpleNamespace(keypoints=poses * k) for k in range(iterations + 1)]
+
+
+def knowing(data: Dataset, off: float = 0.0) -> Any:
+    return Knowing(data, off)
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Config) -> PosePriorLearner:
+    torch.manual_seed(0)
+    made = PosePriorLearner(tiny).eval()
+    made.made_by = {"run": "untrained"}
+    return made
+
+
+def test_a_subset_is_spread_evenly(data: Dataset) -> None:
+    test = data["test"]
+    assert len(test) == 24
+    assert subset(test, None).tolist() == subset(test, 24).tolist() == subset(test, 99).tolist() == list(range(24))
+    found = subset(test, 5)
+    assert found.tolist() == [0, 6, 12, 17, 23]
+
+
+def test_a_model_that_knows_the_labels_has_no_error(data: Dataset) -> None:
+    report = evaluation_report(knowing(data), data)
+    assert report["error"] == pytest.approx(0, abs=1e-5)
+    assert report["mean_pose_error"] > 0.02 and report["relative_error"] < 1e-3
+    assert report["test_images"] == 24 and report["protocol"] == "cub" and report["made_by"] == {"run": "knowing"}
+    # Its links are the true skeleton: on the object but for single pixels, and covered in full.
+    assert report["strong_links"] == len(SHAPE.skeleton)
+    assert report["keypoints_on_object"] > 0.9 and report["links_on_object"] > 0.9
+    assert report["skeleton_covered"] == pytest.approx(1)
+    assert set(report["limbs_covered"]) == set(SHAPE.groups)
+    assert all(share == pytest.approx(1) for share in report["limbs_covered"].values())
+    json.dumps(report)
+
+
+def test_a_model_that_is_off_is_off_the_object(data: Dataset) -> None:
+    """The linear map takes the shift back; the pictures do not."""
+    report = evaluation_report(knowing(data, off=0.7), data)
+    assert report["relative_error"] < 0.2
+    assert report["keypoints_on_object"] < 0.3 and report["skeleton_covered"] < 0.3
+
+
+def test_the_limit_bounds_the_test_images(data: Dataset) -> None:
+    assert evaluation_report(knowing(data), data, limit=7)["test_images"] == 7
+
+
+def test_the_mean_pose_is_scored_as_by_hand(data: Dataset) -> None:
+    """Protocol cub fits a constant for each coordinate: the mean of the training labels."""
+    scorer = Scorer(knowing(data), data)
+    train, test = np.array(data["train"].keypoints), np.array(data["test"].keypoints)
+    expected = np.linalg.norm(test - train.mean(0), axis=-1).mean() / 2  # in shares of the image side
+    assert float(scorer.mean_pose(np.arange(24))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_classes_are_scored_alone(tmp_path: Path) -> None:
+    with_classes = write(
+        tmp_path / "birds", classes=lambda n: (np.arange(n) % 2).astype(np.int32),
+        metadata={"class_names": ["even", "odd", "none"]},
+    )  # fmt: skip
+    report = evaluation_report(knowing(with_classes), with_classes)
+    assert set(report["classes"]) == {"even", "odd"}  # the third has no test image
+    scores = [report["classes"][name] for name in ("even", "odd")]
+    assert all(score["error"] == pytest.approx(0, abs=1e-5) for score in scores)
+    assert scores[0]["mean_pose_error"] != scores[1]["mean_pose_error"]
+    # The two halves of the test images make up the whole.
+    mean = sum(score["mean_pose_error"] for score in scores) / 2
+    assert mean == pytest.approx(report["mean_pose_error"], rel=0.02)
+
+
+def test_hidden_labels_do_not_count(tmp_path: Path) -> None:
+    """The first label is wrong by a lot where it is not visible; protocol cub never looks there."""
+
+    def visible(count: int) -> np.ndarray:
+        seen = np.ones((count, len(SHAPE.keypoint_names)), bool)
+        seen[:, 0] = False
+        return seen
+
+    hidden = write(tmp_path / "hidden", visible=visible)
+    model = knowing(hidden)
+    error = evaluation_report(model, hidden)
+    points = np.array(hidden["test"].keypoints)
+    points[:, 0] += 5
+    object.__setattr__(hidden["test"], "keypoints", points)
+    assert evaluation_report(model, hidden)["error"] == pytest.approx(error["error"])
+
+
+def test_pictures_are_not_scored(tmp_path: Path) -> None:
+    pictures = write(tmp_path / "pictures", protocol="pictures")
+    report = evaluation_report(knowing(pictures), pictures)
+    assert "error" not in report and report["keypoints_on_object"] > 0.9
+    with pytest.raises(PplkitError, match="pictures has no labels to score against"):
+        Scorer(knowing(pictures), pictures)
+
+
+def test_a_real_model_can_be_reported_on(model: PosePriorLearner, data: Dataset) -> None:
+    report = evaluation_report(model, data)
+    assert 0 < report["error"] < 1 and 0 <= report["keypoints_on_object"] <= 1
+    assert report["made_by"] == {"run": "untrained"}
+    json.dumps(report)
+
+
+@pytest.mark.parametrize(("kind", "amount", "count"), [("center", 8, 64), ("random", 0.25, 256)])
+def test_a_cover_hides_exactly_the_patches(kind: str, amount: float, count: int) -> None:
+    images = np.full((3, 64, 64, 3), 255, np.uint8)
+    found = cover(images, kind, amount)
+    assert found.shape == (3, 3, 64, 64) and found.dtype == torch.float32
+    assert ((found == 0) | (found == 1)).all()
+    hidden = found == 0
+    assert (hidden.all(1) == hidden.any(1)).all()  # all colours or none
+    patches = hidden[:, 0].reshape(3, 32, 2, 32, 2).permute(0, 1, 3, 2, 4).flatten(3)
+    assert (patches.all(-1) == patches.any(-1)).all() and patches.all(-1).sum((1, 2)).tolist() == [count] * 3
+    if kind == "center":
+        assert hidden[:, :, 24:40, 24:40].all()
+
+
+def test_occlusion_has_a_value_for_every_round(model: PosePriorLearner, data: Dataset) -> None:
+    seen: list[str] = []
+    report = occlusion_report(
+        model, data, center=(4, 12), random=(0.1,), iterations=2, limit=5, watch=seen.append
+    )  # fmt: skip
+    assert list(report["center"]) == ["4", "12"] and list(report["random"]) == ["0.1"]
+    assert all(len(errors) == 3 for kind in ("center", "random") for errors in report[kind].values())
+    assert report["test_images"] == 5 and report["iterations"] == 2 and report["measure"] == "error of protocol cub"
+    assert seen == ["center 4", "center 12", "random 0.1"]
+    json.dumps(report)
+
+
+def test_without_occlusion_the_first_round_is_the_plain_estimate(model: PosePriorLearner, data: Dataset) -> None:
+    report = occlusion_report(model, data, center=(0,), random=(0.0,), iterations=1, limit=6)
+    assert report["center"]["0"][0] == pytest.approx(report["unoccluded"], rel=1e-4)
+    assert report["random"]["0"] == pytest.approx(report["center"]["0"])
+
+
+def test_without_labels_the_distance_to_the_complete_images_pose_is_measured(tmp_path: Path) -> None:
+    pictures = write(tmp_path / "pictures", protocol="pictures")
+    report = occlusion_report(knowing(pictures), pictures, center=(4,), random=(), iterations=2, limit=3)
+    assert report["unoccluded"] == 0 and report["measure"].startswith("distance to the pose of the complete image")
+    labels = np.array(pictures["test"].keypoints)[subset(pictures["test"], 3)]
+    expected = [np.linalg.norm(labels - k, axis=-1).mean() / 2 for k in range(3)]  # round k answers k everywhere
+    assert report["center"]["4"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_rounds_in_portions_are_the_same(model: PosePriorLearner, data: Dataset) -> None:
+    covered = cover(np.array(data["test"].images[:5]), "center", 8)
+    whole, parts = (rounds_of(model, covered, 2, batch=size) for size in (5, 2))
+    assert len(whole) == 3 and whole[0].shape == (5, 4, 2)
+    np.testing.assert_allclose(np.stack(whole), np.stack(parts), atol=1e-5)
