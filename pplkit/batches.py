@@ -29,6 +29,18 @@ class Batch:
         return Batch(self.images, F.avg_pool2d(self.reference, 2), F.avg_pool2d(self.target, 2))
 
 
+def check(split: Split, config: Config) -> None:
+    """Raises PplkitError if the images or videos of the split do not fit the config."""
+    side = split.images.shape[1]
+    if side != config.image_size:
+        raise PplkitError(
+            f"the data set has images of {side} pixels, the config wants image_size={config.image_size}: "
+            "prepare the data set with that --size or change the setting."
+        )
+    if config.reference == "frame":
+        _videos(split)
+
+
 def to_float(images: Tensor) -> Tensor:
     """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -42,14 +54,9 @@ class Batches:
     """
 
     def __init__(self, split: Split, config: Config, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        check(split, config)
         if config.batch_size % world:
             raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
-        side = split.images.shape[1]
-        if side != config.image_size:
-            raise PplkitError(
-                f"the data set has images of {side} pixels, the config wants image_size={config.image_size}: "
-                "prepare the data set with that --size or change the setting."
-            )
         self.config, self.rank, self.world = config, rank, world
         self.count = len(split)
         self.device = device

@@ -64,6 +64,7 @@ class Config:
     weight_reconstruction: float = 1.0
     weight_boundary: float = 1.0
     weight_links: float = 1.0  # link regularisation
+    weight_separation: float = 0.0  # keypoints keep apart; not in the paper
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
@@ -98,7 +99,7 @@ class Config:
         for name in ("thickness", "learning_rate", "connectivity_scale"):
             if not getattr(self, name) > 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
-        for name in ("reconstruction", "boundary", "links", "pose", "tokens"):
+        for name in ("reconstruction", "boundary", "links", "separation", "pose", "tokens"):
             if not getattr(self, f"weight_{name}") >= 0:
                 raise PplkitError(f"weight_{name}={getattr(self, f'weight_{name}')} must be 0 (switched off) or more.")
         if not 0 <= self.missing < 1:
@@ -180,9 +181,14 @@ _SMALL = Config(
     precision="bf16-mixed",
 )
 
+# Few single photographs: a reference that hides more, and warps that make more of them.
+_PHOTOGRAPHS = dataclasses.replace(
+    _SMALL, reference="masked", missing=0.95, warp=0.1, sharpness=16.0, steps=1500, coarse=0.5
+)
+
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "puppets": _SMALL,
-    "cub": dataclasses.replace(_SMALL, keypoints=4, reference="masked"),
-    "hands": dataclasses.replace(_SMALL, reference="masked", block=8, missing=0.9, flip=True),
+    "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
+    "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, flip=True),
 }

@@ -42,6 +42,16 @@ def link_loss(prior: Tensor, keypoints: Tensor, connectivity: Tensor) -> Tensor:
     return (connectivity * change.abs()).sum((1, 2)).mean()
 
 
+def separation_loss(keypoints: Tensor, radius: float = 0.3) -> Tensor:
+    """Keypoints of an image keep apart: max(0, 1 - d²/r²), mean over the pairs of keypoints (B, N, 2) and the batch.
+
+    Not in the paper: it keeps a short training from leaving all keypoints on the largest part of the object.
+    """
+    squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)
+    pairs = torch.triu_indices(keypoints.shape[1], keypoints.shape[1], 1, device=keypoints.device)
+    return (1 - squared[:, pairs[0], pairs[1]] / radius**2).clamp_min(0).mean()
+
+
 def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
     """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2)."""
     return F.mse_loss(recalled, keypoints.detach())
@@ -52,19 +62,29 @@ def token_loss(tokens: Tensor, quantised: Tensor) -> Tensor:
     return F.mse_loss(tokens, quantised.detach())
 
 
+def separation_weight(config: Config, share: float) -> float:
+    """Weight of the separation when `share` (0 to 1) of the training is done: down to 0 at half of it."""
+    return config.weight_separation * max(0.0, 1 - 2 * share)
+
+
 def losses(
-    config: Config, features: PerceptualFeatures | None, images: Tensor, output: Output
+    config: Config, features: PerceptualFeatures | None, images: Tensor, output: Output, share: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted total and its unweighted parts by name; a part of weight 0 is not computed."""
+    """The weighted total and its unweighted parts by name; a part of weight 0 is not computed.
+
+    `share` is the part of the training that is done, 0 to 1; see `separation_weight`.
+    """
     memory = output.memory
     parts = {
         "reconstruction": lambda: reconstruction_loss(features, images, output.reconstruction, config.distance),
         "boundary": lambda: boundary_loss(output.keypoints),
         "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
+        "separation": lambda: separation_loss(output.keypoints),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
         "tokens": lambda: token_loss(memory.tokens, memory.quantised),
     }
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
+    weights["separation"] = separation_weight(config, share)
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

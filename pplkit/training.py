@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from pplkit.batches import Batch, Batches
+from pplkit.batches import Batch, Batches, check
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
@@ -83,10 +83,14 @@ def train(
         fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=config.precision)  # type: ignore[arg-type]
     except (ValueError, RuntimeError) as error:
         raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
+    check(data["train"], config)
+    features = perceptual_features(config.perceptual, config.perceptual_size)
     folder = RunFolder(Path(run))
-    made_by = folder.open(config, data)  # here, so that one process writes and its error arrives as it is
+    made_by = folder.open(config, data)  # last of the checks: nothing is left behind for nothing
     # Fabric walks through all that it hands to processes, in vain through frozen dataclasses; not through a function's.
-    fabric.launch(partial(_fit, config=config, data=data, run=folder, made_by=made_by, watch=watch, bar=bar))
+    fabric.launch(
+        partial(_fit, config=config, data=data, features=features, run=folder, made_by=made_by, watch=watch, bar=bar)
+    )
     return Result(**folder.read("training.json"))
 
 
@@ -117,13 +121,13 @@ def _fit(
     fabric: Fabric,
     config: Config,
     data: Dataset,
+    features: PerceptualFeatures | None,
     run: RunFolder,
     made_by: dict[str, Any],
     watch: Watcher | None,
     bar: bool,
 ) -> None:
     model, optimiser = build(config)
-    features = perceptual_features(config.perceptual, config.perceptual_size)
     features = features and features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
@@ -137,7 +141,7 @@ def _fit(
         if step < config.coarse * config.steps:
             batch = batch.halved()
         output = wrapped(batch.images, batch.reference)
-        total, parts = _losses(fabric, config, features, batch, output)
+        total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
         fabric.backward(total)
         wrapped_optimiser.step()
         wrapped_optimiser.zero_grad()
@@ -148,10 +152,10 @@ def _fit(
 
 
 def _losses(
-    fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output
+    fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     with fabric.autocast():
-        return losses(config, features, batch.target, output)
+        return losses(config, features, batch.target, output, share)
 
 
 class _Log:

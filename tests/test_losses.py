@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
-from pplkit.losses import boundary_loss, link_loss, losses, pose_loss, reconstruction_loss, token_loss
+from pplkit.losses import (
+    boundary_loss,
+    link_loss,
+    losses,
+    pose_loss,
+    reconstruction_loss,
+    separation_loss,
+    separation_weight,
+    token_loss,
+)
 
 
 def doubling(blocks: int) -> PerceptualFeatures:
@@ -128,3 +137,16 @@ def test_parts_carry_no_gradient_and_the_total_does(tiny: Config) -> None:
     made.reconstruction.requires_grad_()
     total, parts = losses(tiny, doubling(1), torch.zeros(1, 3, 4, 4), made)
     assert total.requires_grad and not any(value.requires_grad for value in parts.values())
+
+
+def test_separation_counts_only_pairs_nearer_than_the_radius() -> None:
+    points = torch.tensor([[[0.0, 0.0], [0.1, 0.0], [0.9, 0.9]]])
+    assert separation_loss(points, radius=0.2) == pytest.approx((1 - 0.25) / 3)  # one of three pairs, at half of r
+    assert separation_loss(points * 4, radius=0.2) == 0
+
+
+def test_separation_fades_out_over_the_first_half(tiny: Config) -> None:
+    config = tiny.replace(weight_separation=1.0)
+    assert separation_weight(config, 0) == 1
+    assert separation_weight(config, 0.25) == pytest.approx(0.5)
+    assert separation_weight(config, 0.5) == separation_weight(config, 1) == 0
