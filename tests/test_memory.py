@@ -60,6 +60,14 @@ def test_one_update_by_hand() -> None:
     torch.testing.assert_close(small.codebook.flatten(), torch.tensor([4.0, 11.0]) / counts)
 
 
+def test_a_vector_that_was_never_used_is_divided_by_its_smoothed_count() -> None:
+    small = memory(banks=1, dimension=1, decay=0.75)
+    small.sums.copy_(torch.tensor([[[4.0], [8.0]]]))
+    small.update(torch.tensor([[[1.0]], [[3.0]]]), torch.tensor([[0], [0]]))
+    # Counts are (0.5, 0): the smoothing leaves the second 1e-5 / (0.5 + 2e-5) * 0.5, not zero.
+    assert small.codebook[0, 1, 0].item() == pytest.approx(0.75 * 8 / (1e-5 / (0.5 + 2e-5) * 0.5), rel=1e-5)
+
+
 def test_counts_keep_their_sum_and_smoothing_lifts_what_is_unused() -> None:
     small = memory(vectors=4)
     small.counts.fill_(1.0)
@@ -127,6 +135,7 @@ def test_vectors_get_no_gradient() -> None:
 
 def test_distilling_all_decodes_the_mean_vector_of_each_bank() -> None:
     kept = memory(vectors=3)
+    kept.counts.copy_(torch.arange(9.0).reshape(3, 3))  # use does not matter
     expected = kept.decode(torch.stack([bank.sum(0) / 3 for bank in kept.codebook])[None])[0]
     torch.testing.assert_close(kept.distil(), expected)
     assert kept.distil().shape == (4, 2)
