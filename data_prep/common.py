@@ -56,7 +56,7 @@ def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, argument
     try:
         data = open_dataset(prepare(**vars(command.parse_args(arguments))))
     except PplkitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"data_prep: {error}", file=sys.stderr)
         return 2
     counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     print(f"{data.path}: {counts} images of {data.size} pixels")

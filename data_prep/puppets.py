@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         out = prepare(**options)
     except PplkitError as error:
-        print(f"data_prep.puppets: {error}", file=sys.stderr)
+        print(f"data_prep: {error}", file=sys.stderr)
         return 2
     train, test = options["videos"] * options["frames"], options["test_videos"] * options["test_frames"]
     print(f"{train} training and {test} test images in {out}")

@@ -1,6 +1,6 @@
 """Mini-batches on the device: sampling, flips, reference images, occlusion; each step's batch follows from the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
+from pplkit.geometry import between, views
 
 PATCHES = 32  # the occlusion experiment cuts an image into 32 x 32 patches
 Images = TypeVar("Images", Tensor, np.ndarray)
@@ -23,10 +24,12 @@ class Batch:
     images: Tensor
     reference: Tensor
     target: Tensor  # what the reconstruction is compared with: the images, at the reference's resolution
+    again: Tensor | None = None  # the images in another view (B, 3, S, S), for the equivariance
+    moves: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `again`
 
     def halved(self) -> "Batch":
         """The same batch with reference and target at half the resolution, for a coarse start."""
-        return Batch(self.images, F.avg_pool2d(self.reference, 2), F.avg_pool2d(self.target, 2))
+        return replace(self, reference=F.avg_pool2d(self.reference, 2), target=F.avg_pool2d(self.target, 2))
 
 
 def check(split: Split, config: Config) -> None:
@@ -68,23 +71,28 @@ class Batches:
         config = self.config
         size = config.batch_size
         rng = np.random.default_rng((config.seed, 1, step))
-        index = self._index(step)
-        flips = rng.random(size) < 0.5 if config.flip else np.zeros(size, dtype=bool)
-        offsets = rng.random(size)
-        kept = rng.random((size, config.block, config.block)) >= config.missing
         mine = slice(self.rank * size // self.world, (self.rank + 1) * size // self.world)
-        warps = rng.uniform(-config.warp, config.warp, (size, 4))[mine] if config.warp else None
-        images = self._take(index[mine], flips[mine], warps)
+        index = self._index(step)[mine]
+        view = self._view(rng)[mine]
+        images = self._take(index, view)
         if config.reference == "frame":
-            reference = self._take(self._another(index[mine], offsets[mine]), flips[mine], warps)
+            reference = self._take(self._another(index, rng.random(size)[mine]), view)
         else:
-            reference = images
-            if config.reference == "warped":
-                again = rng.uniform(-config.warp, config.warp, (size, 4))[mine]
-                reference = self._take(index[mine], rng.random(size)[mine] < 0.5, again)
-            mask = torch.from_numpy(kept[mine]).to(self.device)
-            reference = reference * spread(mask, config.image_size)[:, None]
-        return Batch(images, reference, images)
+            kept = rng.random((size, config.block, config.block))[mine] >= config.missing
+            reference = images * spread(torch.from_numpy(kept).to(self.device), config.image_size)[:, None]
+        if not config.weight_equivariance:
+            return Batch(images, reference, images)
+        second = self._view(rng)[mine]
+        return Batch(images, reference, images, self._take(index, second), between(view, second))
+
+    def _view(self, rng: np.random.Generator) -> Tensor:
+        """How each image of a whole batch is shown: affine (batch_size, 2, 3), see `geometry.views`."""
+        config, size = self.config, self.config.batch_size
+        draws = torch.from_numpy(rng.uniform(-1, 1, (size, 5))).float()
+        flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
+        return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips).to(
+            self.device
+        )
 
     def _index(self, step: int) -> np.ndarray:
         """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
@@ -104,13 +112,12 @@ class Batches:
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 
-    def _take(self, index: np.ndarray, flips: np.ndarray, warps: np.ndarray | None) -> Tensor:
+    def _take(self, index: np.ndarray, view: Tensor) -> Tensor:
         images = to_float(self.images[torch.from_numpy(index).to(self.device)])
-        if flips.any():
-            where = torch.from_numpy(flips).to(self.device)[:, None, None, None]
-            images = torch.where(where, images.flip(-1), images)
-        if warps is not None:
-            images = warped(images, torch.from_numpy(warps).float().to(self.device))
+        if self.config.warp or self.config.turn:
+            images = seen(images, view)
+        elif self.config.flip:
+            images = torch.where(view[:, 0, 0].lt(0)[:, None, None, None], images.flip(-1), images)
         return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -129,15 +136,9 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
     return first[group], count[group]
 
 
-def warped(images: Tensor, warps: Tensor) -> Tensor:
-    """Images (B, 3, S, S) turned, scaled and shifted by warps (B, 4): radians, change of scale, x, y in [-1, 1].
-
-    What comes in from outside is the image mirrored at its border.
-    """
-    angle, scale, x, y = warps.unbind(1)
-    cos, sin = (1 + scale) * angle.cos(), (1 + scale) * angle.sin()
-    matrices = torch.stack((cos, -sin, x, sin, cos, y), dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=True)
+def seen(images: Tensor, view: Tensor) -> Tensor:
+    """Images (B, 3, S, S) as they look in views (B, 2, 3); from outside comes the image mirrored at its border."""
+    grid = F.affine_grid(view, list(images.shape), align_corners=True)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
 
 

@@ -6,7 +6,7 @@ What only a handler needs is imported inside it, so that `--help` answers at onc
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +102,33 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from pplkit.config import Config
     from pplkit.notebooks import run_notebooks
 
     parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
     parameters["preset"] = arguments.preset or arguments.dataset
-    Config.preset(parameters["preset"])  # else a wrong name would be found only after the data set was prepared
     if arguments.source is not None:
         source = Path(arguments.source).expanduser()
         # A folder must be absolute, as the notebooks run in another one; a category of puppets stays as it is.
         parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
     if arguments.option:
         parameters["options"] = dict(arguments.option)
+    _prepare(arguments.dataset, parameters)
     run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
+
+
+def _prepare(dataset: str, parameters: Mapping[str, Any]) -> None:
+    """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
+    from data_prep.known import DEFAULT_SIZE, prepared
+    from pplkit.batches import check
+    from pplkit.config import Config
+    from pplkit.dataset import open_dataset
+
+    preset = Config.preset(parameters["preset"])
+    names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
+    data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
+    config = preset.smoke() if parameters.get("scale") == "smoke" else preset
+    settings = {name: parameters[name] for name in ("steps", "seed") if name in parameters}
+    check(data["train"], config.replace(image_size=data.size, **settings))
 
 
 def _train(arguments: argparse.Namespace) -> None:

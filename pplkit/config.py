@@ -8,7 +8,7 @@ from typing import Any
 from pplkit.errors import PplkitError
 
 CHOICES = {
-    "reference": ("masked", "warped", "frame"),
+    "reference": ("masked", "frame"),
     "perceptual": ("vgg19", "vgg16", "random", "none"),
     "distance": ("l1", "l2"),
     "distil": ("all", "used"),
@@ -29,10 +29,9 @@ class Config:
     # images
     image_size: int = 128  # side in pixels, a multiple of 16
     flip: bool = True  # random horizontal flips
-    warp: float = 0.0  # random turn (radians), change of scale and shift (in [-1, 1]), each up to this
-    # What the decoder sees of the appearance: "masked" blocks, another "frame" of the video, or, where there are only
-    # single images, blocks of the image under another random flip and warp ("warped").
-    reference: str = "masked"
+    turn: float = 0.0  # random turns up to this, in radians
+    warp: float = 0.0  # random changes of scale, and shifts in [-1, 1] units, each up to this
+    reference: str = "masked"  # what shows the decoder the appearance: "masked" blocks, or another "frame" of the video
     block: int = 16  # masked reference: blocks a side (8 for hands)
     missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
     # pose
@@ -65,6 +64,9 @@ class Config:
     weight_boundary: float = 1.0
     weight_links: float = 1.0  # link regularisation
     weight_separation: float = 0.0  # keypoints keep apart; not in the paper
+    separation_radius: float = 0.3  # nearer than this they are pushed, in [-1, 1] units
+    separation_share: float = 0.5  # of the steps, over which the separation fades to nothing; 0 = it stays
+    weight_equivariance: float = 0.0  # keypoints follow the object into another view of the image; not in the paper
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
@@ -96,14 +98,18 @@ class Config:
         for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
                 raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
-        for name in ("thickness", "learning_rate", "connectivity_scale"):
+        for name in ("thickness", "learning_rate", "connectivity_scale", "separation_radius"):
             if not getattr(self, name) > 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
-        for name in ("reconstruction", "boundary", "links", "separation", "pose", "tokens"):
+        for name in ("reconstruction", "boundary", "links", "separation", "equivariance", "pose", "tokens"):
             if not getattr(self, f"weight_{name}") >= 0:
                 raise PplkitError(f"weight_{name}={getattr(self, f'weight_{name}')} must be 0 (switched off) or more.")
-        if not 0 <= self.missing < 1:
-            raise PplkitError(f"missing={self.missing} must be a share from 0 up to, but not including, 1.")
+        for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
+            if not 0 <= getattr(self, name) < 1:
+                raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")
+        for name in ("coarse", "separation_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
 
     @classmethod
     def preset(cls, name: str) -> "Config":
@@ -171,24 +177,37 @@ _SMALL = Config(
     perceptual="random",
     perceptual_size=0,
     weight_links=0.0,
+    weight_separation=0.05,
     weight_pose=100.0,
     steps=3600,
-    coarse=0.8,
+    coarse=0.7,
     batch_size=32,
     final_learning_rate=0.1,
     connectivity_learning_rate=5e-5,
-    connectivity_growth=10.0,
+    connectivity_growth=20.0,
     precision="bf16-mixed",
 )
 
-# Few single photographs: a reference that hides more, and warps that make more of them.
+# Few single photographs: turned, moved and mirrored, and keypoints that have to follow, or they are learned by heart.
 _PHOTOGRAPHS = dataclasses.replace(
-    _SMALL, reference="masked", missing=0.95, warp=0.1, sharpness=16.0, steps=1500, coarse=0.5
+    _SMALL,
+    reference="masked",
+    missing=0.9,
+    flip=True,
+    turn=1.5,
+    warp=0.25,
+    weight_equivariance=0.5,
+    weight_separation=0.3,
+    separation_share=0.0,
+    steps=3000,
+    coarse=0.9,
 )
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "puppets": _SMALL,
+    "puppets-quadruped": dataclasses.replace(_SMALL, separation_radius=0.2),
+    "puppets-hand": _SMALL,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
-    "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, flip=True),
+    "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=1500),
 }

@@ -76,11 +76,7 @@ def _vgg_layers(name: str) -> list[nn.Module]:
             f"the weights of {name} cannot be loaded ({error}): fetch {weights.url} elsewhere and put the file "
             f"into {folder}, or choose perceptual='random'."
         ) from error
-    layers = list(network.features.children())
-    for layer in layers:
-        if isinstance(layer, nn.ReLU):
-            layer.inplace = False  # a block's output is kept while the next block reads it
-    return layers
+    return list(network.features.children())
 
 
 def _random_blocks() -> list[nn.Sequential]:

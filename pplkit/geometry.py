@@ -37,6 +37,25 @@ def apply_affine(matrices: Tensor, points: Tensor) -> Tensor:
     return (matrices[..., :2] @ points[..., None]).squeeze(-1) + matrices[..., 2]
 
 
+def views(turns: Tensor, scales: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
+    """Where pictures of images look: affine (B, 2, 3) from a point of the picture to the one of the image seen there.
+
+    turns (B,) in radians and scales (B,), 2 = twice as much is seen, both around the middle; shifts (B, 2) in [-1, 1]
+    units; flips (B,) bool, of the image, before all else.
+    """
+    cos, sin = scales * turns.cos(), scales * turns.sin()
+    x, y = shifts.unbind(1)
+    sign = torch.where(flips, -1.0, 1.0)
+    return torch.stack((sign * cos, -sign * sin, sign * x, sin, cos, y), dim=1).view(-1, 2, 3)
+
+
+def between(first: Tensor, second: Tensor) -> Tensor:
+    """Affine maps (B, 2, 3) from points of the first views to the same points in the second; both as `views` gives."""
+    back = torch.linalg.inv(second[..., :2])
+    shift = back @ (first[..., 2:] - second[..., 2:])
+    return torch.cat((back @ first[..., :2], shift), dim=-1)
+
+
 def pairwise_distances(points: Tensor) -> Tensor:
     """Euclidean lengths (..., N, N) between all points (..., N, 2); the gradient of a zero length is zero."""
     squared = (points[..., :, None, :] - points[..., None, :, :]).square().sum(-1)

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
-from pplkit.geometry import pairwise_distances
+from pplkit.geometry import apply_affine, pairwise_distances
 from pplkit.model import Output
 
 
@@ -42,7 +43,7 @@ def link_loss(prior: Tensor, keypoints: Tensor, connectivity: Tensor) -> Tensor:
     return (connectivity * change.abs()).sum((1, 2)).mean()
 
 
-def separation_loss(keypoints: Tensor, radius: float = 0.3) -> Tensor:
+def separation_loss(keypoints: Tensor, radius: float) -> Tensor:
     """Keypoints of an image keep apart: max(0, 1 - d²/r²), mean over the pairs of keypoints (B, N, 2) and the batch.
 
     Not in the paper: it keeps a short training from leaving all keypoints on the largest part of the object.
@@ -50,6 +51,17 @@ def separation_loss(keypoints: Tensor, radius: float = 0.3) -> Tensor:
     squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)
     pairs = torch.triu_indices(keypoints.shape[1], keypoints.shape[1], 1, device=keypoints.device)
     return (1 - squared[:, pairs[0], pairs[1]] / radius**2).clamp_min(0).mean()
+
+
+def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor:
+    """Keypoints follow the object into another view: ‖M P' - P''‖² / ‖P' - mean(P')‖², both summed over the batch.
+
+    keypoints P' of the images and `again`, P'' of their other views, (B, N, 2); moves M (B, 2, 3) from the first to
+    the second. Relative to the pose's extent, since nothing is as easily found again as N keypoints in one place.
+    Not in the paper: few single images can be learned by heart, and this cannot.
+    """
+    extent = (keypoints - keypoints.mean(1, keepdim=True)).square().mean()
+    return F.mse_loss(again, apply_affine(moves[:, None], keypoints)) / extent
 
 
 def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
@@ -63,12 +75,13 @@ def token_loss(tokens: Tensor, quantised: Tensor) -> Tensor:
 
 
 def separation_weight(config: Config, share: float) -> float:
-    """Weight of the separation when `share` (0 to 1) of the training is done: down to 0 at half of it."""
-    return config.weight_separation * max(0.0, 1 - 2 * share)
+    """Weight of the separation when `share` (0 to 1) of the training is done."""
+    fades = config.separation_share
+    return config.weight_separation * (max(0.0, 1 - share / fades) if fades else 1.0)
 
 
 def losses(
-    config: Config, features: PerceptualFeatures | None, images: Tensor, output: Output, share: float = 0.0
+    config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted total and its unweighted parts by name; a part of weight 0 is not computed.
 
@@ -76,10 +89,11 @@ def losses(
     """
     memory = output.memory
     parts = {
-        "reconstruction": lambda: reconstruction_loss(features, images, output.reconstruction, config.distance),
+        "reconstruction": lambda: reconstruction_loss(features, batch.target, output.reconstruction, config.distance),
         "boundary": lambda: boundary_loss(output.keypoints),
         "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
-        "separation": lambda: separation_loss(output.keypoints),
+        "separation": lambda: separation_loss(output.keypoints, config.separation_radius),
+        "equivariance": lambda: equivariance_loss(output.keypoints, output.again, batch.moves),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
         "tokens": lambda: token_loss(memory.tokens, memory.quantised),
     }

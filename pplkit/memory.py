@@ -136,11 +136,14 @@ class HierarchicalMemory(nn.Module):
         counts = self.counts + EPSILON
         return counts / counts.sum(-1, keepdim=True)
 
-    def distil(self) -> Tensor:
-        """The keypoint prior T (N, 2): the mean vector of every bank, decoded (section 3.2).
+    def means(self) -> Tensor:
+        """The mean vector of every bank (banks, dimension).
 
         "all" averages all vectors of a bank, as published. "used" weights them with their usage: vectors that no
         token takes are sums that faded divided by counts that faded, and have no meaning.
         """
-        mean = self.codebook.mean(1) if self.over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
-        return self.decode(mean[None])[0]
+        return self.codebook.mean(1) if self.over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
+
+    def distil(self) -> Tensor:
+        """The keypoint prior T (N, 2): the mean vector of every bank, decoded (section 3.2)."""
+        return self.decode(self.means()[None])[0]

@@ -26,6 +26,7 @@ class Output(NamedTuple):
     affine: Tensor  # Θ (B, N, 2, 3)
     attention: Tensor  # (B, N, positions), sums to 1
     keypoints: Tensor  # T' (B, N, 2)
+    again: Tensor  # T' of the other views (B, N, 2), (0, N, 2) without them
     connectivity: Tensor  # W (N, N)
     link_map: Tensor  # S (B, 1, S, S)
     reconstruction: Tensor  # (B, 3, S, S)
@@ -95,12 +96,15 @@ class PosePriorLearner(nn.Module):
         heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
 
-    def forward(self, images: Tensor, reference: Tensor) -> Output:
-        """One pass over images and reference images, both (B, 3, S, S) in [-1, 1]."""
-        prior, affine, attention, keypoints = self.regress(images)
+    def forward(self, images: Tensor, reference: Tensor, again: Tensor | None = None) -> Output:
+        """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1]."""
+        both = images if again is None else torch.cat((images, again))
+        prior, affine, attention, keypoints = self.regress(both)
+        count = len(images)
+        affine, attention, keypoints, others = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
         heat, painted = self.paint(keypoints, reference)
         memory = self.memory(keypoints.detach())
-        return Output(prior, affine, attention, keypoints, self.connectivity(), heat, painted, memory)
+        return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory)
 
     @torch.no_grad()
     def prior(self) -> PosePrior:

@@ -13,9 +13,11 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from pplkit.errors import PplkitError
+from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder, home
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
+START_TIMEOUT = 300  # seconds for a kernel to start, which on a cold or busy machine takes longer than papermill's 60
 TOLD_EVERY = 20  # seconds between lines about the training
 RESULTS = ("training", "evaluation", "occlusion")
 
@@ -30,16 +32,18 @@ def run_notebooks(
     """Execute `notebooks` in order, print a summary and return the run folder <root>/runs/<run_name>.
 
     Every notebook runs in the folder of notebooks and is given those of `parameters`, `dataset` and `run` that its
-    parameters cell declares; the executed copies land in <run folder>/notebooks. `root` (default: `runs.home()`) holds
-    data/ and runs/, and notebooks/ if it is not to be the folder beside the package.
+    parameters cell declares; the executed copies land in <run folder>/notebooks. At scale "smoke" that is the folder
+    <run_name>-smoke. `root` (default: `runs.home()`) holds data/ and runs/, and notebooks/ if it is not to be the
+    folder beside the package.
     Raises PplkitError for a name that is no folder name, a missing notebook or a parameter that no notebook declares
     (before anything runs) and for a notebook that fails (naming its executed copy, which holds the traceback).
     """
     started = time.monotonic()
     root = (home() if root is None else root).resolve()
-    for what, name in (("dataset", dataset), ("run", run_name)):
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise PplkitError(f"{what} {name!r} cannot name a folder: use letters, digits, - and _ only.")
+    scale = parameters.get("scale", "default")
+    with _home(root):
+        data_folder(dataset, scale)  # raises for a wrong name
+        run = run_folder(run_name, scale)
     sources = [_find(name, root) for name in notebooks]
     declared = [_declared(source) for source in sources]
     unknown = sorted(set(parameters) - set().union(*declared))
@@ -47,7 +51,6 @@ def run_notebooks(
         known = ", ".join(sorted(set().union(*declared)))
         raise PplkitError(f"parameter {unknown[0]!r} is declared by none of the notebooks: choose from {known}.")
 
-    run = root / "runs" / run_name
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     given = {**parameters, "dataset": dataset, "run": run_name}
     with _home(root), _told(RunFolder(run)):
@@ -123,8 +126,9 @@ def _told(run: RunFolder) -> Iterator[None]:
             if rows and rows[-1]["step"] != before:
                 config = run.read("config.json")["config"]
                 step, loss = rows[-1]["step"], rows[-1]["loss"]
-                speed = (step - (step if before is None else before)) * config["batch_size"] / TOLD_EVERY
-                print(f"      step {step} of {config['steps']}, loss {loss:.3f}, {speed:.0f} images/s", flush=True)
+                speed = (step - (before or 0)) * config["batch_size"] / TOLD_EVERY
+                told = "" if before is None else f", {speed:.0f} images/s"  # the first steps began at an unknown time
+                print(f"      step {step} of {config['steps']}, loss {loss:.3f}{told}", flush=True)
                 before = step
 
     thread = threading.Thread(target=tell, daemon=True)
@@ -138,7 +142,9 @@ def _told(run: RunFolder) -> Iterator[None]:
 
 def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
     try:
-        papermill.execute_notebook(source, executed, parameters, kernel_name="python3", cwd=source.parent)
+        papermill.execute_notebook(
+            source, executed, parameters, kernel_name="python3", cwd=source.parent, start_timeout=START_TIMEOUT
+        )
     except PapermillExecutionError as error:
         said = next(iter(error.evalue.splitlines()), "").rstrip(".")
         cause = f"{error.ename}: {said}" if said else error.ename

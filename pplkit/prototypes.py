@@ -35,9 +35,7 @@ def usage(index: np.ndarray, vectors: int) -> np.ndarray:
 def bank_poses(model: PosePriorLearner, bank: int) -> np.ndarray:
     """Poses (vectors, N, 2): the prior with one bank's mean vector replaced by each of the bank's vectors in turn."""
     memory = model.memory
-    shares = memory.usage() if memory.over == "used" else torch.ones_like(memory.usage()) / model.config.vectors
-    means = (shares[..., None] * memory.codebook).sum(1)  # (banks, dimension), as in `distil`
-    tokens = means.expand(model.config.vectors, -1, -1).clone()
+    tokens = memory.means().expand(model.config.vectors, -1, -1).clone()
     tokens[:, bank] = memory.codebook[bank]
     return memory.decode(tokens).float().cpu().numpy()
 

@@ -140,7 +140,7 @@ def _fit(
         batch = batches(step)
         if step < config.coarse * config.steps:
             batch = batch.halved()
-        output = wrapped(batch.images, batch.reference)
+        output = wrapped(batch.images, batch.reference, batch.again)
         total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
         fabric.backward(total)
         wrapped_optimiser.step()
@@ -155,7 +155,7 @@ def _losses(
     fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     with fabric.autocast():
-        return losses(config, features, batch.target, output, share)
+        return losses(config, features, batch, output, share)
 
 
 class _Log:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, spread, to_float, warped
+from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, seen, spread, to_float
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
+from pplkit.geometry import views
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -127,51 +128,53 @@ def test_the_masked_reference_hides_whole_blocks_of_the_image(masked: Config) ->
     assert np.mean(shares) == pytest.approx(0.7, abs=0.03) and len(set(shares)) > 10
 
 
-def warps(**by: float) -> Tensor:
-    return torch.tensor([[by.get(name, 0.0) for name in ("angle", "scale", "x", "y")]])
+def view(turn: float = 0.0, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> Tensor:
+    numbers = (torch.tensor([value]) for value in (turn, scale))
+    return views(*numbers, torch.tensor([[x, y]]), torch.tensor([False]))
 
 
-def test_a_warp_of_nothing_changes_nothing() -> None:
+def test_a_view_of_nothing_changes_nothing() -> None:
     image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(warped(image, warps()), image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen(image, view()), image, atol=1e-5, rtol=0)
 
 
-def test_warps_by_hand() -> None:
+def test_views_by_hand() -> None:
     image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    quarter = warped(image, warps(angle=torch.pi / 2))  # the point (x, y) shows what was at (-y, x)
+    quarter = seen(image, view(turn=torch.pi / 2))  # the point (x, y) shows what was at (-y, x)
     torch.testing.assert_close(quarter, image.transpose(2, 3).flip(2), atol=1e-4, rtol=0)
-    moved = warped(image, warps(x=0.5, y=-0.25))  # pixels are 0.25 apart: 2 to the left, 1 down
+    moved = seen(image, view(x=0.5, y=-0.25))  # pixels are 0.25 apart: 2 to the left, 1 down
     torch.testing.assert_close(moved[:, :, 1:, :-2], image[:, :, :-1, 2:], atol=1e-4, rtol=0)
     torch.testing.assert_close(moved[:, :, 0, 0], image[:, :, 1, 2], atol=1e-4, rtol=0)  # mirrored at the border
     line = torch.linspace(-1, 1, 9).expand(1, 3, 9, 9).contiguous()
-    wider = warped(line, warps(scale=1.0))  # twice as much is seen, beyond ±0.5 mirrored
+    wider = seen(line, view(scale=2.0))  # twice as much is seen, beyond ±0.5 mirrored
     expected = torch.tensor([0.0, -0.5, -1.0, -0.5, 0.0, 0.5, 1.0, 0.5, 0.0])
     torch.testing.assert_close(wider[0, 0, 4], expected, atol=1e-4, rtol=0)
 
 
-def test_image_and_reference_are_warped_together(tiny: Config) -> None:
+@pytest.mark.parametrize("changes", [{"warp": 0.3}, {"turn": 0.5}])
+def test_image_and_reference_are_seen_alike(tiny: Config, changes: dict[str, float]) -> None:
     split = numbered(4, [0, 0, 0, 0])
     split.images[:] = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3))  # all frames alike
-    config = tiny.replace(warp=0.3)
-    batch, plain = batches(config, split)(0), batches(config.replace(warp=0.0), split)(0)
+    batch, plain = batches(tiny.replace(**changes), split)(0), batches(tiny, split)(0)
     assert torch.equal(batch.images, batch.reference)
     assert (batch.images - plain.images).abs().mean() > 0.1
-    assert (batch.images[0] - batch.images[1]).abs().mean() > 0.1  # each by its own warp
+    assert (batch.images[0] - batch.images[1]).abs().mean() > 0.1  # each in its own view
 
 
-def test_the_warped_reference_is_the_image_under_another_flip(masked: Config) -> None:
-    draw = batches(masked.replace(reference="warped", flip=False), numbered(10))
-    same = []
-    for step in range(20):
-        batch = draw(step)
-        for image, other in zip(batch.images, batch.reference, strict=True):
-            straight, turned = ((other - given).abs().max() < 1e-3 for given in (image, image.flip(-1)))
-            assert straight != turned
-            same.append(straight)
-    assert 20 < sum(same) < 60
-    hidden = batches(masked.replace(reference="warped", warp=0.2, missing=0.7), numbered(10))
-    share = np.mean([(hidden(step).reference == 0).all(1).float().mean().item() for step in range(20)])
-    assert share == pytest.approx(0.7, abs=0.05)
+@pytest.mark.parametrize("reference", ["frame", "masked"])
+def test_the_moves_say_where_a_point_is_seen_again(tiny: Config, puppets: Any, reference: str) -> None:
+    """The other view, looked at through the moves, shows the image; beyond its border nothing is compared."""
+    settings = {"reference": reference, "turn": 0.5, "warp": 0.1, "weight_equivariance": 1.0, "batch_size": 20}
+    batch = batches(tiny.replace(**settings), puppets["train"])(0)
+    assert batch.again is not None and batch.moves is not None
+    again = seen(batch.again, batch.moves)
+    middle = (slice(None), slice(None), slice(10, 22), slice(10, 22))
+    same = (again - batch.images)[middle].abs().mean()
+    other = (batch.again - batch.images)[middle].abs().mean()
+    assert same < 0.3 * other
+    assert 0 < (torch.linalg.det(batch.moves[..., :2]) < 0).sum() < 20  # where one of the two is flipped
+    straight = batches(tiny.replace(flip=False, **settings), puppets["train"])(0)
+    assert straight.moves is not None and (torch.linalg.det(straight.moves[..., :2]) > 0).all()
 
 
 def test_nothing_missing_shows_all(masked: Config) -> None:
@@ -179,21 +182,22 @@ def test_nothing_missing_shows_all(masked: Config) -> None:
     assert torch.equal(batch.reference, batch.images)
 
 
-@pytest.mark.parametrize("reference", ["frame", "masked", "warped"])
+@pytest.mark.parametrize("reference", ["frame", "masked"])
 def test_the_shares_of_processes_make_up_the_batch(tiny: Config, puppets: Any, reference: str) -> None:
-    config = tiny.replace(reference=reference, warp=0.1)
+    config = tiny.replace(reference=reference, warp=0.1, weight_equivariance=1.0)
     for step in (0, 7):
         whole = batches(config, puppets["train"])(step)
         parts = [batches(config, puppets["train"], rank=rank, world=2)(step) for rank in (0, 1)]
         assert [len(part.images) for part in parts] == [2, 2]
         assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
-        assert torch.equal(torch.cat([part.reference for part in parts]), whole.reference)
+        for name in ("reference", "again", "moves"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
 def test_half_the_resolution_keeps_the_images_and_shrinks_the_rest(tiny: Config, puppets: Any) -> None:
-    batch = batches(tiny, puppets["train"])(0)
+    batch = batches(tiny.replace(weight_equivariance=1.0), puppets["train"])(0)
     half = batch.halved()
-    assert torch.equal(half.images, batch.images)
+    assert half.images is batch.images and half.again is batch.again and half.moves is batch.moves
     assert half.reference.shape == half.target.shape == (4, 3, 16, 16)
     torch.testing.assert_close(half.target[:, :, 2, 5], batch.target[:, :, 4:6, 10:12].mean((2, 3)))
     torch.testing.assert_close(half.reference[:, :, 2, 5], batch.reference[:, :, 4:6, 10:12].mean((2, 3)))

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 
 import pplkit
 from pplkit import cli
 from pplkit import notebooks as driver
+from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 
 Calls = list[tuple[Any, ...]]
@@ -21,8 +23,9 @@ Calls = list[tuple[Any, ...]]
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Records what `pplkit run` hands to the notebook driver instead of running notebooks."""
+    """Records what `pplkit run` hands to the notebook driver instead of preparing data and running notebooks."""
     calls: Calls = []
+    monkeypatch.setattr(cli, "_prepare", lambda dataset, parameters: pplkit.Config.preset(parameters["preset"]))
     monkeypatch.setattr(driver, "run_notebooks", lambda *given: calls.append(given))
     return calls
 
@@ -98,11 +101,37 @@ def test_wrong_input_is_one_line_and_status_2(runs: Calls, capsys: pytest.Captur
     assert runs == []
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("birds --preset cub", "'birds' is not known by name"),
+        ("cub", "source is empty"),
+        ("cub --source nowhere", "there is no folder nowhere"),
+        ("puppets --size 40", "image_size=40"),
+        ("puppets --option legs=3", "option 'legs' is unknown"),
+        ("puppets --steps 0", "steps=0 is too small"),
+        ("noise --preset puppets", "has no videos"),
+    ],
+)
+def test_run_finds_wrong_input_before_it_leaves_a_run(
+    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
+    monkeypatch.setattr(driver, "run_notebooks", lambda *_: pytest.fail("notebooks were run"))
+    with DatasetWriter(tmp_path / "data" / "noise", name="noise", size=64) as writer:
+        writer.add("train", np.zeros((4, 64, 64, 3), np.uint8))
+    assert cli.main(["run", *line.split()]) == 2
+    answer = capsys.readouterr().err.splitlines()[-1]
+    assert answer.startswith("pplkit: ") and said in answer
+    assert not (tmp_path / "runs").exists()
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.name.endswith(".partial")]
+
+
 def test_an_interruption_is_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(driver, "run_notebooks", interrupted)
+    monkeypatch.setattr(cli, "_prepare", interrupted)
     assert cli.main(["run", "puppets"]) == 130
     assert capsys.readouterr().err == "pplkit: interrupted\n"
 
@@ -205,7 +234,7 @@ def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b"])
 def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(PplkitError, match="run .* cannot name a folder"):
+    with pytest.raises(PplkitError, match="run=.* cannot name a folder"):
         driver.run_notebooks("d", name, {}, (), tmp_path)
 
 

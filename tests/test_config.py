@@ -84,6 +84,10 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"learning_rate": float("nan")}, "learning_rate=nan must be positive"),
         ({"missing": 1.0}, "missing=1.0 must be a share"),
         ({"missing": -0.1}, "missing=-0.1 must be a share"),
+        ({"warp": 1.0}, "warp=1.0 must be a share"),
+        ({"separation_radius": 0.0}, "separation_radius=0.0 must be positive"),
+        ({"coarse": 1.5}, "coarse=1.5 must be a share of the steps, from 0 to 1"),
+        ({"separation_share": -1.0}, "separation_share=-1.0 must be a share of the steps"),
     ],
 )
 def test_settings_that_no_model_can_have_are_refused(change: dict[str, Any], message: str) -> None:

@@ -128,7 +128,7 @@ def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
     ):
         assert main(arguments) == 2
         errors = capsys.readouterr().err.splitlines()
-        assert errors[-1].startswith("error: ") and message in errors[-1] and "Traceback" not in "".join(errors)
+        assert errors[-1].startswith("data_prep: ") and message in errors[-1] and "Traceback" not in "".join(errors)
 
 
 @pytest.fixture(scope="module")

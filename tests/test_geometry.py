@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit.geometry import apply_affine, mirror, pairwise_distances, pixel_grid, to_pixels, to_unit
+from pplkit.geometry import apply_affine, between, mirror, pairwise_distances, pixel_grid, to_pixels, to_unit, views
 
 
 def test_the_corners_are_centres_of_pixels() -> None:
@@ -34,6 +34,33 @@ def test_affine_maps_by_hand() -> None:
     points = torch.tensor([[0.5, 0.5], [1.0, -2.0]])
     expected = torch.tensor([[[0.75, 0.0], [2.0, 1.0]], [[-0.5, 0.5], [2.0 - 6 + 5, 7.0 - 22 + 13]]])
     assert torch.equal(apply_affine(matrices, points), expected)
+
+
+def view(turn: float = 0.0, scale: float = 1.0, x: float = 0.0, y: float = 0.0, flip: bool = False) -> torch.Tensor:
+    numbers = (torch.tensor([value]) for value in (turn, scale))
+    return views(*numbers, torch.tensor([[x, y]]), torch.tensor([flip]))
+
+
+def test_views_by_hand() -> None:
+    """A quarter turn at twice the scale looks at 2 (-y, x), then moved, then mirrored."""
+    point = torch.tensor([[0.5, 0.25]])
+    expected = {
+        (0.5, 0.25): view(),
+        (-0.5, 0.25): view(flip=True),
+        (0.6, 0.05): view(x=0.1, y=-0.2),
+        (-0.5, 1.0): view(torch.pi / 2, 2.0),
+        (0.4, 1.0): view(torch.pi / 2, 2.0, x=0.1, flip=True),
+    }
+    for place, matrices in expected.items():
+        torch.testing.assert_close(apply_affine(matrices[:, None], point)[0, 0], torch.tensor(place))
+
+
+def test_between_two_views_the_same_point_is_meant() -> None:
+    first, second = view(0.7, 1.3, 0.2, -0.1, flip=True), view(-2.0, 0.8, -0.3, 0.4)
+    points = torch.tensor([[0.5, 0.25], [-1.0, 0.0], [0.3, 0.9]])
+    there = apply_affine(between(first, second)[:, None], points)
+    torch.testing.assert_close(apply_affine(second[:, None], there[0]), apply_affine(first[:, None], points))
+    torch.testing.assert_close(apply_affine(between(first, first)[:, None], points)[0], points)
 
 
 def test_distances_by_hand() -> None:

@@ -72,7 +72,7 @@ def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([str(source), str(tmp_path / "out"), "--size", "8", "--aspect", "palmar", "--accessories", "0"]) == 0
     assert "11 train, 1 test images of 8 pixels" in capsys.readouterr().out
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out2")]) == 2
-    assert capsys.readouterr().err.startswith("error: there is no folder")
+    assert capsys.readouterr().err.startswith("data_prep: there is no folder")
 
 
 def test_the_real_hands(real_data: Path, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
 from pplkit.losses import (
     boundary_loss,
+    equivariance_loss,
     link_loss,
     losses,
     pose_loss,
@@ -101,6 +103,11 @@ def test_pose_and_tokens_by_hand() -> None:
     assert vectors.grad is None and tokens.grad is not None
 
 
+def black() -> Batch:
+    zeros = torch.zeros(1, 3, 4, 4)
+    return Batch(zeros, zeros, zeros)
+
+
 def output(config: Config) -> Any:
     """An output with different losses, each known: 0.25, 1.5 / 2, 2 · 0.5 · 1.5, 1, 4."""
     pose = torch.tensor([[[0.0, 0.0], [1.5, 0.0]]])
@@ -117,7 +124,7 @@ def output(config: Config) -> Any:
 def test_the_total_is_the_weighted_sum(tiny: Config) -> None:
     weights = {"reconstruction": 3.0, "boundary": 5.0, "links": 7.0, "pose": 11.0, "tokens": 13.0}
     config = tiny.replace(**{f"weight_{name}": weight for name, weight in weights.items()})
-    total, parts = losses(config, doubling(1), torch.zeros(1, 3, 4, 4), output(config))
+    total, parts = losses(config, doubling(1), black(), output(config))
     expected = {"reconstruction": 0.25, "boundary": 0.75, "links": 1.5, "pose": 1.0, "tokens": 4.0}
     assert {name: value.item() for name, value in parts.items()} == pytest.approx(expected)
     assert total.item() == pytest.approx(sum(weights[name] * expected[name] for name in weights))
@@ -127,7 +134,7 @@ def test_a_part_without_weight_is_left_out(tiny: Config) -> None:
     config = tiny.replace(weight_links=0.0, weight_boundary=0.0, distance="l2")
     broken = output(config)
     del broken.connectivity  # it is not even looked at
-    total, parts = losses(config, doubling(1), torch.zeros(1, 3, 4, 4), broken)
+    total, parts = losses(config, doubling(1), black(), broken)
     assert set(parts) == {"reconstruction", "pose", "tokens"}
     assert total.item() == pytest.approx(0.0625 + 1 + 4)
 
@@ -135,7 +142,7 @@ def test_a_part_without_weight_is_left_out(tiny: Config) -> None:
 def test_parts_carry_no_gradient_and_the_total_does(tiny: Config) -> None:
     made = output(tiny)
     made.reconstruction.requires_grad_()
-    total, parts = losses(tiny, doubling(1), torch.zeros(1, 3, 4, 4), made)
+    total, parts = losses(tiny, doubling(1), black(), made)
     assert total.requires_grad and not any(value.requires_grad for value in parts.values())
 
 
@@ -145,8 +152,29 @@ def test_separation_counts_only_pairs_nearer_than_the_radius() -> None:
     assert separation_loss(points * 4, radius=0.2) == 0
 
 
-def test_separation_fades_out_over_the_first_half(tiny: Config) -> None:
-    config = tiny.replace(weight_separation=1.0)
-    assert separation_weight(config, 0) == 1
-    assert separation_weight(config, 0.25) == pytest.approx(0.5)
-    assert separation_weight(config, 0.5) == separation_weight(config, 1) == 0
+def test_separation_fades_over_its_share(tiny: Config) -> None:
+    config = tiny.replace(weight_separation=2.0)
+    found = [separation_weight(config, share) for share in (0, 0.25, 0.5, 1)]
+    assert found == pytest.approx([2, 1, 0, 0])
+    longer = config.replace(separation_share=1.0)
+    assert [separation_weight(longer, share) for share in (0, 0.25, 1)] == pytest.approx([2, 1.5, 0])
+    stays = config.replace(separation_share=0.0)
+    assert [separation_weight(stays, share) for share in (0, 0.25, 1)] == [2, 2, 2]
+
+
+def test_equivariance_by_hand() -> None:
+    """A quarter turn to (-y, x), and one of two keypoints found 0.3 beside: 0.09 over the extent of 4 x 0.5²."""
+    keypoints = torch.tensor([[[0.5, 0.5], [-0.5, -0.5]]])
+    moves = torch.tensor([[[0.0, -1.0, 0.1], [1.0, 0.0, 0.0]]])
+    right = torch.tensor([[[-0.4, 0.5], [0.6, -0.5]]])
+    assert equivariance_loss(keypoints, right, moves).item() == pytest.approx(0, abs=1e-6)
+    beside = right + torch.tensor([[[0.3, 0.0], [0.0, 0.0]]])
+    assert equivariance_loss(keypoints, beside, moves).item() == pytest.approx(0.09)
+
+
+def test_smaller_poses_are_not_easier_to_find_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    keypoints, again = torch.rand(2, 3, 5, 2, generator=generator)
+    same = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).expand(3, 2, 3)
+    loss = equivariance_loss(keypoints, again, same)
+    torch.testing.assert_close(equivariance_loss(0.1 * keypoints, 0.1 * again, same), loss)

@@ -49,7 +49,8 @@ def one_thread() -> Iterator[None]:
 def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
     folder = run_notebooks(dataset, run, {"scale": "smoke", **parameters}, root=home)
     notebooks = [folder / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]
-    return Executed(home, notebooks, home / "runs" / f"{run}-smoke", home / "data" / f"{dataset}-smoke")
+    assert folder == home / "runs" / f"{run}-smoke"
+    return Executed(home, notebooks, folder, home / "data" / f"{dataset}-smoke")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import torch
 from parity.deterministic import FOLDER, MEAN, STD, frame, official_state, outputs
 from torch import Tensor, nn
 
+from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.features import PerceptualFeatures
@@ -140,7 +141,7 @@ def test_one_training_step(state: State, vgg: PerceptualFeatures, known: dict[st
     """
     model = load_official(state).train()
     config = model.config.replace(weight_links=0.0, weight_pose=100.0)
-    total, parts = losses(config, vgg, frame(), model(frame(), frame()))
+    total, parts = losses(config, vgg, Batch(frame(), frame(), frame()), model(frame(), frame()))
     check(total, known["train_loss"])
     check(parts["reconstruction"], known["train_recon_perceptual_loss"])
     check(parts["boundary"], known["train_boundary_loss"])
