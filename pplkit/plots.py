@@ -1,7 +1,7 @@
 """Figures of data, training and evaluation: arrays in, a matplotlib figure out. `posters` has those of the prior."""
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ LOSS_NAMES = {
     "reconstruction": "reconstruction",
     "boundary": "boundary",
     "links": "link lengths",
+    "separation": "separation",
+    "equivariance": "equivariance",
     "pose": "pose recall",
     "tokens": "tokens",
 }
@@ -140,7 +142,7 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
     """The lines of metrics.jsonl: every loss against the step, one panel each; logarithmic where it falls tenfold."""
     names = [name for name in LOSS_NAMES if rows and name in rows[0]]
     figure, axes = page(1, max(1, len(names)), 2.3, 2.2)
-    for axis, name, colour in zip(axes[0], names, COLOURS, strict=False):
+    for axis, name, colour in zip(axes[0], names, cycle(COLOURS), strict=False):
         _curve(axis, rows, name, colour)
     return figure
 
@@ -148,7 +150,7 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
 def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
     values = np.array([row.get(name, np.nan) for row in rows])
     axis.plot([row["step"] for row in rows], values, color=colour, linewidth=1.5, marker="o" * (len(rows) == 1))
-    if (values > 0).all() and values.max() > 10 * values.min():
+    if np.nanmin(values) > 0 and np.nanmax(values) > 10 * np.nanmin(values):  # nan: a part that had faded out
         axis.set_yscale("log")
     tidy(axis, "step", "", LOSS_NAMES[name])
     axis.tick_params(axis="y", which="both", labelsize=7)

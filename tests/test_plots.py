@@ -157,6 +157,14 @@ def test_curves_are_logarithmic_only_where_values_fall_tenfold() -> None:
     assert axes[0].lines[0].get_xydata().tolist() == [[20.0, 40.0], [40.0, 2.0]]
 
 
+def test_the_curve_of_a_loss_that_faded_out_ends() -> None:
+    rows = [{"step": 20, "loss": 3.0, "separation": 0.4}, {"step": 40, "loss": 2.0, "separation": 0.01}]
+    axes = plots.training_curves([*rows, {"step": 60, "loss": 1.0}]).axes
+    assert [axis.get_title(loc="left") for axis in axes] == ["total", "separation"]
+    assert axes[1].get_yscale() == "log"
+    np.testing.assert_array_equal(axes[1].lines[0].get_ydata(), [0.4, 0.01, np.nan])
+
+
 def test_error_bars_are_in_per_cent_and_beside_the_mean_pose() -> None:
     (axis,) = plots.error_bars(REPORT).axes
     heights = [[bar.get_height() for bar in bars] for bars in axis.containers]
