@@ -93,10 +93,12 @@ def losses(
         "boundary": lambda: boundary_loss(output.keypoints),
         "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
         "separation": lambda: separation_loss(output.keypoints, config.separation_radius),
-        "equivariance": lambda: equivariance_loss(output.keypoints, output.again, batch.moves),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
         "tokens": lambda: token_loss(memory.tokens, memory.quantised),
     }
+    moves = batch.moves
+    if moves is not None:
+        parts["equivariance"] = lambda: equivariance_loss(output.keypoints, output.again, moves)
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
     values = {name: part() for name, part in parts.items() if weights[name] > 0}

@@ -31,7 +31,8 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
     """Everything that changes while training is switched on."""
-    return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3)
+    own = {"weight_separation": 0.1, "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1, "connectivity_growth": 10.0}
+    return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3, **own)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,11 @@ def test_a_run_leaves_what_it_promises(undisturbed: Path, config: Config, puppet
     run = RunFolder(undisturbed)
     rows = run.rows("metrics.jsonl")
     assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
-    assert set(rows[0]) == {"step", "loss", "reconstruction", "boundary", "links", "pose", "tokens"}
-    assert rows[0]["loss"] == pytest.approx(sum(rows[0][name] for name in rows[0] if name not in ("step", "loss")))
+    always = {"step", "loss", "reconstruction", "boundary", "links", "equivariance", "pose", "tokens"}
+    assert [set(row) - always for row in rows] == [{"separation"}, {"separation"}, {"separation"}, set(), set()]
+    assert all(always <= set(row) for row in rows)
+    weights = {name: getattr(config, f"weight_{name}") for name in always - {"step", "loss"}}
+    assert rows[-1]["loss"] == pytest.approx(sum(weight * rows[-1][name] for name, weight in weights.items()))
     assert [path.name[5:13] for path in run.checkpoints()] == ["00000008", "00000010"]
     history = run.rows("prior_history.jsonl")
     assert history[-1]["step"] == 10 and len(history) > 1
