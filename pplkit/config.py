@@ -76,7 +76,7 @@ class Config:
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
-    connectivity_growth: float = 1.0  # of the links' learning rate, over the second half of the steps; 1 = constant
+    connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
     precision: str = "32-true"
     seed: int = 0
 

@@ -229,6 +229,13 @@ def test_learning_rates_by_hand() -> None:
     assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
 
 
+def test_the_rate_of_the_links_grows_after_the_coarse_part() -> None:
+    config = Config(steps=100, connectivity_learning_rate=5e-5, connectivity_growth=16.0, coarse=0.6)
+    assert [rates(config, step)[1] / 5e-5 for step in (0, 60, 70, 80, 100)] == pytest.approx([1, 1, 2, 4, 16])
+    assert rates(config.replace(coarse=0.0), 50)[1] / 5e-5 == pytest.approx(4)
+    assert rates(config.replace(coarse=1.0), 99)[1] / 5e-5 == pytest.approx(1)
+
+
 def test_thickness_by_hand() -> None:
     config = Config(steps=100, thickness=1e-3, thickness_start=16e-3)
     found = [thickness(config, step) for step in (0, 25, 50, 75, 99)]
