@@ -16,7 +16,7 @@ from pplkit.geometry import apply_affine
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory, Recall
 from pplkit.networks import Decoder, Regressor
-from pplkit.prior import PosePrior
+from pplkit.prior import STRONG, PosePrior
 
 
 class Output(NamedTuple):
@@ -83,6 +83,16 @@ class PosePriorLearner(nn.Module):
         """W (N, N): softplus(s θ), symmetric with a zero diagonal; the upper triangle of θ is the parameter."""
         upper = F.softplus(self.config.connectivity_scale * self.links).triu(1)
         return upper + upper.T
+
+    @torch.no_grad()
+    def revive(self) -> None:
+        """Give the links of keypoints that have no strong link their first weight again.
+
+        Such a keypoint is not seen in the link map and gets no gradient, so it would stay where it is.
+        """
+        weights = self.connectivity()
+        lost = weights.amax(1) < STRONG * weights.max()
+        self.links[lost[:, None] | lost] = self.config.connectivity_mean / self.config.connectivity_scale
 
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""

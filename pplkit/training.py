@@ -134,13 +134,16 @@ def _fit(
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     first = run.restore(model, optimiser)
     log = _Log(run, config, first, made_by, model, optimiser, watch, bar) if fabric.is_global_zero else None
+    fine = math.ceil(config.coarse * config.steps)
     for step in range(first, config.steps):
         for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
             group["lr"] = rate
         model.thickness = thickness(config, step)
         batch = batches(step)
-        if step < config.coarse * config.steps:
+        if step < fine:
             batch = batch.halved()
+        elif step == fine > 0:
+            model.revive()
         output = wrapped(batch.images, batch.reference, batch.again)
         total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
         fabric.backward(total)

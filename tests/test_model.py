@@ -1,5 +1,7 @@
 """How the parts are wired: what the gradients reach, and that an answer depends on its image alone."""
 
+import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -209,3 +211,21 @@ def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:
     np.testing.assert_array_equal(prior.keypoints, model.memory.distil().detach().numpy())
     np.testing.assert_array_equal(prior.connectivity, model.connectivity().detach().numpy())
     assert prior.made_by == {"run": "mine"}
+
+
+def test_keypoints_without_a_strong_link_get_their_first_weights_again(model: PosePriorLearner) -> None:
+    """Keypoint 0 is linked to 1, and 2 to 3 at a hundredth of that: only links of 2 and 3 change."""
+    model = copy.deepcopy(model)
+    model.links.data.fill_(-20 / model.config.connectivity_scale)
+    model.links.data[0, 1] = 10 / model.config.connectivity_scale
+    model.links.data[2, 3] = -2.3 / model.config.connectivity_scale  # softplus: 0.096
+    model.revive()
+    found = model.connectivity().detach()
+    first = math.log1p(math.exp(model.config.connectivity_mean))
+    assert found[0, 1] == pytest.approx(10, abs=1e-3)
+    for pair in ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)):
+        assert found[pair] == pytest.approx(first, rel=1e-4)
+    model.links.data[2, 3] = 10 / model.config.connectivity_scale
+    before = model.links.clone()
+    model.revive()
+    assert torch.equal(model.links, before)
