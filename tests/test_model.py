@@ -1,6 +1,5 @@
 """How the parts are wired: what the gradients reach, and that an answer depends on its image alone."""
 
-import copy
 import math
 from typing import Any
 
@@ -215,7 +214,6 @@ def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:
 
 def test_keypoints_without_a_strong_link_get_their_first_weights_again(model: PosePriorLearner) -> None:
     """Keypoint 0 is linked to 1, and 2 to 3 at a hundredth of that: only links of 2 and 3 change."""
-    model = copy.deepcopy(model)
     model.links.data.fill_(-20 / model.config.connectivity_scale)
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     model.links.data[2, 3] = -2.3 / model.config.connectivity_scale  # softplus: 0.096
