@@ -77,6 +77,7 @@ class Config:
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
     connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
+    revive: bool = False  # now and then, keypoints without a strong link get their first link weights again
     precision: str = "32-true"
     seed: int = 0
 
@@ -185,6 +186,7 @@ _SMALL = Config(
     final_learning_rate=0.1,
     connectivity_learning_rate=5e-5,
     connectivity_growth=20.0,
+    revive=True,
     precision="bf16-mixed",
 )
 

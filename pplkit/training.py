@@ -112,6 +112,11 @@ def rates(config: Config, step: int) -> tuple[float, float]:
     return networks, config.connectivity_learning_rate * config.connectivity_growth**fine
 
 
+def revivals(config: Config) -> set[int]:
+    """Steps before which keypoints without a strong link get their first weights again: at 20, 30, … 80 %."""
+    return {config.steps * tenth // 10 for tenth in range(2, 9)} if config.revive else set()
+
+
 def thickness(config: Config, step: int) -> float:
     """Link width σ at `step`: from thickness_start, if set, in equal ratios to thickness at half of the steps."""
     share = min(1.0, 2 * step / config.steps)
@@ -134,15 +139,14 @@ def _fit(
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     first = run.restore(model, optimiser)
     log = _Log(run, config, first, made_by, model, optimiser, watch, bar) if fabric.is_global_zero else None
-    fine = math.ceil(config.coarse * config.steps)
     for step in range(first, config.steps):
         for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
             group["lr"] = rate
         model.thickness = thickness(config, step)
         batch = batches(step)
-        if step < fine:
+        if step < config.coarse * config.steps:
             batch = batch.halved()
-        elif step == fine > 0:
+        if step in revivals(config):
             model.revive()
         output = wrapped(batch.images, batch.reference, batch.again)
         total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
