@@ -94,7 +94,7 @@ class Config:
             raise PplkitError(
                 f"image_size={self.image_size} cannot start at half the resolution: use a multiple of 32, or coarse=0."
             )
-        if self.reference != "frame" and self.image_size % self.block:
+        if self.reference == "masked" and self.image_size % self.block:
             raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
         for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
