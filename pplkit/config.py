@@ -64,7 +64,7 @@ class Config:
     weight_boundary: float = 1.0
     weight_links: float = 1.0  # link regularisation
     weight_separation: float = 0.0  # keypoints keep apart; not in the paper
-    separation_radius: float = 0.3  # nearer than this they are pushed, in [-1, 1] units
+    separation_radius: float = 0.2  # nearer than this they are pushed, in [-1, 1] units
     separation_share: float = 0.5  # of the steps, over which the separation fades to nothing; 0 = it stays
     weight_equivariance: float = 0.0  # keypoints follow the object into another view of the image; not in the paper
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
@@ -178,14 +178,14 @@ _SMALL = Config(
     perceptual="random",
     perceptual_size=0,
     weight_links=0.0,
-    weight_separation=0.05,
+    weight_separation=0.02,
     weight_pose=100.0,
     steps=3600,
-    coarse=0.7,
+    coarse=0.6,
     batch_size=32,
     final_learning_rate=0.1,
     connectivity_learning_rate=5e-5,
-    connectivity_growth=20.0,
+    connectivity_growth=40.0,
     revive=True,
     precision="bf16-mixed",
 )
@@ -200,6 +200,7 @@ _PHOTOGRAPHS = dataclasses.replace(
     warp=0.25,
     weight_equivariance=0.5,
     weight_separation=0.3,
+    separation_radius=0.3,
     separation_share=0.0,
     steps=3000,
     coarse=0.9,
@@ -208,7 +209,7 @@ _PHOTOGRAPHS = dataclasses.replace(
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "puppets": _SMALL,
-    "puppets-quadruped": dataclasses.replace(_SMALL, separation_radius=0.2),
+    "puppets-quadruped": _SMALL,
     "puppets-hand": _SMALL,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
     "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=1500),

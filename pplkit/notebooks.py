@@ -143,7 +143,13 @@ def _told(run: RunFolder) -> Iterator[None]:
 def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
     try:
         papermill.execute_notebook(
-            source, executed, parameters, kernel_name="python3", cwd=source.parent, start_timeout=START_TIMEOUT
+            source,
+            executed,
+            parameters,
+            kernel_name="python3",
+            cwd=source.parent,
+            start_timeout=START_TIMEOUT,
+            extra_arguments=["--log-level=ERROR"],  # newer kernels warn of each local connection
         )
     except PapermillExecutionError as error:
         said = next(iter(error.evalue.splitlines()), "").rstrip(".")
