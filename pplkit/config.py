@@ -66,6 +66,7 @@ class Config:
     weight_separation: float = 0.0  # keypoints keep apart; not in the paper
     separation_radius: float = 0.2  # nearer than this they are pushed, in [-1, 1] units
     separation_share: float = 0.5  # of the steps, over which the separation fades to nothing; 0 = it stays
+    weight_length: float = 0.0  # links are short, once painting is at full resolution; not in the paper
     weight_equivariance: float = 0.0  # keypoints follow the object into another view of the image; not in the paper
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
@@ -102,7 +103,7 @@ class Config:
         for name in ("thickness", "learning_rate", "connectivity_scale", "separation_radius"):
             if not getattr(self, name) > 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
-        for name in ("reconstruction", "boundary", "links", "separation", "equivariance", "pose", "tokens"):
+        for name in ("reconstruction", "boundary", "links", "separation", "length", "equivariance", "pose", "tokens"):
             if not getattr(self, f"weight_{name}") >= 0:
                 raise PplkitError(f"weight_{name}={getattr(self, f'weight_{name}')} must be 0 (switched off) or more.")
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
@@ -178,7 +179,8 @@ _SMALL = Config(
     perceptual="random",
     perceptual_size=0,
     weight_links=0.0,
-    weight_separation=0.02,
+    weight_separation=0.1,
+    weight_length=0.03,
     weight_pose=100.0,
     steps=3600,
     coarse=0.6,
@@ -200,6 +202,7 @@ _PHOTOGRAPHS = dataclasses.replace(
     warp=0.25,
     weight_equivariance=0.5,
     weight_separation=0.3,
+    weight_length=0.0,
     separation_radius=0.3,
     separation_share=0.0,
     steps=3000,

@@ -53,6 +53,15 @@ def separation_loss(keypoints: Tensor, radius: float) -> Tensor:
     return (1 - squared[:, pairs[0], pairs[1]] / radius**2).clamp_min(0).mean()
 
 
+def length_loss(keypoints: Tensor, connectivity: Tensor) -> Tensor:
+    """Length of the links, Σ_ij W_ij l(P'_i, P'_j) / Σ_ij W_ij, mean over the batch.
+
+    keypoints (B, N, 2), connectivity (N, N). Not in the paper: a decoder paints as well from keypoints beside a limb
+    as from those on it, as long as they keep to their side. The shortest of such skeletons lies inside.
+    """
+    return (connectivity * pairwise_distances(keypoints)).sum((1, 2)).mean() / connectivity.sum()
+
+
 def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor:
     """Keypoints follow the object into another view: ‖M P' - P''‖² / ‖P' - mean(P')‖², both summed over the batch.
 
@@ -93,6 +102,7 @@ def losses(
         "boundary": lambda: boundary_loss(output.keypoints),
         "links": lambda: link_loss(output.prior, output.keypoints, output.connectivity),
         "separation": lambda: separation_loss(output.keypoints, config.separation_radius),
+        "length": lambda: length_loss(output.keypoints, output.connectivity),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
         "tokens": lambda: token_loss(memory.tokens, memory.quantised),
     }
@@ -101,6 +111,7 @@ def losses(
         parts["equivariance"] = lambda: equivariance_loss(output.keypoints, output.again, moves)
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
+    weights["length"] *= share >= config.coarse
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

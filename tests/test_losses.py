@@ -14,6 +14,7 @@ from pplkit.features import PerceptualFeatures
 from pplkit.losses import (
     boundary_loss,
     equivariance_loss,
+    length_loss,
     link_loss,
     losses,
     pose_loss,
@@ -150,6 +151,27 @@ def test_separation_counts_only_pairs_nearer_than_the_radius() -> None:
     points = torch.tensor([[[0.0, 0.0], [0.1, 0.0], [0.9, 0.9]]])
     assert separation_loss(points, radius=0.2) == pytest.approx((1 - 0.25) / 3)  # one of three pairs, at half of r
     assert separation_loss(points * 4, radius=0.2) == 0
+
+
+def test_length_is_the_mean_length_of_a_link_by_weight() -> None:
+    """Sides 3, 4 and 5 of a triangle; weights 2, 1 and 1 of them: (6 + 4 + 5) / 4."""
+    points = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]], requires_grad=True)
+    weights = torch.tensor([[0.0, 2.0, 1.0], [2.0, 0.0, 1.0], [1.0, 1.0, 0.0]], requires_grad=True)
+    loss = length_loss(points, weights)
+    assert loss.item() == pytest.approx(15 / 4)
+    assert length_loss(points, 7 * weights).item() == pytest.approx(15 / 4)
+    loss.backward()
+    assert points.grad is not None and weights.grad is not None
+    assert points.grad[0, 1, 0] > 0  # the loss falls when the point comes nearer
+    assert weights.grad[0, 1] < 0 < weights.grad[1, 2]  # and when weight goes from long links to short ones
+
+
+def test_links_are_shortened_only_at_full_resolution(tiny: Config) -> None:
+    config = tiny.replace(weight_length=0.5, coarse=0.6)
+    before, parts = losses(config, doubling(1), black(), output(config), 0.59)
+    after, later = losses(config, doubling(1), black(), output(config), 0.6)
+    assert "length" not in parts and later["length"].item() == pytest.approx(1.5)
+    assert (after - before).item() == pytest.approx(0.5 * 1.5)
 
 
 def test_separation_fades_over_its_share(tiny: Config) -> None:

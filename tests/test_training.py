@@ -31,7 +31,8 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
     """Everything that changes while training is switched on."""
-    own = {"weight_separation": 0.1, "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1, "connectivity_growth": 10.0}
+    own = {"weight_separation": 0.1, "weight_length": 0.1, "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1}
+    own["connectivity_growth"] = 10.0
     return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3, revive=True, **own)
 
 
@@ -65,9 +66,10 @@ def test_a_run_leaves_what_it_promises(undisturbed: Path, config: Config, puppet
     rows = run.rows("metrics.jsonl")
     assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
     always = {"step", "loss", "reconstruction", "boundary", "links", "equivariance", "pose", "tokens"}
-    assert [set(row) - always for row in rows] == [{"separation"}, {"separation"}, {"separation"}, set(), set()]
+    early, both, late = {"separation"}, {"separation", "length"}, {"length"}  # a row is the mean since the one before
+    assert [set(row) - always for row in rows] == [early, both, both, late, late]
     assert all(always <= set(row) for row in rows)
-    weights = {name: getattr(config, f"weight_{name}") for name in always - {"step", "loss"}}
+    weights = {name: getattr(config, f"weight_{name}") for name in (always | late) - {"step", "loss"}}
     assert rows[-1]["loss"] == pytest.approx(sum(weight * rows[-1][name] for name, weight in weights.items()))
     assert [path.name[5:13] for path in run.checkpoints()] == ["00000008", "00000010"]
     history = run.rows("prior_history.jsonl")
