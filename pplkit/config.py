@@ -78,7 +78,7 @@ class Config:
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
     connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
-    revive: bool = False  # now and then, keypoints without a strong link get their first link weights again
+    revive: bool = False  # now and then, keypoints with weak links only get strong ones
     precision: str = "32-true"
     seed: int = 0
 
@@ -205,8 +205,9 @@ _PHOTOGRAPHS = dataclasses.replace(
     weight_length=0.0,
     separation_radius=0.3,
     separation_share=0.0,
-    steps=3000,
+    steps=1500,
     coarse=0.9,
+    batch_size=64,
 )
 
 PRESETS: dict[str, Config] = {
@@ -215,5 +216,5 @@ PRESETS: dict[str, Config] = {
     "puppets-quadruped": _SMALL,
     "puppets-hand": _SMALL,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
-    "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=1500),
+    "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=750),
 }

@@ -16,7 +16,9 @@ from pplkit.geometry import apply_affine
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory, Recall
 from pplkit.networks import Decoder, Regressor
-from pplkit.prior import STRONG, PosePrior
+from pplkit.prior import PosePrior
+
+LOST = 0.2  # of the strongest link: keypoints that took part had 0.3 and more in all runs that were looked at
 
 
 class Output(NamedTuple):
@@ -86,13 +88,15 @@ class PosePriorLearner(nn.Module):
 
     @torch.no_grad()
     def revive(self) -> None:
-        """Give the links of keypoints that have no strong link their first weight again.
+        """Give all links of keypoints that have only weak ones (below LOST of the strongest) half the strongest's weight.
 
-        Such a keypoint is not seen in the link map and gets no gradient, so it would stay where it is.
+        Such a keypoint is hardly seen in the link map and gets hardly a gradient, so it would stay where it is.
         """
         weights = self.connectivity()
-        lost = weights.amax(1) < STRONG * weights.max()
-        self.links[lost[:, None] | lost] = self.config.connectivity_mean / self.config.connectivity_scale
+        lost = weights.amax(1) < LOST * weights.max()
+        half = weights.max() / 2
+        inverse = half + (-torch.expm1(-half)).log()  # of softplus
+        self.links[lost[:, None] | lost] = inverse / self.config.connectivity_scale
 
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""

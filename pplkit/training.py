@@ -113,7 +113,7 @@ def rates(config: Config, step: int) -> tuple[float, float]:
 
 
 def revivals(config: Config) -> set[int]:
-    """Steps before which keypoints without a strong link get their first weights again: at 20, 30, … 80 %."""
+    """Steps before which keypoints with weak links only get strong ones: at 20, 30, … 80 %."""
     return {config.steps * tenth // 10 for tenth in range(2, 9)} if config.revive else set()
 
 
