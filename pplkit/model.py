@@ -88,7 +88,7 @@ class PosePriorLearner(nn.Module):
 
     @torch.no_grad()
     def revive(self) -> None:
-        """Give all links of keypoints that have only weak ones (below LOST of the strongest) half the strongest's weight.
+        """Keypoints with weak links only, below LOST of the strongest, get links of half the strongest's weight.
 
         Such a keypoint is hardly seen in the link map and gets hardly a gradient, so it would stay where it is.
         """
