@@ -124,11 +124,13 @@ def _prepare(dataset: str, parameters: Mapping[str, Any]) -> None:
     from pplkit.dataset import open_dataset
 
     preset = Config.preset(parameters["preset"])
+    config = preset.smoke() if parameters.get("scale") == "smoke" else preset
+    config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
+    if "size" in parameters:
+        config.replace(image_size=parameters["size"])  # before images are prepared that no model takes
     names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
     data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
-    config = preset.smoke() if parameters.get("scale") == "smoke" else preset
-    settings = {name: parameters[name] for name in ("steps", "seed") if name in parameters}
-    check(data["train"], config.replace(image_size=data.size, **settings))
+    check(data["train"], config.replace(image_size=data.size))
 
 
 def _train(arguments: argparse.Namespace) -> None:

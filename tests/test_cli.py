@@ -124,7 +124,7 @@ def test_run_finds_wrong_input_before_it_leaves_a_run(
     answer = capsys.readouterr().err.splitlines()[-1]
     assert answer.startswith("pplkit: ") and said in answer
     assert not (tmp_path / "runs").exists()
-    assert not [path for path in (tmp_path / "data").rglob("*") if path.name.endswith(".partial")]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["noise"]
 
 
 def test_an_interruption_is_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
