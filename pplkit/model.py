@@ -18,7 +18,7 @@ from pplkit.memory import HierarchicalMemory, Recall
 from pplkit.networks import Decoder, Regressor
 from pplkit.prior import PosePrior
 
-LOST = 0.2  # of the strongest link: keypoints that took part had 0.3 and more in all runs that were looked at
+LOST = 0.2  # of the strongest link; while painting at half resolution, keypoints that took part had more in all runs seen
 
 
 class Output(NamedTuple):
