@@ -18,7 +18,7 @@ from pplkit.memory import HierarchicalMemory, Recall
 from pplkit.networks import Decoder, Regressor
 from pplkit.prior import PosePrior
 
-LOST = 0.2  # of the strongest link; while painting at half resolution, keypoints that took part had more in all runs seen
+LOST = 0.2  # of the strongest link; at half resolution, keypoints that took part had more in the runs looked at
 
 
 class Output(NamedTuple):
