@@ -23,7 +23,8 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
     start = _gather(keypoints, pairs[0][winner])
     end = _gather(keypoints, pairs[1][winner])
     squared = segment_distance(pixel_grid(size, keypoints.device), start, end)
-    heat = weights[winner] * torch.exp(-squared / thickness)
+    # Indexing would add the gradients up in parallel, in an order that changes from run to run; gather does not.
+    heat = weights.expand(len(keypoints), -1).gather(1, winner) * torch.exp(-squared / thickness)
     return heat.reshape(-1, 1, size, size)
 
 

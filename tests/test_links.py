@@ -141,3 +141,21 @@ def test_segment_distance_by_hand() -> None:
     points = torch.tensor([[0.0, 1.0], [-2.0, 0.0], [3.0, 4.0]])
     found = segment_distance(points, torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
     torch.testing.assert_close(found, torch.tensor([1.0, 1.0, 20.0]))
+
+
+def test_gradients_do_not_depend_on_the_order_of_threads() -> None:
+    """Many pixels share few links: added up by several threads at once, their sum would change from call to call."""
+    torch.manual_seed(0)
+    points, weights = torch.rand(32, 16, 2) * 2 - 1, torch.rand(16, 16)
+    connectivity = (weights + weights.T).requires_grad_()
+    target = torch.rand(32, 1, 64, 64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = []
+        for _ in range(20):
+            loss = (link_map(points, connectivity, 64, 3e-3) - target).square().sum()
+            found.append(torch.autograd.grad(loss, connectivity)[0])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)
