@@ -161,7 +161,6 @@ class Config:
 # For two CPU cores: few channels, and a training that goes from coarse to fine (see the README).
 _SMALL = Config(
     image_size=64,
-    flip=False,
     reference="frame",
     thickness=3e-3,
     thickness_start=0.02,
@@ -180,10 +179,10 @@ _SMALL = Config(
     perceptual_size=0,
     weight_links=0.0,
     weight_separation=0.1,
-    weight_length=0.03,
+    weight_length=0.04,
     weight_pose=100.0,
-    steps=3600,
-    coarse=0.6,
+    steps=3900,
+    coarse=0.75,
     batch_size=32,
     final_learning_rate=0.1,
     connectivity_learning_rate=5e-5,
@@ -197,7 +196,6 @@ _PHOTOGRAPHS = dataclasses.replace(
     _SMALL,
     reference="masked",
     missing=0.9,
-    flip=True,
     turn=1.5,
     warp=0.25,
     weight_equivariance=0.5,
@@ -213,7 +211,7 @@ _PHOTOGRAPHS = dataclasses.replace(
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "puppets": _SMALL,
-    "puppets-quadruped": _SMALL,
+    "puppets-quadruped": dataclasses.replace(_SMALL, flip=False),  # all walk one way: mirrored, head turns into tail
     "puppets-hand": _SMALL,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
     "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=750),
