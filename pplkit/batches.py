@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
-from pplkit.geometry import between, views
+from pplkit.geometry import between, seen, views
 
 PATCHES = 32  # the occlusion experiment cuts an image into 32 x 32 patches
 Images = TypeVar("Images", Tensor, np.ndarray)
@@ -134,12 +134,6 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
             f"a video of split {split.name!r} has a single frame, but reference='frame' needs two: prepare more frames."
         )
     return first[group], count[group]
-
-
-def seen(images: Tensor, view: Tensor) -> Tensor:
-    """Images (B, 3, S, S) as they look in views (B, 2, 3); from outside comes the image mirrored at its border."""
-    grid = F.affine_grid(view, list(images.shape), align_corners=True)
-    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
 
 
 def spread(patches: Tensor, size: int) -> Tensor:

@@ -41,6 +41,7 @@ class Config:
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
     connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
     connectivity_std: float = 1.0
+    views: int = 1  # poses are the mean over this many views of an image, turned, moved, mirrored as in training
     # hierarchical memory
     banks: int = 34
     vectors: int = 16
@@ -97,7 +98,7 @@ class Config:
             )
         if self.reference == "masked" and self.image_size % self.block:
             raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
-        for name in ("keypoints", "banks", "vectors", "dimension", "batch_size", "steps"):
+        for name in ("keypoints", "views", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
                 raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
         for name in ("thickness", "learning_rate", "connectivity_scale", "separation_radius"):
@@ -198,6 +199,7 @@ _PHOTOGRAPHS = dataclasses.replace(
     missing=0.9,
     turn=1.5,
     warp=0.25,
+    views=16,
     weight_equivariance=0.5,
     weight_separation=0.3,
     weight_length=0.0,

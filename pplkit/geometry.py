@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Points = TypeVar("Points", Tensor, np.ndarray)
 
@@ -47,6 +48,12 @@ def views(turns: Tensor, scales: Tensor, shifts: Tensor, flips: Tensor) -> Tenso
     x, y = shifts.unbind(1)
     sign = torch.where(flips, -1.0, 1.0)
     return torch.stack((sign * cos, -sign * sin, sign * x, sin, cos, y), dim=1).view(-1, 2, 3)
+
+
+def seen(images: Tensor, view: Tensor) -> Tensor:
+    """Images (B, 3, S, S) as they look in views (B, 2, 3); from outside comes the image mirrored at its border."""
+    grid = F.affine_grid(view, list(images.shape), align_corners=True)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
 
 
 def between(first: Tensor, second: Tensor) -> Tensor:

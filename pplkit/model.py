@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pplkit.config import Config
 from pplkit.errors import PplkitError
-from pplkit.geometry import apply_affine
+from pplkit.geometry import apply_affine, seen, views
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory, Recall
 from pplkit.networks import Decoder, Regressor
@@ -136,6 +136,26 @@ class PosePriorLearner(nn.Module):
         finally:
             self.train(was_training)
 
+    def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, N, 2) and their confidence (B, N) of images (B, 3, S, S) in [-1, 1].
+
+        The mean over `config.views` views, of which the first is the image as it is. The others are the same for all
+        images: drawn as in training, every second one mirrored if training mirrors.
+        """
+        config = self.config
+        draws = torch.rand(config.views, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        draws[0] = 0
+        odd = torch.arange(config.views) % 2 == 1
+        moves = views(
+            config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], odd & config.flip
+        )
+        keypoints, sure = [], []
+        for number, view in enumerate(moves.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
+            _, _, attention, found = self.regress(seen(images, view) if number else images)
+            keypoints.append(apply_affine(view[:, None], found))
+            sure.append(confidence(attention))
+        return torch.stack(keypoints).mean(0), torch.stack(sure).mean(0)
+
     @torch.no_grad()
     def iterate(self, images: Tensor, iterations: int, reference: Tensor | None = None) -> list[Iteration]:
         """Iterative inference (section 3.5): rounds 0 to `iterations`, so `iterations` + 1 entries.
@@ -147,10 +167,10 @@ class PosePriorLearner(nn.Module):
         rounds = []
         with self._frozen():
             for _ in range(iterations + 1):
-                _, _, attention, keypoints = self.regress(images)
+                keypoints, sure = self.locate(images)
                 recalled = self.memory(keypoints).keypoints
                 _, painted = self.paint(recalled, reference)
-                rounds.append(Iteration(images, keypoints, confidence(attention), recalled, painted))
+                rounds.append(Iteration(images, keypoints, sure, recalled, painted))
                 images = painted
         return rounds
 
@@ -169,8 +189,8 @@ class PosePriorLearner(nn.Module):
                     last = self.iterate(batch, iterations)[-1]
                     found.append((last.keypoints.cpu(), last.confidence.cpu()))
                 else:
-                    _, _, attention, keypoints = self.regress(batch)
-                    found.append((keypoints.cpu(), confidence(attention).cpu()))
+                    keypoints, sure = self.locate(batch)
+                    found.append((keypoints.cpu(), sure.cpu()))
         if not found:
             return Poses(torch.zeros(0, self.config.keypoints, 2), torch.zeros(0, self.config.keypoints))
         return Poses(*(torch.cat(parts) for parts in zip(*found, strict=True)))

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,6 +21,9 @@ from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import losses
 from pplkit.model import Output, PosePriorLearner
 from pplkit.runs import RunFolder, write_json
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 LOG_EVERY = 20  # steps between lines of metrics.jsonl
 SAVE_EVERY = 200  # steps between checkpoints; a multiple of LOG_EVERY, so that a continued run logs the same lines
@@ -74,6 +76,8 @@ def train(
     Checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json go to the run folder.
     Raises PplkitError for settings that do not fit the data, and when the loss is no longer finite.
     """
+    from lightning.fabric import Fabric  # takes longer to import than all the rest, and only training needs it
+
     if "train" not in data:
         raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
     if precision:
@@ -124,7 +128,7 @@ def thickness(config: Config, step: int) -> float:
 
 
 def _fit(
-    fabric: Fabric,
+    fabric: "Fabric",
     config: Config,
     data: Dataset,
     features: PerceptualFeatures | None,
@@ -160,7 +164,7 @@ def _fit(
 
 
 def _losses(
-    fabric: Fabric, config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float
+    fabric: "Fabric", config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     with fabric.autocast():
         return losses(config, features, batch, output, share)

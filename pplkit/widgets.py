@@ -7,27 +7,28 @@ from pplkit.plots import training_state
 from pplkit.training import Progress
 
 SHOWN = 2  # images with what is painted for them
+SPARED = 50  # the training goes on undisturbed for this many times what a picture took
 
 
 class TrainingMonitor:
     """Pass as `watch=` of `pplkit.train`: one picture with loss, prior and reconstructions, drawn anew as it goes.
 
-    `every` is the least time between two pictures in seconds, so that drawing never costs more than a small part of
-    the training; the last step is always drawn, and stays as the output of the cell. `rows` holds the lines of
-    metrics.jsonl seen in this call.
+    `every` is the least time between two pictures in seconds. After a picture it waits SPARED times as long as that
+    took, if this is longer, so that drawing costs next to nothing. The last step is always drawn, and stays as the
+    output of the cell. `rows` holds the lines of metrics.jsonl seen in this call.
     """
 
-    def __init__(self, every: float = 15.0) -> None:
+    def __init__(self, every: float = 10.0) -> None:
         self.every = every
         self.rows: list[dict[str, float]] = []
-        self._drawn = -float("inf")
+        self._next = -float("inf")
         self._display: Any = None
 
     def __call__(self, progress: Progress) -> None:
         """Take note of a logged step and draw if it is time."""
         self.rows.append({"step": progress.step, **progress.row})
         now = time.monotonic()
-        if (now - self._drawn < self.every and progress.step < progress.steps) or not _in_notebook():
+        if (now < self._next and progress.step < progress.steps) or not _in_notebook():
             return
         from IPython.display import display
 
@@ -36,7 +37,8 @@ class TrainingMonitor:
             self._display = display(figure, display_id=True)
         else:
             self._display.update(figure)
-        self._drawn = time.monotonic()
+        done = time.monotonic()
+        self._next = done + max(self.every, SPARED * (done - now))
 
     def _figure(self, progress: Progress) -> Any:
         prior = progress.model.prior()

@@ -79,6 +79,7 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"keypoints": 1}, "keypoints=1 is too small"),
         ({"batch_size": 1}, "batch_size=1 is too small"),
         ({"banks": 0}, "banks=0 is too small"),
+        ({"views": 0}, "views=0 is too small"),
         ({"steps": 0}, "steps=0 is too small"),
         ({"thickness": 0.0}, "thickness=0.0 must be positive"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be positive"),

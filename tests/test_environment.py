@@ -59,3 +59,9 @@ def test_every_import_is_a_declared_dependency() -> None:
 def test_the_package_imports_without_jupyter() -> None:
     blocked = "".join(f"sys.modules[{name!r}] = None; " for name in JUPYTER)
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}import pplkit"], check=True, cwd=ROOT)
+
+
+def test_the_package_imports_without_what_only_training_needs() -> None:
+    """Lightning takes longer to import than all the rest, which every notebook and every `--help` would wait for."""
+    code = "import sys, pplkit, pplkit.reports; sys.exit('lightning' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

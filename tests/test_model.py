@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pplkit.config import Config
 from pplkit.errors import PplkitError
-from pplkit.geometry import apply_affine
+from pplkit.geometry import apply_affine, pixel_grid
 from pplkit.links import link_map
 from pplkit.losses import boundary_loss, pose_loss, token_loss
 from pplkit.model import PosePriorLearner, confidence
@@ -130,6 +130,33 @@ def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int
     wide, narrow = (model.estimate(pictures(5), iterations, batch_size=size) for size in (64, 2))
     torch.testing.assert_close(wide.keypoints, narrow.keypoints, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(wide.confidence, narrow.confidence, atol=1e-5, rtol=1e-5)
+
+
+def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) -> None:
+    """A detector that finds the middle of a bright spot, whatever the view, must say where it is in the image."""
+    model = PosePriorLearner(tiny.replace(views=12, turn=1.0, warp=0.2, flip=True, image_size=64)).eval()
+    asked = []
+
+    def middle(given: Tensor) -> Any:
+        weights = given[:, 0].flatten(1) + 1  # black is -1
+        places = weights @ pixel_grid(64) / weights.sum(1, keepdim=True)
+        asked.append(places)
+        return None, None, torch.full((len(given), 4, 256), 1 / 256), places[:, None].expand(-1, 4, -1)
+
+    model.regress = middle  # type: ignore[method-assign, assignment]
+    image = torch.full((1, 3, 64, 64), -1.0)
+    image[..., 25:30, 34:39] = 1  # rows 25 to 29, columns 34 to 38; near the middle, so that no view mirrors it
+    keypoints, sure = model.locate(image)
+    expected = 2 * torch.tensor([36.0, 27.0]) / 63 - 1
+    torch.testing.assert_close(keypoints, expected.expand(1, 4, 2), atol=2e-3, rtol=0)
+    assert sure.shape == (1, 4) and len(asked) == 12
+    assert torch.cat(asked)[:, 0].std() > 0.1  # the views do differ
+    assert torch.equal(model.locate(image)[0], keypoints)
+
+
+def test_one_view_is_the_image_as_it_is(model: PosePriorLearner) -> None:
+    given = model.prepare(pictures())
+    assert torch.equal(model.locate(given)[0], model.regress(given)[3])
 
 
 @pytest.mark.parametrize("training", [True, False])
