@@ -1,4 +1,4 @@
-"""The command line: `pplkit run | train | estimate`. Thin: reads arguments and calls the package.
+"""The command line: `pplkit run | train | estimate | convert-official`. Thin: reads arguments and calls the package.
 
 What only a handler needs is imported inside it, so that `--help` answers at once.
 """
@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
     estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     estimate.set_defaults(handler=_estimate)
+
+    convert = commands.add_parser("convert-official", help="a checkpoint of the authors' code to a run folder")
+    convert.add_argument("checkpoint", type=Path, metavar="IN", help="file of torch.save; nothing in it is executed")
+    convert.add_argument("run", type=Path, metavar="OUT", help="run folder to write: safetensors and JSON")
+    convert.add_argument("--preset", help="settings it was trained with, such as released-h36m-128")
+    convert.set_defaults(handler=_convert)
     return parser
 
 
@@ -155,3 +161,10 @@ def _estimate(arguments: argparse.Namespace) -> None:
     poses = estimate_files(model, arguments.images, arguments.iterations)
     write_json(out, poses)
     print(f"The poses of {len(poses['images'])} images are in {out}.")
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from pplkit.official import convert_official
+
+    convert_official(arguments.checkpoint, arguments.run, arguments.preset)
+    print(f"The weights are in {arguments.run}.")

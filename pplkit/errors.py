@@ -3,3 +3,7 @@
 
 class PplkitError(Exception):
     """Wrong input, in one sentence that names the file or parameter and the remedy."""
+
+
+class Diverged(PplkitError):
+    """The loss of a training is no longer finite."""

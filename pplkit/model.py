@@ -1,5 +1,6 @@
 """The Pose Prior Learner: prior, regressor, link map, decoder and memory wired together (section 3)."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +80,36 @@ class PosePriorLearner(nn.Module):
         self.decoder = Decoder(config.decoder_channels)
         self.alpha = nn.Parameter(torch.ones(()))
         start = config.connectivity_mean + config.connectivity_std * torch.randn(config.keypoints, config.keypoints)
-        self.links = nn.Parameter(start / config.connectivity_scale)
+        self.links = nn.Parameter(start / config.connectivity_scale, requires_grad=config.prior_links_trainable)
+        if config.prior_keypoints != "memory":
+            points = torch.rand(config.keypoints, 2) * 2 - 1
+            self.template = nn.Parameter(points, requires_grad=config.prior_keypoints_trainable)
+
+    @torch.no_grad()
+    def predefine(self, prior: PosePrior) -> None:
+        """Take the parts of `prior` that the config calls predefined, as a start or for good.
+
+        Its strongest link gets the weight 1, links of weight 0 get e^-10 of it.
+        Raises PplkitError if the prior has another number of keypoints than the config.
+        """
+        config = self.config
+        if len(prior.keypoints) != config.keypoints:
+            raise PplkitError(
+                f"the predefined prior has {len(prior.keypoints)} keypoints, the config {config.keypoints}: "
+                "set keypoints to the prior's number."
+            )
+        if config.prior_keypoints == "predefined":
+            self.template.copy_(torch.from_numpy(prior.keypoints))
+        if config.prior_links == "predefined":
+            weights = torch.from_numpy(prior.connectivity / prior.connectivity.max()).clamp_min(math.exp(-10))
+            self.links.copy_(inverse_softplus(weights) / config.connectivity_scale)
+
+    def keypoint_prior(self) -> Tensor:
+        """T (N, 2): distilled from the memory, without gradient; or the template, if the config asks for one."""
+        if self.config.prior_keypoints != "memory":
+            return self.template
+        with torch.no_grad():
+            return self.memory.distil().float()
 
     def connectivity(self) -> Tensor:
         """W (N, N): softplus(s θ), symmetric with a zero diagonal; the upper triangle of θ is the parameter."""
@@ -94,16 +124,17 @@ class PosePriorLearner(nn.Module):
         """
         weights = self.connectivity()
         lost = weights.amax(1) < LOST * weights.max()
-        half = weights.max() / 2
-        inverse = half + (-torch.expm1(-half)).log()  # of softplus
-        self.links[lost[:, None] | lost] = inverse / self.config.connectivity_scale
+        half = inverse_softplus(weights.max() / 2)
+        self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
 
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
-        with torch.no_grad():
-            prior = self.memory.distil().float()
-        affine, attention = self.regressor(images, prior)
-        return prior, affine, attention, apply_affine(affine, prior)
+        prior = self.keypoint_prior()
+        free = self.config.regression != "affine"
+        affine, attention = self.regressor(images, torch.zeros_like(prior) if free else prior)
+        if self.config.regression == "attention":
+            return prior, affine, attention, self.regressor.place(attention)
+        return prior, affine, attention, affine[..., 2] if free else apply_affine(affine, prior)
 
     def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
@@ -123,7 +154,7 @@ class PosePriorLearner(nn.Module):
     @torch.no_grad()
     def prior(self) -> PosePrior:
         """The learned pose prior as NumPy arrays."""
-        keypoints = self.memory.distil().float().cpu().numpy()
+        keypoints = self.keypoint_prior().detach().cpu().numpy().copy()
         return PosePrior(keypoints, self.connectivity().float().cpu().numpy(), dict(self.made_by))
 
     @contextmanager
@@ -216,3 +247,8 @@ def confidence(attention: Tensor) -> Tensor:
     """How concentrated each attention map is: 1 - entropy / log(positions); (B, N, positions) to (B, N) in [0, 1]."""
     entropy = -(attention * attention.clamp_min(1e-12).log()).sum(-1)
     return (1 - entropy / np.log(attention.shape[-1])).clamp(0, 1)
+
+
+def inverse_softplus(value: Tensor) -> Tensor:
+    """x with softplus(x) = value, for value > 0."""
+    return value + (-torch.expm1(-value)).log()

@@ -1,5 +1,7 @@
 """The convolutional networks: the regressor from images to affine maps, and the decoder. They know no poses."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -101,6 +103,10 @@ class Regressor(nn.Module):
         last.weight[:, :4] = 0
         last.weight[2, :2] = last.weight[5, 2:4] = torch.tensor([1, -1]) / 1.01
 
+    def place(self, attention: Tensor) -> Tensor:
+        """The mean place (B, N, 2) in [-1, 1] of attention maps (B, N, positions)."""
+        return attention @ pixel_grid(math.isqrt(attention.shape[-1]), attention.device)
+
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
         return _double(), _conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
@@ -112,9 +118,9 @@ class Regressor(nn.Module):
         """
         features = self.up(self.down(images))
         attention = self.attention(features).flatten(2).float().softmax(-1)
-        grid = pixel_grid(features.shape[-1], features.device)
         seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
-        place = self.embed(attention @ grid)  # the embedding is linear: attending to it is embedding the mean place
+        # The embedding is linear: attending to it is embedding the mean place.
+        place = self.embed(self.place(attention))
         start = self.embed(prior).expand(len(images), -1, -1)
         joined = torch.cat((seen.float(), place.float(), start.float()), dim=-1)
         return self.predict(joined).float().unflatten(-1, (2, 3)), attention

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -12,6 +11,9 @@ from torch import Tensor
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
+from pplkit.pickled import read_state
+from pplkit.runs import RunFolder
+from pplkit.version import __version__
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.
 NAMES = (
@@ -66,11 +68,12 @@ def load_official(
 ) -> PosePriorLearner:
     """A model in eval mode with the weights of a released state dict, given itself or as a file of torch.save.
 
-    `config` defaults to the preset `paper` with the state's number of keypoints and the released link width. Every
-    tensor is used, apart from constants. Where a tensor's axis is a coordinate it is turned from (row, column) to
+    The file may also hold the pickled module, as the authors' checkpoints do; nothing in it is executed. `config`
+    defaults to the preset `paper` with the state's number of keypoints and the released link width. Every tensor is
+    used, apart from constants. Where a tensor's axis is a coordinate it is turned from (row, column) to
     (x, y). Raises PplkitError for a file without a state dict, and for missing, unknown or ill-shaped tensors.
     """
-    state = source if isinstance(source, Mapping) else _read(Path(source))
+    state = source if isinstance(source, Mapping) else read_state(Path(source))
     if config is None:
         links = state.get("skeleton_scalar", torch.zeros(16, 16))
         config = Config.preset("paper").replace(keypoints=len(links), thickness=RELEASED_THICKNESS)
@@ -93,17 +96,16 @@ def load_official(
     return model.eval()
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """The state dict in a file; nothing in it is executed, unlike in the released code."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PplkitError(f"{path} does not exist: give the file of a released state dict.") from None
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
-        raise PplkitError(
-            f"{path} holds no state dict ({reason}): save model.state_dict() with torch.save and give that file."
-        ) from None
-    if not isinstance(state, Mapping):
-        raise PplkitError(f"{path} holds {type(state).__name__}, no state dict: save model.state_dict() and give that.")
-    return state
+def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Path:
+    """Turn a released checkpoint into a run folder `out`, safetensors and JSON only, that `pplkit.load` reads.
+
+    `preset` names the settings it was trained with, which the file does not say; without it those of `load_official`
+    are taken. Raises PplkitError for a file that `load_official` refuses, and for an `out` that is in use.
+    """
+    folder = RunFolder(Path(out))
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise PplkitError(f"{folder.path} is in use: name a folder that does not exist yet.")
+    model = load_official(source, Config.preset(preset) if preset else None)
+    made_by = {"version": __version__, "converted_from": Path(source).name}
+    folder.write(model, made_by)
+    return folder.path

@@ -16,6 +16,7 @@ from pplkit.drawing import (
     Pictures,
     as_points,
     as_uint8,
+    blank,
     error_unit,
     page,
     picture,
@@ -171,4 +172,29 @@ def occlusion_rounds(
                 pair[1].set_title(f"painted {k}", fontsize=8, color=BLACK, pad=3)
     axes[0, 0].set_title("complete", fontsize=8, color=BLACK, pad=3)
     axes[0, 1].set_title("given", fontsize=8, color=BLACK, pad=3)
+    return figure
+
+
+def ablation_points(result: Mapping[str, Any], measure: str = "relative_error") -> Figure:
+    """A line for each variant of `ablations.compare`: every seed as a point, mean and standard deviation beside it."""
+    rows = {name: row for name, row in result["rows"].items() if measure in row}
+    figure, axes = page(1, 1, 6.0, 1.0 + 0.32 * max(1, len(rows)))
+    axis = axes[0, 0]
+    for place, row in enumerate(rows.values()):
+        values = row[measure]
+        axis.errorbar(values["mean"], place, xerr=values["std"] or 0, fmt="D", color=BLUE, markersize=5, capsize=3)
+        axis.scatter(values["seeds"], np.full(len(values["seeds"]), place), s=14, color=BLACK, zorder=3, alpha=0.6)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    tidy(axis, "error / error of the mean pose" if measure == "relative_error" else measure.replace("_", " "), "")
+    return figure
+
+
+def priors_figure(priors: Mapping[str, PosePrior], columns: int = 6) -> Figure:
+    """Several priors by name, each as a skeleton, so that variants can be compared."""
+    figure, axes = page(-(-len(priors) // columns), min(columns, len(priors)), 1.9, 2.1)
+    for axis, (name, prior) in zip(axes.flat, priors.items(), strict=False):
+        plane(axis, name, ticks=False)
+        skeleton(axis, prior.keypoints, *_linked(prior), size=12, width=2.4)
+    blank(axes.ravel()[len(priors) :])
     return figure

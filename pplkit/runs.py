@@ -116,11 +116,21 @@ class RunFolder:
         """Paths of the checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
 
-    def save(self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, made_by: dict[str, Any]) -> Path:
+    def write(self, model: PosePriorLearner, made_by: dict[str, Any]) -> None:
+        """A folder for a model that was trained elsewhere: its config, its weights as step 0 and its prior."""
+        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self.save(0, model, None, made_by)
+        model.made_by = {**made_by, "run": self.path.name, "step": 0}
+        model.prior().save(self.path / "prior.json")
+        write_json(self.path / "config.json", {"config": model.config.to_dict(), "made_by": made_by})
+
+    def save(
+        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer | None, made_by: dict[str, Any]
+    ) -> Path:
         """Write the checkpoint of `step` atomically and drop all but the last two."""
         tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
         for name, parameter in model.named_parameters():
-            for part, value in optimiser.state[parameter].items():
+            for part, value in optimiser.state[parameter].items() if optimiser else ():
                 tensors[f"optimiser.{part}.{name}"] = value.contiguous()
         path = self.path / "checkpoints" / f"step-{step:08d}.safetensors"
         partial = path.with_suffix(".partial")

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from pplkit.batches import Batch, Batches, check
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
+from pplkit.errors import Diverged, PplkitError
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import losses
 from pplkit.model import Output, PosePriorLearner
+from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, write_json
 
 if TYPE_CHECKING:
@@ -98,13 +99,15 @@ def train(
     return Result(**folder.read("training.json"))
 
 
-def build(config: Config) -> tuple[PosePriorLearner, torch.optim.Adam]:
+def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
     """A model started from config.seed and its optimiser; the connectivity has a learning rate of its own."""
     torch.manual_seed(config.seed)
     model = PosePriorLearner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.predefined:
+        model.predefine(PosePrior.load(config.predefined))
     others = [value for name, value in model.named_parameters() if name != "links"]
     groups = [{"params": others}, {"params": [model.links]}]  # rates are set before each step
-    return model, torch.optim.Adam(groups, fused=True)
+    return model, torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
 def rates(config: Config, step: int) -> tuple[float, float]:
@@ -208,7 +211,7 @@ class _Log:
             return
         row = {name: float(value) / self.window for name, value in self.sums.items()}
         if not all(map(math.isfinite, row.values())):
-            raise PplkitError(
+            raise Diverged(
                 f"the loss is no longer finite at step {step} ({row}): the last checkpoint in {self.run.path} is from "
                 "before; lower learning_rate, or raise weight_boundary, and start a new run."
             )

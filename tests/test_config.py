@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +36,38 @@ def test_the_paper_preset_has_the_published_numbers() -> None:
     assert config.thickness_start == 0 and config.coarse == 0 and config.start == "random" and config.distance == "l1"
 
 
+PUBLISHED = sorted(name for name in PRESETS if name.startswith(("paper", "released")))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_presets_have_the_released_number_of_parameters(name: str) -> None:
+    """The shapes of the released state dict give the number for 16 keypoints; what it changes by is counted by hand."""
+    shapes = json.loads((Path(__file__).parent / "parity" / "official_keys.json").read_text())
+    kept = r"skeleton_scalar|alpha|(memory|regressor|translator)\..*(weight|bias)"
+    released = sum(math.prod(shape) for key, shape in shapes.items() if re.fullmatch(kept, key))
+    # A keypoint less: 34 + 35 at the tokens, 64 + 64 + 1 in each of 5 token MLPs, a map of 128 x 3 x 3 + 1, and links.
+    config = Config.preset(name)
+    fewer = 16 - config.keypoints
+    expected = released - fewer * (34 + 35 + 5 * 129 + 1153) - (16**2 - config.keypoints**2)
+    assert sum(parameter.numel() for parameter in PosePriorLearner(config).parameters()) == expected
+
+
+def test_published_presets_differ_where_paper_and_code_differ() -> None:
+    paper, released = (Config.preset(f"{source}-h36m-128") for source in ("paper", "released"))
+    assert (paper.thickness, paper.perceptual, paper.reference, paper.weight_links) == (5e-4, "vgg19", "frame", 1)
+    assert (released.thickness, released.perceptual, released.reference) == (7.5e-5, "vgg16", "masked")
+    assert (released.weight_links, released.weight_pose, released.learning_rate) == (0, 100, 1e-4)
+    hands = Config.preset("released-hands")
+    assert (hands.block, hands.missing, hands.steps, hands.thickness) == (8, 0.9, 5000, 1e-4)
+    assert [Config.preset(f"paper-{name}").keypoints for name in ("taichi", "dogs", "cub-aligned")] == [10, 10, 10]
+    assert not Config.preset("paper-cub-three").flip and Config.preset("paper-horses").flip
+
+
 def test_every_choice_of_a_preset_can_be_changed() -> None:
     config = Config.preset("puppets")
     for name, allowed in CHOICES.items():
         for value in allowed:
-            assert getattr(config.replace(**{name: value}), name) == value
+            assert getattr(config.replace(**{name: value}, predefined="prior.json"), name) == value
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
@@ -76,6 +106,8 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"weight_pose": -1.0}, r"weight_pose=-1.0 must be 0 \(switched off\) or more"),
         ({"weight_links": float("nan")}, "weight_links=nan must be 0"),
         ({"perceptual": "vgg"}, "perceptual='vgg' is unknown: choose one of vgg19, vgg16, random, none"),
+        ({"prior_links": "predefined"}, "predefined='' names no file, which a predefined prior needs"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0 must be 0"),
         ({"keypoints": 1}, "keypoints=1 is too small"),
         ({"batch_size": 1}, "batch_size=1 is too small"),
         ({"banks": 0}, "banks=0 is too small"),

@@ -1,4 +1,4 @@
-"""Notebooks 01 to 05 run at smoke scale; a second run from nothing says the same; what they wrote can be used."""
+"""Notebooks 01 to 06 run at smoke scale; a second run from nothing says the same; what they wrote can be used."""
 
 import json
 import math
@@ -46,6 +46,18 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+def test_ablations_run_and_are_not_trained_twice(tmp_path: Path) -> None:
+    parameters = {"scale": "smoke", "variants": ["ppl", "fixed"], "seeds": [0]}
+    folder = run_notebooks("puppets", "ablations", parameters, ("06_ablations",), root=tmp_path)
+    result = json.loads((folder / "ablations.json").read_text(encoding="utf8"))
+    assert list(result["rows"]) == ["ppl", "fixed"]
+    assert all(math.isfinite(row["relative_error"]["mean"]) for row in result["rows"].values())
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"ablations", "priors"}
+    weights = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    run_notebooks("puppets", "ablations", {**parameters, "variants": ["ppl"]}, ("06_ablations",), root=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == weights
+
+
 def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
     folder = run_notebooks(dataset, run, {"scale": "smoke", **parameters}, root=home)
     notebooks = [folder / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]
@@ -55,7 +67,7 @@ def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
 
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    return execute(tmp_path_factory.mktemp("home"), "puppets", "first")
+    return execute(tmp_path_factory.mktemp("home"), "puppets", "first", baselines=["autolink"], seeds=[0])
 
 
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
@@ -98,6 +110,12 @@ def test_the_evaluation_can_be_read(executed: Executed) -> None:
         assert 0 <= share <= 1
     assert report["made_by"]["data_sha256"] == open_dataset(executed.data).sha256
     assert report["made_by"]["step"] == 40
+
+
+def test_the_baselines_are_scored_beside_the_run(executed: Executed) -> None:
+    result = executed.read("baselines/ablations.json")
+    assert list(result["rows"]) == ["ppl", "autolink"] and result["steps"] == 40
+    assert result["mean_pose_error"] == executed.read("evaluation.json")["mean_pose_error"]
 
 
 def test_the_occlusion_curves_have_a_value_for_each_round(executed: Executed) -> None:

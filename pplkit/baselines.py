@@ -1,0 +1,105 @@
+"""Baselines and ablations as settings of one config: the same images, losses, decoder and score for all."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.errors import PplkitError
+from pplkit.prior import PosePrior
+
+
+class Variant(NamedTuple):
+    """Settings that differ from the preset, and the published number, with PPL's own, that they correspond to."""
+
+    means: str
+    changes: dict[str, Any]
+    published: str = ""
+
+
+_FIXED = {"prior_keypoints_trainable": False}
+_LINKS = {"prior_links": "predefined"}
+_FROZEN = {"prior_links_trainable": False}
+_POSE = {"prior_keypoints": "predefined"}
+_RANDOM = {"prior_keypoints": "random"}
+
+VARIANTS: dict[str, Variant] = {
+    "ppl": Variant("the preset as it is", {}),
+    "autolink": Variant(
+        "keypoints from attention maps, no prior (AutoLink)",
+        {"regression": "attention", "weight_boundary": 0.0, "weight_links": 0.0, "weight_decay": 1e-3},
+        "H36M 128: 2.76 (PPL 1.92)",
+    ),
+    "free": Variant("a place per keypoint, no prior", {"regression": "free", "weight_links": 0.0}),
+    "fixed": Variant(
+        "T and W predefined, W trainable (as STT)", {**_POSE, **_FIXED, **_LINKS}, "H36M 256: 2.58 (PPL 2.56)"
+    ),
+    # Section 11: H36M 256 px, where PPL has 2.56. First the keypoint prior, then the connectivity.
+    "predefined-predefined": Variant("T, W predefined, trainable", {**_POSE, **_LINKS}, "H36M 256: 2.51 (PPL 2.56)"),
+    "predefined-frozen": Variant(
+        "T predefined, W predefined and frozen", {**_POSE, **_LINKS, **_FROZEN}, "H36M 256: 2.66 (PPL 2.56)"
+    ),
+    "fixed-frozen": Variant(
+        "T and W predefined and frozen", {**_POSE, **_FIXED, **_LINKS, **_FROZEN}, "H36M 256: 2.70 (PPL 2.56)"
+    ),
+    "predefined-random": Variant("T predefined, W random", _POSE, "H36M 256: 2.54 (PPL 2.56)"),
+    "fixed-random": Variant("T predefined and frozen, W random", {**_POSE, **_FIXED}, "H36M 256: 2.61 (PPL 2.56)"),
+    "random-predefined": Variant("T random, W predefined", {**_RANDOM, **_LINKS}, "H36M 256: 2.68 (PPL 2.56)"),
+    "frozen-predefined": Variant(
+        "T random and frozen, W predefined", {**_RANDOM, **_FIXED, **_LINKS}, "H36M 256: 2.72 (PPL 2.56)"
+    ),
+    "random-random": Variant("T, W random", _RANDOM, "H36M 256: 2.75 (PPL 2.56)"),
+    "frozen-random": Variant("T random and frozen, W random", {**_RANDOM, **_FIXED}, "H36M 256: 2.83 (PPL 2.56)"),
+    "frozen-links": Variant("W random and frozen", _FROZEN, "does not converge"),
+    "pixels": Variant("pixels compared instead of features", {"perceptual": "none"}, "H36M 256: 2.84 (PPL 2.56)"),
+    "one-bank": Variant("a memory of one bank", {"banks": 1}, "H36M 256: 2.72 (PPL 2.56)"),
+    "no-boundary": Variant("without the boundary loss", {"weight_boundary": 0.0}, "unstable"),
+    "masked": Variant("masked reference", {"reference": "masked"}, "H36M 128: 2.23 (PPL 1.92)"),
+    "links": Variant("with link regularisation", {"weight_links": 1.0}),
+    "all-vectors": Variant("T from all vectors of a bank", {"distil": "all"}),
+    "used-vectors": Variant("T from the used vectors of a bank", {"distil": "used"}),
+    "no-separation": Variant("keypoints do not keep apart", {"weight_separation": 0.0}),
+    "no-length": Variant("links are not kept short", {"weight_length": 0.0}),
+    "no-revival": Variant("no links come back", {"revive": False}),
+    "fine": Variant("no coarse start", {"coarse": 0.0, "thickness_start": 0.0}),
+}
+
+
+def variant(config: Config, name: str, prior: str = "") -> Config:
+    """`config` changed to the variant called `name`; `prior` is the file of the predefined parts, where it has any.
+
+    Raises PplkitError naming the known variants.
+    """
+    if name not in VARIANTS:
+        raise PplkitError(f"variant {name!r} is unknown: choose one of {', '.join(VARIANTS)}.")
+    changes = VARIANTS[name].changes
+    wanted = {"predefined": prior} if "predefined" in changes.values() else {}
+    return config.replace(**changes, **wanted)
+
+
+def labelled_prior(data: Dataset, keypoints: int) -> PosePrior:
+    """A prior as a person would define it: the mean pose of the training labels, and the true skeleton.
+
+    Where `keypoints` is more than there are labelled points the further ones halve the longest bones.
+    Raises PplkitError if the data set has no labels or skeleton, or more labelled points than `keypoints`.
+    """
+    labels = data["train"].keypoints
+    if labels is None or not data.skeleton:
+        raise PplkitError(f"{data.path} has no labels with a skeleton to define a prior by: choose other variants.")
+    if labels.shape[1] > keypoints:
+        raise PplkitError(
+            f"{data.path} has {labels.shape[1]} labelled points, a predefined prior of {keypoints} keypoints cannot "
+            f"hold them: set keypoints={labels.shape[1]}."
+        )
+    points = list(np.nanmean(np.asarray(labels, np.float64), axis=0))
+    bones = [tuple(bone) for bone in data.skeleton]
+    while len(points) < keypoints:
+        longest = max(bones, key=lambda bone: float(np.linalg.norm(points[bone[0]] - points[bone[1]])))
+        bones.remove(longest)
+        bones += [(longest[0], len(points)), (len(points), longest[1])]
+        points.append((points[longest[0]] + points[longest[1]]) / 2)
+    weights = np.zeros((keypoints, keypoints), np.float32)
+    for start, end in bones:
+        weights[start, end] = weights[end, start] = 1
+    return PosePrior(np.array(points, np.float32), weights, {"data": data.name, "data_sha256": data.sha256})

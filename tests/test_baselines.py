@@ -1,0 +1,227 @@
+"""Baselines and ablations: what each variant changes, and priors that a person defines."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pplkit import posters
+from pplkit.ablations import compare, table_text
+from pplkit.baselines import VARIANTS, labelled_prior, variant
+from pplkit.config import Config
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.model import inverse_softplus
+from pplkit.prior import PosePrior
+from pplkit.puppets import generate, layout
+from pplkit.runs import RunFolder, load
+from pplkit.training import build, train
+
+PRIOR = PosePrior(
+    np.array([[0, -0.5], [0, 0], [0.5, 0.5], [-0.5, 0.5]], np.float32),
+    np.array([[0, 4, 0, 0], [4, 0, 2, 2], [0, 2, 0, 0], [0, 2, 0, 0]], np.float32),
+)
+
+
+@pytest.fixture
+def prior(tmp_path: Path) -> str:
+    return str(PRIOR.save(tmp_path / "predefined.json"))
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_makes_a_step(name: str, tiny: Config, prior: str, images: torch.Tensor) -> None:
+    config = variant(tiny, name, prior)
+    assert all(getattr(config, key) == value for key, value in VARIANTS[name].changes.items())
+    model, _ = build(config)
+    out = model(images, images)
+    assert out.keypoints.shape == (2, 4, 2) and out.reconstruction.isfinite().all()
+
+
+def test_attention_answers_the_mean_of_its_map(tiny: Config, images: torch.Tensor) -> None:
+    model = build(variant(tiny, "autolink"))[0].eval()
+    _, _, attention, keypoints = model.regress(images)
+    x = torch.linspace(-1, 1, 8).repeat(8)
+    y = torch.linspace(-1, 1, 8).repeat_interleave(8)
+    torch.testing.assert_close(keypoints[..., 0], (attention * x).sum(-1))
+    torch.testing.assert_close(keypoints[..., 1], (attention * y).sum(-1))
+
+
+@pytest.mark.parametrize("name", ["autolink", "free"])
+def test_without_a_prior_the_memory_says_nothing(name: str, tiny: Config, images: torch.Tensor) -> None:
+    model = build(variant(tiny, name))[0].eval()
+    before = model.regress(images)[3]
+    model.memory.codebook.normal_(generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(model.regress(images)[3], before)
+    published = build(tiny)[0].eval()
+    moved = published.regress(images)[3]
+    published.memory.codebook.normal_(generator=torch.Generator().manual_seed(1))
+    assert not torch.allclose(published.regress(images)[3], moved)
+
+
+def test_free_keypoints_are_the_constant_part_of_the_maps(tiny: Config, images: torch.Tensor) -> None:
+    _, affine, _, keypoints = build(variant(tiny, "free"))[0].eval().regress(images)
+    assert torch.equal(keypoints, affine[..., 2])
+
+
+def test_predefined_parts_are_taken(tiny: Config, prior: str) -> None:
+    model, _ = build(variant(tiny, "fixed-frozen", prior))
+    np.testing.assert_allclose(model.prior().keypoints, PRIOR.keypoints)
+    weights = model.connectivity().detach()
+    # The strongest has 1, half as strong 0.5, none e^-10.
+    torch.testing.assert_close(weights[0, 1], torch.tensor(1.0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(weights[1, 2], torch.tensor(0.5), atol=1e-6, rtol=0)
+    torch.testing.assert_close(weights[0, 3], torch.tensor(-10.0).exp(), atol=1e-8, rtol=1e-4)
+    assert model.prior().links() == [(0, 1), (1, 2), (1, 3)]
+
+
+def test_inverse_softplus() -> None:
+    values = torch.tensor([1e-4, 0.5, 1.0, 20.0])
+    torch.testing.assert_close(torch.nn.functional.softplus(inverse_softplus(values)), values)
+
+
+@pytest.mark.parametrize(
+    ("name", "points_learn", "links_learn"),
+    [
+        ("predefined-predefined", True, True),
+        ("predefined-frozen", True, False),
+        ("fixed", False, True),
+        ("fixed-frozen", False, False),
+        ("random-random", True, True),
+        ("frozen-random", False, True),
+    ],
+)
+def test_what_is_frozen_stays(
+    name: str, points_learn: bool, links_learn: bool, tiny: Config, prior: str, puppets: Dataset, tmp_path: Path
+) -> None:
+    config = variant(tiny, name, prior).replace(connectivity_learning_rate=1e-2)
+    before = build(config)[0].prior()
+    train(config, puppets, tmp_path / "run", device="cpu", bar=False)
+    after = PosePrior.load(tmp_path / "run" / "prior.json")
+    assert (np.abs(after.keypoints - before.keypoints).max() > 1e-4) == points_learn
+    assert (np.abs(after.connectivity - before.connectivity).max() > 1e-4) == links_learn
+    (tmp_path / "predefined.json").unlink()  # a trained model needs it no more
+    np.testing.assert_allclose(load(tmp_path / "run").prior().keypoints, after.keypoints, atol=1e-6)
+
+
+def test_a_prior_of_another_size_is_refused(tiny: Config, prior: str) -> None:
+    with pytest.raises(PplkitError, match="has 4 keypoints, the config 5: set keypoints"):
+        build(variant(tiny, "fixed", prior).replace(keypoints=5))
+
+
+def test_an_unknown_variant_is_answered_with_the_known_ones(tiny: Config) -> None:
+    with pytest.raises(PplkitError, match="variant 'stt' is unknown: choose one of ppl, autolink"):
+        variant(tiny, "stt")
+
+
+def test_a_prior_from_labels_is_the_mean_pose_and_the_skeleton(puppets: Dataset) -> None:
+    labels = np.asarray(puppets["train"].keypoints)
+    count = labels.shape[1]
+    found = labelled_prior(puppets, count + 2)
+    np.testing.assert_allclose(found.keypoints[:count], labels.mean(0), atol=1e-6)
+    lengths = {tuple(bone): np.linalg.norm(np.subtract(*labels.mean(0)[list(bone)])) for bone in puppets.skeleton}
+    longest, second = sorted(lengths, key=lambda bone: -lengths[bone])[:2]
+    np.testing.assert_allclose(found.keypoints[count], labels.mean(0)[list(longest)].mean(0), atol=1e-6)
+    linked = {tuple(link) for link in found.links()}
+    assert (longest[0], count) in linked and (longest[1], count) in linked and tuple(sorted(longest)) not in linked
+    assert len(linked) == len(puppets.skeleton) + 2 and (second[0], count + 1) in linked
+
+
+def test_a_prior_with_too_few_keypoints_is_refused(puppets: Dataset) -> None:
+    with pytest.raises(PplkitError, match="labelled points, a predefined prior of 4 keypoints cannot hold them"):
+        labelled_prior(puppets, 4)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """More images than a linear map from 16 keypoints has unknowns."""
+    shape = layout("humanoid")
+    names = {"keypoint_names": shape.keypoint_names, "skeleton": shape.skeleton, "groups": shape.groups}
+    out = tmp_path_factory.mktemp("many") / "puppets"
+    with DatasetWriter(out, name="many", size=32, protocol="cub", **names) as writer:
+        for split, videos, seed in (("train", 10, 0), ("test", 2, 1)):
+            made = generate("humanoid", videos, 4, size=32, seed=seed)
+            writer.add(split, made.images, keypoints=made.keypoints, videos=made.videos, masks=made.masks)
+    return open_dataset(out)
+
+
+@pytest.fixture(scope="module")
+def compared(tiny: Config, many: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ablations")
+    compare(tiny.replace(steps=2, keypoints=16), many, ["ppl", "free", "fixed"], [0, 1], folder, device="cpu")
+    return folder
+
+
+def test_a_comparison_has_mean_and_deviation_of_the_seeds(compared: Path) -> None:
+    result = RunFolder(compared).read("ablations.json")
+    assert list(result["rows"]) == ["ppl", "free", "fixed"] and result["seeds"] == [0, 1]
+    for name, row in result["rows"].items():
+        reports = [RunFolder(compared / f"{name}-{seed}").read("evaluation.json") for seed in (0, 1)]
+        first, second = (report["relative_error"] for report in reports)
+        error = row["relative_error"]
+        assert error["seeds"] == [first, second]
+        assert error["mean"] == pytest.approx((first + second) / 2)
+        assert error["std"] == pytest.approx(abs(first - second) / 2**0.5)
+        assert reports[0]["mean_pose_error"] == result["mean_pose_error"]
+
+
+def test_what_is_finished_is_not_trained_again(compared: Path, tiny: Config, many: Dataset) -> None:
+    before = {path: path.stat().st_mtime_ns for path in compared.rglob("step-*.safetensors")}
+    told: list[str] = []
+    config = tiny.replace(steps=2, keypoints=16)
+    compare(config, many, ["ppl", "free"], [0, 1], compared, device="cpu", watch=told.append)
+    assert told == ["ppl, seed 0", "ppl, seed 1", "free, seed 0", "free, seed 1"]
+    assert {path: path.stat().st_mtime_ns for path in compared.rglob("step-*.safetensors")} == before
+
+
+def test_the_table_names_the_published_numbers() -> None:
+    values = {"seeds": [0.5, 0.7], "mean": 0.6, "std": 0.1414}
+    rows = {
+        "ppl": {"relative_error": values, "keypoints_on_object": values, "diverged": 0, "published": ""},
+        "no-boundary": {"diverged": 2, "published": "unstable"},
+    }
+    table = table_text({"rows": rows}).splitlines()
+    assert table[0] == "| variant | error / mean pose's | keypoints on object, % | diverged | published |"
+    assert table[2] == "| ppl | 0.600 ± 0.141 | 60.0 ± 14.1 |  |  |"
+    assert table[3] == "| no-boundary |  |  | 2 | unstable |"
+
+
+def test_the_figure_shows_every_seed_of_every_variant(tmp_path: Path) -> None:
+    first, second = ({"seeds": seeds, "mean": 0.6, "std": 0.1} for seeds in ([0.5, 0.7], [0.55, 0.65]))
+    rows = {"ppl": {"relative_error": first}, "gone": {"diverged": 2}, "free": {"relative_error": second}}
+    (axis,) = posters.ablation_points({"rows": rows}).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["ppl", "free"]
+    seeds = [points.get_offsets() for points in axis.collections if len(points.get_offsets()) == 2]  # type: ignore[arg-type]
+    np.testing.assert_allclose(seeds, [[[0.5, 0], [0.7, 0]], [[0.55, 1], [0.65, 1]]])
+
+
+def test_priors_stand_side_by_side() -> None:
+    figure = posters.priors_figure({"ppl": PRIOR, "free": PRIOR, "fixed": PRIOR}, columns=2)
+    assert [axis.get_title() for axis in figure.axes if axis.get_visible()] == ["ppl", "free", "fixed"]
+
+
+def test_a_training_that_diverges_is_a_row(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    wild = tiny.replace(steps=6, learning_rate=1e30, connectivity_learning_rate=1e30)
+    result = compare(wild, puppets, ["ppl"], [0], tmp_path, device="cpu")
+    assert result["rows"]["ppl"]["diverged"] == 1 and "relative_error" not in result["rows"]["ppl"]
+
+
+@pytest.mark.parametrize(("variants", "seeds"), [([], [0]), (["ppl"], [])])
+def test_nothing_to_compare_is_refused(
+    variants: list[str], seeds: list[int], tiny: Config, puppets: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(PplkitError, match="must each name at least one"):
+        compare(tiny, puppets, variants, seeds, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_variants_of_the_published_table_are_there() -> None:
+    """Section 11 has ten priors that are not from the memory; each is a variant with its number."""
+    numbers = ["2.51", "2.66", "2.58", "2.70", "2.54", "2.61", "2.68", "2.72", "2.75", "2.83"]
+    published = [entry.published for entry in VARIANTS.values()]
+    assert [n for n in numbers if not any(text.startswith(f"H36M 256: {n} ") for text in published)] == []
