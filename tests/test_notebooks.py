@@ -178,6 +178,6 @@ def test_parameters_are_those_of_the_command_line() -> None:
         "01_data_preparation": ["dataset", "source", "size", "options", "scale"],
         "02_training": ["dataset", "preset", "steps", "seed", "device", "run", "scale"],
         "03_prior_distillation": ["run", "scale"],
-        "04_evaluation": ["run", "scale"],
+        "04_evaluation": ["run", "baselines", "seeds", "steps", "scale"],
         "05_occlusion": ["run", "center", "random", "iterations", "limit", "scale"],
     }
