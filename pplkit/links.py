@@ -44,24 +44,34 @@ def _gather(keypoints: Tensor, index: Tensor) -> Tensor:
 def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thickness: float) -> Tensor:
     """Index (B, size * size) into `pairs` of the link with the least d²/σ - log W at each pixel.
 
+    Each link has axes of its own, u along it from its middle and v across: d² = v² + max(0, |u| - half length)².
     Coordinates are divided by the root of σ, and all work goes through the same few buffers, which stay in cache.
     """
     scale = thickness**-0.5
     points = keypoints.float() * scale
     line = torch.linspace(-scale, scale, size, device=keypoints.device)
-    costs = -weights.float().log()
-    start, along = points[:, pairs[0]], points[:, pairs[1]] - points[:, pairs[0]]
-    per_length = along / along.square().sum(-1, keepdim=True).clamp_min(1e-12)
-    best = torch.full((len(points), size, size), torch.inf, device=keypoints.device)
-    index = torch.zeros_like(best, dtype=torch.uint8 if len(costs) < 256 else torch.int32)
-    share, dx, dy = (torch.empty_like(best) for _ in range(3))
-    for link in range(len(costs)):
-        x = (line - start[:, link, 0:1])[:, None, :]
-        y = (line - start[:, link, 1:2])[:, :, None]
-        torch.add(x * per_length[:, link, 0:1, None], y * per_length[:, link, 1:2, None], out=share).clamp_(0, 1)
-        torch.mul(share, -along[:, link, 0:1, None], out=dx).add_(x)
-        torch.mul(share, -along[:, link, 1:2, None], out=dy).add_(y)
-        cost = torch.addcmul(costs[link], dx, dx, out=share).addcmul_(dy, dy)
-        index.masked_fill_(cost < best, link)
-        torch.minimum(best, cost, out=best)
+    start, end = points[:, pairs[0]], points[:, pairs[1]]
+    middle, along = (start + end) / 2, end - start
+    length = along.square().sum(-1, keepdim=True).sqrt()
+    x, y = torch.where(length > 0, along / length, along.new_tensor([1.0, 0.0])).unbind(-1)  # a point has any axes
+    # Both coordinates are a part of each column plus a part of each row: (B, links, 1, S) and (B, links, S, 1).
+    u_columns = (line * x[..., None])[:, :, None]
+    u_rows = (line * y[..., None] - (middle[..., 0] * x + middle[..., 1] * y)[..., None])[..., None]
+    v_columns = (line * -y[..., None])[:, :, None]
+    v_rows = (line * x[..., None] + (middle[..., 0] * y - middle[..., 1] * x)[..., None])[..., None]
+    halves, costs = (length / 2)[..., None], -weights.float().log()
+    parts = (u_columns, u_rows, v_columns, v_rows, halves, costs[None])
+    best = torch.full((len(points), size, size), torch.finfo(torch.float32).max, device=keypoints.device)
+    index = torch.zeros_like(best, dtype=torch.int32)
+    u, v = torch.empty_like(best), torch.empty_like(best)
+    parted = zip(*(part.unbind(1) for part in parts), strict=True)
+    for link, (u_column, u_row, v_column, v_row, half, cost) in enumerate(parted):
+        torch.add(u_column, u_row, out=u)
+        torch.add(v_column, v_row, out=v)
+        u.abs_().sub_(half).clamp_min_(0)
+        v = torch.addcmul(cost[0], v, v, out=v).addcmul_(u, u)
+        # Where v < best the sign bit of v - best is set: shifted down it masks the link's number, the highest so far.
+        better = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(31).bitwise_and_(link)
+        torch.maximum(index, better, out=index)
+        torch.minimum(best, v, out=best)
     return index.flatten(1).long()

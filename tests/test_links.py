@@ -159,3 +159,12 @@ def test_gradients_do_not_depend_on_the_order_of_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one, found[0]) for one in found)
+
+
+def test_links_without_weight_draw_nothing() -> None:
+    keypoints, weights = some(2, 4)
+    keypoints.requires_grad_()
+    found = link_map(keypoints, torch.zeros_like(weights), 16, 1e-2)
+    found.sum().backward()
+    assert torch.equal(found, torch.zeros(2, 1, 16, 16))
+    assert keypoints.grad is not None and torch.equal(keypoints.grad, torch.zeros_like(keypoints))

@@ -17,6 +17,7 @@ from pplkit.losses import (
     length_loss,
     link_loss,
     losses,
+    mean_absolute,
     pose_loss,
     reconstruction_loss,
     separation_loss,
@@ -53,6 +54,27 @@ def test_reconstruction_without_features_compares_pixels() -> None:
     images, painted = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
     painted[0, 0] = 0.5  # a sixth of all numbers is off by 0.5
     assert reconstruction_loss(None, images, painted).item() == pytest.approx(0.25 / 6)
+
+
+def test_mean_absolute_by_hand() -> None:
+    """Differences 1, -2, 0 and 5: mean 2, slopes 1/4, -1/4, 0 and 1/4, times 3 for a loss taken three times."""
+    values = torch.tensor([[2.0, -1.0], [3.0, 4.0]], requires_grad=True)
+    targets = torch.tensor([[1.0, 1.0], [3.0, -1.0]], requires_grad=True)
+    loss = mean_absolute(values, targets)
+    (3 * loss).backward()
+    assert loss.item() == 2
+    assert values.grad is not None and values.grad.tolist() == [[0.75, -0.75], [0, 0.75]]
+    assert targets.grad is None
+
+
+def test_mean_absolute_of_half_precision_is_summed_in_float32() -> None:
+    """4096 differences of 1/256: a sum in bfloat16 would stop growing long before 16."""
+    values = torch.full((4096,), 1 / 256, dtype=torch.bfloat16, requires_grad=True)
+    loss = mean_absolute(values, torch.zeros(4096, dtype=torch.bfloat16))
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.item() == 1 / 256
+    assert values.grad is not None and values.grad.dtype == torch.bfloat16
+    assert torch.equal(values.grad.float(), torch.full((4096,), 1 / 4096))
 
 
 def test_boundary_by_hand() -> None:
