@@ -25,7 +25,7 @@ MOST_REFITS = 100
 class Score:
     """The result of a protocol; float(score) is the error, lower is better.
 
-    `error`: h36m and cub a mean distance as a fraction of the image side (x 100 = %), taichi a sum of pixels over
+    `error`: h36m and cub a mean distance as a fraction of the way from -1 to 1 (x 100 = %), taichi a sum of pixels over
     points and coordinates, matching a mean squared distance in [0, 1] coordinates. `per_keypoint` (J,): the same for
     each labelled point; taichi's add up to the error. `predictions` (n_test, J, 2): the labelled points as regressed or
     matched, (x, y) in [-1, 1]. A point that no training or no test sample has is NaN and does not count. `swapped`:

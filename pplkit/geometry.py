@@ -26,6 +26,11 @@ def to_pixels(points: Points, size: int) -> Points:
     return (points + 1) * ((size - 1) / 2)
 
 
+def sides_per_unit(size: int) -> float:
+    """Image sides in one [-1, 1] unit, (S - 1) / 2S: the side is S pixels long, and from -1 to 1 it is S - 1."""
+    return (size - 1) / (2 * size)
+
+
 def pixel_grid(size: int, device: torch.device | str = "cpu") -> Tensor:
     """Coordinates (size * size, 2) in [-1, 1] of the pixel centres, row by row."""
     line = torch.linspace(-1, 1, size, device=device)

@@ -28,6 +28,7 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
+from pplkit.geometry import sides_per_unit
 
 LOSS_NAMES = {
     "loss": "total",
@@ -240,9 +241,9 @@ def best_and_worst(
 
     images (n, S, S, 3); predictions and labels (n, J, 2), NaN where unknown. Orange: label, blue: prediction.
     """
-    distances = np.linalg.norm(predictions - labels, axis=-1)  # (n, J), in half image sides
+    distances = np.linalg.norm(predictions - labels, axis=-1) * sides_per_unit(images.shape[1])
     known = np.flatnonzero(np.isfinite(distances).any(1))
-    errors = 50 * np.nanmean(distances[known], axis=1)
+    errors = 100 * np.nanmean(distances[known], axis=1)
     order = known[np.argsort(errors, kind="stable")]
     count = min(count, len(order))
     figure, axes = page(2, count, 1.35, 1.55)

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit.geometry import apply_affine, between, mirror, pairwise_distances, pixel_grid, to_pixels, to_unit, views
+from pplkit.geometry import (
+    apply_affine,
+    between,
+    mirror,
+    pairwise_distances,
+    pixel_grid,
+    sides_per_unit,
+    to_pixels,
+    to_unit,
+    views,
+)
 
 
 def test_the_corners_are_centres_of_pixels() -> None:
@@ -99,3 +109,10 @@ def test_mirror_follows_the_flip_of_an_image() -> None:
     row, column = np.argwhere(image[:, ::-1])[0]
     point = to_unit(np.array([[1.0, 4.0]]), 6)
     np.testing.assert_allclose(to_pixels(mirror(point), 6), [[column, row]], atol=1e-12)
+
+
+def test_the_image_side_is_a_pixel_longer_than_from_minus_one_to_one() -> None:
+    """Four pixels: -1 to 1 is from the first's centre to the last's, three pixels, so 3/4 of the side."""
+    assert 2 * sides_per_unit(4) == 3 / 4
+    apart = to_unit(np.array([[0.0, 0.0], [1.0, 0.0]]), 64)
+    assert (apart[1] - apart[0])[0] * sides_per_unit(64) == pytest.approx(1 / 64)

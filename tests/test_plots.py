@@ -190,7 +190,8 @@ def test_the_worst_keypoint_is_at_the_top_and_an_unlabelled_one_left_out() -> No
 def test_best_and_worst_are_sorted_by_the_error_of_the_known_points() -> None:
     labels = np.zeros((3, 2, 2))
     predictions = labels.copy()
-    predictions[:, 0, 0] = [0.2, 0.04, 0.1]  # in half image sides: 10, 2 and 5 % of the side
+    side = IMAGES.shape[1]
+    predictions[:, 0, 0] = np.array([0.2, 0.04, 0.1]) * side / (side - 1)  # 10, 2 and 5 % of the side, in pixels
     labels[:, 1] = np.nan
     figure = plots.best_and_worst(IMAGES[:3], predictions, labels, [], count=2)
     assert [axis.get_title() for axis in figure.axes] == ["2.0 %", "5.0 %", "10.0 %", "5.0 %"]

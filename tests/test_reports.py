@@ -124,7 +124,8 @@ def test_the_mean_pose_is_scored_as_by_hand(data: Dataset) -> None:
     """Protocol cub fits a constant for each coordinate: the mean of the training labels."""
     scorer = Scorer(knowing(data), data)
     train, test = np.array(data["train"].keypoints), np.array(data["test"].keypoints)
-    expected = np.linalg.norm(test - train.mean(0), axis=-1).mean() / 2  # in shares of the image side
+    pixels = np.linalg.norm(test - train.mean(0), axis=-1).mean() * (data.size - 1) / 2
+    expected = pixels / data.size  # in shares of the image side
     assert float(scorer.mean_pose(np.arange(24))) == pytest.approx(expected, rel=1e-5)
 
 
@@ -212,7 +213,8 @@ def test_without_labels_the_distance_to_the_complete_images_pose_is_measured(tmp
     report = occlusion_report(knowing(pictures), pictures, center=(4,), random=(), iterations=2, limit=3)
     assert report["unoccluded"] == 0 and report["measure"].startswith("distance to the pose of the complete image")
     labels = np.array(pictures["test"].keypoints)[subset(pictures["test"], 3)]
-    expected = [np.linalg.norm(labels - k, axis=-1).mean() / 2 for k in range(3)]  # round k answers k everywhere
+    unit = (pictures.size - 1) / 2 / pictures.size  # image sides: half of its pixels but one, of all
+    expected = [unit * np.linalg.norm(labels - k, axis=-1).mean() for k in range(3)]  # round k answers k everywhere
     assert report["center"]["4"] == pytest.approx(expected, rel=1e-5)
 
 
