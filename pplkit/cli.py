@@ -108,8 +108,14 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from pplkit.config import PRESETS
     from pplkit.notebooks import run_notebooks
 
+    if arguments.preset is None and arguments.dataset not in PRESETS:
+        raise PplkitError(
+            f"no settings are named after the data set {arguments.dataset!r}: correct its name, or name settings with "
+            "--preset, such as puppets for videos or hands for single images."
+        )
     parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
     parameters["preset"] = arguments.preset or arguments.dataset
     if arguments.source is not None:

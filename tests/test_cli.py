@@ -104,6 +104,7 @@ def test_wrong_input_is_one_line_and_status_2(runs: Calls, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("birds", "no settings are named after the data set 'birds'"),
         ("birds --preset cub", "'birds' is not known by name"),
         ("cub", "source is empty"),
         ("cub --source nowhere", "there is no folder nowhere"),
