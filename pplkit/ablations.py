@@ -14,7 +14,7 @@ from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import train
 
-MEASURES = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_covered")
+MEASURES = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_covered", "unused_vectors")
 
 
 def compare(
@@ -94,6 +94,7 @@ def table_text(result: Mapping[str, Any]) -> str:
     """The rows of `compare` as a table in Markdown; errors relative to the mean pose's, shares in per cent."""
     heads = {"relative_error": "error / mean pose's", "keypoints_on_object": "keypoints on object, %"}
     heads |= {"links_on_object": "links on object, %", "skeleton_covered": "skeleton covered, %"}
+    heads |= {"unused_vectors": "vectors unused, %"}
     shown = [measure for measure in MEASURES if any(measure in row for row in result["rows"].values())]
     lines = [["variant", *(heads[measure] for measure in shown), "diverged", "published"]]
     for name, row in result["rows"].items():

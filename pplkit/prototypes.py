@@ -18,17 +18,46 @@ class Prototypes(NamedTuple):
     images: np.ndarray  # (k,) position of an image that takes this combination
 
 
-@torch.no_grad()
+class Unused(NamedTuple):
+    """Vectors that nothing takes, and what they do to the prior."""
+
+    share: float  # of all vectors
+    shift: float  # root mean square distance, in [-1, 1] units, between T with and without them
+
+
 def look_up(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """The vectors that uint8 images (n, S, S, 3) take: int64 (n, banks), indices into each bank."""
-    keypoints = model.estimate(images, batch_size=batch_size).keypoints.to(model.alpha.device)
-    return model.memory(keypoints).chosen.cpu().numpy() if len(keypoints) else np.zeros((0, model.config.banks), int)
+    return taken(model, model.estimate(images, batch_size=batch_size).keypoints.numpy())
+
+
+@torch.no_grad()
+def taken(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
+    """The vectors that poses (n, N, 2) take: int64 (n, banks), indices into each bank."""
+    memory = model.memory
+    if not len(keypoints):
+        return np.zeros((0, model.config.banks), int)
+    return memory.nearest(memory.encode(torch.from_numpy(keypoints).to(model.alpha.device))).cpu().numpy()
 
 
 def usage(index: np.ndarray, vectors: int) -> np.ndarray:
     """How often each of a bank's `vectors` is taken in look-ups (n, banks): (banks, vectors), rows sum to 1."""
     counts = np.stack([np.bincount(column, minlength=vectors) for column in index.T])
     return counts / len(index)
+
+
+@torch.no_grad()
+def unused(model: PosePriorLearner, index: np.ndarray) -> Unused:
+    """How many vectors none of the look-ups (n, banks) takes, and how far they move the prior.
+
+    The published T is decoded from the mean of all vectors of each bank; set beside it is T from the mean of the
+    vectors taken, each as often as it is (section 3.2).
+    """
+    memory = model.memory
+    shares = torch.from_numpy(usage(index, model.config.vectors)).to(memory.codebook)
+    means = torch.stack((memory.codebook.mean(1), (shares[..., None] * memory.codebook).sum(1)))
+    everything, used = memory.decode(means).float()
+    shift = (everything - used).square().sum(-1).mean().sqrt()
+    return Unused(float((shares == 0).double().mean()), float(shift))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pplkit import measures
+from pplkit import measures, prototypes
 from pplkit.batches import hidden_patches, spread, to_float
 from pplkit.dataset import Dataset, Split
 from pplkit.errors import PplkitError
@@ -90,6 +90,7 @@ def evaluation_report(
 
     With object masks also: share of the keypoints and of the strong links' length on the object; with labels and a
     skeleton: share of the true skeleton's length within 0.1 of a strong link, in all and by limb.
+    And the share of the memory's vectors that no test image takes, with what they do to T (`prototypes.unused`).
     `limit` bounds the test images; a `scorer` of this model and data set saves making another. All shares are
     fractions of 1.
     """
@@ -106,6 +107,7 @@ def evaluation_report(
                 for number, name in enumerate(data.class_names)
                 if (np.asarray(test.classes)[index] == number).any()
             }
+    report["unused_vectors"], report["unused_shift"] = prototypes.unused(model, prototypes.taken(model, keypoints))
     links = model.prior().links()
     report["strong_links"] = len(links)
     if test.masks is not None:

@@ -22,6 +22,25 @@ def test_usage_by_hand() -> None:
     assert prototypes.usage(index, 3).tolist() == [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25]]
 
 
+def test_unused_vectors_by_hand(model: PosePriorLearner) -> None:
+    """Two look-ups that agree in all of four banks but one: 5 of 32 vectors are taken."""
+    index = np.array([[0, 1, 2, 3], [0, 1, 2, 4]])
+    found = prototypes.unused(model, index)
+    assert found.share == 27 / 32
+    codebook = model.memory.codebook
+    middle = torch.stack((codebook[0, 0], codebook[1, 1], codebook[2, 2], (codebook[3, 3] + codebook[3, 4]) / 2))
+    with torch.no_grad():
+        used, everything = model.memory.decode(middle[None])[0], model.memory.decode(codebook.mean(1)[None])[0]
+    expected = np.sqrt(np.square((used - everything).numpy()).sum(1).mean())
+    assert expected > 1e-3 and found.shift == pytest.approx(expected, rel=1e-4)
+
+
+def test_vectors_that_are_all_taken_alike_move_nothing(model: PosePriorLearner) -> None:
+    index = np.arange(8)[:, None].repeat(4, axis=1)
+    assert prototypes.unused(model, index).share == 0
+    assert prototypes.unused(model, index).shift == pytest.approx(0, abs=1e-5)
+
+
 def test_look_up_is_what_the_memory_takes(model: PosePriorLearner) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import Tensor
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
+from pplkit.memory import HierarchicalMemory
 from pplkit.model import PosePriorLearner, Poses
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate, layout
@@ -49,6 +50,8 @@ class Knowing:
 
     def __init__(self, data: Dataset, off: float = 0.0) -> None:
         self.off = off
+        self.config, self.alpha = SimpleNamespace(banks=3, vectors=4), torch.ones(())
+        self.memory = HierarchicalMemory(len(SHAPE.keypoint_names), 3, 4, 8).eval()
         self.labels = {}
         for split in data.splits.values():
             assert split.keypoints is not None
@@ -106,6 +109,7 @@ def test_a_model_that_knows_the_labels_has_no_error(data: Dataset) -> None:
     assert report["skeleton_covered"] == pytest.approx(1)
     assert set(report["limbs_covered"]) == set(SHAPE.groups)
     assert all(share == pytest.approx(1) for share in report["limbs_covered"].values())
+    assert report["unused_vectors"] in [k / 12 for k in range(12)] and report["unused_shift"] > 0
     json.dumps(report)
 
 
