@@ -34,8 +34,8 @@ def reconstruction_loss(
 class _MeanAbsolute(torch.autograd.Function):
     """The mean of |a - b| whose only memory is the signs, in the type of a.
 
-    By autograd every step of it, forth and back, is an array of its own, in float32 whatever the type of a. For the
-    finest feature map that takes more time than the convolution it comes from.
+    By autograd every step of it, forth and back, is an array of its own, some in float32 whatever the type of a: on
+    a CPU that took more than twice as long for the finest feature map.
     """
 
     @staticmethod

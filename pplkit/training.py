@@ -104,8 +104,8 @@ def train(
 def _keep_memory() -> None:
     """Ask glibc to keep what a step frees for the next step, if this is glibc.
 
-    It would give blocks of some MB back to the system and get them again page by page, 14,000 pages a step of the
-    preset `puppets`.
+    It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a
+    step of the preset `puppets` at full resolution.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(ctypes.c_int(-3), ctypes.c_int(2**25))  # M_MMAP_THRESHOLD: its maximum, 32 MB

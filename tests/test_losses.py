@@ -68,13 +68,13 @@ def test_mean_absolute_by_hand() -> None:
 
 
 def test_mean_absolute_of_half_precision_is_summed_in_float32() -> None:
-    """4096 differences of 1/256: a sum in bfloat16 would stop growing long before 16."""
-    values = torch.full((4096,), 1 / 256, dtype=torch.bfloat16, requires_grad=True)
-    loss = mean_absolute(values, torch.zeros(4096, dtype=torch.bfloat16))
+    """4099 differences of 1/256 are 16 + 3/256, which bfloat16 would round to 16."""
+    values = torch.full((4099,), 1 / 256, dtype=torch.bfloat16, requires_grad=True)
+    loss = mean_absolute(values, torch.zeros(4099, dtype=torch.bfloat16))
     loss.backward()
     assert loss.dtype == torch.float32 and loss.item() == 1 / 256
     assert values.grad is not None and values.grad.dtype == torch.bfloat16
-    assert torch.equal(values.grad.float(), torch.full((4096,), 1 / 4096))
+    assert torch.equal(values.grad, torch.full((4099,), 1 / 4099, dtype=torch.bfloat16))
 
 
 def test_boundary_by_hand() -> None:
