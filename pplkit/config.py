@@ -261,7 +261,8 @@ PRESETS: dict[str, Config] = {
     "paper": Config(),
     **_published(),
     "puppets": _SMALL,
-    "puppets-quadruped": dataclasses.replace(_SMALL, flip=False),  # all walk one way: mirrored, head turns into tail
+    # All walk one way: mirrored, head turns into tail. Their thin legs take more steps at full resolution.
+    "puppets-quadruped": dataclasses.replace(_SMALL, flip=False, steps=4000, coarse=0.625),
     "puppets-hand": _SMALL,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
     "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=750),
