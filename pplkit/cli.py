@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or hands")
     _add_training_options(run, preset_default="DATASET")
     run.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
-    run.add_argument("--size", type=int, help="side of the prepared images in pixels")
+    run.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     run.add_argument("--scale", choices=("default", "smoke"), help="smoke: only to see that everything works")
     run.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
     run.add_argument(
@@ -108,7 +108,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from pplkit.config import PRESETS
+    from pplkit.config import PRESETS, Config
     from pplkit.notebooks import run_notebooks
 
     if arguments.preset is None and arguments.dataset not in PRESETS:
@@ -118,6 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
     parameters["preset"] = arguments.preset or arguments.dataset
+    parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
     if arguments.source is not None:
         source = Path(arguments.source).expanduser()
         # A folder must be absolute, as the notebooks run in another one; a category of puppets stays as it is.

@@ -84,6 +84,8 @@ class PosePriorLearner(nn.Module):
         if config.prior_keypoints != "memory":
             points = torch.rand(config.keypoints, 2) * 2 - 1
             self.template = nn.Parameter(points, requires_grad=config.prior_keypoints_trainable)
+        if config.regression == "free":  # one network serves all keypoints; without T this tells them apart
+            self.codes = nn.Parameter(torch.rand(config.keypoints, 2) * 2 - 1)
 
     @torch.no_grad()
     def predefine(self, prior: PosePrior) -> None:
@@ -121,7 +123,10 @@ class PosePriorLearner(nn.Module):
         """Keypoints with weak links only, below LOST of the strongest, get links of half the strongest's weight.
 
         Such a keypoint is hardly seen in the link map and gets hardly a gradient, so it would stay where it is.
+        Links that are frozen stay as they are.
         """
+        if not self.config.prior_links_trainable:
+            return
         weights = self.connectivity()
         lost = weights.amax(1) < LOST * weights.max()
         half = inverse_softplus(weights.max() / 2)
@@ -130,11 +135,11 @@ class PosePriorLearner(nn.Module):
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
         prior = self.keypoint_prior()
-        free = self.config.regression != "affine"
-        affine, attention = self.regressor(images, torch.zeros_like(prior) if free else prior)
-        if self.config.regression == "attention":
+        kind = self.config.regression
+        affine, attention = self.regressor(images, self.codes if kind == "free" else prior)
+        if kind == "attention":
             return prior, affine, attention, self.regressor.place(attention)
-        return prior, affine, attention, affine[..., 2] if free else apply_affine(affine, prior)
+        return prior, affine, attention, affine[..., 2] if kind == "free" else apply_affine(affine, prior)
 
     def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""

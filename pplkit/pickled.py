@@ -26,6 +26,7 @@ BUILDERS = {
 }
 MODULES = ("torch.nn.modules.", "torchvision.models.", "torchvision.transforms.", "models.", "utils.")
 """Where the classes of pickled modules live: torch's, torchvision's and the released code's."""
+ZIP = b"PK\x03\x04"  # how torch.load tells its newer format
 WANTED = "save model.state_dict() with torch.save and give that file."
 
 
@@ -79,6 +80,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     tensors, containers and modules is refused with that name. Raises PplkitError naming the file.
     """
     try:
+        _refuse_scripts(path)
         content = torch.load(path, map_location="cpu", pickle_module=_Pickle, weights_only=False)
     except FileNotFoundError:
         raise PplkitError(f"{path} does not exist: give the file of a released state dict or module.") from None
@@ -93,6 +95,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise PplkitError(f"{path} holds {type(content).__name__}, no state dict: {WANTED}")
     return {str(name): value.detach() for name, value in state.items()}
+
+
+def _refuse_scripts(path: Path) -> None:
+    """Raise Refused for TorchScript, which torch.load hands to an interpreter before any unpickler sees the file.
+
+    The archive is listed by torch's own reader, so that no file is one thing here and another there.
+    """
+    with path.open("rb") as file:
+        zipped = file.read(len(ZIP)) == ZIP
+    if zipped and "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records():
+        raise Refused("it holds TorchScript code")
 
 
 def _state(module: Stand, prefix: str = "") -> dict[str, Tensor]:

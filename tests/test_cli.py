@@ -38,9 +38,13 @@ def write_notebook(folder: Path, name: str, parameters: str, code: str) -> None:
     nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
-def test_run_hands_over_only_what_was_given(runs: Calls) -> None:
+def test_run_hands_over_what_was_given_and_the_size_of_the_preset(runs: Calls) -> None:
     assert cli.main(["run", "puppets"]) == 0
-    assert runs == [("puppets", "puppets", {"preset": "puppets"})]
+    assert cli.main(["run", "cub", "--preset", "paper-cub-three"]) == 0
+    assert runs == [
+        ("puppets", "puppets", {"preset": "puppets", "size": 64}),
+        ("cub", "cub", {"preset": "paper-cub-three", "size": 128}),
+    ]
 
 
 def test_run_hands_over_every_option(runs: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +93,7 @@ def test_an_option_without_a_name_is_refused(text: str, runs: Calls) -> None:
 
 def test_a_category_of_puppets_is_no_path(runs: Calls) -> None:
     assert cli.main(["run", "puppets", "--source", "quadruped"]) == 0
-    assert runs == [("puppets", "puppets", {"preset": "puppets", "source": "quadruped"})]
+    assert runs == [("puppets", "puppets", {"preset": "puppets", "size": 64, "source": "quadruped"})]
 
 
 def test_wrong_input_is_one_line_and_status_2(runs: Calls, capsys: pytest.CaptureFixture[str]) -> None:

@@ -254,3 +254,11 @@ def test_keypoints_with_weak_links_only_get_half_the_strongest(model: PosePriorL
     before = model.links.clone()
     model.revive()
     assert torch.equal(model.links, before)
+
+
+def test_frozen_links_are_not_revived() -> None:
+    model = PosePriorLearner(Config().smoke().replace(prior_links_trainable=False))
+    model.links.data[0, 1] = 10 / model.config.connectivity_scale
+    before = model.links.clone()
+    model.revive()
+    assert torch.equal(model.links, before)

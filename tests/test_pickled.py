@@ -116,6 +116,32 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(zipped: bool,
     assert trace.exists()
 
 
+class Scripted(nn.Module):
+    """Says something as soon as it is loaded, if TorchScript loads it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> int:
+        return 0
+
+    @torch.jit.export
+    def __setstate__(self, state: int) -> None:
+        print("this file ran")
+        self.training = False
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+def test_torchscript_is_refused_and_nothing_runs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.jit.script(Scripted()).save(tmp_path / "script.pt")
+    with pytest.raises(PplkitError, match=r"script.pt is refused, nothing was run: it holds TorchScript code"):
+        read_state(tmp_path / "script.pt")
+    assert "ran" not in capfd.readouterr().out
+    torch.jit.load(tmp_path / "script.pt")
+    assert "ran" in capfd.readouterr().out  # the file does work where nobody looks
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
