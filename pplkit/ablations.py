@@ -14,7 +14,18 @@ from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import train
 
-MEASURES = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_covered", "unused_vectors")
+SHARES = {
+    "keypoints_on_object": "keypoints on object, %",
+    "links_on_object": "links on object, %",
+    "skeleton_covered": "skeleton covered, %",
+    "unused_vectors": "vectors unused, %",
+    "prior_share": "pose by bending T, %",
+}
+UNITS = {
+    "h36m": ", %",
+    "cub": ", %",
+    "taichi": ", pixels",
+}  # of a protocol's error; the first two are shares of the side
 
 
 def compare(
@@ -43,21 +54,22 @@ def compare(
         predefined = labelled_prior(data, config.keypoints)
         folder.mkdir(parents=True, exist_ok=True)
         predefined.save(prior)
-    rows, mean = {}, None
+    rows: dict[str, Any] = {}
+    mean: dict[str, float] = {}
     for name, changed in configs.items():
         reports = []
         for seed in seeds:
             if watch:
                 watch(f"{name}, seed {seed}")
             reports.append(_report(changed.replace(seed=seed), data, folder / f"{name}-{seed}", device))
-        mean = next((report["mean_pose_error"] for report in reports if "error" in report), mean)
+        mean = next((_errors(report, "mean_pose_error") for report in reports if "error" in report), mean)
         rows[name] = _row(name, reports)
     result = {
         "data": data.name,
         "protocol": data.protocol,
         "steps": config.steps,
         "seeds": list(seeds),
-        "mean_pose_error": mean,
+        "mean_pose": mean,
         "rows": rows,
     }
     write_json(folder / "ablations.json", result)
@@ -78,12 +90,18 @@ def _report(config: Config, data: Dataset, run: Path, device: str) -> dict[str, 
     return report
 
 
+def _errors(report: Mapping[str, Any], key: str = "error") -> dict[str, float]:
+    """The error of all test images and of each class."""
+    return {"error": report[key], **{f"error {name}": part[key] for name, part in report.get("classes", {}).items()}}
+
+
 def _row(name: str, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Values of each measure by seed, with mean and standard deviation (n - 1) of the seeds that did not diverge."""
     row: dict[str, Any] = {"means": VARIANTS[name].means, "published": VARIANTS[name].published}
     row["diverged"] = sum("diverged" in report for report in reports)
-    for measure in MEASURES:
-        values = [float(report[measure]) for report in reports if measure in report]
+    scored = [{**report, **_errors(report)} for report in reports if "diverged" not in report]
+    for measure in ("relative_error", *(_errors(scored[0]) if scored else ()), *SHARES):
+        values = [float(report[measure]) for report in scored if measure in report]
         if values:
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             row[measure] = {"seeds": values, "mean": float(np.mean(values)), "std": spread}
@@ -91,22 +109,35 @@ def _row(name: str, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def table_text(result: Mapping[str, Any]) -> str:
-    """The rows of `compare` as a table in Markdown; errors relative to the mean pose's, shares in per cent."""
-    heads = {"relative_error": "error / mean pose's", "keypoints_on_object": "keypoints on object, %"}
-    heads |= {"links_on_object": "links on object, %", "skeleton_covered": "skeleton covered, %"}
-    heads |= {"unused_vectors": "vectors unused, %"}
-    shown = [measure for measure in MEASURES if any(measure in row for row in result["rows"].values())]
-    lines = [["variant", *(heads[measure] for measure in shown), "diverged", "published"]]
+    """The rows of `compare`, and the mean pose, as a table in Markdown with a line on what its numbers are."""
+    unit = UNITS.get(result["protocol"], "")
+    errors = {name: (f"{name.split('.')[0]}{unit}", 100 if unit == ", %" else 1, 1) for name in result["mean_pose"]}
+    columns = {"relative_error": ("error / mean pose's", 1, 3), **errors}
+    columns |= {share: (head, 100, 1) for share, head in SHARES.items()}
+    shown = {name: how for name, how in columns.items() if any(name in row for row in result["rows"].values())}
+    lines = [["variant", *(head for head, _, _ in shown.values()), "diverged", "published (other data, other scale)"]]
+    lines.append(["---"] * len(lines[0]))
+    lines.append(["mean pose", *(_cell(_constant(result, name), *how[1:]) for name, how in shown.items()), "", "none"])
     for name, row in result["rows"].items():
-        cells = [_cell(row.get(measure), 1 if measure == "relative_error" else 100) for measure in shown]
+        cells = [_cell(row.get(measure), *how[1:]) for measure, how in shown.items()]
         lines.append([name, *cells, str(row["diverged"] or ""), row["published"]])
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    seeds = f"{len(result['seeds'])} seeds: mean ± standard deviation" if len(result["seeds"]) > 1 else "one seed"
+    return (
+        f"{table}\n\n{result['data']}, {result['steps']} steps, {seeds}. The published errors are of models of "
+        "published size with VGG features, trained longer, H36M, Taichi and CUB on those sets: **data and scale "
+        "differ**, so compare their order and not their size. A fixed or predefined prior comes from training labels."
+    )
 
 
-def _cell(values: Mapping[str, Any] | None, scale: float) -> str:
+def _constant(result: Mapping[str, Any], measure: str) -> dict[str, Any] | None:
+    """The mean pose's value, which no seed changes."""
+    known = {"relative_error": 1.0, **result["mean_pose"]}
+    return {"mean": known[measure], "std": None} if measure in known else None
+
+
+def _cell(values: Mapping[str, Any] | None, scale: float, digits: int) -> str:
     if values is None:
         return ""
-    digits = 3 if scale == 1 else 1
     spread = "" if values["std"] is None else f" ± {scale * values['std']:.{digits}f}"
     return f"{scale * values['mean']:.{digits}f}{spread}"

@@ -24,20 +24,36 @@ _FROZEN = {"prior_links_trainable": False}
 _POSE = {"prior_keypoints": "predefined"}
 _RANDOM = {"prior_keypoints": "random"}
 
-# What the small presets add to the published losses, and the reference that both papers share.
-_PUBLISHED = {
-    "reference": "masked",
-    "revive": False,
-    **{f"weight_{loss}": 0.0 for loss in ("separation", "length", "equivariance")},
-}
+# What the small presets add to the published losses, as the published model has it. The reference is masked in both
+# papers; PPL's has also the frame. How training starts and how fast it learns stays the preset's in all variants.
+_ADDED = ("reference", "revive", "weight_separation", "weight_length", "weight_equivariance")
+_PUBLISHED = {name: getattr(Config(), name) for name in _ADDED}
+_AUTOLINK = {"regression": "attention", "weight_boundary": 0.0, "weight_links": 0.0, "weight_decay": 1e-3}
+_FRAME = {"reference": "frame"}
+_BIRDS = "CUB 001 to 003: 19.3, 18.6, 17.3"
+_LINKED = "H36M 128: 2.76 (PPL 1.92), CUB 001 to 003: 20.2, 19.2, 18.5 (PPL 19.3, 18.6, 17.3)"
 
 VARIANTS: dict[str, Variant] = {
-    "ppl": Variant("the preset as it is", {}, "H36M 128: 1.92, H36M 256: 2.56"),
-    "plain": Variant("PPL with its published losses alone, masked reference", _PUBLISHED, "H36M 128: 2.23"),
+    "ppl": Variant("the preset as it is", {}, f"H36M 128: 1.92, H36M 256: 2.56, {_BIRDS}"),
+    "plain": Variant("PPL without the losses that presets add, masked reference", _PUBLISHED, "H36M 128: 2.23"),
+    "plain-frame": Variant("the same, another frame as reference", {**_PUBLISHED, **_FRAME}, "H36M 128: 1.92"),
     "autolink": Variant(
         "AutoLink: keypoints from attention maps, masked reference, the reconstruction as its only loss",
-        {**_PUBLISHED, "regression": "attention", "weight_boundary": 0.0, "weight_links": 0.0, "weight_decay": 1e-3},
-        "H36M 128: 2.76 (PPL 1.92)",
+        {**_PUBLISHED, **_AUTOLINK},
+        _LINKED,
+    ),
+    "autolink-frame": Variant("the same, another frame as reference", {**_PUBLISHED, **_AUTOLINK, **_FRAME}),
+    "autolink-paper": Variant(
+        "AutoLink with its own rate, 1e-4, and start of the links, N(0, 0.1²): for the paper's presets",
+        {
+            **_PUBLISHED,
+            **_AUTOLINK,
+            "learning_rate": 1e-4,
+            "connectivity_learning_rate": 1e-4,
+            "connectivity_mean": 0.0,
+            "connectivity_std": 51.2,
+        },
+        _LINKED,
     ),
     "attention": Variant(
         "keypoints from attention maps, all else as it is", {"regression": "attention", "weight_links": 0.0}
@@ -67,6 +83,7 @@ VARIANTS: dict[str, Variant] = {
     "one-bank": Variant("a memory of one bank", {"banks": 1}, "H36M 256: 2.72 (PPL 2.56)"),
     "no-boundary": Variant("without the boundary loss", {"weight_boundary": 0.0}, "unstable"),
     "masked": Variant("masked reference", {"reference": "masked"}, "H36M 128: 2.23 (PPL 1.92)"),
+    "moved": Variant("affine maps start as the prior moved to the place of attention", {"start": "moved"}),
     "links": Variant("with link regularisation", {"weight_links": 1.0}),
     "all-vectors": Variant("T from all vectors of a bank", {"distil": "all"}),
     "used-vectors": Variant("T from the used vectors of a bank", {"distil": "used"}),

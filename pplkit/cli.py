@@ -173,5 +173,5 @@ def _estimate(arguments: argparse.Namespace) -> None:
 def _convert(arguments: argparse.Namespace) -> None:
     from pplkit.official import convert_official
 
-    convert_official(arguments.checkpoint, arguments.run, arguments.preset)
-    print(f"The weights are in {arguments.run}.")
+    config = convert_official(arguments.checkpoint, arguments.run, arguments.preset)
+    print(f"The weights are in {arguments.run}, with links of width {config.thickness}: see config.json.")

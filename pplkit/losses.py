@@ -102,12 +102,18 @@ def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor
 
 
 def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
-    """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2)."""
+    """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2).
+
+    The paper writes ‖T'_recon - T'‖², a sum; a mean is what the released code takes, with 100 as its weight.
+    """
     return F.mse_loss(recalled, keypoints.detach())
 
 
 def token_loss(tokens: Tensor, quantised: Tensor) -> Tensor:
-    """Mean squared difference of the tokens G and their vectors G' (a constant), both (B, banks, dimension)."""
+    """Mean squared difference of the tokens G and their vectors G' (a constant), both (B, banks, dimension).
+
+    A mean as in the released code, where the paper writes a sum: sums would weigh it 544 times as much beside the pose.
+    """
     return F.mse_loss(tokens, quantised.detach())
 
 

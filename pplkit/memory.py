@@ -136,14 +136,15 @@ class HierarchicalMemory(nn.Module):
         counts = self.counts + EPSILON
         return counts / counts.sum(-1, keepdim=True)
 
-    def means(self) -> Tensor:
-        """The mean vector of every bank (banks, dimension).
+    def means(self, over: str | None = None) -> Tensor:
+        """The mean vector of every bank (banks, dimension), by the rule `over`, or the one given at construction.
 
         "all" averages all vectors of a bank, as published. "used" weights them with their usage: vectors that no
         token takes are sums that faded divided by counts that faded, and have no meaning.
         """
-        return self.codebook.mean(1) if self.over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
+        over = over or self.over
+        return self.codebook.mean(1) if over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
 
-    def distil(self) -> Tensor:
-        """The keypoint prior T (N, 2): the mean vector of every bank, decoded (section 3.2)."""
-        return self.decode(self.means()[None])[0]
+    def distil(self, over: str | None = None) -> Tensor:
+        """The keypoint prior T (N, 2): the mean vector of every bank (see `means`), decoded (section 3.2)."""
+        return self.decode(self.means(over)[None])[0]

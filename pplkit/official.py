@@ -49,7 +49,8 @@ NAMES = (
     (r"translator\.up([1-4])\.net\.(\d)\.(\w+)", r"decoder.up.<\1>.\2.\3"),
     (r"translator\.conv\.(\w+)", r"decoder.paint.\1"),
 )
-RELEASED_THICKNESS = 1e-3  # σ that the released code takes unless told otherwise
+RELEASED = {"thickness": 1e-3, "block": 16, "missing": 0.8}  # what the released code takes unless told otherwise
+KEPT = {"thickness": "thick", "block": "block", "missing": "missing"}  # under these names its modules keep them
 CONSTANT = r"regressor\.coord|vgg_loss\..*"  # the grid, and VGG16, which torchvision provides
 
 
@@ -69,14 +70,16 @@ def load_official(
     """A model in eval mode with the weights of a released state dict, given itself or as a file of torch.save.
 
     The file may also hold the pickled module, as the authors' checkpoints do; nothing in it is executed. `config`
-    defaults to the preset `paper` with the state's number of keypoints and the released link width. Every tensor is
-    used, apart from constants. Where a tensor's axis is a coordinate it is turned from (row, column) to
-    (x, y). Raises PplkitError for a file without a state dict, and for missing, unknown or ill-shaped tensors.
+    defaults to the preset `paper` with the state's number of keypoints, and link width and blocks as the module says
+    or, where there is a state dict only, as the released code has them. Every tensor is used, apart from constants.
+    Where a tensor's axis is a coordinate it is turned from (row, column) to (x, y). Raises PplkitError for a file
+    without a state dict, and for missing, unknown or ill-shaped tensors.
     """
-    state = source if isinstance(source, Mapping) else read_state(Path(source))
+    state, numbers = (source, {}) if isinstance(source, Mapping) else read_state(Path(source))
     if config is None:
         links = state.get("skeleton_scalar", torch.zeros(16, 16))
-        config = Config.preset("paper").replace(keypoints=len(links), thickness=RELEASED_THICKNESS)
+        said = {name: numbers.get(kept, RELEASED[name]) for name, kept in KEPT.items()}
+        config = Config.preset("paper").replace(keypoints=len(links), **said)
     model = PosePriorLearner(config)
     ours = {key: value.clone() for name, value in state.items() if (key := translate(name))}
     try:
@@ -96,11 +99,11 @@ def load_official(
     return model.eval()
 
 
-def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Path:
+def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Config:
     """Turn a released checkpoint into a run folder `out`, safetensors and JSON only, that `pplkit.load` reads.
 
-    `preset` names the settings it was trained with, which the file does not say; without it those of `load_official`
-    are taken. Raises PplkitError for a file that `load_official` refuses, and for an `out` that is in use.
+    `preset` names the settings it was trained with; without it those of `load_official` are taken. They are returned.
+    Raises PplkitError for a file that `load_official` refuses, and for an `out` that is in use.
     """
     folder = RunFolder(Path(out))
     if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
@@ -108,4 +111,4 @@ def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str]
     model = load_official(source, Config.preset(preset) if preset else None)
     made_by = {"version": __version__, "converted_from": Path(source).name}
     folder.write(model, made_by)
-    return folder.path
+    return model.config

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,6 +38,13 @@ class Stand:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+class Stored(NamedTuple):
+    """What is in a file of torch.save: its state dict, and the numbers that a pickled module kept beside it."""
+
+    state: dict[str, Tensor]
+    numbers: dict[str, int | float]  # settings by their attribute's name; empty for a bare state dict
 
 
 class Refused(pickle.UnpicklingError):
@@ -73,7 +80,7 @@ class _Pickle:
     __name__ = "pickle"
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path) -> Stored:
     """The state dict in a file of torch.save, which may also hold the whole module, as the authors' do.
 
     Nothing in the file is executed: classes of modules are replaced by stand-ins, and a file that names anything but
@@ -94,7 +101,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = inner
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise PplkitError(f"{path} holds {type(content).__name__}, no state dict: {WANTED}")
-    return {str(name): value.detach() for name, value in state.items()}
+    kept = vars(content) if isinstance(content, Stand) else {}
+    numbers = {name: value for name, value in kept.items() if type(value) in (int, float)}
+    return Stored({str(name): value.detach() for name, value in state.items()}, numbers)
 
 
 def _refuse_scripts(path: Path) -> None:

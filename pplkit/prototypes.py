@@ -1,10 +1,11 @@
-"""What the memory holds: which vectors are used, what each bank controls, and the typical poses (section 3.2)."""
+"""What the memory holds and what poses take from it: vectors in use, banks, typical poses (sections 3.1 and 3.2)."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from pplkit.config import CHOICES
 from pplkit.model import PosePriorLearner
 
 ROUNDS = 25  # of refining the prototypes; they settle sooner
@@ -23,6 +24,7 @@ class Unused(NamedTuple):
 
     share: float  # of all vectors
     shift: float  # root mean square distance, in [-1, 1] units, between T with and without them
+    uneven: float  # the same between T from the vectors taken, all alike, and each as often as it is taken
 
 
 def look_up(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -49,15 +51,47 @@ def usage(index: np.ndarray, vectors: int) -> np.ndarray:
 def unused(model: PosePriorLearner, index: np.ndarray) -> Unused:
     """How many vectors none of the look-ups (n, banks) takes, and how far they move the prior.
 
-    The published T is decoded from the mean of all vectors of each bank; set beside it is T from the mean of the
-    vectors taken, each as often as it is (section 3.2).
+    The published T is decoded from the mean of all vectors of each bank (section 3.2); beside it stand T from the mean
+    of the vectors taken, which leaves out the dead ones only, and T from that mean with each as often as it is taken.
     """
     memory = model.memory
     shares = torch.from_numpy(usage(index, model.config.vectors)).to(memory.codebook)
-    means = torch.stack((memory.codebook.mean(1), (shares[..., None] * memory.codebook).sum(1)))
-    everything, used = memory.decode(means).float()
-    shift = (everything - used).square().sum(-1).mean().sqrt()
-    return Unused(float((shares == 0).double().mean()), float(shift))
+    alive = (shares > 0) / (shares > 0).sum(-1, keepdim=True)
+    weights = torch.stack((torch.full_like(shares, 1 / shares.shape[-1]), alive.to(shares), shares))
+    published, without, weighted = memory.decode(torch.einsum("wmk,mkd->wmd", weights, memory.codebook)).float()
+    shift, uneven = ((a - without).square().sum(-1).mean().sqrt() for a in (published, weighted))
+    return Unused(float((shares == 0).double().mean()), float(shift), float(uneven))
+
+
+@torch.no_grad()
+def prior_offsets(model: PosePriorLearner, keypoints: np.ndarray) -> dict[str, float]:
+    """How far T lies from the mean of poses (n, N, 2), by each rule of distilling it: "all" vectors, or the "used".
+
+    Root mean square distance over the keypoints, in [-1, 1] units. A typical pose should lie near the mean.
+    """
+    middle = torch.from_numpy(keypoints.mean(0)).to(model.alpha.device)
+    apart = {over: model.memory.distil(over).float() - middle for over in CHOICES["distil"]}
+    return {over: float(away.square().sum(-1).mean().sqrt()) for over, away in apart.items()}
+
+
+@torch.no_grad()
+def prior_share(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> float:
+    """What part the prior has in the poses of uint8 images (n, S, S, 3): see `bent_share`."""
+    maps = [model.regress(model.prepare(images[i : i + batch_size]))[1] for i in range(0, len(images), batch_size)]
+    return bent_share(torch.cat(maps).cpu().numpy(), model.keypoint_prior().cpu().numpy())
+
+
+def bent_share(affine: np.ndarray, prior: np.ndarray) -> float:
+    """How much of what changes in a pose from image to image is the prior bent, and not keypoints moved alone.
+
+    affine Θ = [A, b] (n, N, 2, 3), prior T (N, 2), so that T' = A T + b (section 3.1). The root mean square change of
+    A T over the images, divided by that of A T and b together: 0 where b alone makes the pose or nothing changes, 1
+    where A T does.
+    """
+    affine = affine.astype(np.float64)
+    bent = np.einsum("nkij,kj->nki", affine[..., :2], prior)
+    changes = [float(np.square(part - part.mean(0)).mean()) for part in (bent, affine[..., 2])]
+    return float(np.sqrt(changes[0] / sum(changes))) if sum(changes) > 0 else 0.0
 
 
 @torch.no_grad()

@@ -90,7 +90,8 @@ def evaluation_report(
 
     With object masks also: share of the keypoints and of the strong links' length on the object; with labels and a
     skeleton: share of the true skeleton's length within 0.1 of a strong link, in all and by limb.
-    And the share of the memory's vectors that no test image takes, with what they do to T (`prototypes.unused`).
+    And the share of the memory's vectors that no test image takes, with what they do to T (`prototypes.unused`), how
+    far T lies from the mean pose (`prior_offsets`) and its part in the poses (`prior_share`), if affine maps make them.
     `limit` bounds the test images; a `scorer` of this model and data set saves making another. All shares are
     fractions of 1.
     """
@@ -107,7 +108,11 @@ def evaluation_report(
                 for number, name in enumerate(data.class_names)
                 if (np.asarray(test.classes)[index] == number).any()
             }
-    report["unused_vectors"], report["unused_shift"] = prototypes.unused(model, prototypes.taken(model, keypoints))
+    rest = prototypes.unused(model, prototypes.taken(model, keypoints))
+    report["unused_vectors"], report["unused_shift"], report["uneven_shift"] = rest
+    report["prior_offsets"] = prototypes.prior_offsets(model, keypoints)
+    if model.config.regression == "affine":
+        report["prior_share"] = prototypes.prior_share(model, np.asarray(test.images[index]))
     links = model.prior().links()
     report["strong_links"] = len(links)
     if test.masks is not None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pplkit import posters
-from pplkit.ablations import compare, table_text
+from pplkit.ablations import _errors, _row, compare, table_text
 from pplkit.baselines import VARIANTS, labelled_prior, variant
 from pplkit.batches import Batch
 from pplkit.config import Config
@@ -132,7 +132,7 @@ def test_a_prior_of_another_size_is_refused(tiny: Config, prior: str) -> None:
 
 
 def test_an_unknown_variant_is_answered_with_the_known_ones(tiny: Config) -> None:
-    with pytest.raises(PplkitError, match="variant 'stt' is unknown: choose one of ppl, plain, autolink"):
+    with pytest.raises(PplkitError, match="variant 'stt' is unknown: choose one of ppl, plain, plain-frame, autolink"):
         variant(tiny, "stt")
 
 
@@ -184,7 +184,8 @@ def test_a_comparison_has_mean_and_deviation_of_the_seeds(compared: Path) -> Non
         assert error["seeds"] == [first, second]
         assert error["mean"] == pytest.approx((first + second) / 2)
         assert error["std"] == pytest.approx(abs(first - second) / 2**0.5)
-        assert reports[0]["mean_pose_error"] == result["mean_pose_error"]
+        assert row["error"]["seeds"] == [report["error"] for report in reports]
+        assert result["mean_pose"] == {"error": reports[0]["mean_pose_error"]}
 
 
 def test_what_is_finished_is_not_trained_again(compared: Path, tiny: Config, many: Dataset) -> None:
@@ -199,13 +200,32 @@ def test_what_is_finished_is_not_trained_again(compared: Path, tiny: Config, man
 def test_the_table_names_the_published_numbers() -> None:
     values = {"seeds": [0.5, 0.7], "mean": 0.6, "std": 0.1414}
     rows = {
-        "ppl": {"relative_error": values, "keypoints_on_object": values, "diverged": 0, "published": ""},
+        "ppl": {
+            "relative_error": values,
+            "error 001.Bird": values,
+            "prior_share": values,
+            "diverged": 0,
+            "published": "7",
+        },
         "no-boundary": {"diverged": 2, "published": "unstable"},
     }
-    table = table_text({"rows": rows}).splitlines()
-    assert table[0] == "| variant | error / mean pose's | keypoints on object, % | diverged | published |"
-    assert table[2] == "| ppl | 0.600 ± 0.141 | 60.0 ± 14.1 |  |  |"
-    assert table[3] == "| no-boundary |  |  | 2 | unstable |"
+    result = {"rows": rows, "mean_pose": {"error": 0.2, "error 001.Bird": 0.25}, "protocol": "cub", "data": "birds"}
+    table = table_text({**result, "steps": 30, "seeds": [0, 1]}).splitlines()
+    heads = "| variant | error / mean pose's | error 001, % | pose by bending T, % | diverged | published "
+    assert table[0] == heads + "(other data, other scale) |"
+    assert table[2] == "| mean pose | 1.000 | 25.0 |  |  | none |"
+    assert table[3] == "| ppl | 0.600 ± 0.141 | 60.0 ± 14.1 | 60.0 ± 14.1 |  | 7 |"
+    assert table[4] == "| no-boundary |  |  |  | 2 | unstable |"
+    assert table[6].startswith("birds, 30 steps, 2 seeds: mean ±") and "data and scale differ" in table[6]
+    assert "0.6 |" in table_text({**result, "protocol": "taichi", "steps": 3, "seeds": [0]}).replace(" ± 0.1", "")
+
+
+def test_classes_have_errors_of_their_own() -> None:
+    report = {"error": 0.2, "mean_pose_error": 0.3, "classes": {"001.Bird": {"error": 0.1, "mean_pose_error": 0.4}}}
+    row = _row("ppl", [report, {"diverged": "at step 3"}, {**report, "error": 0.4}])
+    assert row["diverged"] == 1 and row["error"]["seeds"] == [0.2, 0.4]
+    assert row["error 001.Bird"] == {"seeds": [0.1, 0.1], "mean": 0.1, "std": 0.0}
+    assert _errors(report, "mean_pose_error") == {"error": 0.3, "error 001.Bird": 0.4}
 
 
 def test_the_figure_shows_every_seed_of_every_variant(tmp_path: Path) -> None:

@@ -52,6 +52,38 @@ def test_published_presets_have_the_released_number_of_parameters(name: str) -> 
     assert sum(parameter.numel() for parameter in PosePriorLearner(config).parameters()) == expected
 
 
+def counted(config: Config) -> int:
+    """Parameters by the published layers, of the sizes that the config has."""
+    n, d, e, f = config.keypoints, config.dimension, config.decoder_dimension, config.regressor_features
+
+    def linear(inputs: int, outputs: int, kernel: int = 1) -> int:
+        return inputs * outputs * kernel + outputs
+
+    def conv(inputs: int, outputs: int) -> int:  # with the scale and shift of its batch norm
+        return linear(inputs, outputs, 9) + 2 * outputs
+
+    def mixer(channels: int, hidden: int) -> int:
+        between = linear(n, config.token_hidden) + linear(config.token_hidden, n)
+        return 4 * channels + between + linear(channels, hidden) + linear(hidden, channels)
+
+    memory = linear(2, d) + config.encoder_layers * mixer(d, d) + 2 * d + linear(n, config.banks) + linear(d, d)
+    memory += linear(config.banks, n) + linear(d, e) + mixer(e, 2 * e) + 2 * e + linear(e, 2)
+    widths = (3, *config.regressor_channels)
+    regressor = sum(2 * conv(a, b) + conv(b, b) for a, b in zip(widths, widths[1:], strict=False))
+    regressor += conv(widths[4], widths[3]) + conv(widths[3], f) + linear(f, n, 9) + linear(2, f)
+    regressor += linear(3 * f, f) + linear(f, 6)
+    c = config.decoder_channels
+    decoder = linear(4, c[0], 9) + sum(conv(a, b) + conv(b, b) for a, b in zip(c, c[1:], strict=False))
+    decoder += conv(c[4], c[3]) + sum(conv(2 * c[i + 1], c[i]) for i in range(3)) + sum(conv(a, a) for a in c[:4])
+    return memory + regressor + decoder + linear(2 * c[0], 3, 9) + n**2 + 1  # links and α
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_has_the_parameters_that_its_sizes_give(name: str) -> None:
+    config = Config.preset(name)
+    assert sum(parameter.numel() for parameter in PosePriorLearner(config).parameters()) == counted(config)
+
+
 def test_published_presets_differ_where_paper_and_code_differ() -> None:
     paper, released = (Config.preset(f"{source}-h36m-128") for source in ("paper", "released"))
     assert (paper.thickness, paper.perceptual, paper.reference, paper.weight_links) == (5e-4, "vgg19", "frame", 1)
@@ -61,6 +93,8 @@ def test_published_presets_differ_where_paper_and_code_differ() -> None:
     assert (hands.block, hands.missing, hands.steps, hands.thickness) == (8, 0.9, 5000, 1e-4)
     assert [Config.preset(f"paper-{name}").keypoints for name in ("taichi", "dogs", "cub-aligned")] == [10, 10, 10]
     assert not Config.preset("paper-cub-three").flip and Config.preset("paper-horses").flip
+    assert not Config.preset("released-horses").flip
+    assert [Config.preset(f"released-{name}").thickness for name in ("taichi", "horses", "cub-all")] == [1e-3] * 3
 
 
 def test_every_choice_of_a_preset_can_be_changed() -> None:

@@ -130,33 +130,49 @@ def test_the_perceptual_loss(model: PosePriorLearner, vgg: PerceptualFeatures, k
         check(reconstruction_loss(vgg, frame(), painted), known["perceptual_loss"])
 
 
-@pytest.mark.slow
-def test_one_training_step(state: State, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
-    """Images as their own reference, batch statistics, 100 · pose + tokens, no link regularisation.
+GRADIENTS = {
+    "grad_translator_last_conv": "translator.conv.weight",
+    "grad_connectivity": "skeleton_scalar",
+    "grad_regressor_first_conv": "regressor.conv.0.net.0.weight",
+    "grad_memory_encoder_start": "memory.encoder_start.weight",
+}
 
-    The gradients that come through the L1 loss carry the sign of each difference of features, which rounding turns
-    where they are near zero: in double precision this model's own gradients are 1e-3 away from those in single
-    precision, and noise of 1e-7 on the images moves the first convolution's by 2e-3. They are compared by the length
-    of the difference. The memory's gradient does not come through that loss and is compared number by number.
-    """
+
+def step(state: State, vgg: PerceptualFeatures, images: Tensor) -> tuple[Tensor, State, State]:
+    """Total, parts and the stored gradients of one step: images as their own reference, no link regularisation."""
     model = load_official(state).train()
     config = model.config.replace(weight_links=0.0, weight_pose=100.0)
-    total, parts = losses(config, vgg, Batch(frame(), frame(), frame()), model(frame(), frame()))
+    total, parts = losses(config, vgg, Batch(images, images, images), model(images, images))
+    total.backward()
+    gradients = dict(model.named_parameters())
+    return total, parts, {name: gradients[str(translate(place))].grad for name, place in GRADIENTS.items()}  # type: ignore[misc]
+
+
+@pytest.mark.slow
+def test_one_training_step(state: State, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
+    """Losses number by number, and the gradient of the memory, which does not come through the L1 loss.
+
+    The other three do, and carry the sign of each difference of features. Rounding turns it where they are near zero:
+    noise of 1e-7 on the images, which is the rounding of float32, moves these gradients by 8e-5 to 4e-3 of their
+    length. So they are asked to lie no farther from the stored ones than twice what two such noises move them,
+    and in no case farther than 5e-3.
+    """
+    total, parts, gradients = step(state, vgg, frame())
     check(total, known["train_loss"])
     check(parts["reconstruction"], known["train_recon_perceptual_loss"])
     check(parts["boundary"], known["train_boundary_loss"])
     check(100 * parts["pose"], known["train_consistency"])
     check(parts["tokens"], known["train_vq_loss"])
-    total.backward()
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    place = {"grad_regressor_first_conv": "regressor.conv.0.net.0", "grad_translator_last_conv": "translator.conv"}
-    first, last = (gradients[str(translate(f"{name}.weight"))] for name in place.values())
-    links, embed = gradients["links"], gradients["memory.embed.weight"]
-    assert first is not None and last is not None and links is not None and embed is not None
-    check(embed.flip(1)[::16], known["grad_memory_encoder_start"], 1e-5)
-    assert distance(last, known["grad_translator_last_conv"]) < 4e-4
-    assert distance(links, known["grad_connectivity"]) < 4e-3
-    assert distance(first[::16], known["grad_regressor_first_conv"]) < 5e-3
+    check(gradients.pop("grad_memory_encoder_start").flip(1)[::16], known["grad_memory_encoder_start"], 1e-5)
+    gradients["grad_regressor_first_conv"] = gradients["grad_regressor_first_conv"][::16]
+    moved = dict.fromkeys(gradients, 0.0)
+    for seed in range(2):
+        noise = 1e-7 * torch.randn(frame().shape, generator=torch.Generator().manual_seed(seed))
+        again = step(state, vgg, frame() + noise)[2]
+        again["grad_regressor_first_conv"] = again["grad_regressor_first_conv"][::16]
+        moved = {name: max(far, distance(again[name], gradients[name].numpy())) for name, far in moved.items()}
+    for name, gradient in gradients.items():
+        assert distance(gradient, known[name]) < min(2 * moved[name], 5e-3), name
 
 
 def test_a_file_is_read_without_executing_it(state: State, model: PosePriorLearner, tmp_path: Path) -> None:

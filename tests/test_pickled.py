@@ -62,12 +62,14 @@ def test_a_pickled_module_of_the_released_names_loads(released: dict[str, Any], 
     state = {name: value for name, value in official_state().items() if not name.startswith("vgg_loss")}
     module = nested(state, released["PosePriorLearner"], released["HierarchicalMemory"])
     module.args = Namespace(num_parts=16, dataset="h36m")  # type: ignore[assignment]
+    module.thick, module.block, module.use_alpha = 7.5e-5, 8, True  # type: ignore[assignment]
     module.add_module("activation", nn.LeakyReLU(0.2))
     torch.save(module, tmp_path / "checkpoint_latest.pth")
     forget()
     with pytest.raises(ModuleNotFoundError):  # the classes are really gone
         torch.load(tmp_path / "checkpoint_latest.pth", weights_only=False)
     found = load_official(tmp_path / "checkpoint_latest.pth")
+    assert (found.config.thickness, found.config.block, found.config.missing) == (7.5e-5, 8, 0.8)  # as it says
     expected = load_official(state).state_dict()
     assert [name for name, value in found.state_dict().items() if not torch.equal(value, expected[name])] == []
 
@@ -75,6 +77,7 @@ def test_a_pickled_module_of_the_released_names_loads(released: dict[str, Any], 
     loaded = pplkit.load(tmp_path / "run")
     assert not [name for name, value in loaded.state_dict().items() if not torch.equal(value, expected[name])]
     assert {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert loaded.config.thickness == 7.5e-5
     assert loaded.prior().made_by["converted_from"] == "checkpoint_latest.pth"
     assert main(["convert-official", str(tmp_path / "checkpoint_latest.pth"), str(tmp_path / "run")]) == 2  # in use
 
@@ -83,7 +86,8 @@ def test_old_files_of_torch_and_wrapped_state_dicts_load_too(tmp_path: Path) -> 
     weights = {"weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
     for new in (True, False):
         torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "file.pt", _use_new_zipfile_serialization=new)
-        found = read_state(tmp_path / "file.pt")
+        found, numbers = read_state(tmp_path / "file.pt")
+        assert numbers == {}
         assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
 
 
@@ -91,7 +95,7 @@ def test_buffers_that_are_not_kept_are_left_out(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Linear(2, 1))
     module.register_buffer("grid", torch.zeros(3), persistent=False)
     torch.save(module, tmp_path / "module.pt")
-    assert list(read_state(tmp_path / "module.pt")) == list(module.state_dict())
+    assert list(read_state(tmp_path / "module.pt").state) == list(module.state_dict())
 
 
 class Calls:

@@ -23,22 +23,60 @@ def test_usage_by_hand() -> None:
 
 
 def test_unused_vectors_by_hand(model: PosePriorLearner) -> None:
-    """Two look-ups that agree in all of four banks but one: 5 of 32 vectors are taken."""
-    index = np.array([[0, 1, 2, 3], [0, 1, 2, 4]])
+    """Four look-ups that agree in all of four banks but one, which they share 3 to 1: 5 of 32 vectors are taken."""
+    index = np.array([[0, 1, 2, 3], [0, 1, 2, 4], [0, 1, 2, 3], [0, 1, 2, 3]])
     found = prototypes.unused(model, index)
     assert found.share == 27 / 32
     codebook = model.memory.codebook
-    middle = torch.stack((codebook[0, 0], codebook[1, 1], codebook[2, 2], (codebook[3, 3] + codebook[3, 4]) / 2))
+    three, four = codebook[3, 3], codebook[3, 4]
+    decoded = []
+    for last in ((three + four) / 2, 0.75 * three + 0.25 * four):
+        with torch.no_grad():
+            means = torch.stack((codebook[0, 0], codebook[1, 1], codebook[2, 2], last))
+            decoded.append(model.memory.decode(means[None])[0].numpy())
     with torch.no_grad():
-        used, everything = model.memory.decode(middle[None])[0], model.memory.decode(codebook.mean(1)[None])[0]
-    expected = np.sqrt(np.square((used - everything).numpy()).sum(1).mean())
-    assert expected > 1e-3 and found.shift == pytest.approx(expected, rel=1e-4)
+        everything = model.memory.decode(codebook.mean(1)[None])[0].numpy()
+    for value, other in ((found.shift, everything), (found.uneven, decoded[1])):
+        expected = np.sqrt(np.square(decoded[0] - other).sum(1).mean())
+        assert expected > 1e-3 and value == pytest.approx(expected, rel=1e-4)
 
 
 def test_vectors_that_are_all_taken_alike_move_nothing(model: PosePriorLearner) -> None:
     index = np.arange(8)[:, None].repeat(4, axis=1)
-    assert prototypes.unused(model, index).share == 0
-    assert prototypes.unused(model, index).shift == pytest.approx(0, abs=1e-5)
+    assert prototypes.unused(model, index) == pytest.approx((0, 0, 0), abs=1e-5)
+
+
+def test_the_offset_of_the_prior_from_the_mean_pose(model: PosePriorLearner) -> None:
+    """T as the model distils it, moved by (3, 4): 5 from it, whatever the spread of the poses."""
+    prior = model.prior().keypoints
+    spread = np.random.default_rng(0).normal(size=(6, *prior.shape)).astype(np.float32)
+    found = prototypes.prior_offsets(model, prior + np.float32([3, 4]) + spread - spread.mean(0))
+    assert set(found) == {"all", "used"} and found[model.config.distil] == pytest.approx(5, rel=1e-4)
+    other = "used" if model.config.distil == "all" else "all"
+    assert found[other] != pytest.approx(5, rel=1e-4)
+
+
+def test_the_part_of_the_prior_by_hand() -> None:
+    """Two images, one keypoint at (2, 0): A T moves by 2 * 0.3 along x, b by 0.8 along y, both halved by the mean."""
+    prior = np.array([[2.0, 0.0]])
+    affine = np.zeros((2, 1, 2, 3))
+    affine[1, 0, 0, 0], affine[1, 0, 1, 2] = 0.3, 0.8
+    assert prototypes.bent_share(affine, prior) == pytest.approx(0.6 / np.hypot(0.6, 0.8))
+    assert prototypes.bent_share(affine, 0 * prior) == 0
+    affine[..., 2] = 7  # the same in all images
+    assert prototypes.bent_share(affine, prior) == 1
+    assert prototypes.bent_share(affine[:1], prior) == 0
+
+
+def test_the_part_of_the_prior_is_that_of_the_models_maps(model: PosePriorLearner) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        prior, affine, _, keypoints = model.regress(model.prepare(images))
+    share = prototypes.prior_share(model, images, batch_size=2)
+    assert 0 < share < 1 and share == pytest.approx(prototypes.bent_share(affine.numpy(), prior.numpy()), rel=1e-2)
+    moved = keypoints - affine[..., 2]  # A T
+    changes = [float((part - part.mean(0)).square().mean()) for part in (moved, affine[..., 2])]
+    assert share == pytest.approx((changes[0] / sum(changes)) ** 0.5, rel=1e-2)
 
 
 def test_look_up_is_what_the_memory_takes(model: PosePriorLearner) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pplkit import prototypes
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
@@ -50,7 +51,7 @@ class Knowing:
 
     def __init__(self, data: Dataset, off: float = 0.0) -> None:
         self.off = off
-        self.config, self.alpha = SimpleNamespace(banks=3, vectors=4), torch.ones(())
+        self.config, self.alpha = SimpleNamespace(banks=3, vectors=4, regression="free"), torch.ones(())
         self.memory = HierarchicalMemory(len(SHAPE.keypoint_names), 3, 4, 8).eval()
         self.labels = {}
         for split in data.splits.values():
@@ -99,7 +100,8 @@ def test_a_subset_is_spread_evenly(data: Dataset) -> None:
 
 
 def test_a_model_that_knows_the_labels_has_no_error(data: Dataset) -> None:
-    report = evaluation_report(knowing(data), data)
+    model = knowing(data)
+    report = evaluation_report(model, data)
     assert report["error"] == pytest.approx(0, abs=1e-5)
     assert report["mean_pose_error"] > 0.02 and report["relative_error"] < 1e-3
     assert report["test_images"] == 24 and report["protocol"] == "cub" and report["made_by"] == {"run": "knowing"}
@@ -110,6 +112,9 @@ def test_a_model_that_knows_the_labels_has_no_error(data: Dataset) -> None:
     assert set(report["limbs_covered"]) == set(SHAPE.groups)
     assert all(share == pytest.approx(1) for share in report["limbs_covered"].values())
     assert report["unused_vectors"] in [k / 12 for k in range(12)] and report["unused_shift"] > 0
+    labels = np.array(data["test"].keypoints)
+    assert report["prior_offsets"] == prototypes.prior_offsets(model, labels)
+    assert "prior_share" not in report  # its poses come from no affine maps
     json.dumps(report)
 
 
