@@ -27,11 +27,6 @@ class Unused(NamedTuple):
     uneven: float  # the same between T from the vectors taken, all alike, and each as often as it is taken
 
 
-def look_up(model: PosePriorLearner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """The vectors that uint8 images (n, S, S, 3) take: int64 (n, banks), indices into each bank."""
-    return taken(model, model.estimate(images, batch_size=batch_size).keypoints.numpy())
-
-
 @torch.no_grad()
 def taken(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
     """The vectors that poses (n, N, 2) take: int64 (n, banks), indices into each bank."""

@@ -79,12 +79,12 @@ def test_the_part_of_the_prior_is_that_of_the_models_maps(model: PosePriorLearne
     assert share == pytest.approx((changes[0] / sum(changes)) ** 0.5, rel=1e-2)
 
 
-def test_look_up_is_what_the_memory_takes(model: PosePriorLearner) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+def test_what_is_taken_is_what_the_memory_takes(model: PosePriorLearner) -> None:
+    poses = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
     with torch.no_grad():
-        expected = model.memory.nearest(model.memory.encode(model.estimate(images).keypoints))
-    assert prototypes.look_up(model, images, batch_size=2).tolist() == expected.tolist()
-    assert prototypes.look_up(model, images[:0]).shape == (0, 4)
+        expected = model.memory(torch.from_numpy(poses)).chosen
+    assert prototypes.taken(model, poses).tolist() == expected.tolist()
+    assert prototypes.taken(model, poses[:0]).shape == (0, 4)
 
 
 def test_a_bank_whose_vectors_are_all_its_mean_gives_the_prior(model: PosePriorLearner) -> None:
