@@ -4,8 +4,9 @@ Download and unpack CUB_200_2011 from https://www.vision.caltech.edu/datasets/cu
 only). SOURCE is the folder that holds images.txt.
 
 Width and height of an image are cut to multiples of 16, as much on both sides. A square as long as the longer side of
-the bounding box is placed on the box's centre and clipped at the border of what is left. Where it was clipped it is
-no longer square and the picture is stretched, and the labels with it: so did those who published results.
+the bounding box is placed on the box's centre and clipped at the border of what is left. Its right and lower edges are
+not moved back by the cut, so they lie up to 7 pixels farther out, and where it was clipped it is no longer square: the
+picture is stretched, and the labels with it. So does the preprocessing of AutoLink, with which results were published.
 """
 
 from collections.abc import Sequence
@@ -97,7 +98,7 @@ def crop_box(width: int, height: int, box: np.ndarray) -> tuple[float, float, fl
     kept = np.maximum(extent // MULTIPLE * MULTIPLE, np.minimum(extent, MULTIPLE))
     low = (extent - kept) // 2
     centre, half = box[:2] + box[2:] / 2, max(box[2:]) / 2
-    start, end = np.maximum(centre - half, low), np.minimum(centre + half, low + kept)
+    start, end = np.maximum(centre - half, low), np.minimum(centre + half, kept) + low
     return float(start[0]), float(start[1]), float(end[0]), float(end[1])
 
 

@@ -84,6 +84,7 @@ VARIANTS: dict[str, Variant] = {
     "no-boundary": Variant("without the boundary loss", {"weight_boundary": 0.0}, "unstable"),
     "masked": Variant("masked reference", {"reference": "masked"}, "H36M 128: 2.23 (PPL 1.92)"),
     "moved": Variant("affine maps start as the prior moved to the place of attention", {"start": "moved"}),
+    "moved-links": Variant("the same, with link regularisation", {"start": "moved", "weight_links": 0.02}),
     "links": Variant("with link regularisation", {"weight_links": 1.0}),
     "all-vectors": Variant("T from all vectors of a bank", {"distil": "all"}),
     "used-vectors": Variant("T from the used vectors of a bank", {"distil": "used"}),
