@@ -1,31 +1,130 @@
-"""What every data set's module shares: reading pictures and text files with clear errors, and the command line."""
+"""What every data set's module shares: reading pictures and text files with clear errors, crops, the command line."""
 
 import argparse
+import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
+from pplkit.geometry import to_unit
+
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in pixels from the image's left upper corner; may reach beyond its borders"""
+PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
+SUFFIXES = frozenset(Image.registered_extensions())  # of every format that Pillow knows
 
 
 def read_image(path: Path) -> Image.Image:
-    """The picture as RGB, grey ones too; raises PplkitError naming a file that is missing or damaged."""
+    """The picture as RGB, turned as its EXIF says; raises PplkitError naming a file that is missing or damaged."""
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
+            image = Image.open(path)
+        with image:
+            if image.width * image.height > PIXELS:
+                raise PplkitError(
+                    f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; "
+                    "make it smaller or remove it"
+                )
+            return as_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise PplkitError(f"{path} is missing; download the data set again") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise PplkitError(f"{path} cannot be read as a picture ({error}); download it again or remove it") from error
 
 
-def resized(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
-    """The part (left, top, right, bottom) of an image, or all of it, as uint8 (size, size, 3)."""
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Grey, palette, 16 bit and transparent pictures as RGB: 16 bit scaled to 8, what is transparent as white."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image).astype(np.float64)
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        image = Image.fromarray((values.clip(0) / (257 if deep else 1)).clip(0, 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray:
+    """The part `box` of an image, or all of it, as uint8 (size, size, 3); for mode L, masks, (size, size).
+
+    Where the box reaches beyond the image, the outermost pixels are repeated.
+    """
+    if box is not None:
+        left, top = (max(0, math.ceil(-start)) for start in box[:2])
+        right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
+        if left or top or right or bottom:
+            pixels = np.asarray(image)
+            spare = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
+            image = Image.fromarray(np.pad(pixels, spare, "edge"))
+            box = box[0] + left, box[1] + top, box[2] + left, box[3] + top
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def whole(width: int, height: int) -> Box:
+    """The square around the whole image, centred: its shorter side is filled up."""
+    side = max(width, height)
+    left, top = (side - width) // 2, (side - height) // 2
+    return -left, -top, side - left, side - top
+
+
+def centre(width: int, height: int) -> Box:
+    """The largest square in the middle of the image."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def around(points: np.ndarray, margin: float) -> Box:
+    """The square around points (J, 2), NaN left out: their extent, and `margin` of it on each side."""
+    points = points[np.isfinite(points).all(-1)]
+    low, high = points.min(0), points.max(0)
+    middle, half = (low + high) / 2 + 0.5, max(float((high - low).max()), 1.0) * (0.5 + margin)
+    return middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half
+
+
+def to_crop(points: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """Pixel coordinates (..., 2), 0 = centre of the image's first pixel, to [-1, 1] of the resized crop."""
+    start, end = np.array(box[:2]), np.array(box[2:])
+    # Resizing keeps edges on edges: a pixel's centre is half a pixel from its edge before and after.
+    return to_unit((points + 0.5 - start) * (size / (end - start)) - 0.5, size)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The files of a tree whose ending is that of a picture, sorted; links are followed, but no circle of them.
+
+    Raises PplkitError if there is no such folder or no such file.
+    """
+    if not folder.is_dir():
+        raise PplkitError(f"there is no folder {folder}; correct the path")
+    found = sorted(path for path in _files(folder, set()) if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise PplkitError(f"{folder} holds no picture of a format that Pillow reads; give the folder that does")
+    return found
+
+
+def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise PplkitError(f"{folder} cannot be listed ({error}); make it readable or remove it") from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(entry, seen)
+        elif not entry.name.startswith("."):
+            yield entry
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:
@@ -41,23 +140,30 @@ def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:
     return rows
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """SOURCE OUT --size --overwrite, to which a module adds its own options."""
+def parser(description: str | None, source: str = "the folder as downloaded") -> argparse.ArgumentParser:
+    """SOURCE OUT --size --overwrite --strict --limit, to which a module adds its own options."""
     command = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("source", type=Path, help="the folder as downloaded")
+    command.add_argument("source", type=Path, help=source)
     command.add_argument("out", type=Path, help="the folder to write the prepared data set to")
     command.add_argument("--size", type=int, default=128, help="side of the images in pixels (default: %(default)s)")
     command.add_argument("--overwrite", action="store_true", help="replace a data set that is already there")
+    command.add_argument("--strict", action="store_true", help="stop at the first file that cannot be used")
+    command.add_argument(
+        "--limit", type=float, default=0.1, help="share of the files that may be left out (default: 0.1)"
+    )
     return command
 
 
 def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
     """Prepare as the command line says and print the counts; the exit status, 2 after an error of one line."""
+    given: dict[str, Any] = vars(command.parse_args(arguments))
     try:
-        data = open_dataset(prepare(**vars(command.parse_args(arguments))))
+        data = open_dataset(prepare(**given))
     except PplkitError as error:
         print(f"data_prep: {error}", file=sys.stderr)
         return 2
     counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     print(f"{data.path}: {counts} images of {data.size} pixels")
+    if data.dropped:
+        print(f"{len(data.dropped)} left out; the first: {': '.join(data.dropped[0])} (all are in dataset.json)")
     return 0

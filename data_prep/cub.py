@@ -10,15 +10,15 @@ picture is stretched, and the labels with it. So does the preprocessing of AutoL
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from data_prep.common import parser, read_image, read_table, resized, run
+from data_prep.common import Box, parser, read_table, run
+from data_prep.intake import picture, write
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
-from pplkit.geometry import to_unit
 
 REMEDY = "unpack CUB_200_2011 again and give the folder that holds images.txt"
 MULTIPLE = 16
@@ -47,10 +47,13 @@ def prepare(
     size: int = 128,
     classes: Sequence[int] | None = None,
     overwrite: bool = False,
+    strict: bool = False,
+    limit: float = 0.1,
 ) -> Path:
     """Write the birds of some `classes` (ids of classes.txt, 1 to 200; all if not given) as images of `size` pixels.
 
-    Returns `out`. Raises PplkitError for a missing or damaged file, an unknown class or a part list of wrong length.
+    `strict` and `limit` as in `intake.write`. Returns `out`. Raises PplkitError for a missing or damaged file, an
+    unknown class or a part list of wrong length.
     """
     source = Path(source)
     if not source.is_dir():
@@ -69,27 +72,35 @@ def prepare(
     if not rows:
         raise PplkitError(f"{source / 'images.txt'} has no image of the classes {list(class_names)}; {REMEDY}")
     files, order = list(paths.values()), list(class_names)
-    with _writer(out, size, overwrite, names, list(class_names.values()), classes) as writer:
-        for row in tqdm(rows, desc="CUB", unit="image"):
-            file = source / "images" / files[row]
-            image = read_image(file)
-            box = crop_box(image.width, image.height, boxes[row])
-            if box[0] >= box[2] or box[1] >= box[3]:
-                raise PplkitError(f"{source / 'bounding_boxes.txt'} puts the box outside {file}; {REMEDY}")
-            seen = parts[row, :, 2] == 1
-            keypoints = np.where(seen[:, None], _to_crop(parts[row, :, :2], box, size), np.nan)
-            writer.add(
-                "train" if training[row] else "test",
-                resized(image, size, box)[None],
-                keypoints=keypoints[None],
-                visible=seen[None],
-                classes=np.array([order.index(numbers[row])]),
-                sources=[files[row]],
+    boxes_file = source / "bounding_boxes.txt"
+    tasks = []
+    for row in rows:
+        seen = parts[row, :, 2] == 1
+        tasks.append(
+            picture(
+                source / "images" / files[row],
+                size,
+                split="train" if training[row] else "test",
+                source=files[row],
+                box=partial(_box, boxes[row], f"{boxes_file} puts the box outside {files[row]}"),
+                points=np.where(seen[:, None], parts[row, :, :2], np.nan),
+                visible=seen,
+                class_index=order.index(numbers[row]),
             )
+        )
+    with _writer(out, size, overwrite, names, list(class_names.values()), classes) as writer:
+        write(writer, tasks, strict=strict, limit=limit, desc="CUB")
     return Path(out)
 
 
-def crop_box(width: int, height: int, box: np.ndarray) -> tuple[float, float, float, float]:
+def _box(box: np.ndarray, fault: str, width: int, height: int) -> Box:
+    found = crop_box(width, height, box)
+    if found[0] >= found[2] or found[1] >= found[3]:
+        raise PplkitError(f"{fault}; {REMEDY}")
+    return found
+
+
+def crop_box(width: int, height: int, box: np.ndarray) -> Box:
     """(left, top, right, bottom) of the crop around a bounding box (x, y, width, height), chosen as the module says.
 
     All in pixels from the image's left upper corner.
@@ -100,13 +111,6 @@ def crop_box(width: int, height: int, box: np.ndarray) -> tuple[float, float, fl
     centre, half = box[:2] + box[2:] / 2, max(box[2:]) / 2
     start, end = np.maximum(centre - half, low), np.minimum(centre + half, kept) + low
     return float(start[0]), float(start[1]), float(end[0]), float(end[1])
-
-
-def _to_crop(points: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
-    """Pixel coordinates (J, 2), 0 = centre of the image's first pixel, to [-1, 1] of the resized crop."""
-    start, end = np.array(box[:2]), np.array(box[2:])
-    # Resizing keeps edges on edges: a pixel's centre is half a pixel from its edge before and after.
-    return to_unit((points + 0.5 - start) * (size / (end - start)) - 0.5, size)
 
 
 def _chosen_classes(source: Path, classes: Sequence[int] | None) -> dict[int, str]:

@@ -12,11 +12,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from tqdm import tqdm
-
-from data_prep.common import parser, read_image, resized, run
+from data_prep.common import parser, run, whole
+from data_prep.intake import picture, write
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 
@@ -32,11 +29,14 @@ def prepare(
     aspect: str | None = None,
     accessories: int | None = None,
     overwrite: bool = False,
+    strict: bool = False,
+    limit: float = 0.1,
 ) -> Path:
     """Write the hands as images of `size` pixels and return `out`.
 
     `aspect` keeps those whose aspectOfHand begins with it ("dorsal", "palmar left", ...), `accessories` those without
-    (0) or with (1) jewellery. Raises PplkitError for a missing or damaged file or if nothing is left.
+    (0) or with (1) jewellery; `strict` and `limit` as in `intake.write`. Raises PplkitError for a missing or damaged
+    file or if nothing is left.
     """
     source = Path(source)
     rows = [
@@ -58,23 +58,19 @@ def prepare(
         licence="non-commercial research",
         options={"aspect": aspect, "accessories": accessories},
     )
-    with writer:
-        for row in tqdm(rows, desc="11k Hands", unit="image"):
-            image = padded(read_image(source / "Hands" / row["imageName"]))
-            split = "test" if row["id"] in testing else "train"
-            writer.add(split, resized(image, size)[None], sources=[row["imageName"]])
-    return Path(out)
-
-
-def padded(image: Image.Image) -> Image.Image:
-    """The image in the middle of a square as long as its longer side, its outermost pixels repeated."""
-    spare = max(image.size) - np.array([image.height, image.width])
-    before = spare // 2
-    return Image.fromarray(
-        np.pad(
-            np.asarray(image), [(before[0], spare[0] - before[0]), (before[1], spare[1] - before[1]), (0, 0)], "edge"
+    tasks = [
+        picture(
+            source / "Hands" / row["imageName"],
+            size,
+            split="test" if row["id"] in testing else "train",
+            source=row["imageName"],
+            box=whole,
         )
-    )
+        for row in rows
+    ]
+    with writer:
+        write(writer, tasks, strict=strict, limit=limit, desc="11k Hands")
+    return Path(out)
 
 
 def _table(source: Path) -> list[dict[str, str]]:

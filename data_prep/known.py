@@ -1,5 +1,6 @@
 """The data sets known by name, so that a notebook asks for one without knowing whether it is prepared already."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from pplkit.errors import PplkitError
 from pplkit.projects import data_folder
 
 PUPPETS = {"puppets": "humanoid", "puppets-quadruped": "quadruped", "puppets-hand": "hand"}
+KINDS = ("puppets", "cub", "hands")
+"""The modules of data_prep. A data set called <kind>-<anything> is of that kind, so several can lie side by side."""
 DEFAULT_SIZE = 64
 SMOKE_SIZE = 32
 SMOKE: dict[str, dict[str, Any]] = {
@@ -18,6 +21,12 @@ SMOKE: dict[str, dict[str, Any]] = {
     "hands": {"aspect": "dorsal left", "accessories": 1},
 }
 """What scale "smoke" changes in the preparation, so that it takes seconds."""
+SHARED = ("source", "out", "size", "overwrite", "strict", "limit")  # parameters of every `prepare`
+
+
+def kind_of(dataset: str) -> str | None:
+    """The module that prepares data sets of this name, None if none does."""
+    return next((kind for kind in KINDS if dataset == kind or dataset.startswith(f"{kind}-")), None)
 
 
 def prepared(
@@ -29,27 +38,28 @@ def prepared(
 ) -> Path:
     """The folder <home>/data/<dataset> of a prepared data set; prepared now if it is known by name and absent.
 
-    The puppets make themselves (`source` may name another category); "cub" and "hands" need `source`, the folder as
-    downloaded; any other name must be prepared already. `options` go to the `prepare` of the data set's module. A
-    folder that exists is opened, never rebuilt; `size` and `options` are compared with it where they are given. At
-    scale "smoke" images are 32 pixels and few.
+    The puppets make themselves (`source` may name another category); every other kind (`KINDS`) needs `source`, the
+    folder as downloaded; any other name must be prepared already. `options` go to the `prepare` of the data set's
+    module. A folder that exists is opened, never rebuilt; `size` and `options` are compared with it where they are
+    given. At scale "smoke" images are 32 pixels and few.
     Raises PplkitError where a source is missing, an option unknown, or the folder holds another preparation.
     """
     out = data_folder(dataset, scale)
     exists = (out / "dataset.json").exists()
-    found = _module(dataset)
-    if found is None:
+    kind = kind_of(dataset)
+    if kind is None:
         if not exists:
             raise PplkitError(
                 f"dataset={dataset!r} is not known by name and {out} is absent: prepare it there with "
-                "pplkit.dataset.DatasetWriter, or choose puppets, puppets-quadruped, puppets-hand, cub or hands."
+                f"pplkit.dataset.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
             )
         return open_dataset(out).path
-    kind, prepare = found
-    tiny = SMOKE[kind] if scale == "smoke" else {}
+    # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
+    prepare: Callable[..., Path] = importlib.import_module(f"data_prep.{kind}").prepare
+    tiny = SMOKE.get(kind, {}) if scale == "smoke" else {}
     wanted = {**_defaults(prepare), **tiny, **_known_only(dataset, prepare, options)}
     wanted["size"] = SMOKE_SIZE if scale == "smoke" else size or DEFAULT_SIZE
-    category = source or PUPPETS[dataset] if kind == "puppets" else ""
+    category = source or PUPPETS.get(dataset, "humanoid") if kind == "puppets" else ""
     if exists:
         data = open_dataset(out)
         _check_same(data, "size", data.size, wanted["size"] if size else data.size)
@@ -63,28 +73,9 @@ def prepared(
     return prepare(category or source, out, **wanted)
 
 
-def _module(dataset: str) -> tuple[str, Callable[..., Path]] | None:
-    """Kind and `prepare` of a data set known by name."""
-    # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
-    if dataset in PUPPETS:
-        from data_prep import puppets
-
-        return "puppets", puppets.prepare
-    if dataset == "cub":
-        from data_prep import cub
-
-        return "cub", cub.prepare
-    if dataset == "hands":
-        from data_prep import hands
-
-        return "hands", hands.prepare
-    return None
-
-
 def _defaults(prepare: Callable[..., Path]) -> dict[str, Any]:
     """The options of a `prepare` and their defaults."""
-    rest = ("source", "out", "size", "overwrite")
-    return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in rest}
+    return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in SHARED}
 
 
 def _known_only(dataset: str, prepare: Callable[..., Path], options: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -100,6 +91,6 @@ def _check_same(data: Dataset, name: str, before: Any, wanted: Any) -> None:
     one, other = (sorted(value) if isinstance(value, list | tuple) else value for value in (before, wanted))
     if one != other:
         raise PplkitError(
-            f"{data.path} was prepared with {name}={before!r}, not {wanted!r}: give that {name}, or delete the folder "
-            "to prepare it anew."
+            f"{data.path} was prepared with {name}={before!r}, not {wanted!r}: give that {name}, another name of the "
+            f"data set such as {data.name}-2, or delete the folder to prepare it anew."
         )

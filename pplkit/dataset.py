@@ -27,7 +27,7 @@ from pplkit.errors import PplkitError
 from pplkit.metadata import Metadata
 from pplkit.shards import NpyWriter, Shards, file_hash, load_array
 
-SCHEMA = 1
+SCHEMA = 2  # 2: `dropped`
 DTYPES = {
     "images": np.uint8,
     "masks": np.uint8,
@@ -39,6 +39,7 @@ DTYPES = {
 SHARDED = ("images", "masks")
 FARTHEST = 10.0
 """A label may lie outside the image, but one this far out is in other units than [-1, 1]."""
+ROOM = "free some space or choose another folder; nothing was changed"
 AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT)"
 
 
@@ -154,9 +155,16 @@ class DatasetWriter:
         if self._arrays[split].keys() != arrays.keys():
             before, now = ", ".join(self._arrays[split]), ", ".join(arrays)
             raise PplkitError(f"{split} got {before} before and {now} now; give the same arrays in each call of add")
-        for key, array in arrays.items():
-            self._arrays[split][key].append(array)
+        try:
+            for key, array in arrays.items():
+                self._arrays[split][key].append(array)
+        except OSError as error:
+            raise PplkitError(f"{self.out} cannot be written ({error}); {ROOM}") from error
         self._sources[split] += lines
+
+    def drop(self, source: str, reason: str) -> None:
+        """Note that `source` was left out, and why; dataset.json will say so."""
+        self.metadata.dropped.append((source, reason))
 
     def _writer(self, split: str, key: str, array: np.ndarray) -> NpyWriter:
         row_bytes = max(1, array.itemsize * int(np.prod(array.shape[1:])))
@@ -172,6 +180,9 @@ class DatasetWriter:
                 if not any(self._sources.values()):
                     raise PplkitError(f"no image was added to {self.out}; check that the source holds images")
                 self._publish({file.relative_to(self._partial).as_posix(): file_hash(file) for file in files})
+        except OSError as failed:
+            if error is None:
+                raise PplkitError(f"{self.out} cannot be written ({failed}); {ROOM}") from failed
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
 

@@ -14,7 +14,8 @@ class Metadata:
     """What dataset.json says beside the arrays; `skeleton`, `*_pairs` and `groups` hold indices.
 
     `flip_pairs` are the (left, right) keypoints that change places in a mirrored image, `swap_pairs` those that the
-    h36m protocol may exchange, `groups` a limb's name -> its links in `skeleton`, `options` how the set was made.
+    h36m protocol may exchange, `groups` a limb's name -> its links in `skeleton`, `options` how the set was made,
+    `dropped` (source, reason) for what was left out.
     Raises PplkitError for an unknown protocol or an index that points nowhere.
     """
 
@@ -30,6 +31,7 @@ class Metadata:
     source: str = ""
     licence: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or self.size < 2:
@@ -40,6 +42,7 @@ class Metadata:
             pairs = [(int(a), int(b)) for a, b in getattr(self, key)]
             object.__setattr__(self, key, pairs)  # JSON knows lists only
             _check_indices(key, [index for pair in pairs for index in pair], len(self.keypoint_names), "keypoint")
+        object.__setattr__(self, "dropped", [(str(source), str(reason)) for source, reason in self.dropped])
         for limb, links in self.groups.items():
             _check_indices(f"groups[{limb!r}]", links, len(self.skeleton), "skeleton link")
 

@@ -115,7 +115,7 @@ def drop_last(file: Path) -> None:
 def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:
     spoil(source)
     with pytest.raises(PplkitError, match=message) as caught:
-        prepare(source, tmp_path / "made" / "out", size=32)
+        prepare(source, tmp_path / "made" / "out", size=32, strict=True)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("made/*"))
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.hands import main, padded, prepare
+from data_prep.hands import main, prepare
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
@@ -25,15 +24,6 @@ def source(tmp_path: Path) -> Path:
     for row in rows:
         Image.new("RGB", (8, 6), "white").save(folder / "Hands" / row.split(",")[7])
     return folder
-
-
-def test_padding_repeats_the_outermost_pixels() -> None:
-    picture = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(2, 4, 3)
-    square = np.asarray(padded(Image.fromarray(picture)))
-    np.testing.assert_array_equal(square, picture[[0, 0, 1, 1]])
-    np.testing.assert_array_equal(
-        np.asarray(padded(Image.fromarray(picture.transpose(1, 0, 2)))), square.transpose(1, 0, 2)
-    )
 
 
 def test_every_tenth_person_is_tested(source: Path, tmp_path: Path) -> None:
@@ -64,8 +54,17 @@ def test_hands_are_chosen_by_aspect_and_accessories(source: Path, tmp_path: Path
 def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:
     spoil(source)
     with pytest.raises(PplkitError, match=message):
-        prepare(source, tmp_path / "out", size=8)
+        prepare(source, tmp_path / "out", size=8, strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_a_torn_picture_is_left_out_and_named(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source / "Hands/p3.jpg").write_bytes(b"no picture")
+    assert main([str(source), str(tmp_path / "out"), "--size", "8"]) == 0
+    data = open_dataset(tmp_path / "out")
+    assert len(data["train"]) == 12 and [name for name, _ in data.dropped] == ["p3.jpg"]
+    assert "1 left out; the first: p3.jpg:" in capsys.readouterr().out
+    assert main([str(source), str(tmp_path / "out2"), "--size", "8", "--limit", "0"]) == 2
 
 
 def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
