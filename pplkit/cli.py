@@ -1,4 +1,4 @@
-"""The command line: `pplkit run | train | estimate | convert-official`. Thin: reads arguments and calls the package.
+"""The command line: `pplkit run | train | estimate | check | convert-official`. Thin: it calls the package.
 
 What only a handler needs is imported inside it, so that `--help` answers at once.
 """
@@ -70,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
     estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     estimate.set_defaults(handler=_estimate)
+
+    check = commands.add_parser("check", help="what a prepared data set holds, and every fault of its files")
+    check.add_argument("dataset", type=Path, metavar="DIR", help="folder of the prepared data set")
+    check.add_argument("--sheet", type=Path, metavar="FILE", help="picture of samples to write (default: DIR.png)")
+    check.set_defaults(handler=_check)
 
     convert = commands.add_parser("convert-official", help="a checkpoint of the authors' code to a run folder")
     convert.add_argument("checkpoint", type=Path, metavar="IN", help="file of torch.save; nothing in it is executed")
@@ -168,6 +173,30 @@ def _estimate(arguments: argparse.Namespace) -> None:
     poses = estimate_files(model, arguments.images, arguments.iterations)
     write_json(out, poses)
     print(f"The poses of {len(poses['images'])} images are in {out}.")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from pplkit.checking import faults, summary
+    from pplkit.dataset import open_dataset
+
+    found = faults(arguments.dataset)
+    if found:
+        print("\n".join(found))
+        raise PplkitError(f"{arguments.dataset} has {len(found)} fault{'s' * (len(found) > 1)}, named above.")
+    data = open_dataset(arguments.dataset)
+    print("\n".join(summary(data)))
+    from pplkit import plots
+    from pplkit.reports import subset
+
+    first = next(iter(data.splits.values()))
+    shown = subset(first, 48)
+    labels = None if first.keypoints is None else first.keypoints[shown]
+    sheet = arguments.sheet or arguments.dataset.with_suffix(".png")
+    try:
+        plots.contact_sheet(first.images[shown], labels, data.skeleton).savefig(sheet)
+    except OSError as error:
+        raise PplkitError(f"{sheet} cannot be written ({error}): name another file with --sheet.") from None
+    print(f"No faults. Samples: {sheet}")
 
 
 def _convert(arguments: argparse.Namespace) -> None:

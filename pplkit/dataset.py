@@ -141,7 +141,7 @@ class DatasetWriter:
         count = len(arrays["images"])
         for key, array in arrays.items():
             arrays[key] = _as_stored(key, array)
-            _check_array(f"{split} {key}", key, arrays[key], self.metadata, count, "correct the call of add")
+            check_array(f"{split} {key}", key, arrays[key], self.metadata, count, "correct the call of add")
         lines = [f"{split}-{len(self._sources.get(split, [])) + i}" for i in range(count)]
         lines = lines if sources is None else [" ".join(str(line).splitlines()) for line in sources]
         if len(lines) != count:
@@ -212,30 +212,31 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     or coordinate is wrong.
     """
     path = Path(path)
-    content = _read_json(path / "dataset.json")
-    try:
-        given = {key.name: content[key.name] for key in fields(Metadata)}
-        metadata = Metadata(**given)
-        counts, hashes = dict(content["splits"]), dict(content["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise PplkitError(f"{path / 'dataset.json'} lacks or garbles a field ({error}); {AGAIN}") from error
-    except PplkitError as error:
-        raise PplkitError(f"{path / 'dataset.json'} is not usable: {error}; {AGAIN}") from error
+    metadata, counts, hashes = read_description(path)
     splits = {}
     for split, count in counts.items():
         names = sorted(name for name in hashes if name.startswith(f"{split}/"))
         splits[split] = _read_split(path, split, names, count, metadata)
     lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
-    return Dataset(path=path, splits=splits, sha256=hashlib.sha256(lines.encode()).hexdigest(), **given)
+    sha256 = hashlib.sha256(lines.encode()).hexdigest()
+    return Dataset(
+        path=path, splits=splits, sha256=sha256, **{key.name: getattr(metadata, key.name) for key in fields(Metadata)}
+    )
 
 
-def verify(path: str | os.PathLike[str]) -> Dataset:
-    """Open a data set and compare every array with its sha256; raises PplkitError naming the file that differs."""
-    data = open_dataset(path)
-    for name, expected in _read_json(data.path / "dataset.json")["sha256"].items():
-        if file_hash(data.path / name) != expected:
-            raise PplkitError(f"{data.path / name} has changed since it was written; {AGAIN}")
-    return data
+def read_description(path: Path) -> tuple[Metadata, dict[str, int], dict[str, str]]:
+    """What dataset.json says: the metadata, the count of each split, the sha256 of each array file by name.
+
+    Raises PplkitError if it is missing, of another schema, or not usable.
+    """
+    content = _read_json(path / "dataset.json")
+    try:
+        metadata = Metadata(**{key.name: content[key.name] for key in fields(Metadata)})
+        return metadata, {str(k): int(n) for k, n in content["splits"].items()}, dict(content["sha256"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PplkitError(f"{path / 'dataset.json'} lacks or garbles a field ({error}); {AGAIN}") from error
+    except PplkitError as error:
+        raise PplkitError(f"{path / 'dataset.json'} is not usable: {error}; {AGAIN}") from error
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:
@@ -260,7 +261,7 @@ def _read_split(path: Path, split: str, names: Sequence[str], count: int, metada
         if files:
             parts = [load_array(file, AGAIN, mapped=key in SHARDED) for file in files]
             for file, part in zip(files, parts, strict=True):
-                _check_array(str(file), key, part, metadata, None if key in SHARDED else count, AGAIN)
+                check_array(str(file), key, part, metadata, None if key in SHARDED else count, AGAIN)
             arrays[key] = parts[0] if len(parts) == 1 else Shards(parts)
             if sum(map(len, parts)) != count:
                 total = sum(map(len, parts))
@@ -282,7 +283,8 @@ def _as_stored(key: str, array: np.ndarray) -> np.ndarray:
     return array.astype(DTYPES[key]) if array.dtype.kind in kinds.get(key, "") else array
 
 
-def _check_array(label: str, key: str, array: np.ndarray, metadata: Metadata, count: int | None, remedy: str) -> None:
+def check_array(label: str, key: str, array: np.ndarray, metadata: Metadata, count: int | None, remedy: str) -> None:
+    """Raise PplkitError, naming `label` and `remedy`, if an array called `key` has a wrong shape, type or value."""
     size, points = metadata.size, len(metadata.keypoint_names)
     tails = {"images": (size, size, 3), "masks": (size, size), "keypoints": (points, 2), "visible": (points,)}
     shape = (len(array) if array.ndim and count is None else count, *tails.get(key, ()))
