@@ -12,8 +12,9 @@ from PIL import Image
 from pplkit import inference
 from pplkit.config import Config
 from pplkit.errors import PplkitError
-from pplkit.inference import estimate_files, image_files, read_image
+from pplkit.inference import estimate_files, image_files
 from pplkit.model import PosePriorLearner
+from pplkit.pictures import read_image
 
 
 @pytest.fixture(scope="module")
@@ -29,61 +30,6 @@ def picture(path: Path, width: int = 20, height: int = 30, mode: str = "RGB", se
     return path
 
 
-def test_colours_rows_and_columns_of_a_file(tmp_path: Path) -> None:
-    pixels = np.zeros((5, 7, 3), np.uint8)
-    pixels[1, 6] = 255, 128, 3
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    found = read_image(tmp_path / "a.png")
-    assert found.dtype == np.uint8 and np.array_equal(found, pixels)
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16"])
-def test_every_kind_of_png_becomes_three_colours(tmp_path: Path, mode: str) -> None:
-    if mode == "I;16":
-        Image.fromarray(np.full((30, 20), 40_000, np.uint16)).save(tmp_path / "a.png")
-    else:
-        picture(tmp_path / "a.png", mode=mode)
-    found = read_image(tmp_path / "a.png")
-    assert found.shape == (30, 20, 3) and found.dtype == np.uint8
-    if mode in ("L", "LA", "1", "I;16"):
-        assert (found == found[..., :1]).all()
-
-
-def test_sixteen_bits_keep_their_grey(tmp_path: Path) -> None:
-    Image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png").mean() == pytest.approx(128, abs=1)
-
-
-def test_alpha_is_left_out(tmp_path: Path) -> None:
-    pixels = np.full((4, 4, 4), 200, np.uint8)
-    pixels[..., 3] = 0
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert (read_image(tmp_path / "a.png") == 200).all()
-
-
-def test_a_photo_lies_as_its_camera_was_held(tmp_path: Path) -> None:
-    """Orientation 6 of a JPEG: what is stored has to be turned by 90 degrees clockwise to stand upright."""
-    stored = np.zeros((16, 32, 3), np.uint8)
-    stored[:, :16] = 255  # left half white: upright, the upper half is white
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    found = read_image(tmp_path / "a.jpg")
-    assert found.shape == (32, 16, 3) and found[:12].mean() > 240 and found[20:].mean() < 15
-
-
-def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    whole = picture(tmp_path / "whole.png", 200, 200).read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    for name in ("text.png", "empty.jpg", "cut.png"):
-        with pytest.raises(PplkitError, match=f"{name} cannot be read as an image .*: repair it or leave it out"):
-            read_image(tmp_path / name)
-    with pytest.raises(PplkitError, match="none.png does not exist: give image files or a folder"):
-        read_image(tmp_path / "none.png")
-
-
 def test_folders_give_their_images_in_order(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "deep/c.webp"):
         picture(tmp_path / "folder" / name)
@@ -92,7 +38,7 @@ def test_folders_give_their_images_in_order(tmp_path: Path) -> None:
     found = image_files([alone, tmp_path / "folder"])
     assert [path.name for path in found] == ["z.png", "a.JPG", "b.png", "c.webp"]
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(PplkitError, match=r"nothing holds no image \(.jpg.*: give another folder"):
+    with pytest.raises(PplkitError, match="nothing holds no picture of a format that Pillow reads"):
         image_files([tmp_path / "nothing"])
 
 
@@ -105,7 +51,7 @@ def test_poses_come_in_pixels_of_each_file(model: PosePriorLearner, tmp_path: Pa
     assert found["iterations"] == 0 and found["links"] == model.prior().links()
     for file, row in zip(files, found["images"], strict=True):
         assert row["file"] == str(file)
-        poses = model.estimate(read_image(file)[None])
+        poses = model.estimate(np.asarray(read_image(file))[None])
         x, y = poses.keypoints[0].numpy().T
         expected = np.stack(((x + 1) / 2 * (row["width"] - 1), (y + 1) / 2 * (row["height"] - 1)), axis=-1)
         np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
@@ -128,5 +74,5 @@ def test_many_files_are_taken_in_portions(
 def test_iterations_are_handed_on(model: PosePriorLearner, tmp_path: Path) -> None:
     file = picture(tmp_path / "a.png", 32, 32)
     (row,) = estimate_files(model, [file], iterations=2)["images"]
-    expected = (model.estimate(read_image(file)[None], 2).keypoints[0] + 1) / 2 * 31
+    expected = (model.estimate(np.asarray(read_image(file))[None], 2).keypoints[0] + 1) / 2 * 31
     np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
