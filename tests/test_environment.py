@@ -51,7 +51,8 @@ def test_every_import_is_a_declared_dependency() -> None:
     declared = {IMPORT_NAMES.get(name, name) for name in bounds(PROJECT["dependencies"])}
     declared |= {"pplkit", "data_prep"} | set(sys.stdlib_module_names)
     for path in [*ROOT.glob("pplkit/*.py"), *ROOT.glob("data_prep/*.py")]:
-        known = declared | (set(bounds(READERS)) if path.parent.name == "data_prep" else set())
+        reads = path.parent.name == "data_prep" or path.name == "overlay.py"  # they say so where a reader is missing
+        known = declared | (set(bounds(READERS)) if reads else set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []

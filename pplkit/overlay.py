@@ -1,0 +1,81 @@
+"""Poses drawn over pictures at their own resolution, and pictures written as a video."""
+
+import os
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw
+
+from pplkit.drawing import BLUE, keypoint_colours
+from pplkit.errors import PplkitError
+
+THICKNESS = 1 / 90  # of the picture's longer side: the strongest link
+
+
+def draw(
+    image: np.ndarray,
+    points: np.ndarray,
+    links: Sequence[tuple[int, int]] = (),
+    strengths: Sequence[float] | None = None,
+    confidence: np.ndarray | None = None,
+    least: float = 0.0,
+) -> np.ndarray:
+    """A pose over a uint8 image (H, W, 3): points (N, 2) in its pixels, 0 = centre of the first, and their links.
+
+    `strengths` in [0, 1] set the width of each link. Points whose confidence (N,) is below `least`, or that are NaN,
+    are left out, with their links.
+    """
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    shown = np.isfinite(points).all(-1) & (True if confidence is None else confidence >= least)
+    widest = max(image.shape[:2]) * THICKNESS
+    for (i, j), strength in zip(links, [1.0] * len(links) if strengths is None else strengths, strict=True):
+        if shown[i] and shown[j]:
+            ends = [tuple(points[i].tolist()), tuple(points[j].tolist())]
+            width = max(1, round(widest * (0.3 + 0.7 * strength)))
+            pen.line(ends, fill="white", width=width + 2)
+            pen.line(ends, fill=ImageColor.getrgb(BLUE), width=width)
+    radius = max(1.5, widest)
+    for (x, y), colour, here in zip(points, keypoint_colours(len(points)), shown, strict=True):
+        if here:
+            fill = tuple((255 * colour[:3]).astype(int).tolist())
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline="white")
+    return np.asarray(picture)
+
+
+def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float) -> Path:
+    """Frames uint8 (H, W, 3) of one size as an MP4 file of `rate` frames a second, complete or not at all.
+
+    A last row or column that makes the size odd is left out. Raises PplkitError if there is no frame, if PyAV is
+    missing, or if the file cannot be written.
+    """
+    try:
+        import av
+    except ImportError:
+        raise PplkitError("writing a video needs the package av: pip install 'pplkit[data]'.") from None
+    path = Path(path)
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise PplkitError(f"there is no frame to write to {path}: give a video that has some.")
+    height, width = (side // 2 * 2 for side in first.shape[:2])
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with av.open(str(partial), "w", format="mp4") as file:
+            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+            stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for frame in chain([first], frames):
+                picture = np.ascontiguousarray(frame[:height, :width])
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            file.mux(stream.encode())
+        partial.replace(path)
+    except OSError as error:
+        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
