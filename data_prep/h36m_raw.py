@@ -1,0 +1,164 @@
+"""Human3.6M as its publisher ships it: films, joints in CDF files, boxes and masks in MATLAB files, to rows.
+
+For `data_prep.h36m`, which says where the files come from and lie.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from data_prep.common import Box, around, resized, to_crop
+from data_prep.intake import Row
+from pplkit.dataset import FARTHEST
+from pplkit.errors import PplkitError
+
+JOINTS = 32
+POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")
+BOXES = ("MySegmentsMat/ground_truth_bb", "ground_truth_bb", "Segments_mat_gt_bb")
+MASKS = ("MySegmentsMat/ground_truth_bs", "ground_truth_bs", "Segments_mat_gt_bs")
+PACKAGES = ("av", "cdflib", "h5py")
+REMEDY = "download it again or remove the video"
+MARGIN = 0.15  # around the joints where there is no box: they end at the middle of hands and feet
+SLACK = 50  # frames, one second: films and poses differ by a few at the end
+
+
+class Video(NamedTuple):
+    """A film, or in the simplified release a folder of pictures."""
+
+    split: str
+    subject: Path  # the folder S1, S5, ...
+    name: str  # <action>[ <number>].<camera>
+    number: int
+
+
+def need(package: str) -> ModuleType:
+    """An optional package; raises PplkitError with the command that installs it."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise PplkitError(f"Human3.6M needs the package {package}: pip install 'pplkit[data]'") from error
+
+
+def rows(video: Video, size: int, every: int, masks: bool) -> Iterator[Row]:
+    """Every `every`-th frame of a film, cut to a square around the person, with its 32 joints.
+
+    A frame without a box is cut around its joints; with `masks` one without a mask is left out. Raises PplkitError
+    for a missing or damaged file.
+    """
+    film = video.subject / "Videos" / f"{video.name}.mp4"
+    poses_file = _file(video, POSES, ".cdf")
+    poses = _poses(poses_file)
+    masks_file = _file(video, MASKS, ".mat") if masks else None
+    seen = 0
+    with _masks(_found(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
+        for frame in _frames(film):
+            number, seen = seen, seen + 1
+            if number >= len(poses):
+                break
+            if number % every:
+                continue
+            box = _square(box_of(number)) or around(poses[number], MARGIN)
+            mask = mask_of(number)
+            if masks and mask is None:
+                continue
+            yield Row(
+                split=video.split,
+                image=resized(frame.to_image(), size, box),
+                source=f"{video.subject.name}/Videos/{film.name} frame {number}",
+                keypoints=in_crop(poses[number], box, size, poses_file),
+                video=video.number,
+                mask=None if mask is None else shrunk(mask, size, box),
+            )
+    if seen < len(poses) - SLACK:
+        raise PplkitError(f"{film} ends after {seen} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
+
+
+def in_crop(points: np.ndarray, box: Box, size: int, file: Path) -> np.ndarray:
+    """Pixels (32, 2) of a picture as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
+    keypoints = to_crop(points, box, size)
+    if not np.abs(keypoints).max() <= FARTHEST:  # NaN as well
+        raise PplkitError(f"{file} has joints that are no numbers or far outside the picture; {REMEDY}")
+    return keypoints
+
+
+def shrunk(mask: np.ndarray, size: int, box: Box) -> np.ndarray:
+    """The part `box` of a boolean mask (H, W) as uint8 (size, size), 255 = object."""
+    picture = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+    return np.where(resized(picture, size, box) > 127, 255, 0).astype(np.uint8)
+
+
+def _found(video: Video, folders: tuple[str, ...], ending: str) -> Path | None:
+    places = (video.subject / folder / f"{video.name}{ending}" for folder in folders)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _file(video: Video, folders: tuple[str, ...], ending: str) -> Path:
+    file = _found(video, folders, ending)
+    if file is None:
+        raise PplkitError(f"{video.subject / folders[0] / video.name}{ending} is missing; {REMEDY}")
+    return file
+
+
+def _poses(path: Path) -> np.ndarray:
+    """Joints (frames, 32, 2) as (x, y) in pixels of the film."""
+    try:
+        poses = np.asarray(need("cdflib").CDF(path).varget("Pose"), np.float64)
+    except PplkitError:
+        raise
+    except Exception as error:  # cdflib has no error of its own: a damaged file fails wherever it is damaged
+        raise PplkitError(f"{path} cannot be read as a CDF file with Pose ({error}); {REMEDY}") from error
+    if poses.ndim < 2 or poses.shape[-1] != 2 * JOINTS or not np.isfinite(poses).all():
+        raise PplkitError(f"{path} has Pose of shape {poses.shape}, not (1, frames, 64), or no numbers; {REMEDY}")
+    return poses.reshape(-1, JOINTS, 2)
+
+
+def _frames(path: Path) -> Iterator[Any]:
+    av = need("av")
+    try:
+        with av.open(str(path)) as container:
+            yield from container.decode(video=0)
+    except (av.error.FFmpegError, IndexError, ValueError) as error:  # IndexError: it has no pictures
+        raise PplkitError(f"{path} cannot be decoded ({error}); {REMEDY}") from error
+
+
+@contextmanager
+def _masks(path: Path | None) -> Iterator[Callable[[int], np.ndarray | None]]:
+    """A function from the number of a frame, from 0, to its boolean mask (H, W), None where there is none."""
+    if path is None:
+        yield lambda number: None
+        return
+    try:
+        file = need("h5py").File(path, "r")
+    except OSError as error:
+        raise PplkitError(f"{path} cannot be read as a MATLAB 7.3 file ({error}); {REMEDY}") from error
+    with file:
+        yield partial(_mask, path, file)
+
+
+def _mask(path: Path, file: Any, number: int) -> np.ndarray | None:
+    try:
+        cells = file["Masks"]
+        if number >= cells.size:
+            return None
+        mask = np.asarray(file[cells[np.unravel_index(number, cells.shape)]])
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise PplkitError(f"{path} has no mask that can be read in Masks ({error}); {REMEDY}") from error
+    mask = mask[0] if mask.ndim == 3 else mask
+    return mask.T > 0 if mask.ndim == 2 else None  # MATLAB stores columns first, and an empty cell as its two sizes
+
+
+def _square(mask: np.ndarray | None) -> Box | None:
+    """The square on the centre of what a mask (H, W) holds, as long as its longer side."""
+    if mask is None or not mask.any():
+        return None
+    columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    low, high = np.array([columns[0], lines[0]]), np.array([columns[-1], lines[-1]]) + 1
+    middle, half = (low + high) / 2, float((high - low).max()) / 2
+    return middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half
