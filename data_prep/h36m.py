@@ -30,11 +30,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.common import parser, read_image, resized, run
+from data_prep.common import parser, resized, run
 from data_prep.h36m_raw import JOINTS, PACKAGES, REMEDY, Video, in_crop, need, rows, shrunk
 from data_prep.intake import Row, Task, write
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.pictures import read_image
 
 LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}
 SUBJECTS = {"train": (1, 5, 6, 7, 8, 9), "test": (11,)}
@@ -123,7 +124,10 @@ def prepare(
     if kind == "raw":
         for package in PACKAGES:
             need(package)
-        tasks = [Task(f"{v.subject.name}/Videos/{v.name}.mp4", partial(rows, v, size, every, masks)) for v in videos]
+        tasks = [
+            Task(f"{v.subject.name}/Videos/{v.name}.mp4", partial(rows, v, size, every, masks), streamed=True)
+            for v in videos
+        ]
     else:
         tasks = [task for video in videos for task in _frame_tasks(video, size, every, masks)]
     chosen = {"subjects": subjects and sorted(subjects), "actions": actions and sorted(actions)}

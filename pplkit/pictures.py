@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,15 @@ from PIL import Image, ImageOps
 from pplkit.errors import PplkitError
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
-SUFFIXES = frozenset(Image.registered_extensions())  # of every format that Pillow knows
+SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
+"""Endings of every format that Pillow reads as a picture by itself"""
 
 
-def read_image(path: Path) -> Image.Image:
-    """The picture as RGB, turned as its EXIF says; raises PplkitError naming a file that is missing or damaged."""
+def read_image(path: Path, least: int | None = None) -> Image.Image:
+    """The picture as RGB, turned as its EXIF says; raises PplkitError naming a file that is missing or damaged.
+
+    With `least`, a JPEG is decoded in less time to a smaller size, whose sides are no shorter than that.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
@@ -26,6 +30,8 @@ def read_image(path: Path) -> Image.Image:
                     f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; "
                     "make it smaller or remove it"
                 )
+            if least:
+                image.draft("RGB", (least, least))
             return as_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise PplkitError(f"{path} is missing: correct the path or get the file again") from error
@@ -50,12 +56,22 @@ def pictures(folder: Path) -> list[Path]:
 
     Raises PplkitError if there is no such folder or no such file.
     """
+    return listed(folder, SUFFIXES, "picture of a format that Pillow reads")
+
+
+def listed(folder: Path, suffixes: Collection[str], noun: str) -> list[Path]:
+    """The files of a tree with one of these endings, which are of the kind `noun`, sorted; as for `pictures`."""
     if not folder.is_dir():
         raise PplkitError(f"there is no folder {folder}; correct the path")
-    found = sorted(path for path in _files(folder, set()) if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in _files(folder, set()) if path.suffix.lower() in suffixes)
     if not found:
-        raise PplkitError(f"{folder} holds no picture of a format that Pillow reads; give the folder that does")
+        raise PplkitError(f"{folder} holds no {noun}; give the folder that does")
     return found
+
+
+def below(path: Path, source: Path) -> str:
+    """How a file is called below `source`; what is no text in its name is replaced, since sources.txt is text."""
+    return path.relative_to(source).as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
 
 
 def _files(folder: Path, seen: set[str]) -> Iterator[Path]:

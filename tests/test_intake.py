@@ -1,6 +1,7 @@
 """Many files to one data set: order, what is left out, limits, and that nothing is half written."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,54 @@ def test_a_task_may_make_many_rows(tmp_path: Path) -> None:
     test = open_dataset(tmp_path / "out")["test"]
     assert np.asarray(test.images)[:, 1, 2, 0].tolist() == [0, 1, 2] and test.sources == ["0", "1", "2"]
     assert test.masks is not None and np.asarray(test.masks).tolist() == [MASK.tolist()] * 3
+
+
+def test_a_streamed_task_keeps_what_was_made_before_its_fault(tmp_path: Path) -> None:
+    def frames(count: int) -> Iterator[Row]:
+        for number in range(count):
+            yield Row(split="train", image=np.full((4, 4, 3), number, np.uint8), source=f"{number}")
+        raise PplkitError("the film is cut short")
+
+    tasks = [Task("film", lambda: frames(3), streamed=True), Task("other", lambda: frames(3))]
+    with writer(tmp_path / "out") as out:
+        write(out, tasks)
+    data = open_dataset(tmp_path / "out")
+    assert data["train"].sources == ["0", "1", "2"]
+    assert data.dropped == [("film", "the film is cut short"), ("other", "the film is cut short")]
+    with pytest.raises(PplkitError, match="cut short"), writer(tmp_path / "new") as out:
+        write(out, tasks, strict=True)
+    with pytest.raises(PplkitError, match="none of 1 images can be used"), writer(tmp_path / "new") as out:
+        write(out, [Task("film", lambda: frames(0), streamed=True)])
+    assert not (tmp_path / "new").exists()
+
+
+def test_few_rows_wait_to_be_written_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_prep.intake.HELD", 5 * 4 * 4 * 3)  # five images
+    made: list[int] = []
+    most = 0
+
+    def frames(video: int) -> Iterator[Row]:
+        for number in range(50):
+            made.append(video)
+            yield Row(split="train", image=np.full((4, 4, 3), number, np.uint8), source=f"{video} {number}")
+
+    class Counting(DatasetWriter):
+        def add(self, split: str, images: np.ndarray, **arrays: object) -> None:  # type: ignore[override]
+            nonlocal most
+            super().add(split, images, **arrays)  # type: ignore[arg-type]
+            most = max(most, len(made) - sum(map(len, self._sources.values())))
+
+    with Counting(tmp_path / "out", name="grey", size=4) as out:
+        write(out, [Task(f"{video}", lambda video=video: frames(video), streamed=True) for video in range(12)])
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    assert most <= 5 + 2 * threads + 1  # those that wait, and one in the hands of each thread
+    assert open_dataset(tmp_path / "out")["train"].sources == [f"{v} {n}" for v in range(12) for n in range(50)]
+
+
+def test_a_fault_of_the_program_is_raised(tasks: list[Task], tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), writer(tmp_path / "out") as out:
+        write(out, [*tasks, Task("bug", lambda: [1 // 0])])  # type: ignore[list-item]
+    assert not (tmp_path / "out").exists()
 
 
 MASK = np.diag([255, 0, 255, 0]).astype(np.uint8)

@@ -1,0 +1,298 @@
+"""Your own pictures: any tree of images, with or without labels.
+
+SOURCE is a folder; all of its pictures (every format that Pillow reads, any size, grey, palette, alpha, 16 bit, turned
+as EXIF says) are taken, those in sub-folders too. You say yourself what licence they have.
+
+`labels` names COCO keypoints (.json) or a table with the first line file,name,x,y,visible (.csv); what they hold is
+written in `data_prep.labels`. A file is named by its path below SOURCE, or by its last part where that is unique.
+Coordinates of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a label
+stay, unlabelled, unless the crop comes from the labels. A label outside of its picture is a fault; one that a crop
+cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else "pictures".
+
+`crop`: "centre" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
+outermost pixels; "labels" the square around COCO's bbox or else the labelled points, and `margin` of its side on each
+side. An image with several annotations gives one crop of each with "labels", otherwise it is labelled by the largest.
+
+`splits`: "hash", where a hash of the file's path (with videos, of its folder's) puts `test_share` into the test split,
+so that files added later move no other; "folder", where the top folders train/ and test/ say so. `videos="folder"`:
+the pictures of a folder, in the order of their numbers, are a video, for reference frames. `classes="folder"`: the
+top folder (below train/ or test/) is the class.
+
+`duplicates`: near-duplicates (see `data_prep.duplicates`; equal files are among them) are looked for; with videos only
+those in different ones. "report": all are kept, and the groups are in dataset.json, options, `duplicate_groups`; with
+splits="hash" no pair is parted, since a group goes where the hash of its first member puts it. "drop": the first of
+each is kept and the others named under `dropped`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.common import Box, around, centre, parser, resized, run, to_crop, whole
+from data_prep.duplicates import groups, near_pairs, superfluous
+from data_prep.intake import Row, Task, write
+from data_prep.labels import Label, Labels, matched, read_labels
+from data_prep.splits import check_share, held_out
+from pplkit.dataset import DatasetWriter
+from pplkit.errors import PplkitError
+from pplkit.pictures import below, pictures, read_image
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "crop": ("centre", "pad", "labels"),
+    "splits": ("hash", "folder"),
+    "videos": (None, "folder"),
+    "classes": (None, "folder"),
+    "duplicates": ("report", "drop"),
+}
+SPLITS = ("train", "test")
+Objects = Mapping[str, list[Label]]
+Options = Mapping[str, Any]
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    size: int = 128,
+    labels: Path | str | None = None,
+    crop: str = "centre",
+    margin: float = 0.2,
+    splits: str = "hash",
+    test_share: float = 0.1,
+    videos: str | None = None,
+    classes: str | None = None,
+    duplicates: str = "report",
+    overwrite: bool = False,
+    strict: bool = False,
+    limit: float = 0.1,
+) -> Path:
+    """Write the pictures below `source` as images of `size` pixels and return `out`; the options are in the module.
+
+    `strict` and `limit` as in `intake.write`. Raises PplkitError for an unknown choice, a folder without pictures,
+    labels that cannot be read, or if nothing is left.
+    """
+    options: dict[str, Any] = {
+        "labels": None if labels is None else str(labels), "crop": crop, "margin": margin, "splits": splits,
+        "test_share": test_share, "videos": videos, "classes": classes, "duplicates": duplicates,
+    }  # fmt: skip
+    _check(options)
+    source = Path(source)
+    paths = {below(path, source): path for path in pictures(source)}
+    marks = None if labels is None else read_labels(Path(labels))
+    objects, faults = ({}, {}) if marks is None else matched(marks, list(paths))
+    names, dropped, alike = _sorted_out(paths, objects, faults, options)
+    if not names:
+        raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
+    tasks, class_names = _tasks(names, paths, objects, faults, marks, _testing(names, alike, options), size, options)
+    with _writer(out, size, overwrite, marks, {**options, "duplicate_groups": alike}, class_names) as writer:
+        for name, reason in dropped.items():
+            writer.drop(name, f"{name} {reason}")
+        write(writer, tasks, strict=strict, limit=limit, desc=source.name)
+    return Path(out)
+
+
+def _sorted_out(
+    paths: Mapping[str, Path], objects: Objects, faults: Mapping[str, str], options: Options
+) -> tuple[list[str], dict[str, str], list[list[str]]]:
+    """The pictures to take in order, those that the options leave out and why, and groups of near-duplicates."""
+    dropped = _outside_splits(paths) if options["splits"] == "folder" else {}
+    if options["crop"] == "labels":
+        lacking = [name for name in paths if not objects.get(name) and name not in faults]
+        dropped |= dict.fromkeys(lacking, "has no label, which crop='labels' needs; label it or choose another crop")
+    names = sorted((name for name in paths if name not in dropped), key=_order)
+    pairs, unreadable = near_pairs([paths[name] for name in names])
+    unusable = {names[index] for index in unreadable} | set(faults)
+    if options["videos"]:  # neighbours in a video are alike
+        pairs = [(i, j) for i, j in pairs if _folder(names[i]) != _folder(names[j])]
+    alike = [[names[index] for index in group] for group in groups(pairs)]
+    if options["duplicates"] == "drop":
+        gone = superfluous(pairs)
+        dropped |= {names[i]: f"is a near-duplicate of {names[j]}, which is kept" for i, j in gone.items()}
+        names, alike = [name for index, name in enumerate(names) if index not in gone], []
+    if options["videos"]:
+        usable = Counter(_folder(name) for name in names if name not in unusable)
+        reason = "is alone in its folder, but a video needs two frames; add some or do without videos"
+        alone = [name for name in names if usable[_folder(name)] == 1 and name not in unusable]
+        dropped |= dict.fromkeys(alone, reason)
+        names = [name for name in names if name not in dropped]
+    return names, dropped, alike
+
+
+def _tasks(
+    names: Sequence[str],
+    paths: Mapping[str, Path],
+    objects: Objects,
+    faults: Mapping[str, str],
+    marks: Labels | None,
+    testing: set[str],
+    size: int,
+    options: Options,
+) -> tuple[list[Task], list[str]]:
+    """What is to be made of each picture, and the names of the classes."""
+    kinds = {name: _class(name, options["splits"]) for name in names} if options["classes"] else {}
+    class_names = sorted(set(kinds.values()))
+    films = {folder: number for number, folder in enumerate(dict.fromkeys(map(_folder, names)))}
+    tasks = [Task(name, partial(_fail, reason)) for name, reason in faults.items() if name not in paths]
+    for name in names:
+        if name in faults:
+            tasks.append(Task(name, partial(_fail, faults[name])))
+            continue
+        row = {
+            "split": "test" if name in testing else "train",
+            "video": films[_folder(name)] if options["videos"] else None,
+            "class_index": class_names.index(kinds[name]) if kinds else None,
+        }
+        given = _largest(objects.get(name, []), options["crop"], marks)
+        for number, label in enumerate(given, start=1):
+            called = name if len(given) == 1 else f"{name} #{number}"
+            make = partial(_rows, paths[name], size, label, options["crop"], options["margin"], source=called, **row)
+            tasks.append(Task(called, make))
+    return tasks, class_names
+
+
+def _check(options: Options) -> None:
+    for name, choices in CHOICES.items():
+        if options[name] not in choices:
+            raise PplkitError(f"{name} is {options[name]!r}; choose one of {', '.join(map(repr, choices))}")
+    check_share(options["test_share"])
+    if not 0 <= options["margin"] < 10:
+        raise PplkitError(f"margin is {options['margin']}; give a share of the square's side, 0 or more and below 10")
+    if options["crop"] == "labels" and options["labels"] is None:
+        raise PplkitError("crop is 'labels', but there are none; name a file by labels or choose 'centre' or 'pad'")
+    if options["crop"] == "labels" and options["videos"]:
+        raise PplkitError("crop='labels' cuts a frame where its labels are; with videos choose 'centre' or 'pad'")
+
+
+def _order(name: str) -> tuple[str, list[tuple[str, int]], str]:
+    """A key that keeps a folder together and puts its frame 9 before frame 10."""
+    folder, _, last = name.rpartition("/")
+    return folder, [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)([0-9]*)", last)], last
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _class(name: str, splits: str) -> str:
+    parts = name.split("/")[1 if splits == "folder" else 0 : -1]
+    return parts[0] if parts else "none"
+
+
+def _fail(reason: str) -> list[Row]:
+    raise PplkitError(reason)
+
+
+def _outside_splits(names: Mapping[str, Path]) -> dict[str, str]:
+    found = {name.split("/")[0] for name in names if "/" in name}
+    if "train" not in found:
+        raise PplkitError("splits is 'folder', but there is no picture below a folder train; choose splits='hash'")
+    reason = "lies neither in train nor in test, which splits='folder' needs; move it"
+    return {name: reason for name in names if "/" not in name or name.split("/")[0] not in SPLITS}
+
+
+def _testing(names: Sequence[str], found: Sequence[Sequence[str]], options: Options) -> set[str]:
+    """The names of the test split; what hangs together (a video, near-duplicates) goes there as a whole."""
+    if options["splits"] == "folder":
+        return {name for name in names if name.startswith("test/")}
+    unit: Callable[[str], str] = _folder if options["videos"] else str
+    units = sorted({unit(name) for name in names})
+    number = {name: index for index, name in enumerate(units)}
+    links = [(number[unit(group[0])], number[unit(other)]) for group in found for other in group[1:]]
+    leader = {name: name for name in units}
+    for group in groups([link for link in links if link[0] != link[1]]):
+        leader |= dict.fromkeys((units[index] for index in group), units[group[0]])
+    chosen = held_out(list(leader.values()), options["test_share"])
+    return {name for name in names if leader[unit(name)] in chosen}
+
+
+def _largest(found: Sequence[Label], crop: str, marks: Labels | None) -> list[Label | None]:
+    """The objects that become images: all where each has a crop of its own, else the largest, or none."""
+    if marks is None:
+        return [None]
+    if crop == "labels":
+        return list(found)
+    blank = Label(np.full((len(marks.names), 2), np.nan), np.zeros(len(marks.names), bool), None)
+    return [max(found, key=_area, default=blank)]
+
+
+def _area(label: Label) -> float:
+    box = _extent(label, 0)
+    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _extent(label: Label, margin: float) -> Box | None:
+    if label.box is not None:
+        corners = np.array(label.box).reshape(2, 2) - 0.5  # edges as centres, as `around` takes them
+        return around(corners, margin)
+    return around(label.points, margin) if np.isfinite(label.points).any() else None
+
+
+def _rows(path: Path, size: int, label: Label | None, crop: str, margin: float, **row: Any) -> list[Row]:
+    image = read_image(path)
+    if label is not None:
+        _check_inside(path, label, *image.size)
+    found = centre(*image.size) if crop == "centre" else whole(*image.size)
+    if label is not None and crop == "labels":
+        square = _extent(label, margin)
+        if square is None:
+            raise PplkitError(f"{path} has an object without bbox and labelled point; label it or choose another crop")
+        found = square
+    pixels = resized(image, size, found)
+    if label is None:
+        return [Row(image=pixels, **row)]
+    points = to_crop(label.points, found, size)
+    inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
+    return [Row(image=pixels, keypoints=points, visible=label.visible & inside, **row)]
+
+
+def _check_inside(path: Path, label: Label, width: int, height: int) -> None:
+    low, high = np.array([-1.0, -1.0]), np.array([width, height])  # half a pixel beyond the border is let pass
+    beyond = np.flatnonzero(((label.points < low) | (label.points > high)).any(1))
+    if len(beyond):
+        x, y = label.points[beyond[0]]
+        raise PplkitError(f"{path} has a label at ({x:g}, {y:g}), outside its {width} x {height} pixels; correct it")
+    box = label.box
+    if box is not None and (box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0):
+        raise PplkitError(f"{path} has a bbox outside its {width} x {height} pixels; correct it")
+
+
+def _writer(
+    out: Path | str, size: int, overwrite: bool, marks: Labels | None, options: Options, class_names: list[str]
+) -> DatasetWriter:
+    names = [] if marks is None else marks.names
+    mirrored = [name.lower().replace("left", "right") for name in names]
+    low = [name.lower() for name in names]
+    return DatasetWriter(
+        out,
+        overwrite=overwrite,
+        name="folder",
+        size=size,
+        keypoint_names=names,
+        skeleton=[] if marks is None else marks.skeleton,
+        flip_pairs=[(i, low.index(name)) for i, name in enumerate(mirrored) if name != low[i] and name in low],
+        protocol="pictures" if marks is None else "cub",
+        class_names=class_names,
+        options=dict(options),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    command = parser(__doc__, "a folder of pictures")
+    command.add_argument("--labels", type=Path, help="COCO keypoints (.json) or file,name,x,y,visible (.csv)")
+    command.add_argument(
+        "--margin", type=float, default=0.2, help="beside the labels, share of the side (default: 0.2)"
+    )
+    command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
+    for name, choices in CHOICES.items():
+        kinds = [choice for choice in choices if choice]
+        command.add_argument(f"--{name}", choices=kinds, default=choices[0], help=f"default: {choices[0]}")
+    return run(prepare, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

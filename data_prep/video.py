@@ -1,0 +1,182 @@
+"""Your own videos: a file, or a folder of many, in any format that PyAV decodes (pip install 'pplkit[data]').
+
+SOURCE is a video or a folder whose videos, those in sub-folders too, are taken. Each keeps its identity, so that
+reference frames work; one that gives a single frame is left out. You say yourself what licence they have.
+
+`rate` frames of each second are kept (all, if not given), of these at most `frames` evenly spaced ones of each video,
+from `start` to `end` seconds. `crop`: "centre" the largest square in the middle; "pad" all of the frame, the shorter
+side filled up with its outermost pixels; or the box left,top,right,bottom in pixels of the frame as it is shown, turned
+and with square pixels, counted from its left upper corner.
+
+A hash of the path puts whole videos into the test split, `test_share` of them; where it would put none or all there,
+the one that comes next makes up for it. Of a single video the last `test_share` of its frames are the test split.
+
+Frames are made small one by one and written as they come, so that a long video needs no more memory than a short one.
+Of a video that is cut short or damaged what can be read is kept, and dataset.json says under `dropped` what is not.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.common import Box, centre, parser, resized, run, whole
+from data_prep.intake import Row, Task, write
+from data_prep.splits import check_share, held_out, place
+from pplkit.dataset import DatasetWriter
+from pplkit.errors import PplkitError
+from pplkit.frames import SOON, frames, reader, times
+from pplkit.pictures import below, listed
+
+SUFFIXES = {
+    ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".m1v", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
+    ".vob", ".webm", ".wmv", ".y4m",
+}  # fmt: skip
+CROPS: dict[str, Callable[[int, int], Box]] = {"centre": centre, "pad": whole}
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    size: int = 128,
+    rate: float | None = None,
+    frames: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    crop: str | Sequence[float] = "centre",
+    test_share: float = 0.1,
+    overwrite: bool = False,
+    strict: bool = False,
+    limit: float = 0.1,
+) -> Path:
+    """Write the frames of the videos as images of `size` pixels and return `out`; the options are in the module.
+
+    `strict` and `limit` as in `intake.write`. Raises PplkitError for an option out of range, a source without videos,
+    if PyAV is missing or if nothing is left.
+    """
+    options = {"rate": rate, "frames": frames, "start": start, "end": end, "crop": crop, "test_share": test_share}
+    writer = DatasetWriter(out, overwrite=overwrite, name="video", size=size, options=options)
+    convert(Path(source), writer, rate, frames, start, end, crop, test_share, strict=strict, limit=limit)
+    return Path(out)
+
+
+def convert(
+    source: Path,
+    writer: DatasetWriter,
+    rate: float | None,
+    frames: int | None,
+    start: float,
+    end: float | None,
+    crop: str | Sequence[float],
+    test_share: float,
+    **limits: Any,
+) -> None:
+    """What `prepare` does, for a writer of any name; `limits` are those of `intake.write`."""
+    _check(rate, frames, start, end)
+    check_share(test_share)
+    reader()
+    box = _crop(crop)
+    paths = [source] if source.is_file() else listed(source, SUFFIXES, "video")
+    names = [source.name] if source.is_file() else [below(path, source) for path in paths]
+    testing = _testing(names, test_share)
+    tasks = []
+    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+        share = test_share if len(paths) == 1 else float(name in testing)
+        made = partial(_rows, path, name, number, (rate, frames, start, end), share, box, writer.metadata.size)
+        # Threads of the decoder each hold a frame at full size: many videos at a time share the cores themselves.
+        tasks.append(Task(name, partial(made, threads=0 if len(paths) == 1 else 1), streamed=True))
+    with writer:
+        write(writer, tasks, desc=writer.metadata.name, unit="video", **limits)
+
+
+Range = tuple[float | None, int | None, float, float | None]
+"""rate, frames, start, end"""
+
+
+def _check(rate: float | None, frames: int | None, start: float, end: float | None) -> None:
+    if rate is not None and not 0 < rate < np.inf:
+        raise PplkitError(f"rate is {rate}; give the frames to keep of each second, more than 0")
+    if frames is not None and frames < 2:
+        raise PplkitError(f"frames is {frames}; give the frames to keep of each video, at least 2")
+    if not 0 <= start < np.inf or (end is not None and not end > start):
+        raise PplkitError(f"start is {start} and end {end}; give seconds, start at least 0 and end after it")
+
+
+def _crop(crop: str | Sequence[float]) -> Callable[[int, int], Box]:
+    if isinstance(crop, str) and crop in CROPS:
+        return CROPS[crop]
+    try:
+        left, top, right, bottom = (float(edge) for edge in (crop.split(",") if isinstance(crop, str) else crop))
+    except (TypeError, ValueError):
+        left = top = right = bottom = np.nan
+    if not (left < right and top < bottom and np.isfinite([left, top, right, bottom]).all()):
+        raise PplkitError(f"crop is {crop!r}; choose centre, pad or left,top,right,bottom in pixels")
+
+    def box(width: int, height: int) -> Box:
+        if left < 0 or top < 0 or right > width or bottom > height:
+            raise PplkitError(f"crop is {crop!r} and the frame {width} x {height} pixels; choose a box inside it")
+        return left, top, right, bottom
+
+    return box
+
+
+def _testing(names: Sequence[str], share: float) -> set[str]:
+    if share == 0 or len(names) < 2:
+        return set()
+    return held_out(names, share) or {min(names, key=place)}
+
+
+def _rows(
+    path: Path,
+    name: str,
+    number: int,
+    wanted: Range,
+    share: float,
+    box: Callable[[int, int], Box],
+    size: int,
+    threads: int,
+) -> Iterator[Row]:
+    """The frames of a video, of which the last `share` are for the test; none of a split that would have one alone."""
+    rate, count, start, end = wanted
+    chosen: np.ndarray | float | None = rate
+    boundary = -np.inf if share == 1 else np.inf
+    if count is not None or 0 < share < 1:
+        found = times(path, rate, start, end)
+        if count is not None and len(found):
+            chosen = found = found[np.unique(np.linspace(0, len(found) - 1, count).round().astype(int))]
+        if 0 < share < 1 and len(found) >= 4:
+            boundary = found[-max(2, round(share * len(found)))] - SOON
+    waiting: dict[str, Row | None] = {}
+    for time, image in frames(path, start, end, chosen, threads):
+        split = "test" if time >= boundary else "train"
+        part = box(*image.size)
+        row = Row(split=split, image=resized(image, size, part), source=f"{name} {time:.3f} s", video=number)
+        if split not in waiting:
+            waiting[split] = row
+            continue
+        first, waiting[split] = waiting[split], None
+        if first is not None:
+            yield first
+        yield row
+    if all(row is not None for row in waiting.values()):
+        what = "a single frame" if waiting else "no frame"
+        raise PplkitError(f"{path} gives {what} there, but a video needs two; choose another rate, start or end")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    command = parser(__doc__, "a video, or a folder of videos")
+    command.add_argument("--rate", type=float, help="frames of each second to keep (default: all)")
+    command.add_argument("--frames", type=int, help="keep at most so many of each video, evenly spaced (default: all)")
+    command.add_argument("--start", type=float, default=0.0, help="seconds to leave out at the beginning (default: 0)")
+    command.add_argument("--end", type=float, help="seconds after which the rest is left out (default: none)")
+    command.add_argument("--crop", default="centre", help="centre, pad or left,top,right,bottom (default: centre)")
+    command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
+    return run(prepare, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,156 @@
+"""The frames of a video, one by one and upright, and when they are shown; PyAV reads them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pplkit.errors import PplkitError
+from pplkit.pictures import PIXELS
+
+SOON = 1e-3  # seconds that a frame may come before its time: containers round times
+LATE = 0.5  # seconds that may lack at the end of a video before it counts as cut short
+REMEDY = "copy or download it again or remove it"
+
+
+def reader() -> Any:
+    """The package av; raises PplkitError where it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise PplkitError("reading videos needs the package av: pip install 'pplkit[data]'") from error
+    return av
+
+
+def frames(
+    path: Path, start: float, end: float | None, wanted: np.ndarray | float | None, threads: int = 0
+) -> Iterator[tuple[float, Image.Image]]:
+    """Seconds from the first frame, and the frame in RGB, turned and stretched as it is to be shown.
+
+    From `start` to before `end`, where a frame is the first after one of the times `wanted`: ascending seconds, or so
+    many a second; all, if None. `threads` decode (0: one for each core).
+    Raises PplkitError, at its end, for a video that cannot be read or of which parts could not.
+    """
+    due = _due(wanted, start)
+    time, faults = -1.0, 0
+    with _opened(path, threads) as (container, stream, first):
+        if start > 0:
+            with suppress(reader().FFmpegError):  # what cannot be sought is read from its beginning
+                container.seek(int((start + first) / stream.time_base), stream=stream)
+        for frame in _decoded(container, stream):
+            if frame is None or frame.is_corrupt:
+                faults += 1
+                continue
+            time = time + _step(stream) if frame.time is None else frame.time - first
+            if end is not None and time >= end - SOON:
+                break
+            if time >= start - SOON and due(time):
+                yield time, _upright(frame)
+        else:
+            length = _length(container, stream)
+            if time >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * _step(stream)):
+                raise PplkitError(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
+    if faults:
+        raise PplkitError(f"{path} is damaged in {faults} places, which are left out; {REMEDY}")
+
+
+def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:
+    """When the frames are shown that `frames` would give with this rate, in seconds, found without decoding them."""
+    found = []
+    with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
+        for packet in container.demux(stream):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and stamp is not None:
+                found.append(float(stamp * stream.time_base) - first)
+    due = _due(rate, start)
+    within = (time for time in sorted(found) if time >= start - SOON and (end is None or time < end - SOON))
+    return np.array([time for time in within if due(time)])
+
+
+@contextmanager
+def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
+    """The container, its first real video stream, and the time of its first frame in seconds."""
+    av = reader()
+    try:
+        # An absolute path is never taken for a protocol, nor may a playlist name other places than files.
+        container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise PplkitError(f"{path} is missing; correct the path or download it again") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise PplkitError(f"{path} cannot be read as a video ({_said(error)}); {REMEDY}") from error
+    with container:
+        if not container.streams.video:
+            raise PplkitError(f"{path} holds no pictures, only {len(container.streams)} other streams; remove it")
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = threads
+        stream.thread_type = "AUTO"
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > PIXELS:
+            raise PplkitError(f"{path} has {width} x {height} pixels, more than {PIXELS:,}; make it smaller")
+        yield container, stream, float((stream.start_time or 0) * stream.time_base)
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames in order; None for each packet that cannot be decoded. A fault of the container ends the video."""
+    av = reader()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            yield None
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except EOFError:
+            return
+        except av.FFmpegError:
+            yield None
+
+
+def _upright(frame: Any) -> Image.Image:
+    image: Image.Image = frame.to_image()
+    shape = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
+    if shape and shape != 1:
+        image = image.resize((max(1, round(image.width * float(shape))), image.height), Image.Resampling.BILINEAR)
+    turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+    turn = turns.get(round(frame.rotation) % 360)
+    return image if turn is None else image.transpose(turn)
+
+
+def _step(stream: Any) -> float:
+    return 1 / float(stream.average_rate) if stream.average_rate else 0.04
+
+
+def _length(container: Any, stream: Any) -> float | None:
+    """Seconds, where the file says them of its pictures alone."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
+
+
+def _due(wanted: np.ndarray | float | None, start: float) -> Callable[[float], bool]:
+    """Whether a frame is the first after a time that is wanted."""
+    last = -1
+
+    def due(time: float) -> bool:
+        nonlocal last
+        if wanted is None:
+            return True
+        if isinstance(wanted, np.ndarray):
+            now = int(np.searchsorted(wanted, time + SOON, side="right")) - 1
+        else:
+            now = int((time + SOON - start) * wanted)
+        new, last = now > last, max(now, last)
+        return new
+
+    return due
+
+
+def _said(error: Exception) -> str:
+    return str(error).split(":")[0].removeprefix("[Errno 1094995529] ")
