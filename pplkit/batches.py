@@ -1,7 +1,8 @@
 """Mini-batches on the device: sampling, flips, reference images, occlusion; each step's batch follows from the seed."""
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import lru_cache
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
 from pplkit.geometry import between, seen, views
+from pplkit.streaming import Stream, fits, load
 
 PATCHES = 32  # the occlusion experiment cuts an image into 32 x 32 patches
 Images = TypeVar("Images", Tensor, np.ndarray)
@@ -46,49 +48,90 @@ def check(split: Split, config: Config) -> None:
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class Batches:
-    """The training images on the device, and the batch of every step.
+    """The training images, on the device or streamed to it, and the batch of every step.
 
     Each image comes once per epoch, in an order drawn from (seed, epoch); all other draws come from (seed, step).
     So a continued run sees the same batches. With several processes each takes its share of the batch.
+    `stream` reads the images of each step from their files a few steps ahead; without it all of them are moved to the
+    device once; None streams where they would take more than half of the free memory. The batches are the same.
+    As a context it ends its threads when the `with` block does; without one they end with the object.
     """
 
-    def __init__(self, split: Split, config: Config, device: torch.device, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        split: Split,
+        config: Config,
+        device: torch.device,
+        rank: int = 0,
+        world: int = 1,
+        *,
+        stream: bool | None = None,
+    ) -> None:
         check(split, config)
         if config.batch_size % world:
             raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
-        self.config, self.rank, self.world = config, rank, world
+        self.config = config
         self.count = len(split)
         self.device = device
-        self.images = torch.from_numpy(np.array(split.images)).to(device)
+        self.mine = slice(rank * config.batch_size // world, (rank + 1) * config.batch_size // world)
         self.videos = _videos(split) if config.reference == "frame" else None
+        if stream is None:
+            stream = not fits(split.images, device, copies=1 if device.type == "cuda" else world)
+        self.images = Stream(split.images, device) if stream else load(split.images, device)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if isinstance(self.images, Stream):
+            self.images.close()
 
     def __call__(self, step: int) -> Batch:
-        """The batch of `step` (from 0), this process's share of it."""
-        config = self.config
-        size = config.batch_size
-        rng = np.random.default_rng((config.seed, 1, step))
-        mine = slice(self.rank * size // self.world, (self.rank + 1) * size // self.world)
-        index = self._index(step)[mine]
-        view = self._view(rng)[mine]
-        images = self._take(index, view)
-        if config.reference == "frame":
-            reference = self._take(self._another(index, rng.random(size)[mine]), view)
+        """The batch of `step` (from 0), this process's share of it; PplkitError if its images cannot be read."""
+        config, rng = self.config, self._rng(step)
+        draws = self._draws(rng)
+        if isinstance(self.images, Stream):
+            found = self.images(step, self._rows)
         else:
-            kept = rng.random((size, config.block, config.block))[mine] >= config.missing
-            reference = images * spread(torch.from_numpy(kept).to(self.device), config.image_size)[:, None]
+            found = self.images.index_select(0, torch.from_numpy(self._rows(step)).to(self.device))
+        taken, *others = found.split(self.mine.stop - self.mine.start)
+        images = self._seen(taken, draws)
+        if config.reference == "frame":
+            rng.random(config.batch_size)  # those of _rows
+            reference = self._seen(others[0], draws)
+        else:
+            kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
+            shown = spread(torch.from_numpy(kept).to(self.device), config.image_size)
+            reference = images * shown.to(images.dtype)[:, None]
         if not config.weight_equivariance:
             return Batch(images, reference, images)
-        second = self._view(rng)[mine]
-        return Batch(images, reference, images, self._take(index, second), between(view, second))
+        second = self._draws(rng)
+        moves = between(self._view(draws), self._view(second))
+        return Batch(images, reference, images, self._seen(taken, second), moves)
 
-    def _view(self, rng: np.random.Generator) -> Tensor:
-        """How each image of a whole batch is shown: affine (batch_size, 2, 3), see `geometry.views`."""
-        config, size = self.config, self.config.batch_size
-        draws = torch.from_numpy(rng.uniform(-1, 1, (size, 5))).float()
+    def _rng(self, step: int) -> np.random.Generator:
+        return np.random.default_rng((self.config.seed, 1, step))
+
+    def _draws(self, rng: np.random.Generator) -> np.ndarray:
+        """Five numbers in [-1, 1) for how each image of this process is shown, drawn for the whole batch: (b, 5)."""
+        return rng.uniform(-1, 1, (self.config.batch_size, 5))[self.mine]
+
+    def _rows(self, step: int) -> np.ndarray:
+        """Positions of this process's images (b,), followed by those of their references if these are other frames."""
+        index = self._index(step)[self.mine]
+        if self.videos is None:
+            return index
+        rng = self._rng(step)
+        self._draws(rng)
+        return np.concatenate((index, self._another(index, rng.random(self.config.batch_size)[self.mine])))
+
+    def _view(self, numbers: np.ndarray) -> Tensor:
+        """How each image is shown: affine (b, 2, 3) on the device, see `geometry.views`."""
+        config, draws = self.config, torch.from_numpy(numbers).float()
         flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
         return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips).to(
             self.device
@@ -100,9 +143,8 @@ class Batches:
         places = np.arange(step * size, (step + 1) * size)
         index = np.empty(size, dtype=np.int64)
         for epoch in np.unique(places // self.count):
-            order = np.random.default_rng((self.config.seed, 2, int(epoch))).permutation(self.count)
             now = places // self.count == epoch
-            index[now] = order[places[now] % self.count]
+            index[now] = _order(self.config.seed, int(epoch), self.count)[places[now] % self.count]
         return index
 
     def _another(self, index: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -112,13 +154,23 @@ class Batches:
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 
-    def _take(self, index: np.ndarray, view: Tensor) -> Tensor:
-        images = to_float(self.images[torch.from_numpy(index).to(self.device)])
+    def _seen(self, taken: Tensor, draws: np.ndarray) -> Tensor:
+        """Images uint8 (b, S, S, 3) as they are shown: float (b, 3, S, S)."""
         if self.config.warp or self.config.turn:
-            images = seen(images, view)
-        elif self.config.flip:
-            images = torch.where(view[:, 0, 0].lt(0)[:, None, None, None], images.flip(-1), images)
+            images = seen(to_float(taken), self._view(draws))
+        elif self.config.flip:  # as bytes, a quarter of the work
+            place = torch.from_numpy(np.arange(len(taken)) + len(taken) * (draws[:, 4] < 0)).to(self.device)
+            images = to_float(torch.cat((taken, taken.flip(2))).index_select(0, place))
+        else:
+            images = to_float(taken)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=4)  # a step and those read ahead need two epochs, or many very short ones
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    order = np.random.default_rng((seed, 2, epoch)).permutation(count)
+    order.flags.writeable = False
+    return order
 
 
 def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -159,22 +159,23 @@ def _fit(
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     first = run.restore(model, optimiser)
     log = _Log(run, config, first, made_by, model, optimiser, watch, bar) if fabric.is_global_zero else None
-    for step in range(first, config.steps):
-        for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
-            group["lr"] = rate
-        model.thickness = thickness(config, step)
-        batch = batches(step)
-        if step < config.coarse * config.steps:
-            batch = batch.halved()
-        if step in revivals(config):
-            model.revive()
-        output = wrapped(batch.images, batch.reference, batch.again)
-        total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
-        fabric.backward(total)
-        wrapped_optimiser.step()
-        wrapped_optimiser.zero_grad()
-        if log:
-            log.add(step + 1, total.detach(), parts, batch, output)
+    with batches:
+        for step in range(first, config.steps):
+            for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
+                group["lr"] = rate
+            model.thickness = thickness(config, step)
+            batch = batches(step)
+            if step < config.coarse * config.steps:
+                batch = batch.halved()
+            if step in revivals(config):
+                model.revive()
+            output = wrapped(batch.images, batch.reference, batch.again)
+            total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
+            fabric.backward(total)
+            wrapped_optimiser.step()
+            wrapped_optimiser.zero_grad()
+            if log:
+                log.add(step + 1, total.detach(), parts, batch, output)
     if log:
         log.finish(f"{fabric.device} x {fabric.world_size}")
 

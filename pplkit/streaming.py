@@ -1,0 +1,160 @@
+"""The images of a split for training: on the device where they fit, otherwise read from their files ahead of need."""
+
+import math
+import os
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pplkit.dataset import AGAIN
+from pplkit.errors import PplkitError
+from pplkit.shards import Shards
+
+SHARE = 0.5  # of the free memory, which images may take
+AHEAD = 4  # steps that are read before they are asked for
+THREADS = 2
+CHUNK = 2**26  # bytes read at a time on the way to the device
+CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+
+
+class Reader:
+    """Rows of images (n, S, S, 3) uint8: of a memory-mapped set from its files, of others from memory.
+
+    Files are read instead of touching the mapped pages, because those count as memory of the process for as long as
+    the system has room for them, and because a file that is cut short while mapped ends the process without a word.
+    Raises PplkitError, here and in `read`, for a file that is missing, cannot be read or is too short.
+    """
+
+    def __init__(self, images: np.ndarray | Shards, pinned: bool = False) -> None:
+        self.parts = images.parts if isinstance(images, Shards) else [images]
+        self.starts = images.starts if isinstance(images, Shards) else np.array([0, len(images)])
+        self.tail, self.pinned = images.shape[1:], pinned
+        self.row_bytes = math.prod(self.tail)
+        self.files: list[int | None] = []
+        self.close = weakref.finalize(self, _close, self.files)
+        for part in self.parts:
+            # A slice of a mapped array has its name too, but begins elsewhere.
+            mapped = isinstance(part, np.memmap) and not isinstance(part.base, np.memmap) and hasattr(os, "preadv")
+            self.files.append(_open(_name(part)) if mapped else None)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, rows: np.ndarray) -> Tensor:
+        """The images at positions `rows` (m,), from 0: uint8 (m, S, S, 3), in pinned memory if so wished."""
+        taken = torch.empty((len(rows), *self.tail), dtype=torch.uint8, pin_memory=self.pinned)
+        target = taken.numpy()
+        shard = np.searchsorted(self.starts, rows, side="right") - 1
+        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(shard) != 0)) + 1
+        for begin, end in pairwise((0, *breaks.tolist(), len(rows))):  # neighbours are read at once
+            number = int(shard[begin])
+            self._fill(number, int(rows[begin] - self.starts[number]), target[begin:end])
+        return taken
+
+    def _fill(self, number: int, row: int, target: np.ndarray) -> None:
+        part, file = self.parts[number], self.files[number]
+        if file is None or not isinstance(part, np.memmap):
+            target[:] = part[row : row + len(target)]
+            return
+        buffer = memoryview(target.reshape(-1))
+        place = part.offset + row * self.row_bytes
+        while len(buffer):
+            try:
+                count = os.preadv(file, [buffer], place)
+            except OSError as error:
+                raise PplkitError(f"{_name(part)} cannot be read ({error}); {AGAIN}") from error
+            if count == 0:
+                raise PplkitError(f"{_name(part)} has become shorter since it was opened; {AGAIN}")
+            buffer, place = buffer[count:], place + count
+
+
+class Stream:
+    """Images of each step, read by threads some steps before they are asked for.
+
+    The threads end with `close`, with the `with` block or with the object. What goes wrong in a thread is raised by
+    the call that asks for that step.
+    """
+
+    def __init__(self, images: np.ndarray | Shards, device: torch.device) -> None:
+        self.device = device
+        self.reader = Reader(images, pinned=device.type == "cuda")
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pplkit-images")
+        self.coming: dict[int, Future[Tensor]] = {}
+
+    def __call__(self, step: int, rows: Callable[[int], np.ndarray]) -> Tensor:
+        """The images at the positions rows(step) (m,): uint8 (m, S, S, 3) on the device."""
+        for other in [other for other in self.coming if not step <= other <= step + AHEAD]:
+            self.coming.pop(other).cancel()
+        for other in range(step, step + AHEAD + 1):
+            if other not in self.coming:
+                # The reader's method, not one of this object: a thread must not keep alive what it ends with.
+                self.coming[other] = self.pool.submit(self.reader.read, rows(other))
+        return self.coming.pop(step).result().to(self.device, non_blocking=True)
+
+    def close(self) -> None:
+        """End the threads after what they are reading now, and close the files."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.coming.clear()
+        self.reader.close()
+
+
+def fits(images: np.ndarray | Shards, device: torch.device, copies: int = 1) -> bool:
+    """Whether images, `copies` times, take at most half of the memory that is free on the device."""
+    return copies * math.prod(images.shape) <= SHARE * free_memory(device)
+
+
+def load(images: np.ndarray | Shards, device: torch.device) -> Tensor:
+    """All images on the device, uint8 (n, S, S, 3); no second copy of them is held on the way."""
+    reader = Reader(images, pinned=device.type == "cuda")
+    try:
+        loaded = torch.empty(images.shape, dtype=torch.uint8, device=device)
+        step = max(1, CHUNK // reader.row_bytes)
+        for begin in range(0, len(reader), step):
+            rows = np.arange(begin, min(begin + step, len(reader)))
+            loaded[begin : begin + step] = reader.read(rows).to(device, non_blocking=True)
+        return loaded
+    finally:
+        reader.close()
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes free on a CUDA device, or else available to this process; infinite where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    found = [math.inf]
+    if MEMINFO.exists():
+        lines = (line.split() for line in MEMINFO.read_text().splitlines())
+        found += [1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    limit, use = CGROUP / "memory.max", CGROUP / "memory.stat"  # of a container
+    if limit.exists() and use.exists() and (most := limit.read_text().strip()).isdigit():
+        used = dict(line.split() for line in use.read_text().splitlines())
+        found.append(int(most) - int(used.get("anon", 0)))  # what files take there is given back
+    return min(found)
+
+
+def _name(part: np.ndarray) -> str:
+    return str(getattr(part, "filename", "the images"))
+
+
+def _open(file: str) -> int:
+    try:
+        return os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError as error:
+        raise PplkitError(f"{file} is missing; {AGAIN}") from error
+    except OSError as error:
+        raise PplkitError(f"{file} cannot be read ({error}); {AGAIN}") from error
+
+
+def _close(files: list[int | None]) -> None:
+    while files:
+        if (file := files.pop()) is not None:
+            os.close(file)
