@@ -105,8 +105,7 @@ class Batches:
             reference = self._seen(others[0], draws)
         else:
             kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
-            shown = spread(torch.from_numpy(kept).to(self.device), config.image_size)
-            reference = images * shown.to(images.dtype)[:, None]
+            reference = images * spread(torch.from_numpy(kept).to(self.device), config.image_size)[:, None]
         if not config.weight_equivariance:
             return Batch(images, reference, images)
         second = self._draws(rng)
@@ -159,8 +158,8 @@ class Batches:
         if self.config.warp or self.config.turn:
             images = seen(to_float(taken), self._view(draws))
         elif self.config.flip:  # as bytes, a quarter of the work
-            place = torch.from_numpy(np.arange(len(taken)) + len(taken) * (draws[:, 4] < 0)).to(self.device)
-            images = to_float(torch.cat((taken, taken.flip(2))).index_select(0, place))
+            turned = torch.from_numpy(np.flatnonzero(draws[:, 4] < 0)).to(self.device)
+            images = to_float(taken.index_copy(0, turned, taken.index_select(0, turned).flip(2)))
         else:
             images = to_float(taken)
         return images.contiguous(memory_format=torch.channels_last)
@@ -191,7 +190,7 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
 def spread(patches: Tensor, size: int) -> Tensor:
     """A grid of values (B, n, n) laid over images of `size` pixels a side: (B, size, size)."""
     place = torch.arange(size, device=patches.device) * patches.shape[-1] // size
-    return patches[:, place][:, :, place]
+    return patches.index_select(2, place).index_select(1, place)
 
 
 def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.ndarray:

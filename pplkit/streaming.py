@@ -63,7 +63,7 @@ class Reader:
         if file is None or not isinstance(part, np.memmap):
             target[:] = part[row : row + len(target)]
             return
-        buffer = memoryview(target.reshape(-1))
+        buffer = target.reshape(-1).data
         place = part.offset + row * self.row_bytes
         while len(buffer):
             try:
