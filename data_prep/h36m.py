@@ -124,10 +124,7 @@ def prepare(
     if kind == "raw":
         for package in PACKAGES:
             need(package)
-        tasks = [
-            Task(f"{v.subject.name}/Videos/{v.name}.mp4", partial(rows, v, size, every, masks), streamed=True)
-            for v in videos
-        ]
+        tasks = [Task(f"{v.subject.name}/Videos/{v.name}.mp4", partial(rows, v, size, every, masks)) for v in videos]
     else:
         tasks = [task for video in videos for task in _frame_tasks(video, size, every, masks)]
     chosen = {"subjects": subjects and sorted(subjects), "actions": actions and sorted(actions)}
