@@ -3,6 +3,13 @@
 Download and unpack CUB_200_2011 from https://www.vision.caltech.edu/datasets/cub_200_2011/ (non-commercial research
 only). SOURCE is the folder that holds images.txt.
 
+Variants: "all" has every class, "three" the classes 1, 2 and 3, both with the official split. "aligned" is the split of
+Choudhury et al. 2021, which leaves out cut-off birds: train, val and test (5964 images in train) are those listed in
+cachedir/cub/data/{train,val,test}_cub_cleaned.mat, laid beside images.txt (from
+https://github.com/akanazawa/cmr/issues/3). Each file is an array `images` of structures, of which rel_path alone is
+read: their boxes and parts repeat the official ones. Their layout is known from programs that read them, not from the
+files themselves. All variants have the same 15 parts.
+
 Width and height of an image are cut to multiples of 16, as much on both sides. A square as long as the longer side of
 the bounding box is placed on the box's centre and clipped at the border of what is left. Its right and lower edges are
 not moved back by the cut, so they lie up to 7 pixels farther out, and where it was clipped it is no longer square: the
@@ -20,6 +27,8 @@ from data_prep.intake import picture, write
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 
+VARIANTS = ("all", "three", "aligned")
+CLEANED = Path("cachedir") / "cub" / "data"
 REMEDY = "unpack CUB_200_2011 again and give the folder that holds images.txt"
 MULTIPLE = 16
 SKELETON = (
@@ -46,33 +55,33 @@ def prepare(
     out: Path | str,
     size: int = 128,
     classes: Sequence[int] | None = None,
+    variant: str = "all",
     overwrite: bool = False,
     strict: bool = False,
     limit: float = 0.1,
 ) -> Path:
     """Write the birds of some `classes` (ids of classes.txt, 1 to 200; all if not given) as images of `size` pixels.
 
-    `strict` and `limit` as in `intake.write`. Returns `out`. Raises PplkitError for a missing or damaged file, an
-    unknown class or a part list of wrong length.
+    `variant` is "all", "three" or "aligned", as the module says; `strict` and `limit` as in `intake.write`. Returns
+    `out`. Raises PplkitError for a missing or damaged file, an unknown class or a part list of wrong length.
     """
     source = Path(source)
     if not source.is_dir():
         raise PplkitError(f"there is no folder {source}; {REMEDY}")
-    class_names = _chosen_classes(source, classes)
+    class_names = _chosen_classes(source, classes, variant)
     names = [name for _, name in read_table(source / "parts" / "parts.txt", 2, REMEDY)]
     lacking = {part for bone in SKELETON for part in bone} - set(names)
     if lacking:
         raise PplkitError(f"{source / 'parts' / 'parts.txt'} lacks {', '.join(sorted(lacking))}; {REMEDY}")
     paths = {int(image): path for image, path in read_table(source / "images.txt", 2, REMEDY)}
     numbers = _numbers(source / "image_class_labels.txt", 2, paths)[:, 0].astype(int)
-    training = _numbers(source / "train_test_split.txt", 2, paths)[:, 0] == 1
+    splits = _splits(source, paths, variant)
     boxes = _numbers(source / "bounding_boxes.txt", 5, paths)
     parts = _parts(source / "parts" / "part_locs.txt", paths, len(names))
-    rows = [row for row in range(len(paths)) if numbers[row] in class_names]
+    files, order = list(paths.values()), list(class_names)
+    rows = [row for row in range(len(paths)) if numbers[row] in class_names and splits[row]]
     if not rows:
         raise PplkitError(f"{source / 'images.txt'} has no image of the classes {list(class_names)}; {REMEDY}")
-    files, order = list(paths.values()), list(class_names)
-    boxes_file = source / "bounding_boxes.txt"
     tasks = []
     for row in rows:
         seen = parts[row, :, 2] == 1
@@ -80,15 +89,15 @@ def prepare(
             picture(
                 source / "images" / files[row],
                 size,
-                split="train" if training[row] else "test",
+                split=splits[row],
                 source=files[row],
-                box=partial(_box, boxes[row], f"{boxes_file} puts the box outside {files[row]}"),
+                box=partial(_box, boxes[row], f"{source / 'bounding_boxes.txt'} puts the box outside {files[row]}"),
                 points=np.where(seen[:, None], parts[row, :, :2], np.nan),
                 visible=seen,
                 class_index=order.index(numbers[row]),
             )
         )
-    with _writer(out, size, overwrite, names, list(class_names.values()), classes) as writer:
+    with _writer(out, size, overwrite, names, list(class_names.values()), classes, variant) as writer:
         write(writer, tasks, strict=strict, limit=limit, desc="CUB")
     return Path(out)
 
@@ -113,8 +122,39 @@ def crop_box(width: int, height: int, box: np.ndarray) -> Box:
     return float(start[0]), float(start[1]), float(end[0]), float(end[1])
 
 
-def _chosen_classes(source: Path, classes: Sequence[int] | None) -> dict[int, str]:
+def _splits(source: Path, paths: dict[int, str], variant: str) -> list[str]:
+    """The split of each image, "" for one that the variant leaves out."""
+    if variant != "aligned":
+        training = _numbers(source / "train_test_split.txt", 2, paths)[:, 0] == 1
+        return ["train" if one else "test" for one in training]
+    places: dict[str, str] = {}
+    for split in ("train", "val", "test"):
+        places |= dict.fromkeys(_cleaned(source / CLEANED / f"{split}_cub_cleaned.mat"), split)
+    if unknown := sorted(set(places) - set(paths.values())):
+        raise PplkitError(f"{source / CLEANED} lists {unknown[0]}, which images.txt does not have; {REMEDY}")
+    return [places.get(path, "") for path in paths.values()]
+
+
+def _cleaned(path: Path) -> list[str]:
+    """The pictures that a cleaned list of the aligned variant names."""
+    from scipy.io import loadmat
+
+    try:
+        with path.open("rb") as file:
+            images = loadmat(file, variable_names=["images"], struct_as_record=False, squeeze_me=True)["images"]
+        return [str(image.rel_path) for image in np.atleast_1d(images)]
+    except FileNotFoundError as error:
+        raise PplkitError(f"{path} is missing; get it from https://github.com/akanazawa/cmr/issues/3") from error
+    except Exception as error:  # a torn file can fail anywhere inside the reader
+        raise PplkitError(f"{path} holds no list of images ({error}); download it again") from error
+
+
+def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -> dict[int, str]:
+    if variant not in VARIANTS:
+        raise PplkitError(f"variant is {variant!r}; choose one of {', '.join(VARIANTS)}")
     known = {int(number): name for number, name in read_table(source / "classes.txt", 2, REMEDY)}
+    if variant == "three":
+        known = {number: name for number, name in known.items() if number <= 3}
     if classes is None:
         return known
     unknown = [number for number in classes if number not in known]
@@ -155,7 +195,13 @@ def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
 
 
 def _writer(
-    out: Path | str, size: int, overwrite: bool, names: list[str], class_names: list[str], classes: Sequence[int] | None
+    out: Path | str,
+    size: int,
+    overwrite: bool,
+    names: list[str],
+    class_names: list[str],
+    classes: Sequence[int] | None,
+    variant: str,
 ) -> DatasetWriter:
     sides = [(name, name.replace("left", "right")) for name in names if name.startswith("left")]
     return DatasetWriter(
@@ -170,7 +216,7 @@ def _writer(
         class_names=class_names,
         source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
         licence="non-commercial research and education",
-        options={"classes": None if classes is None else sorted(classes)},
+        options={"classes": None if classes is None else sorted(classes), "variant": variant},
     )
 
 
@@ -178,6 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     command = parser(__doc__)
     command.add_argument("--classes", type=int, nargs="+", help="ids of the classes to keep (default: all)")
+    command.add_argument("--variant", choices=VARIANTS, default="all", help="choice and split of images (default: all)")
     return run(prepare, command, arguments)
 
 

@@ -8,9 +8,11 @@ square by repeating the outermost pixels, which continues the white ground and t
 counted among those chosen) makes up the test split, so no one is in both.
 """
 
+import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_prep.common import parser, run, whole
 from data_prep.intake import picture, write
@@ -28,6 +30,7 @@ def prepare(
     size: int = 128,
     aspect: str | None = None,
     accessories: int | None = None,
+    where: Mapping[str, str | int] | None = None,
     overwrite: bool = False,
     strict: bool = False,
     limit: float = 0.1,
@@ -35,17 +38,13 @@ def prepare(
     """Write the hands as images of `size` pixels and return `out`.
 
     `aspect` keeps those whose aspectOfHand begins with it ("dorsal", "palmar left", ...), `accessories` those without
-    (0) or with (1) jewellery; `strict` and `limit` as in `intake.write`. Raises PplkitError for a missing or damaged
-    file or if nothing is left.
+    (0) or with (1) jewellery, `where` those whose columns of HandInfo.csv have exactly these values, such as
+    {"gender": "female", "nailPolish": 0}; `strict` and `limit` as in `intake.write`. Raises PplkitError for a missing
+    or damaged file, an unknown column or if nothing is left.
     """
     source = Path(source)
-    rows = [
-        row
-        for row in _table(source)
-        if row["aspectOfHand"].startswith(aspect or "") and accessories in (None, int(row["accessories"]))
-    ]
-    if not rows:
-        raise PplkitError(f"no hand has aspect {aspect!r} and accessories {accessories}; see {source / 'HandInfo.csv'}")
+    wanted = {column: str(value) for column, value in (where or {}).items()}
+    rows = _chosen(source, aspect, accessories, wanted)
     people = sorted({row["id"] for row in rows})
     testing = set(people[TEST_EVERY - 1 :: TEST_EVERY])
     writer = DatasetWriter(
@@ -56,7 +55,7 @@ def prepare(
         protocol="pictures",
         source="https://sites.google.com/view/11khands",
         licence="non-commercial research",
-        options={"aspect": aspect, "accessories": accessories},
+        options={"aspect": aspect, "accessories": accessories, "where": where and wanted},
     )
     tasks = [
         picture(
@@ -71,6 +70,28 @@ def prepare(
     with writer:
         write(writer, tasks, strict=strict, limit=limit, desc="11k Hands")
     return Path(out)
+
+
+def _chosen(
+    source: Path, aspect: str | None, accessories: int | None, wanted: Mapping[str, str]
+) -> list[dict[str, str]]:
+    table = _table(source)
+    unknown = [column for column in wanted if column not in table[0]]
+    if unknown:
+        raise PplkitError(f"where names column {unknown[0]!r}; HandInfo.csv has {', '.join(table[0])}")
+    rows = [
+        row
+        for row in table
+        if row["aspectOfHand"].startswith(aspect or "")
+        and accessories in (None, int(row["accessories"]))
+        and all(row[column] == value for column, value in wanted.items())
+    ]
+    if not rows:
+        also = "".join(f" and {column} {value}" for column, value in wanted.items())
+        raise PplkitError(
+            f"no hand has aspect {aspect!r} and accessories {accessories}{also}; see {source / 'HandInfo.csv'}"
+        )
+    return rows
 
 
 def _table(source: Path) -> list[dict[str, str]]:
@@ -89,11 +110,27 @@ def _table(source: Path) -> list[dict[str, str]]:
     return rows
 
 
+class _Conditions(argparse.Action):
+    def __call__(self, _: Any, namespace: argparse.Namespace, values: Any, __: Any = None) -> None:
+        setattr(namespace, self.dest, dict(values))
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, sign, value = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is no COLUMN=VALUE")
+    return column, value
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     command = parser(__doc__)
     command.add_argument("--aspect", help="keep hands whose aspect begins with this, such as dorsal or 'palmar left'")
     command.add_argument("--accessories", type=int, choices=(0, 1), help="keep hands without (0) or with (1) jewellery")
+    conditions = "keep hands whose columns of HandInfo.csv have these values, such as gender=female nailPolish=0"
+    command.add_argument(
+        "--where", type=_condition, nargs="+", action=_Conditions, metavar="COLUMN=VALUE", help=conditions
+    )
     return run(prepare, command, arguments)
 
 

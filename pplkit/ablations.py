@@ -46,7 +46,7 @@ def compare(
     """
     if not variants or not seeds:
         raise PplkitError("variants and seeds must each name at least one: give lists such as ['ppl'] and [0].")
-    if data.protocol == "pictures" or data["train"].keypoints is None:
+    if data.protocol == "pictures" or data.labelled.keypoints is None:
         raise PplkitError(f"{data.path} has no labels to score variants by: choose a data set with labels.")
     prior = folder / "predefined.json"
     configs = {name: variant(config, name, str(prior)) for name in variants}

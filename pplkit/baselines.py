@@ -113,7 +113,7 @@ def labelled_prior(data: Dataset, keypoints: int) -> PosePrior:
     Where `keypoints` is more than there are labelled points the further ones halve the longest bones.
     Raises PplkitError if the data set has no labels or skeleton, or more labelled points than `keypoints`.
     """
-    labels = data["train"].keypoints
+    labels = data.labelled.keypoints
     if labels is None or not data.skeleton:
         raise PplkitError(f"{data.path} has no labels with a skeleton to define a prior by: choose other variants.")
     if labels.shape[1] > keypoints:

@@ -83,6 +83,11 @@ class Dataset(Metadata):
     def __contains__(self, split: object) -> bool:
         return split in self.splits
 
+    @property
+    def labelled(self) -> Split:
+        """The images that a protocol's map is fitted on: split "labelled" where there is one, else "train"."""
+        return self.splits.get("labelled") or self["train"]
+
 
 class DatasetWriter:
     """Write a data set; it appears at `out` when the `with` block ends, and not at all if the block raises.

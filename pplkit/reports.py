@@ -1,6 +1,6 @@
 """What notebooks 04 and 05 compute from a trained model: the evaluation and the occlusion experiment, as JSON."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from pplkit import measures, prototypes
 from pplkit.batches import hidden_patches, spread, to_float
-from pplkit.dataset import Dataset, Split
+from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.geometry import sides_per_unit
@@ -20,8 +20,8 @@ CENTER = (4, 6, 8, 10, 12)  # patches a side (section 4.3)
 RANDOM = (0.1, 0.2, 0.3, 0.4)  # share of the patches
 
 
-def subset(split: Split, limit: int | None) -> np.ndarray:
-    """Indices of at most `limit` images, evenly spread over the split."""
+def subset(split: Sized, limit: int | None) -> np.ndarray:
+    """Indices of at most `limit` images, evenly spread over the split or list."""
     count = len(split)
     if limit is None or count <= limit:
         return np.arange(count)
@@ -29,18 +29,21 @@ def subset(split: Split, limit: int | None) -> np.ndarray:
 
 
 class Scorer:
-    """The data set's protocol with the model's answers to the training images computed once.
+    """The data set's protocol with the model's answers to `limit` labelled training images computed once.
 
     Scores keypoints (n, N, 2) of chosen test images; `where` keeps one class. Errors of h36m and cub are shares of the
     image side, which is one pixel longer than the way from -1 to 1. Raises PplkitError if the data set has no labels.
     """
 
     def __init__(self, model: PosePriorLearner, data: Dataset, limit: int | None = FITTED) -> None:
-        if data.protocol == "pictures" or data["train"].keypoints is None:
+        train = data.labelled
+        # A split may be labelled in part: images without a label say nothing to the map.
+        points = np.zeros((0, 0, 2)) if train.keypoints is None else train.keypoints
+        known = np.flatnonzero(np.isfinite(points).all(-1).any(-1))
+        if data.protocol == "pictures" or not len(known):
             raise PplkitError(f"{data.path} has no labels to score against: look at the pictures instead.")
         self.data = data
-        train = data["train"]
-        self.index = subset(train, limit)
+        self.index = known[subset(known, limit)]
         self.keypoints = model.estimate(np.asarray(train.images[self.index])).keypoints.numpy()
 
     def __call__(self, keypoints: np.ndarray, index: np.ndarray, where: int | None = None) -> Score:
@@ -73,7 +76,7 @@ class Scorer:
         return np.ones(len(index), bool) if where is None or classes is None else np.asarray(classes)[index] == where
 
     def _labels(self, train: np.ndarray, test: np.ndarray) -> tuple[Any, Any, Any, Any]:
-        parts = (self.data["train"], train), (self.data["test"], test)
+        parts = (self.data.labelled, train), (self.data["test"], test)
         keypoints = [np.asarray(split.keypoints)[index] for split, index in parts]
         # The h36m labels are complete: joints that the body itself covers count as well.
         seen = [

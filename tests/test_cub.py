@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from data_prep.cub import crop_box, main, prepare
 from pplkit.dataset import Dataset, open_dataset
@@ -84,8 +85,55 @@ def test_splits_classes_names_and_grey_pictures(source: Path, tmp_path: Path) ->
 
 def test_only_the_chosen_classes_are_kept(source: Path, tmp_path: Path) -> None:
     data = open_dataset(prepare(source, tmp_path / "out", size=32, classes=[2]))
-    assert data.class_names == ["002.B"] and data.options == {"classes": [2]}
+    assert data.class_names == ["002.B"] and data.options == {"classes": [2], "variant": "all"}
     assert data["train"].sources == ["002.B/3.png"] and data["train"].classes.tolist() == [0]  # type: ignore[union-attr]
+
+
+def cleaned(source: Path, **splits: list[str]) -> None:
+    """The lists of the aligned variant as MATLAB writes them: arrays of structures with their boxes and parts."""
+    folder = source / "cachedir/cub/data"
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = [("rel_path", object), ("bbox", object), ("parts", object)]
+    box = {"x1": 16.0, "y1": 8.0, "x2": 47.0, "y2": 31.0}
+    for split, names in splits.items():
+        images = np.array([(name, box, np.zeros((3, 15))) for name in names], dtype=kinds)
+        savemat(folder / f"{split}_cub_cleaned.mat", {"images": images})
+
+
+def test_the_aligned_variant_has_the_splits_of_its_lists(source: Path, tmp_path: Path) -> None:
+    cleaned(source, train=["002.B/2.png"], val=["001.A/1.png"], test=["002.B/3.png"])
+    data = open_dataset(prepare(source, tmp_path / "out", size=32, variant="aligned"))
+    assert {name: split.sources for name, split in data.splits.items()} == {
+        "val": ["001.A/1.png"], "train": ["002.B/2.png"], "test": ["002.B/3.png"],
+    }  # fmt: skip
+    assert data.options == {"classes": None, "variant": "aligned"} and len(data.keypoint_names) == 15
+    cleaned(source, val=["001.A/9.png"])
+    with pytest.raises(PplkitError, match=r"cachedir.* lists 001\.A/9\.png, which images\.txt does not have"):
+        prepare(source, tmp_path / "out2", size=32, variant="aligned")
+    (source / "cachedir/cub/data/test_cub_cleaned.mat").write_bytes(b"text")
+    with pytest.raises(PplkitError, match=r"test_cub_cleaned\.mat holds no list of images"):
+        prepare(source, tmp_path / "out2", size=32, variant="aligned")
+
+
+def test_birds_outside_the_lists_are_left_out(source: Path, tmp_path: Path) -> None:
+    cleaned(source, train=["002.B/2.png"], val=[], test=["002.B/3.png"])
+    data = open_dataset(prepare(source, tmp_path / "out", size=32, variant="aligned"))
+    assert {name: split.sources for name, split in data.splits.items()} == {
+        "train": ["002.B/2.png"], "test": ["002.B/3.png"],
+    }  # fmt: skip
+
+
+def test_classes_are_those_of_the_variant(source: Path, tmp_path: Path) -> None:
+    lines(source / "classes.txt", ["1 001.A", "2 002.B", "3 003.C", "4 004.D"])
+    data = open_dataset(prepare(source, tmp_path / "out", size=32, variant="three"))
+    assert data.class_names == ["001.A", "002.B", "003.C"]
+    for options, message in (
+        ({"variant": "three", "classes": [4]}, r"classes has \[4\]; choose ids from 1 to 3"),
+        ({"variant": "some"}, "variant is 'some'; choose one of all, three, aligned"),
+        ({"variant": "aligned"}, r"train_cub_cleaned\.mat is missing; get it from"),
+    ):
+        with pytest.raises(PplkitError, match=message):
+            prepare(source, tmp_path / "out2", size=32, **options)  # type: ignore[arg-type]
 
 
 def cut(file: Path) -> None:
@@ -136,7 +184,7 @@ def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.fixture(scope="module")
 def birds(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("birds") / "cub"
-    return open_dataset(prepare(real_data / "CUB_200_2011", out, classes=[1, 2, 3]))
+    return open_dataset(prepare(real_data / "CUB_200_2011", out, variant="three"))
 
 
 def test_the_three_classes_are_complete(birds: Dataset) -> None:

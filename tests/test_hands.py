@@ -36,9 +36,26 @@ def test_hands_are_chosen_by_aspect_and_accessories(source: Path, tmp_path: Path
     dorsal = open_dataset(prepare(source, tmp_path / "dorsal", size=8, aspect="dorsal"))
     assert dorsal["train"].sources == ["d0.jpg", "d1.jpg"] and "test" not in dorsal
     bare = open_dataset(prepare(source, tmp_path / "bare", size=8, accessories=0))
-    assert len(bare["train"]) + len(bare["test"]) == 12 and bare.options == {"aspect": None, "accessories": 0}
+    assert len(bare["train"]) + len(bare["test"]) == 12 and bare.options["accessories"] == 0
     with pytest.raises(PplkitError, match="no hand has aspect 'dorsal' and accessories 0"):
         prepare(source, tmp_path / "none", size=8, aspect="dorsal", accessories=0)
+
+
+def test_hands_are_chosen_by_any_column(source: Path, tmp_path: Path) -> None:
+    table = source / "HandInfo.csv"
+    table.write_text(table.read_text().replace("0000003,20,female", "0000003,31,male"))
+    data = open_dataset(prepare(source, tmp_path / "men", size=8, where={"gender": "male", "nailPolish": 0}))
+    assert data["train"].sources == ["p3.jpg"] and "test" not in data
+    assert data.options == {"aspect": None, "accessories": None, "where": {"gender": "male", "nailPolish": "0"}}
+    arguments = [str(source), str(tmp_path / "more"), "--size", "8", "--where", "age=20", "accessories=1"]
+    assert main(arguments) == 0
+    assert open_dataset(tmp_path / "more")["train"].sources == ["d0.jpg", "d1.jpg"]
+    with pytest.raises(PplkitError, match=r"where names column 'sex'; HandInfo.csv has id, age, gender"):
+        prepare(source, tmp_path / "none", size=8, where={"sex": "male"})
+    with pytest.raises(PplkitError, match=r"no hand has .* and gender male and age 20; see"):
+        prepare(source, tmp_path / "none", size=8, where={"gender": "male", "age": 20})
+    with pytest.raises(SystemExit):
+        main([*arguments[:-1], "accessories"])
 
 
 @pytest.mark.parametrize(
@@ -77,3 +94,11 @@ def test_the_command_line(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_real_hands(real_data: Path, tmp_path: Path) -> None:
     data = open_dataset(prepare(real_data / "11k_hands", tmp_path / "hands", size=32, aspect="dorsal", accessories=0))
     assert len(data["train"]) + len(data["test"]) == 93 and data["train"].images.shape[1:] == (32, 32, 3)
+
+
+def test_the_real_hands_by_column(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "11k_hands"
+    data = open_dataset(prepare(source, tmp_path / "women", size=16, where={"gender": "female", "accessories": 0}))
+    rows = [line.split(",") for line in (source / "HandInfo.csv").read_text().splitlines()[1:]]
+    wanted = {row[7] for row in rows if row[2] == "female" and row[4] == "0"}
+    assert {name for split in data.splits.values() for name in split.sources} == wanted and len(wanted) > 50

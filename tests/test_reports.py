@@ -99,6 +99,33 @@ def test_a_subset_is_spread_evenly(data: Dataset) -> None:
     assert found.tolist() == [0, 6, 12, 17, 23]
 
 
+def test_the_map_is_fitted_on_labelled_images_alone(tmp_path: Path) -> None:
+    made = generate("humanoid", 6, 12, size=32, seed=0)
+    partly = made.keypoints.copy()
+    partly[::3] = np.nan
+    shape: dict[str, Any] = {"size": 32, "keypoint_names": SHAPE.keypoint_names, "protocol": "taichi"}
+    with DatasetWriter(tmp_path / "partly", name="partly", **shape) as writer:
+        writer.add("train", made.images, keypoints=partly)
+        writer.add("test", made.images[:2], keypoints=made.keypoints[:2])
+    with DatasetWriter(tmp_path / "apart", name="apart", **shape) as writer:
+        writer.add("train", made.images[:4])
+        writer.add("labelled", made.images, keypoints=made.keypoints)
+        writer.add("test", made.images[:2], keypoints=made.keypoints[:2])
+    whole = made.keypoints
+    knows = SimpleNamespace(
+        estimate=lambda images: Poses(torch.from_numpy(whole[[finds(made.images, image) for image in images]]), None)  # type: ignore[arg-type]
+    )
+    for name, limit, count in (("partly", None, 48), ("partly", 40, 40), ("apart", None, 72), ("apart", 40, 40)):
+        scorer = Scorer(knows, open_dataset(tmp_path / name), limit)  # type: ignore[arg-type]
+        assert len(scorer.index) == len(scorer.keypoints) == count
+        assert name == "apart" or (scorer.index % 3 > 0).all()
+        assert float(scorer(whole[:2], np.arange(2))) == pytest.approx(0, abs=1e-3)
+
+
+def finds(images: np.ndarray, image: np.ndarray) -> int:
+    return int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
+
+
 def test_a_model_that_knows_the_labels_has_no_error(data: Dataset) -> None:
     model = knowing(data)
     report = evaluation_report(model, data)

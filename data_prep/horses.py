@@ -1,0 +1,55 @@
+"""Horses of horse2zebra: pictures of horses, no labels, protocol "pictures".
+
+Download and unpack horse2zebra.zip from https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/ (pictures of ImageNet,
+non-commercial research only). SOURCE is the folder that holds trainA/ and testA/; those of zebras, trainB/ and testB/,
+are not read. Pictures that are not square are cut to the square in their middle.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_prep.common import centre, parser, pictures, run
+from data_prep.intake import picture, write
+from pplkit.dataset import DatasetWriter
+
+FOLDERS = {"train": "trainA", "test": "testA"}
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    size: int = 128,
+    overwrite: bool = False,
+    strict: bool = False,
+    limit: float = 0.1,
+) -> Path:
+    """Write the horses of trainA and testA as images of `size` pixels, splits train and test; returns `out`.
+
+    `strict` and `limit` as in `intake.write`. Raises PplkitError for a folder that is missing or empty.
+    """
+    source = Path(source)
+    tasks = []
+    for split, name in FOLDERS.items():
+        for path in pictures(source / name):
+            tasks.append(picture(path, size, split=split, source=f"{name}/{path.name}", box=centre))
+    writer = DatasetWriter(
+        out,
+        overwrite=overwrite,
+        name="horses",
+        size=size,
+        protocol="pictures",
+        source="https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/",
+        licence="non-commercial research",
+    )
+    with writer:
+        write(writer, tasks, strict=strict, limit=limit, desc="horses")
+    return Path(out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return run(prepare, parser(__doc__), arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

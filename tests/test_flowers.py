@@ -1,0 +1,80 @@
+"""Flowers-102: which split trains, classes, faults of the MATLAB files, and the download without a network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from data_prep.flowers import PAGE, SUMS, main, prepare
+from pplkit.dataset import open_dataset
+from pplkit.errors import PplkitError
+
+SETS = {"trnid": [2, 5], "valid": [4], "tstid": [6, 1, 3]}
+
+
+def write_sets(source: Path, **sets: list[int]) -> None:
+    savemat(source / "setid.mat", {key: np.array([value], np.uint16) for key, value in sets.items()})
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Six pictures of 12 x 8, each as bright as twenty times its number; classes 1, 1, 2, 2, 3, 3."""
+    folder = tmp_path / "raw"
+    (folder / "jpg").mkdir(parents=True)
+    for number in range(1, 7):
+        Image.new("RGB", (12, 8), (20 * number,) * 3).save(folder / f"jpg/image_{number:05d}.jpg", quality=100)
+    write_sets(folder, **SETS)
+    savemat(folder / "imagelabels.mat", {"labels": np.array([[1, 1, 2, 2, 3, 3]], np.uint8)})
+    return folder
+
+
+def test_the_official_test_split_trains(source: Path, tmp_path: Path) -> None:
+    data = open_dataset(prepare(source, tmp_path / "out", size=8))
+    for split, key in (("train", "tstid"), ("val", "valid"), ("test", "trnid")):
+        assert data[split].sources == [f"image_{number:05d}.jpg" for number in SETS[key]]
+        grey = np.asarray(data[split].images)[:, 4, 4, 0].astype(int)
+        assert np.abs(grey - 20 * np.array(SETS[key])).max() <= 1
+    classes = {name: None if split.classes is None else split.classes.tolist() for name, split in data.splits.items()}
+    assert classes == {"train": [2, 0, 1], "val": [1], "test": [0, 2]}
+    assert len(data.class_names) == 3 and data.protocol == "pictures"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: (s / "setid.mat").unlink(), r"setid\.mat is missing; download it again"),
+        (lambda s: (s / "imagelabels.mat").write_bytes(b"text"), r"imagelabels\.mat cannot be read"),
+        (lambda s: write_sets(s, trnid=[1], valid=[2]), r"setid\.mat has no tstid"),
+        (lambda s: write_sets(s, trnid=[1], valid=[2], tstid=[7]), r"imagelabels\.mat has no label of image 7"),
+        (lambda s: write_sets(s, trnid=[1], valid=[2], tstid=[0]), r"setid\.mat holds no numbers from 1 called tstid"),
+        (lambda s: (s / "jpg/image_00003.jpg").unlink(), r"image_00003\.jpg is missing"),
+    ],
+)
+def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:
+    spoil(source)
+    with pytest.raises(PplkitError, match=message) as caught:
+        prepare(source, tmp_path / "out", size=8, strict=True)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_is_fetched_with_its_sum(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[tuple[str, str, str]] = []
+    for name in ("download_url", "download_and_extract_archive"):
+        monkeypatch.setattr(
+            f"torchvision.datasets.utils.{name}", lambda url, root, md5: fetched.append((url, root, md5))
+        )
+    assert main([str(source), str(tmp_path / "out"), "--size", "8", "--download"]) == 0
+    assert fetched == [(PAGE + name, str(source), SUMS[name]) for name in ("setid.mat", "imagelabels.mat")]
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("File not found or corrupted.")
+
+    (source / "jpg").rename(source / "old")
+    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", fail)
+    assert main([str(source), str(tmp_path / "out2"), "--size", "8", "--download"]) == 2
+    assert "could not be filled from https://www.robots.ox.ac.uk" in capsys.readouterr().err

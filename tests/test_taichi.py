@@ -1,0 +1,145 @@
+"""Tai Chi: frames on disk and in videos, joints on their pixels, masks, splits, scores, and every fault."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from data_prep.taichi import NAMES, main, prepare
+from pplkit.dataset import open_dataset
+from pplkit.errors import PplkitError
+from pplkit.evaluation import evaluate, mean_pose_error
+
+JOINT = {"train": (100.0, 31.0), "test": (200.0, 60.0)}  # (row, column) of the neck, where the frame is red
+
+
+def film(path: Path, frames: int) -> None:
+    """A video of 48 x 32 pixels; frame k has the grey value 40 + 20 k."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number in range(frames):
+            grey = np.full((32, 48, 3), 40 + 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def labels(source: Path, part: str, names: list[str], **change: Any) -> None:
+    """A table of labels: the neck as in JOINT, all others unlabelled, the nose in one coordinate alone."""
+    value = np.full((18, 2), -1.0)
+    value[0] = (5.0, -1.0)
+    value[1] = JOINT[part]
+    frame = pd.DataFrame({"file_name": names, "value": [value.copy() for _ in names]} | change)
+    (source / "landmark").mkdir(exist_ok=True)
+    frame.to_pickle(source / "landmark" / f"taichi_{part}_gt.pkl")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A video as five frames, one as a file of four, two labelled frames to fit on and one to test on."""
+    folder = tmp_path / "taichi"
+    (folder / "train/a.mp4").mkdir(parents=True)
+    for number in range(5):
+        Image.new("RGB", (16, 16), (10 * number,) * 3).save(folder / f"train/a.mp4/{number:07d}.png")
+    film(folder / "train/b.mp4", 4)
+    (folder / "taichi-test-masks").mkdir()
+    for part, names in (("train", ["x_0.png", "x_1.png"]), ("test", ["y_0.png"])):
+        row, column = (int(value) for value in JOINT[part])
+        picture = np.zeros((256, 256, 3), np.uint8)
+        picture[row, column] = (255, 0, 0)
+        images = folder / "eval_images/taichi-256" / part
+        images.mkdir(parents=True)
+        for name in names:
+            Image.fromarray(picture).save(images / name)
+        labels(folder, part, names)
+    mask = np.zeros((256, 256), np.uint8)
+    mask[128:] = 255
+    Image.fromarray(mask).save(folder / "taichi-test-masks/y_0.png")
+    return folder
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_a_joint_lies_on_its_pixel(source: Path, tmp_path: Path, size: int) -> None:
+    data = open_dataset(prepare(source, tmp_path / "out", size=size))
+    for split in ("labelled", "test"):
+        points = data[split].keypoints
+        assert points is not None
+        red = np.asarray(data[split].images)[0, ..., 0].astype(float)
+        y, x = np.indices(red.shape)
+        centre = np.array([(x * red).sum(), (y * red).sum()]) / red.sum()
+        np.testing.assert_allclose((points[0, 1] + 1) / 2 * (size - 1), centre, atol=0.25)
+        assert np.isnan(points[:, 0]).all() and np.isnan(points[:, 2:]).all()  # half a label is none
+    if size == 256:  # (row, column) 200, 60 is x = 60, y = 200
+        np.testing.assert_allclose(points[0, 1], (60 / 255 * 2 - 1, 200 / 255 * 2 - 1), atol=1e-6)
+
+
+def test_frames_of_folders_and_videos_train(source: Path, tmp_path: Path) -> None:
+    data = open_dataset(prepare(source, tmp_path / "out", size=16, every=2))
+    train = data["train"]
+    assert train.videos is not None and train.videos.tolist() == [0, 0, 0, 1, 1] and train.keypoints is None
+    grey = np.asarray(train.images)[:, 8, 8, 0].astype(int)
+    assert np.abs(grey - [0, 20, 40, 40, 80]).max() <= 4
+    assert train.sources == [
+        "a.mp4/0000000.png", "a.mp4/0000002.png", "a.mp4/0000004.png", "b.mp4 frame 0", "b.mp4 frame 2",
+    ]  # fmt: skip
+    assert data.options == {"every": 2} and data.protocol == "taichi"
+
+
+def test_splits_masks_and_names(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(source), str(tmp_path / "out"), "--size", "32"]) == 0
+    assert "9 train, 2 labelled, 1 test images of 32 pixels" in capsys.readouterr().out
+    data = open_dataset(tmp_path / "out")
+    assert data.labelled is data["labelled"] and data["labelled"].sources == ["train/x_0.png", "train/x_1.png"]
+    masks = data["test"].masks
+    assert masks is not None and data["labelled"].masks is None
+    assert np.asarray(masks)[0, :, 3].tolist() == [0] * 16 + [255] * 16
+    assert len(data.keypoint_names) == 18 and len(data.skeleton) == 17
+    assert all("right" in NAMES[right] and "left" in NAMES[left] for left, right in data.flip_pairs)
+    assert len(data.flip_pairs) == 8
+
+
+def test_the_protocol_takes_these_labels(source: Path, tmp_path: Path) -> None:
+    data = open_dataset(prepare(source, tmp_path / "out", size=256))
+    train, test = data.labelled.keypoints, data["test"].keypoints
+    assert train is not None and test is not None
+    # The mean pose is the training joint: 29 columns and 100 rows away.
+    assert float(mean_pose_error("taichi", train, test)) == pytest.approx(129, abs=0.01)
+    # Rows without any label change nothing.
+    more = np.concatenate((train, np.full((3, 18, 2), np.nan)))
+    constant = [np.zeros((count, 1, 2)) for count in (5, 1)]
+    assert float(evaluate("taichi", constant[0], more, constant[1], test)) == pytest.approx(129, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: (s / "train").rename(s / "old"), r"there is no folder .*train; give the folder"),
+        (lambda s: (s / "landmark/taichi_test_gt.pkl").unlink(), r"taichi_test_gt\.pkl is missing"),
+        (lambda s: (s / "landmark/taichi_test_gt.pkl").write_bytes(b"text"), r"taichi_test_gt\.pkl cannot be read"),
+        (lambda s: labels(s, "test", ["y_0.png"], value=[np.zeros((17, 2))]), r"'y_0\.png' values of shape \(17, 2\)"),
+        (lambda s: labels(s, "test", ["z.png"]), r"z\.png is missing"),
+        (lambda s: (s / "train/b.mp4").write_bytes(b"text"), r"b\.mp4 cannot be read as a video"),
+        (lambda s: (s / "taichi-test-masks/y_0.png").unlink(), r"taichi-test-masks/y_0\.png is missing"),
+        (
+            lambda s: Image.new("RGB", (64, 32)).save(s / "eval_images/taichi-256/test/y_0.png"),
+            r"y_0\.png has 64 x 32 pixels, its labels are of 256 x 256",
+        ),
+    ],
+)
+def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:
+    spoil(source)
+    with pytest.raises(PplkitError, match=message) as caught:
+        prepare(source, tmp_path / "out", size=16, strict=True)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_a_torn_frame_is_left_out_and_named(source: Path, tmp_path: Path) -> None:
+    (source / "train/a.mp4/0000001.png").write_bytes(b"text")
+    data = open_dataset(prepare(source, tmp_path / "out", size=16))
+    assert len(data["train"]) == 8 and [name for name, _ in data.dropped] == ["a.mp4/0000001.png"]
+    with pytest.raises(PplkitError, match="every is 0; give 1 for all frames"):
+        prepare(source, tmp_path / "out2", every=0)
