@@ -16,7 +16,7 @@ from PIL import Image
 
 from data_prep.common import Box, around, resized, to_crop
 from data_prep.intake import Row
-from pplkit.dataset import FARTHEST
+from pplkit.arrays import FARTHEST
 from pplkit.errors import PplkitError
 
 JOINTS = 32

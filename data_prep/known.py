@@ -6,27 +6,52 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pplkit.config import PRESETS
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.projects import data_folder
 
 PUPPETS = {"puppets": "humanoid", "puppets-quadruped": "quadruped", "puppets-hand": "hand"}
-KINDS = ("puppets", "cub", "hands")
+KINDS = ("puppets", "cub", "hands", "h36m", "taichi", "flowers", "horses", "afhq", "dogs", "folder", "video")
 """The modules of data_prep. A data set called <kind>-<anything> is of that kind, so several can lie side by side."""
+FILMED = ("puppets", "h36m", "taichi", "dogs", "video")  # another frame can be the reference
 DEFAULT_SIZE = 64
 SMOKE_SIZE = 32
 SMOKE: dict[str, dict[str, Any]] = {
     "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4},
     "cub": {"classes": [1]},
     "hands": {"aspect": "dorsal left", "accessories": 1},
+    "h36m": {"subjects": [1, 11], "actions": ["Posing"], "every": 100},
+    "taichi": {"every": 50},
+    "afhq": {"category": "cat"},
+    "dogs": {"frames": 8},
+    "video": {"frames": 8},
 }
 """What scale "smoke" changes in the preparation, so that it takes seconds."""
-SHARED = ("source", "out", "size", "overwrite", "strict", "limit")  # parameters of every `prepare`
+SHARED = ("source", "out", "size", "overwrite", "strict", "limit", "download")  # parameters of every `prepare`
 
 
 def kind_of(dataset: str) -> str | None:
     """The module that prepares data sets of this name, None if none does."""
     return next((kind for kind in KINDS if dataset == kind or dataset.startswith(f"{kind}-")), None)
+
+
+def preset_for(dataset: str) -> str:
+    """The settings that a data set of this name is trained with unless others are named.
+
+    Those of its name or of its kind; else `videos`, or `images` for single pictures. Raises PplkitError for a name of
+    no kind.
+    """
+    kind = kind_of(dataset)
+    for name in (dataset, kind):
+        if name in PRESETS:
+            return str(name)
+    if kind is None:
+        raise PplkitError(
+            f"no settings are named after the data set {dataset!r}: correct its name, or name settings with --preset, "
+            "such as videos or images."
+        )
+    return "videos" if kind in FILMED else "images"
 
 
 def prepared(
@@ -87,8 +112,10 @@ def _known_only(dataset: str, prepare: Callable[..., Path], options: Mapping[str
 
 
 def _check_same(data: Dataset, name: str, before: Any, wanted: Any) -> None:
-    # A choice of numbers is the same in any order.
-    one, other = (sorted(value) if isinstance(value, list | tuple) else value for value in (before, wanted))
+    def plain(value: Any) -> Any:  # a choice of numbers is the same in any order
+        return sorted(value) if isinstance(value, list | tuple) else str(value) if isinstance(value, Path) else value
+
+    one, other = plain(before), plain(wanted)
     if one != other:
         raise PplkitError(
             f"{data.path} was prepared with {name}={before!r}, not {wanted!r}: give that {name}, another name of the "

@@ -20,13 +20,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from data_prep.common import Box, centre, parser, resized, run
 from data_prep.frames_pickle import read_frame
 from data_prep.intake import Row, Task, picture, write
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.frames import frames
 
 SIDE = 256  # of the labelled frames
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -94,33 +94,20 @@ def _videos(folder: Path, size: int, every: int) -> Iterator[Task]:
         raise PplkitError(f"{folder} holds neither folders of frames nor videos; {LAYOUT}")
     for number, entry in enumerate(entries):
         if entry.is_dir():
-            frames = sorted(path for path in entry.iterdir() if path.suffix.lower() in PICTURES)
-            for path in frames[::every]:
+            stills = sorted(path for path in entry.iterdir() if path.suffix.lower() in PICTURES)
+            for path in stills[::every]:
                 name = f"{entry.name}/{path.name}"
                 yield picture(path, size, split="train", source=name, box=centre, video=number)
         else:
-            yield Task(entry.name, partial(_film, entry, size, every, number))
+            yield Task(entry.name, partial(_film, entry, size, every, number), streamed=True)
 
 
 def _film(path: Path, size: int, every: int, number: int) -> Iterator[Row]:
-    """Rows of a video file; raises PplkitError if it cannot be decoded."""
-    try:
-        import av
-    except ImportError as error:
-        raise PplkitError(f"{path} needs the package av: pip install 'pplkit[data]'") from error
-    made = 0
-    try:
-        with av.open(str(path)) as container:
-            for place, frame in enumerate(container.decode(video=0)):
-                if place % every == 0:
-                    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                    pixels = resized(image, size, centre(*image.size))
-                    yield Row(split="train", image=pixels, source=f"{path.name} frame {place}", video=number)
-                    made += 1
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise PplkitError(f"{path} cannot be read as a video ({error}); download it again or remove it") from error
-    if not made:
-        raise PplkitError(f"{path} holds no frame; download it again or remove it")
+    """Rows of a video file; raises PplkitError for what of it cannot be decoded."""
+    for place, (_, image) in enumerate(frames(path, 0.0, None, None, threads=1)):
+        if place % every == 0:
+            pixels = resized(image, size, centre(*image.size))
+            yield Row(split="train", image=pixels, source=f"{path.name} frame {place}", video=number)
 
 
 def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pplkit.dataset import AGAIN, DTYPES, SHARDED, Dataset, Split, check_array, read_description
+from pplkit.arrays import AGAIN, DTYPES, SHARDED, check_array
+from pplkit.dataset import Dataset, Split, read_description
 from pplkit.errors import PplkitError
 from pplkit.shards import file_hash, load_array
 

@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="prepare, train, distil, evaluate, occlude: notebooks 01 to 05")
-    run.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or hands")
-    _add_training_options(run, preset_default="DATASET")
+    run.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or video-mine")
+    _add_training_options(run, preset_default="those of the data set's name or kind")
     run.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
     run.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     run.add_argument("--scale", choices=("default", "smoke"), help="smoke: only to see that everything works")
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="option of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)",
     )
+    run.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
     run.set_defaults(handler=_run)
 
     train = commands.add_parser("train", help="train on a prepared data set, or continue a run")
@@ -113,23 +114,22 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from pplkit.config import PRESETS, Config
+    from data_prep.known import preset_for
+    from pplkit.config import Config
     from pplkit.notebooks import run_notebooks
 
-    if arguments.preset is None and arguments.dataset not in PRESETS:
-        raise PplkitError(
-            f"no settings are named after the data set {arguments.dataset!r}: correct its name, or name settings with "
-            "--preset, such as puppets for videos or hands for single images."
-        )
     parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
-    parameters["preset"] = arguments.preset or arguments.dataset
+    parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
     parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
     if arguments.source is not None:
         source = Path(arguments.source).expanduser()
         # A folder must be absolute, as the notebooks run in another one; a category of puppets stays as it is.
         parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
-    if arguments.option:
-        parameters["options"] = dict(arguments.option)
+    options = dict(arguments.option) | _given(arguments, "variant")
+    if "labels" in options:
+        options["labels"] = str(Path(options["labels"]).expanduser().resolve())
+    if options:
+        parameters["options"] = options
     _prepare(arguments.dataset, parameters)
     run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
 

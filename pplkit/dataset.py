@@ -23,24 +23,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from pplkit.arrays import AGAIN, DTYPES, ROOM, SHARDED, as_stored, check_array
 from pplkit.errors import PplkitError
 from pplkit.metadata import Metadata
 from pplkit.shards import NpyWriter, Shards, file_hash, load_array
 
 SCHEMA = 2  # 2: `dropped`
-DTYPES = {
-    "images": np.uint8,
-    "masks": np.uint8,
-    "keypoints": np.float32,
-    "visible": np.bool_,
-    "videos": np.int32,
-    "classes": np.int32,
-}
-SHARDED = ("images", "masks")
-FARTHEST = 10.0
-"""A label may lie outside the image, but one this far out is in other units than [-1, 1]."""
-ROOM = "free some space or choose another folder; nothing was changed"
-AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +133,7 @@ class DatasetWriter:
         arrays = {key: np.asarray(array) for key, array in given.items() if array is not None}
         count = len(arrays["images"])
         for key, array in arrays.items():
-            arrays[key] = _as_stored(key, array)
+            arrays[key] = as_stored(key, array)
             check_array(f"{split} {key}", key, arrays[key], self.metadata, count, "correct the call of add")
         lines = [f"{split}-{len(self._sources.get(split, [])) + i}" for i in range(count)]
         lines = lines if sources is None else [" ".join(str(line).splitlines()) for line in sources]
@@ -153,14 +141,14 @@ class DatasetWriter:
             raise PplkitError(f"{split} sources has {len(lines)} lines for {count} images; give one for each")
         if count == 0:
             return
-        if split not in self._arrays:
-            (self._partial / split).mkdir()
-            self._arrays[split] = {key: self._writer(split, key, array) for key, array in arrays.items()}
-            self._sources[split] = []
-        if self._arrays[split].keys() != arrays.keys():
+        if split in self._arrays and self._arrays[split].keys() != arrays.keys():
             before, now = ", ".join(self._arrays[split]), ", ".join(arrays)
             raise PplkitError(f"{split} got {before} before and {now} now; give the same arrays in each call of add")
         try:
+            if split not in self._arrays:
+                (self._partial / split).mkdir()
+                self._arrays[split] = {key: self._writer(split, key, array) for key, array in arrays.items()}
+                self._sources[split] = []
             for key, array in arrays.items():
                 self._arrays[split][key].append(array)
         except OSError as error:
@@ -280,23 +268,3 @@ def _read_split(path: Path, split: str, names: Sequence[str], count: int, metada
     if len(sources) != count:
         raise PplkitError(f"{file} has {len(sources)} lines, dataset.json counts {count} images; {AGAIN}")
     return Split(name=split, sources=sources, **arrays)  # type: ignore[arg-type]  # keys of DTYPES are its fields
-
-
-def _as_stored(key: str, array: np.ndarray) -> np.ndarray:
-    """The array in its stored type where that loses precision alone; otherwise as it is, for the check to name."""
-    kinds = {"keypoints": "f", "videos": "iu", "classes": "iu"}
-    return array.astype(DTYPES[key]) if array.dtype.kind in kinds.get(key, "") else array
-
-
-def check_array(label: str, key: str, array: np.ndarray, metadata: Metadata, count: int | None, remedy: str) -> None:
-    """Raise PplkitError, naming `label` and `remedy`, if an array called `key` has a wrong shape, type or value."""
-    size, points = metadata.size, len(metadata.keypoint_names)
-    tails = {"images": (size, size, 3), "masks": (size, size), "keypoints": (points, 2), "visible": (points,)}
-    shape = (len(array) if array.ndim and count is None else count, *tails.get(key, ()))
-    if array.dtype != DTYPES[key] or array.shape != shape:
-        wanted, found = f"{np.dtype(DTYPES[key])} {shape}", f"{array.dtype} {array.shape}"
-        raise PplkitError(f"{label} must be {wanted} and is {found}; {remedy}")
-    if key == "keypoints" and array.size and not bool(np.all(np.isnan(array) | (np.abs(array) <= FARTHEST))):
-        raise PplkitError(f"{label} holds coordinates far outside [-1, 1]; {remedy}")
-    if key == "classes" and array.size and not 0 <= array.min() <= array.max() < len(metadata.class_names):
-        raise PplkitError(f"{label} must index the {len(metadata.class_names)} class_names; {remedy}")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pplkit.dataset import AGAIN
+from pplkit.arrays import AGAIN
 from pplkit.errors import PplkitError
 from pplkit.shards import Shards
 

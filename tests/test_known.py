@@ -1,10 +1,13 @@
 """Data sets asked for by name: made once, opened afterwards, never silently another than asked for."""
 
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 
 import data_prep
+from data_prep.known import KINDS, kind_of, preset_for
 from pplkit.config import Config
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
@@ -76,11 +79,34 @@ def test_a_downloaded_set_needs_its_source(name: str) -> None:
 
 
 def test_any_other_name_must_be_prepared_already(home: Path) -> None:
-    with pytest.raises(PplkitError, match="dataset='dogs' is not known by name"):
-        data_prep.prepared("dogs")
+    with pytest.raises(PplkitError, match="dataset='lynx' is not known by name"):
+        data_prep.prepared("lynx")
     folder = data_prep.prepared("puppets", size=32, options=TINY)
-    folder.rename(home / "data" / "dogs")
-    assert data_prep.prepared("dogs", "", 64, {}) == home / "data" / "dogs"
+    folder.rename(home / "data" / "lynx")
+    assert data_prep.prepared("lynx", "", 64, {}) == home / "data" / "lynx"
+
+
+def test_several_data_sets_of_one_kind_lie_side_by_side(home: Path) -> None:
+    first = data_prep.prepared("puppets-small", "hand", 32, options=TINY)
+    assert first == home / "data" / "puppets-small" and open_dataset(first).name == "puppets-hand"
+    assert (kind_of("cub-three"), kind_of("video-of-my-cat"), kind_of("cubs"), kind_of("birds")) == (
+        "cub", "video", None, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_module_with_the_shared_parameters(kind: str) -> None:
+    parameters = inspect.signature(importlib.import_module(f"data_prep.{kind}").prepare).parameters
+    wanted = {"source", "out", "size", "overwrite"} | ({"strict", "limit"} if kind != "puppets" else set())
+    assert wanted <= set(parameters)
+
+
+def test_settings_follow_from_the_name() -> None:
+    names = ("puppets-hand", "puppets-mine", "cub-three", "video-cat", "h36m", "folder-roses", "flowers")
+    found = [preset_for(name) for name in names]
+    assert found == ["puppets-hand", "puppets", "cub", "videos", "videos", "images", "images"]
+    with pytest.raises(PplkitError, match="no settings are named after the data set 'birds'"):
+        preset_for("birds")
 
 
 def test_classes_are_the_same_in_any_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
