@@ -8,8 +8,9 @@ The class of each image is its folder.
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import centre, parser, run
+from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.pictures import pictures

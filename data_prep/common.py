@@ -1,66 +1,13 @@
-"""What every data set's module shares: crops, text files with clear errors, the command line."""
+"""What every data set's module shares: text files with clear errors, and the command line."""
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
-from pplkit.geometry import to_unit
-
-Box = tuple[float, float, float, float]
-"""(left, top, right, bottom) in pixels from the image's left upper corner; may reach beyond its borders"""
-
-
-def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray:
-    """The part `box` of an image, or all of it, as uint8 (size, size, 3); for mode L, masks, (size, size).
-
-    Where the box reaches beyond the image, the outermost pixels are repeated.
-    """
-    if box is not None:
-        left, top = (max(0, math.ceil(-start)) for start in box[:2])
-        right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
-        if left or top or right or bottom:
-            pixels = np.asarray(image)
-            spare = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
-            image = Image.fromarray(np.pad(pixels, spare, "edge"))
-            box = box[0] + left, box[1] + top, box[2] + left, box[3] + top
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-
-
-def whole(width: int, height: int) -> Box:
-    """The square around the whole image, centred: its shorter side is filled up."""
-    side = max(width, height)
-    left, top = (side - width) // 2, (side - height) // 2
-    return -left, -top, side - left, side - top
-
-
-def centre(width: int, height: int) -> Box:
-    """The largest square in the middle of the image."""
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
-
-
-def around(points: np.ndarray, margin: float) -> Box:
-    """The square around points (J, 2), NaN left out: their extent, and `margin` of it on each side."""
-    points = points[np.isfinite(points).all(-1)]
-    low, high = points.min(0), points.max(0)
-    middle, half = (low + high) / 2 + 0.5, max(float((high - low).max()), 1.0) * (0.5 + margin)
-    return middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half
-
-
-def to_crop(points: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Pixel coordinates (..., 2), 0 = centre of the image's first pixel, to [-1, 1] of the resized crop."""
-    start, end = np.array(box[:2]), np.array(box[2:])
-    # Resizing keeps edges on edges: a pixel's centre is half a pixel from its edge before and after.
-    return to_unit((points + 0.5 - start) * (size / (end - start)) - 0.5, size)
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:

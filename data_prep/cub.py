@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.common import Box, parser, read_table, run
+from data_prep.common import parser, read_table, run
 from data_prep.intake import picture, write
+from pplkit.crops import Box
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 

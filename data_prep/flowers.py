@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.common import centre, parser, run
+from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 

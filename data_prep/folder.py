@@ -33,11 +33,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.common import Box, around, centre, parser, resized, run, to_crop, whole
+from data_prep.common import parser, run
 from data_prep.duplicates import groups, near_pairs, superfluous
 from data_prep.intake import Row, Task, write
 from data_prep.labels import Label, Labels, matched, read_labels
 from data_prep.splits import check_share, held_out
+from pplkit.crops import Box, around, centre, resized, to_crop, whole
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.pictures import below, pictures, read_image

@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.common import parser, resized, run
+from data_prep.common import parser, run
 from data_prep.h36m_raw import JOINTS, PACKAGES, REMEDY, Video, in_crop, need, rows, shrunk
 from data_prep.intake import Row, Task, write
+from pplkit.crops import resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.pictures import read_image

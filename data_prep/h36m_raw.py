@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from data_prep.common import Box, around, resized, to_crop
 from data_prep.intake import Row
 from pplkit.arrays import FARTHEST
+from pplkit.crops import Box, around, resized, to_crop
 from pplkit.errors import PplkitError
 
 JOINTS = 32

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.common import parser, run, whole
+from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from pplkit.crops import whole
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 

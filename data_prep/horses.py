@@ -8,8 +8,9 @@ are not read. Pictures that are not square are cut to the square in their middle
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import centre, parser, run
+from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter
 from pplkit.pictures import pictures
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_prep.common import Box, resized, to_crop
+from pplkit.crops import Box, resized, to_crop
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.pictures import read_image

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_prep.common import Box
+from pplkit.crops import Box
 from pplkit.errors import PplkitError
 
 

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.common import Box, centre, parser, resized, run
+from data_prep.common import parser, run
 from data_prep.frames_pickle import read_frame
 from data_prep.intake import Row, Task, picture, write
+from pplkit.crops import Box, centre, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.frames import frames

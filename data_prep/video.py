@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.common import Box, centre, parser, resized, run, whole
+from data_prep.common import parser, run
 from data_prep.intake import Row, Task, write
 from data_prep.splits import check_share, held_out, place
+from pplkit.crops import Box, centre, resized, whole
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.frames import SOON, frames, reader, times

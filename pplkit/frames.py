@@ -70,6 +70,12 @@ def times(path: Path, rate: float | None, start: float, end: float | None) -> np
     return np.array([time for time in within if due(time)])
 
 
+def frame_rate(path: Path) -> float:
+    """Frames a second; raises PplkitError for a video that cannot be read."""
+    with _opened(path, 1) as (_, stream, _):
+        return 1 / _step(stream)
+
+
 @contextmanager
 def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
     """The container, its first real video stream, and the time of its first frame in seconds."""

@@ -1,19 +1,25 @@
 """Poses drawn over pictures at their own resolution, and pictures written as a video."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from pplkit.crops import centre, from_crop, resized, whole
 from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.errors import PplkitError
+from pplkit.frames import frame_rate, frames
+from pplkit.model import PosePriorLearner
+from pplkit.pictures import read_image
 
 THICKNESS = 1 / 90  # of the picture's longer side: the strongest link
+CROPS = {"centre": centre, "pad": whole}
+AT_ONCE = 16  # pictures held at full size
 
 
 def draw(
@@ -79,3 +85,50 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "centre", **options: Any) -> Path:
+    """The video `source` with the pose of every frame drawn over it, as the MP4 file `out`; returns it.
+
+    `crop` says, as in the preparation of the data, which square of a frame the model sees: "centre" or "pad". `options`
+    are those of `posed`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
+    """
+    rate = frame_rate(source)
+    images = (np.asarray(image) for _, image in frames(source, 0.0, None, None))
+    return write_video(out, posed(model, images, crop, **options), rate)
+
+
+def pose_pictures(
+    model: PosePriorLearner, files: Sequence[Path], out: Path, crop: str = "centre", **options: Any
+) -> list[Path]:
+    """Pictures with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = posed(model, (np.asarray(read_image(file)) for file in files), crop, **options)
+    written = []
+    for number, (file, picture) in enumerate(zip(files, made, strict=True)):
+        path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
+        Image.fromarray(picture).save(path)
+        written.append(path)
+    return written
+
+
+def posed(
+    model: PosePriorLearner, images: Iterable[np.ndarray], crop: str = "centre", iterations: int = 0, least: float = 0.0
+) -> Iterator[np.ndarray]:
+    """Images uint8 (H, W, 3) of any sizes, one by one, with their poses; `iterations` as in `estimate`.
+
+    Points less sure than `least` are left out. Raises PplkitError for another `crop` than "centre" or "pad".
+    """
+    if crop not in CROPS:
+        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join(CROPS)}.")
+    prior, side = model.prior(), model.config.image_size
+    links = prior.links()
+    strengths = [prior.strength(link) for link in links]
+    remaining = iter(images)
+    while batch := list(islice(remaining, AT_ONCE)):
+        boxes = [CROPS[crop](image.shape[1], image.shape[0]) for image in batch]
+        seen = [resized(Image.fromarray(image), side, box) for image, box in zip(batch, boxes, strict=True)]
+        poses = model.estimate(np.stack(seen), iterations)
+        found = zip(batch, boxes, poses.keypoints.numpy(), poses.confidence.numpy(), strict=True)
+        for image, box, points, sure in found:
+            yield draw(image, from_crop(points, box, side), links, strengths, sure, least)

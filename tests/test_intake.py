@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.common import centre
 from data_prep.intake import Row, Task, picture, write
+from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 

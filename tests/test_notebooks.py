@@ -18,6 +18,7 @@ from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.notebooks import NOTEBOOKS, run_notebooks
 from pplkit.prior import PosePrior
+from pplkit.puppets import generate
 
 pytestmark = pytest.mark.notebooks
 FIGURES = {
@@ -68,6 +69,22 @@ def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return execute(tmp_path_factory.mktemp("home"), "puppets", "first", baselines=["autolink"], seeds=[0])
+
+
+def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
+    """Without a source it films puppets; with a folder of pictures it draws over these."""
+    notebook = ("07_your_images",)
+    folder = run_notebooks("films", "video-try", {"scale": "smoke"}, notebook, root=tmp_path)
+    assert folder == tmp_path / "runs" / "video-try-smoke" and (tmp_path / "data" / "video-try-smoke").is_dir()
+    assert [path.name for path in (folder / "overlay").iterdir()] == ["puppet-000.mp4"]
+    pictures = tmp_path / "my pictures"
+    pictures.mkdir()
+    for number, image in enumerate(generate("hand", 1, 20, 48).images):
+        Image.fromarray(image).save(pictures / f"{number}.jpg")
+    given = {"scale": "smoke", "source": str(pictures), "crop": "pad"}
+    folder = run_notebooks("films", "folder-try", given, notebook, root=tmp_path)
+    assert len(list((folder / "overlay").iterdir())) == 20
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses"}
 
 
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:

@@ -5,9 +5,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from data_prep.own import film_puppets, kind_of_source
+from pplkit.config import Config
+from pplkit.crops import centre, from_crop, resized, whole
 from pplkit.errors import PplkitError
-from pplkit.overlay import draw, write_video
+from pplkit.model import PosePriorLearner
+from pplkit.overlay import draw, pose_pictures, pose_video, posed, write_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 
@@ -56,3 +62,56 @@ def test_nothing_is_left_of_a_video_that_cannot_be_written(tmp_path: Path) -> No
     with pytest.raises(PplkitError, match="film.mp4 cannot be written"):
         write_video(tmp_path / "none" / "film.mp4", [np.zeros((32, 32, 3), np.uint8)], 10)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Config) -> PosePriorLearner:
+    torch.manual_seed(0)
+    return PosePriorLearner(tiny).eval()
+
+
+@pytest.mark.parametrize("crop", ["centre", "pad"])
+def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str) -> None:
+    """The pose of the crop, in the picture's own pixels; more pictures than are held at once, of two sizes."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (40, 60 + k % 2, 3), dtype=np.uint8) for k in range(18)]
+    found = list(posed(model, images, crop))
+    assert [image.shape for image in found] == [image.shape for image in images]
+    box = (centre if crop == "centre" else whole)(61, 40)
+    poses = model.estimate(resized(Image.fromarray(images[17]), model.config.image_size, box)[None])
+    points = from_crop(poses.keypoints[0].numpy(), box, model.config.image_size)
+    prior = model.prior()
+    links = prior.links()
+    expected = draw(images[17], points, links, [prior.strength(link) for link in links])
+    np.testing.assert_array_equal(found[17], expected)
+    with pytest.raises(PplkitError, match="crop='left' is unknown: choose one of centre, pad"):
+        list(posed(model, images, "left"))
+
+
+def test_videos_and_folders_of_pictures(model: PosePriorLearner, tmp_path: Path) -> None:
+    films = film_puppets(tmp_path / "films", "smoke")
+    first, second = sorted(films.iterdir())[:2]
+    assert len(list(films.iterdir())) == 6
+    before = first.stat().st_mtime_ns
+    assert film_puppets(tmp_path / "films", "smoke") == films and first.stat().st_mtime_ns == before
+    assert kind_of_source(films) == kind_of_source(second) == "video"
+    with av.open(str(pose_video(model, second, tmp_path / "posed.mp4"))) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert len(frames) == 6 and frames[0].shape == (120, 160, 3)
+        assert float(file.streams.video[0].average_rate or 0) == 12.5
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.new("RGB", (30, 20), "red").save(folder / name)
+    assert kind_of_source(folder) == "folder"
+    written = pose_pictures(model, sorted(folder.iterdir()), tmp_path / "out", "pad")
+    assert [path.name for path in written] == ["00000-a.png", "00001-b.png"]
+    assert Image.open(written[1]).size == (30, 20)
+
+
+def test_a_source_that_is_neither_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(PplkitError, match="notes.txt is no video that is known by its ending"):
+        kind_of_source(tmp_path / "notes.txt")
+    with pytest.raises(PplkitError, match="holds no picture and no video"):
+        kind_of_source(tmp_path)

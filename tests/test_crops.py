@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from data_prep.common import around, centre, resized, to_crop, whole
+from pplkit.crops import around, centre, from_crop, resized, to_crop, whole
 
 
 def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:
@@ -28,3 +28,4 @@ def test_points_go_with_the_crop() -> None:
     found = to_crop(np.array([[2.5, 8.5], [np.nan, 0]]), (2, 2, 10, 10), 4)
     np.testing.assert_allclose(found[0], [-1, 1])
     assert np.isnan(found[1, 0])
+    np.testing.assert_allclose(from_crop(found[0], (2, 2, 10, 10), 4), [2.5, 8.5])
