@@ -28,7 +28,8 @@ SMOKE: dict[str, dict[str, Any]] = {
     "video": {"frames": 8},
 }
 """What scale "smoke" changes in the preparation, so that it takes seconds."""
-SHARED = ("source", "out", "size", "overwrite", "strict", "limit", "download")  # parameters of every `prepare`
+PLACES = ("source", "out", "size", "overwrite")  # parameters of every `prepare` that are no options
+MANNER = ("strict", "limit", "download")  # options that change nothing in what is prepared from whole files
 
 
 def kind_of(dataset: str) -> str | None:
@@ -98,13 +99,13 @@ def prepared(
     return prepare(category or source, out, **wanted)
 
 
-def _defaults(prepare: Callable[..., Path]) -> dict[str, Any]:
-    """The options of a `prepare` and their defaults."""
-    return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in SHARED}
+def _defaults(prepare: Callable[..., Path], but: tuple[str, ...] = (*PLACES, *MANNER)) -> dict[str, Any]:
+    """The options of a `prepare` that make a difference, and their defaults."""
+    return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in but}
 
 
 def _known_only(dataset: str, prepare: Callable[..., Path], options: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    known = _defaults(prepare)
+    known = _defaults(prepare, PLACES)
     for name in options or {}:
         if name not in known:
             raise PplkitError(f"option {name!r} is unknown for dataset={dataset!r}: choose from {', '.join(known)}.")

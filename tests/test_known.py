@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import data_prep
 from data_prep.known import KINDS, kind_of, preset_for
@@ -70,6 +71,18 @@ def test_an_unknown_option_is_refused_before_anything_is_written(home: Path) -> 
     with pytest.raises(PplkitError, match="option 'vidoes' is unknown for dataset='puppets': choose from videos,"):
         data_prep.prepared("puppets", options={"vidoes": 3})
     assert not (home / "data").exists()
+
+
+def test_how_faults_are_met_is_an_option_too(home: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(pictures / f"{number}.png")
+    (pictures / "torn.png").write_bytes(b"")
+    with pytest.raises(PplkitError, match=r"torn\.png"):
+        data_prep.prepared("folder-a", str(pictures), 32, {"strict": True})
+    folder = data_prep.prepared("folder-a", str(pictures), 32, {"limit": 0.5})
+    assert data_prep.prepared("folder-a", str(pictures), 32, {"limit": 0.2}) == folder
 
 
 @pytest.mark.parametrize("name", ["cub", "hands"])
