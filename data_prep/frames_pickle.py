@@ -64,9 +64,9 @@ class Array(Stand):
         kind = dtype.made()
         count = math.prod(shape)
         if kind.kind == "O":
-            values = np.empty(count, object)
             if not isinstance(content, list) or len(content) != count:
                 raise Refused(f"it holds an array of {count} objects without them")
+            values = np.empty(count, object)
             values[:] = [plain(value) for value in content]
         else:
             raw = content.encode("latin1") if isinstance(content, str) else bytes(content)
