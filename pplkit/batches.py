@@ -105,7 +105,7 @@ class Batches:
             reference = self._seen(others[0], draws)
         else:
             kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
-            reference = images * spread(torch.from_numpy(kept).to(self.device), config.image_size)[:, None]
+            reference = blocked(images, torch.from_numpy(kept).to(self.device))
         if not config.weight_equivariance:
             return Batch(images, reference, images)
         second = self._draws(rng)
@@ -185,6 +185,14 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
             f"a video of split {split.name!r} has a single frame, but reference='frame' needs two: prepare more frames."
         )
     return first[group], count[group]
+
+
+def blocked(images: Tensor, kept: Tensor) -> Tensor:
+    """Images (B, 3, S, S), channels last in memory, with 0 in the blocks that are not kept, bool (B, n, n), n | S."""
+    count, blocks = kept.shape[:2]
+    rows = images.permute(0, 2, 3, 1)  # a row of a block lies together: one factor for all of it
+    cut = rows.reshape(count, blocks, -1, blocks, rows.shape[1] // blocks * 3) * kept.float()[:, :, None, :, None]
+    return cut.reshape(rows.shape).permute(0, 3, 1, 2)
 
 
 def spread(patches: Tensor, size: int) -> Tensor:

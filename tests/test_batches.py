@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import PATCHES, Batch, Batches, hidden_patches, occlude, seen, spread, to_float
+from pplkit.batches import PATCHES, Batch, Batches, blocked, hidden_patches, occlude, seen, spread, to_float
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
@@ -286,3 +286,14 @@ def test_occlusion_is_random_by_default_seed_and_repeatable() -> None:
     found = occlude(images, kind="random", amount=0.3)
     assert np.array_equal(found, occlude(images, kind="random", amount=0.3, seed=0))
     assert (found == 128).all(-1).sum((1, 2)).tolist() == [307, 307]
+
+
+def test_blocks_that_are_not_kept_are_zero() -> None:
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = images.contiguous(memory_format=torch.channels_last)
+    kept = torch.tensor([[[True, False], [False, True]], [[True, True], [False, False]]])
+    found = blocked(images, kept)
+    assert torch.equal(found, images * spread(kept, 8)[:, None]) and found.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    assert torch.equal(found[0, :, :4, :4], images[0, :, :4, :4]) and not found[0, :, :4, 4:].any()
