@@ -43,13 +43,15 @@ def draw(
         if shown[i] and shown[j]:
             ends = [tuple(points[i].tolist()), tuple(points[j].tolist())]
             width = max(1, round(widest * (0.3 + 0.7 * strength)))
-            pen.line(ends, fill="white", width=width + 2)
+            if widest >= 3:  # a rim, which on a small picture would be all that is seen
+                pen.line(ends, fill="white", width=width + 2)
             pen.line(ends, fill=ImageColor.getrgb(BLUE), width=width)
     radius = max(1.5, widest)
     for (x, y), colour, here in zip(points, keypoint_colours(len(points)), shown, strict=True):
         if here:
             fill = tuple((255 * colour[:3]).astype(int).tolist())
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline="white")
+            rim = "white" if widest >= 3 else None
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=rim)
     return np.asarray(picture)
 
 
