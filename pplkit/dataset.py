@@ -71,6 +71,10 @@ class Dataset(Metadata):
     def __contains__(self, split: object) -> bool:
         return split in self.splits
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the folder itself: pickled, mapped arrays would be copied whole and lose their file."""
+        return open_dataset, (self.path.absolute(),)
+
     @property
     def labelled(self) -> Split:
         """The images that a protocol's map is fitted on: split "labelled" where there is one, else "train"."""

@@ -1,6 +1,7 @@
 """The prepared format: round trips, atomic writing, and one clear sentence for every fault."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,17 @@ def test_a_damaged_data_set_names_the_file_and_the_remedy(tmp_path: Path, spoil:
     with pytest.raises(PplkitError, match=message) as caught:
         open_dataset(tmp_path / "toy")
     assert "prepare the data set again" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_another_process_opens_the_folder_itself(tmp_path: Path) -> None:
+    data = write(tmp_path / "toy", shard_bytes=48 * 4)
+    sent = pickle.dumps(data)
+    assert len(sent) < 1000
+    again = pickle.loads(sent)
+    assert again.sha256 == data.sha256 and again["train"].sources == data["train"].sources
+    assert [part.filename for part in again["train"].images.parts] == [  # mapped, and known by file
+        part.filename for part in data["train"].images.parts
+    ]
 
 
 def test_a_missing_folder_and_a_missing_split_are_named(tmp_path: Path) -> None:
