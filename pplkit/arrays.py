@@ -17,7 +17,7 @@ SHARDED = ("images", "masks")
 FARTHEST = 10.0
 """A label may lie outside the image, but one this far out is in other units than [-1, 1]."""
 ROOM = "free some space or choose another folder; nothing was changed"
-AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT)"
+AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT --overwrite)"
 
 
 def as_stored(key: str, array: np.ndarray) -> np.ndarray:

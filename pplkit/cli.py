@@ -176,8 +176,10 @@ def _estimate(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from pplkit import plots
     from pplkit.checking import faults, summary
     from pplkit.dataset import open_dataset
+    from pplkit.reports import subset
 
     found = faults(arguments.dataset)
     if found:
@@ -185,13 +187,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise PplkitError(f"{arguments.dataset} has {len(found)} fault{'s' * (len(found) > 1)}, named above.")
     data = open_dataset(arguments.dataset)
     print("\n".join(summary(data)))
-    from pplkit import plots
-    from pplkit.reports import subset
-
     first = next(iter(data.splits.values()))
     shown = subset(first, 48)
     labels = None if first.keypoints is None else first.keypoints[shown]
-    sheet = arguments.sheet or arguments.dataset.with_suffix(".png")
+    sheet = arguments.sheet or arguments.dataset.with_name(f"{arguments.dataset.name}.png")
     try:
         plots.contact_sheet(first.images[shown], labels, data.skeleton).savefig(sheet)
     except OSError as error:

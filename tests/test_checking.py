@@ -74,7 +74,11 @@ def test_a_file_that_is_no_description(folder: Path) -> None:
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(folder)]) == 0
     out = capsys.readouterr().out
-    assert "10 images" in out and "No faults." in out and folder.with_suffix(".png").stat().st_size > 1000
+    assert "10 images" in out and "No faults." in out and (folder.parent / "toy.png").stat().st_size > 1000
+    dotted = folder.rename(folder.parent / "v1.2")  # the picture is called after the whole name
+    assert main(["check", str(dotted)]) == 0 and (folder.parent / "v1.2.png").exists()
+    dotted.rename(folder)
+    capsys.readouterr()
     (folder / "train/images-00001.npy").unlink()
     assert main(["check", str(folder)]) == 2
     captured = capsys.readouterr()
