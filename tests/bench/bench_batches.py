@@ -2,6 +2,7 @@
 
 python tests/bench/bench_batches.py                  the table, in a minute or two; --quick in seconds
 python tests/bench/bench_batches.py --memory 20      writes a set of 20 GB, streams it, and deletes it
+python tests/bench/bench_batches.py --training       how long a batch takes beside the training step that uses it
 
 Rates are of one run on one machine, taken in turns, so that a machine that gets slower slows all of them: look at the
 ratios. An image with its reference counts as one. The DataLoader decodes JPEG files of --source pixels, resizes the
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
@@ -31,8 +33,10 @@ from torchvision.transforms import functional as TF
 
 from pplkit.batches import Batches, spread
 from pplkit.config import Config
-from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.training import _keep_memory
+from pplkit.dataset import DatasetWriter, Split, open_dataset
+from pplkit.features import perceptual_features
+from pplkit.losses import losses
+from pplkit.training import _keep_memory, build
 
 FRAMES = 20  # of each synthetic video
 
@@ -204,11 +208,60 @@ def memory(options: argparse.Namespace, folder: Path) -> list[dict[str, object]]
     return rows
 
 
+def training(options: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
+    """For each preset the seconds of a batch and of a step, one after the other, and the first as share of the second.
+
+    Steps are the fastest of the preset: those at half resolution, where it has such.
+    """
+    rows = []
+    for preset in options.presets:
+        config = Config.preset(preset).replace(perceptual="random")  # smaller than VGG, and needs no download
+        if options.batch:
+            config = config.replace(batch_size=options.batch)
+        write_large(folder / preset, 64 * FRAMES * 3 * config.image_size**2 / 1e9, config.image_size)
+        split = open_dataset(folder / preset / "set")["train"]
+        for stream in (False, True):
+            batch, step = seconds_of(split, config, torch.device(options.device), stream, options.repeats)
+            way = "streamed" if stream else "resident"
+            print(f"{preset:20}{way:10} batch {1000 * batch:8.2f} ms, step {1000 * step:9.1f} ms: {batch / step:.2%}")
+            rows.append({"preset": preset, "way": way, "batch": batch, "step": step, "size": config.batch_size})
+    return rows
+
+
+def seconds_of(split: Split, config: Config, device: torch.device, stream: bool, repeats: int) -> tuple[float, float]:
+    """Medians of a batch and of the step behind it."""
+    fabric = Fabric(accelerator=device.type, devices=1, precision=config.precision)  # type: ignore[arg-type]
+    model, optimiser = fabric.setup(*build(config))
+    features = perceptual_features(config.perceptual, config.perceptual_size)
+    features = features and features.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    times: list[tuple[float, float]] = []
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    with Batches(split, config, device, stream=stream) as batches:
+        for number in range(10 * repeats + 3):
+            began = now()
+            batch = batches(number)
+            batch = batch.halved() if config.coarse else batch
+            ready = now()
+            with fabric.autocast():
+                total, _ = losses(config, features, batch, model(batch.images, batch.reference, batch.again))
+            fabric.backward(total)
+            optimiser.step()
+            optimiser.zero_grad()
+            times.append((ready - began, now() - ready))
+    batch, step = np.median(times[3:], axis=0)
+    return float(batch), float(step)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--size", type=int, default=128, help="side of the images in pixels (default: %(default)s)")
-    add("--batch", type=int, default=64, help="images in a batch (default: %(default)s)")
+    add("--batch", type=int, help="images in a batch (default: 64; with --training that of the preset)")
     add("--images", type=int, default=1000, help=f"synthetic images, in videos of {FRAMES} (default: %(default)s)")
     add("--source", type=int, nargs=2, default=(500, 375), help="width and height of the JPEG files (default: 500 375)")
     add("--workers", type=int, default=os.cpu_count(), help="processes of the DataLoader (default: one per core)")
@@ -217,12 +270,16 @@ def main() -> None:
     add("--device", default="cpu", help="(default: %(default)s)")
     add("--quick", action="store_true", help="200 images, 3 repeats of a second")
     add("--memory", type=float, metavar="GB", help="measure the memory of streaming a set of that size instead")
+    add("--training", action="store_true", help="measure a batch beside the training step that uses it instead")
+    add("--presets", nargs="+", default=("puppets", "cub"), help="with --training: of which (default: puppets cub)")
     add("--batches", type=int, default=0, help="with --memory: how many (default: an epoch)")
     add("--folder", type=Path, help="where the temporary files go (default: the system's place for them)")
     add("--out", type=Path, default=Path("bench_batches.json"), help="(default: %(default)s)")
     add("--reference", default="masked", help=argparse.SUPPRESS)
     add("--stream-from", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not options.training:
+        options.batch = options.batch or 64
     _keep_memory()  # as training does
     if options.stream_from:
         stream_large(options)
@@ -230,8 +287,9 @@ def main() -> None:
     if options.quick:
         options.images, options.repeats, options.seconds = 200, 3, 1.0
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        rows = memory(options, Path(folder)) if options.memory else compare(options, Path(folder))
-    if not options.memory:
+        measure = memory if options.memory else training if options.training else compare
+        rows = measure(options, Path(folder))
+    if measure is compare:
         table(rows)
     setting = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     machine = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
