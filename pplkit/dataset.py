@@ -13,8 +13,6 @@ dataset.json              the metadata, the count of each split, the sha256 of e
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,6 +24,7 @@ import numpy as np
 from pplkit.arrays import AGAIN, DTYPES, ROOM, SHARDED, as_stored, check_array
 from pplkit.errors import PplkitError
 from pplkit.metadata import Metadata
+from pplkit.partial import NEW, OLD, begin, clear_up, settle
 from pplkit.shards import NpyWriter, Shards, file_hash, load_array
 
 SCHEMA = 2  # 2: `dropped`
@@ -84,6 +83,7 @@ class Dataset(Metadata):
 class DatasetWriter:
     """Write a data set; it appears at `out` when the `with` block ends, and not at all if the block raises.
 
+    What a writer of `out` that was killed left beside it is removed; a data set that it was replacing is put back.
     `metadata` are the fields of Metadata. Raises PplkitError where `out` is in use: a data set is replaced with
     overwrite=True only, any other folder that is not empty never.
     """
@@ -95,16 +95,17 @@ class DatasetWriter:
         self.out = Path(out).absolute()
         self.shard_bytes = shard_bytes
         self.overwrite = overwrite
+        clear_up(self.out)
         self._check_free()
-        self._partial = self.out.with_name(f".{self.out.name}.partial-{uuid.uuid4().hex[:8]}")
         self._arrays: dict[str, dict[str, NpyWriter]] = {}
         self._sources: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
         try:
-            self._partial.mkdir(parents=True)
+            self._folder, self._lock = begin(self.out)
         except OSError as error:
             raise PplkitError(f"{self.out} cannot be written ({error}); choose a folder that can") from error
+        self._partial = self._folder / NEW
         return self
 
     def _check_free(self) -> None:
@@ -181,7 +182,7 @@ class DatasetWriter:
             if error is None:
                 raise PplkitError(f"{self.out} cannot be written ({failed}); {ROOM}") from failed
         finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            settle(self._folder, self.out, self._lock)
 
     def _publish(self, hashes: dict[str, str]) -> None:
         for split, lines in self._sources.items():
@@ -189,17 +190,10 @@ class DatasetWriter:
         counts = {split: len(lines) for split, lines in self._sources.items()}
         content = {"schema": SCHEMA, **asdict(self.metadata), "splits": counts, "sha256": hashes}
         (self._partial / "dataset.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
-        old = self._partial.with_suffix(f".old-{uuid.uuid4().hex[:8]}")
         self._check_free()  # again: another process may have finished meanwhile
         if self.out.exists():
-            self.out.rename(old)
-        try:
-            self._partial.rename(self.out)
-        except OSError:
-            if old.exists():
-                old.rename(self.out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+            self.out.rename(self._folder / OLD)
+        self._partial.rename(self.out)
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:

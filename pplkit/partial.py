@@ -1,0 +1,69 @@
+"""The hidden folder `.<name>.partial-<hex>` in which a data set grows, and what killed writers left of theirs.
+
+NEW in it becomes the data set, OLD is the one that makes room, LOCK is locked while the writer lives: the system frees
+it when a process ends, however it ends. Where a platform or a file system has no locks, nothing is cleared up.
+"""
+
+import os
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NEW, OLD, REPLACED, LOCK = "new", "old", "replaced", "lock"
+
+
+def begin(out: Path) -> tuple[Path, IO[bytes]]:
+    """A folder for a writer of `out`, with an empty NEW, and its LOCK, which `settle` closes. Raises OSError."""
+    while True:
+        folder = out.with_name(f".{out.name}.partial-{uuid.uuid4().hex[:8]}")
+        folder.mkdir(parents=True)
+        with suppress(FileNotFoundError):  # another writer may clear the folder up before it is locked
+            lock = (folder / LOCK).open("xb")
+            if fcntl is not None:
+                with suppress(OSError):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            if (folder / LOCK).exists():
+                (folder / NEW).mkdir()
+                return folder, lock
+            lock.close()
+
+
+def settle(folder: Path, out: Path, lock: IO[bytes]) -> None:
+    """Remove a writer's folder; a data set that it had moved away is put back unless another has taken its place."""
+    with lock, suppress(OSError):  # what cannot be put back stays where it is
+        if os.path.lexists(folder / OLD):  # it is moved in one step, so that what is called OLD is whole
+            replaced = (out / "dataset.json").exists()
+            (folder / OLD).rename(folder / REPLACED if replaced else out)
+        for name in (NEW, REPLACED):  # LOCK comes last: what has none is taken to be empty
+            shutil.rmtree(folder / name, ignore_errors=True)
+    if not os.path.lexists(folder / OLD):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_up(out: Path) -> None:
+    """Settle the folders of writers of `out` that were killed; those of living ones are left alone."""
+    try:
+        entries = [] if fcntl is None else list(out.parent.iterdir())
+    except OSError:  # where nothing can be listed, writing will say what is wrong
+        return
+    name = re.compile(re.escape(f".{out.name}.partial-") + "[0-9a-f]{8}")
+    for folder in (entry for entry in entries if name.fullmatch(entry.name)):
+        with suppress(OSError):
+            if not (folder / LOCK).exists():
+                folder.rmdir()  # killed before it was locked, so it is empty
+                continue
+            lock = (folder / LOCK).open("r+b")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+            else:
+                settle(folder, out, lock)
