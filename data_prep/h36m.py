@@ -18,8 +18,9 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/Landmarks/Directions 1.54138969/1.mat         keypoints_2d (32, 2): row and column as shares of the side
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
-Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published, which needs much
-memory in the raw layout: up to 0.3 GB a film at 128 pixels, with four films a core under way.
+Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
+as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One
+that lacks more than a second of its joints is left out.
 """
 
 import re
@@ -31,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.common import parser, run
-from data_prep.h36m_raw import JOINTS, PACKAGES, REMEDY, Video, in_crop, need, rows, shrunk
+from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from data_prep.intake import Row, Task, write
 from pplkit.crops import resized
 from pplkit.dataset import DatasetWriter
@@ -123,9 +124,10 @@ def prepare(
     kind = _layout(source, layout)
     videos, absent = _videos(source, kind, subjects, actions)
     if kind == "raw":
-        for package in PACKAGES:
-            need(package)
-        tasks = [Task(f"{v.subject.name}/Videos/{v.name}.mp4", partial(rows, v, size, every, masks)) for v in videos]
+        check_packages()
+        names = [f"{video.subject.name}/Videos/{video.name}.mp4" for video in videos]
+        makers = [partial(rows, video, size, every, masks) for video in videos]
+        tasks = [Task(name, make, streamed=True) for name, make in zip(names, makers, strict=True)]
     else:
         tasks = [task for video in videos for task in _frame_tasks(video, size, every, masks)]
     chosen = {"subjects": subjects and sorted(subjects), "actions": actions and sorted(actions)}

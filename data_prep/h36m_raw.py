@@ -6,9 +6,7 @@ For `data_prep.h36m`, which says where the files come from and lie.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +16,12 @@ from data_prep.intake import Row
 from pplkit.arrays import FARTHEST
 from pplkit.crops import Box, around, resized, to_crop
 from pplkit.errors import PplkitError
+from pplkit.frames import SOON, frames, reader, times
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")
 BOXES = ("MySegmentsMat/ground_truth_bb", "ground_truth_bb", "Segments_mat_gt_bb")
 MASKS = ("MySegmentsMat/ground_truth_bs", "ground_truth_bs", "Segments_mat_gt_bs")
-PACKAGES = ("av", "cdflib", "h5py")
 REMEDY = "download it again or remove the video"
 MARGIN = 0.15  # around the joints where there is no box: they end at the middle of hands and feet
 SLACK = 50  # frames, one second: films and poses differ by a few at the end
@@ -38,46 +36,46 @@ class Video(NamedTuple):
     number: int
 
 
-def need(package: str) -> ModuleType:
-    """An optional package; raises PplkitError with the command that installs it."""
+def check_packages() -> None:
+    """Raise PplkitError, with the command that installs it, if a package that reads films, CDF or MATLAB is missing."""
+    reader()
     try:
-        return import_module(package)
+        import cdflib  # noqa: F401
+        import h5py  # noqa: F401
     except ImportError as error:
-        raise PplkitError(f"Human3.6M needs the package {package}: pip install 'pplkit[data]'") from error
+        raise PplkitError(f"Human3.6M needs the package {error.name}: pip install 'pplkit[data]'") from error
 
 
 def rows(video: Video, size: int, every: int, masks: bool) -> Iterator[Row]:
     """Every `every`-th frame of a film, cut to a square around the person, with its 32 joints.
 
-    A frame without a box is cut around its joints; with `masks` one without a mask is left out. Raises PplkitError
-    for a missing or damaged file.
+    A frame without a box is cut around its joints; with `masks` one without a mask is left out. Frames are counted by
+    the times at which the film shows them, so that joints stay with their frame behind one that cannot be decoded; the
+    next one stands in for it. Raises PplkitError for a missing or damaged file; rows before the damage hold.
     """
     film = video.subject / "Videos" / f"{video.name}.mp4"
     poses_file = _file(video, POSES, ".cdf")
     poses = _poses(poses_file)
     masks_file = _file(video, MASKS, ".mat") if masks else None
-    seen = 0
+    shown = times(film, None, 0.0, None)
+    if len(shown) < len(poses) - SLACK:  # before the first row: nobody knows which of its joints belong to what
+        raise PplkitError(f"{film} ends after {len(shown)} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
+    end = shown[len(poses)] if len(poses) < len(shown) else None
     with _masks(_found(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
-        for frame in _frames(film):
-            number, seen = seen, seen + 1
-            if number >= len(poses):
-                break
-            if number % every:
-                continue
+        for time, image in frames(film, 0.0, end, shown[: len(poses) : every], threads=1):
+            number = int(np.searchsorted(shown, time - SOON))
             box = _square(box_of(number)) or around(poses[number], MARGIN)
             mask = mask_of(number)
             if masks and mask is None:
                 continue
             yield Row(
                 split=video.split,
-                image=resized(frame.to_image(), size, box),
+                image=resized(image, size, box),
                 source=f"{video.subject.name}/Videos/{film.name} frame {number}",
                 keypoints=in_crop(poses[number], box, size, poses_file),
                 video=video.number,
                 mask=None if mask is None else shrunk(mask, size, box),
             )
-    if seen < len(poses) - SLACK:
-        raise PplkitError(f"{film} ends after {seen} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
 
 
 def in_crop(points: np.ndarray, box: Box, size: int, file: Path) -> np.ndarray:
@@ -108,24 +106,15 @@ def _file(video: Video, folders: tuple[str, ...], ending: str) -> Path:
 
 def _poses(path: Path) -> np.ndarray:
     """Joints (frames, 32, 2) as (x, y) in pixels of the film."""
+    import cdflib
+
     try:
-        poses = np.asarray(need("cdflib").CDF(path).varget("Pose"), np.float64)
-    except PplkitError:
-        raise
+        poses = np.asarray(cdflib.CDF(path).varget("Pose"), np.float64)
     except Exception as error:  # cdflib has no error of its own: a damaged file fails wherever it is damaged
         raise PplkitError(f"{path} cannot be read as a CDF file with Pose ({error}); {REMEDY}") from error
     if poses.ndim < 2 or poses.shape[-1] != 2 * JOINTS or not np.isfinite(poses).all():
         raise PplkitError(f"{path} has Pose of shape {poses.shape}, not (1, frames, 64), or no numbers; {REMEDY}")
     return poses.reshape(-1, JOINTS, 2)
-
-
-def _frames(path: Path) -> Iterator[Any]:
-    av = need("av")
-    try:
-        with av.open(str(path)) as container:
-            yield from container.decode(video=0)
-    except (av.error.FFmpegError, IndexError, ValueError) as error:  # IndexError: it has no pictures
-        raise PplkitError(f"{path} cannot be decoded ({error}); {REMEDY}") from error
 
 
 @contextmanager
@@ -134,8 +123,10 @@ def _masks(path: Path | None) -> Iterator[Callable[[int], np.ndarray | None]]:
     if path is None:
         yield lambda number: None
         return
+    import h5py
+
     try:
-        file = need("h5py").File(path, "r")
+        file = h5py.File(path, "r")
     except OSError as error:
         raise PplkitError(f"{path} cannot be read as a MATLAB 7.3 file ({error}); {REMEDY}") from error
     with file:

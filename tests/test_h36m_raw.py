@@ -1,5 +1,7 @@
 """Human3.6M as published: films, CDF and MATLAB files; crops and joints by hand, lengths that differ, every fault."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ from h36m_source import (
     write_poses,
 )
 
-from data_prep import h36m_raw
 from data_prep.h36m import prepare
+from pplkit import frames
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
@@ -94,6 +96,36 @@ def test_films_and_poses_may_differ_by_a_second(tmp_path: Path) -> None:
         prepare(source, tmp_path / "out", size=32, subjects=[1])
 
 
+@pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, *range(3, 12)]), (2, [0, 3, 4, 6, 8, 10])])
+def test_joints_stay_with_their_frame_behind_one_that_is_damaged(
+    raw: Path, tmp_path: Path, every: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = frames._decoded
+
+    def damaged(container: Any, stream: Any) -> Iterator[Any]:
+        for number, frame in enumerate(decoded(container, stream)):
+            yield None if number == 2 else frame
+
+    monkeypatch.setattr(frames, "_decoded", damaged)
+    data = open_dataset(prepare(raw, tmp_path / "out", size=64, every=every, subjects=[1]))
+    assert data["train"].sources == [f"{FILM} frame {number}" for number in expected]
+    check_spots(data["train"], 64)
+    assert data.dropped[-1][0] == FILM and "54138969.mp4 is damaged in 1 places" in data.dropped[-1][1]
+    with pytest.raises(PplkitError, match="damaged in 1 places"):
+        prepare(raw, tmp_path / "strict", size=64, subjects=[1], strict=True)
+
+
+def test_rows_before_a_fault_are_kept(tmp_path: Path) -> None:
+    source = make_raw(tmp_path / "source")
+    poses = poses_of()
+    poses[5] = 1e5
+    write_poses(source / f"{POSE}.cdf", poses)
+    data = open_dataset(prepare(source, tmp_path / "out", size=64, every=1, subjects=[1]))
+    assert data["train"].sources == [f"{FILM} frame {number}" for number in range(5)]
+    check_spots(data["train"], 64)
+    assert data.dropped[-1][0] == FILM and "far outside" in data.dropped[-1][1]
+
+
 def test_the_film_that_is_broken_at_its_publisher(tmp_path: Path) -> None:
     source = make_raw(tmp_path / "source")
     (source / "S11/Videos/Directions.54138969.mp4").write_bytes(b"broken")
@@ -109,9 +141,9 @@ RAW_FAULTS = [
     (lambda s: write_poses(s / f"{POSE}.cdf", np.zeros((12, 34))), r"\.cdf has Pose of shape \(1, 12, 34\)"),
     (lambda s: write_poses(s / f"{POSE}.cdf", np.full((12, 64), np.nan)), r"\.cdf has Pose .* or no numbers"),
     (lambda s: write_poses(s / f"{POSE}.cdf", np.full((12, 64), 1e5)), r"\.cdf has joints .* far outside"),
-    (lambda s: (s / FILM).write_bytes(b""), r"\.mp4 cannot be decoded"),
-    (lambda s: (s / FILM).write_text("text" * 100), r"\.mp4 cannot be decoded"),
-    (lambda s: cut(s / FILM), r"\.mp4 cannot be decoded"),
+    (lambda s: (s / FILM).write_bytes(b""), r"\.mp4 cannot be read as a video"),
+    (lambda s: (s / FILM).write_text("text" * 100), r"\.mp4 cannot be read as a video"),
+    (lambda s: cut(s / FILM), r"\.mp4 cannot be read as a video"),
     (lambda s: cut(s / f"{BOX_FILE}.mat"), r"ground_truth_bb.*\.mat cannot be read as a MATLAB 7\.3 file"),
     (lambda s: (s / f"{MASK_FILE}.mat").unlink(), r"ground_truth_bs.*\.mat is missing"),
     (lambda s: (s / f"{MASK_FILE}.mat").write_text("text"), r"ground_truth_bs.*\.mat cannot be read as a MATLAB"),
@@ -139,10 +171,8 @@ def test_a_box_file_of_something_else(tmp_path: Path) -> None:
         prepare(source, tmp_path / "out", size=32, strict=True)
 
 
-def test_a_missing_package_is_named(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(h36m_raw, "import_module", absent)
-    with pytest.raises(PplkitError, match=r"needs the package av: pip install 'pplkit\[data\]'"):
+@pytest.mark.parametrize("package", ["av", "cdflib", "h5py"])
+def test_a_missing_package_is_named(raw: Path, tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(PplkitError, match=rf"needs the package {package}: pip install 'pplkit\[data\]'"):
         prepare(raw, tmp_path / "out", size=32)
