@@ -8,8 +8,8 @@ Needs PyAV (pip install 'pplkit[data]'); splits, crops and faulty files as in `d
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import parser, run
-from data_prep.video import convert
+from data_prep.common import run
+from data_prep.video import command_line, convert
 from pplkit.dataset import DatasetWriter
 
 
@@ -37,17 +37,14 @@ def prepare(
         licence="that of each video",
         options={"frames": frames, "crop": crop, "test_share": test_share},
     )
-    convert(Path(source), writer, None, frames, 0.0, None, crop, test_share, strict=strict, limit=limit)
+    convert(Path(source), writer, (None, frames, 0.0, None), crop, test_share, strict=strict, limit=limit)
     return Path(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    command = parser(__doc__, "a folder of videos")
-    command.set_defaults(size=256)
-    command.add_argument("--frames", type=int, default=100, help="frames of each video at most (default: 100)")
-    command.add_argument("--crop", default="centre", help="centre, pad or left,top,right,bottom (default: centre)")
-    command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
+    command = command_line(__doc__, "a folder of videos")
+    command.set_defaults(size=256, frames=100)
     return run(prepare, command, arguments)
 
 

@@ -15,6 +15,7 @@ Frames are made small one by one and written as they come, so that a long video 
 Of a video that is cut short or damaged what can be read is kept, and dataset.json says under `dropped` what is not.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,8 @@ SUFFIXES = {
     ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
 CROPS: dict[str, Callable[[int, int], Box]] = {"centre": centre, "pad": whole}
+Range = tuple[float | None, int | None, float, float | None]
+"""rate, frames, start, end"""
 
 
 def prepare(
@@ -60,23 +63,15 @@ def prepare(
     """
     options = {"rate": rate, "frames": frames, "start": start, "end": end, "crop": crop, "test_share": test_share}
     writer = DatasetWriter(out, overwrite=overwrite, name="video", size=size, options=options)
-    convert(Path(source), writer, rate, frames, start, end, crop, test_share, strict=strict, limit=limit)
+    convert(Path(source), writer, (rate, frames, start, end), crop, test_share, strict=strict, limit=limit)
     return Path(out)
 
 
 def convert(
-    source: Path,
-    writer: DatasetWriter,
-    rate: float | None,
-    frames: int | None,
-    start: float,
-    end: float | None,
-    crop: str | Sequence[float],
-    test_share: float,
-    **limits: Any,
+    source: Path, writer: DatasetWriter, wanted: Range, crop: str | Sequence[float], test_share: float, **limits: Any
 ) -> None:
     """What `prepare` does, for a writer of any name; `limits` are those of `intake.write`."""
-    _check(rate, frames, start, end)
+    _check(*wanted)
     check_share(test_share)
     reader()
     box = _crop(crop)
@@ -86,15 +81,11 @@ def convert(
     tasks = []
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         share = test_share if len(paths) == 1 else float(name in testing)
-        made = partial(_rows, path, name, number, (rate, frames, start, end), share, box, writer.metadata.size)
+        made = partial(_rows, path, name, number, wanted, share, box, writer.metadata.size)
         # Threads of the decoder each hold a frame at full size: many videos at a time share the cores themselves.
         tasks.append(Task(name, partial(made, threads=0 if len(paths) == 1 else 1), streamed=True))
     with writer:
         write(writer, tasks, desc=writer.metadata.name, unit="video", **limits)
-
-
-Range = tuple[float | None, int | None, float, float | None]
-"""rate, frames, start, end"""
 
 
 def _check(rate: float | None, frames: int | None, start: float, end: float | None) -> None:
@@ -167,15 +158,23 @@ def _rows(
         raise PplkitError(f"{path} gives {what} there, but a video needs two; choose another rate, start or end")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    command = parser(__doc__, "a video, or a folder of videos")
-    command.add_argument("--rate", type=float, help="frames of each second to keep (default: all)")
-    command.add_argument("--frames", type=int, help="keep at most so many of each video, evenly spaced (default: all)")
-    command.add_argument("--start", type=float, default=0.0, help="seconds to leave out at the beginning (default: 0)")
-    command.add_argument("--end", type=float, help="seconds after which the rest is left out (default: none)")
+def command_line(description: str | None, source: str) -> ArgumentParser:
+    """The command line of any set of videos: frames, crop and test share."""
+    command = parser(description, source)
+    command.add_argument(
+        "--frames", type=int, help="of each video at most, evenly spaced (None: all; default: %(default)s)"
+    )
     command.add_argument("--crop", default="centre", help="centre, pad or left,top,right,bottom (default: centre)")
     command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    command = command_line(__doc__, "a video, or a folder of videos")
+    command.add_argument("--rate", type=float, help="frames of each second to keep (default: all)")
+    command.add_argument("--start", type=float, default=0.0, help="seconds to leave out at the beginning (default: 0)")
+    command.add_argument("--end", type=float, help="seconds after which the rest is left out (default: none)")
     return run(prepare, command, arguments)
 
 
