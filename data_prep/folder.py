@@ -21,7 +21,7 @@ top folder (below train/ or test/) is the class.
 `duplicates`: near-duplicates (see `data_prep.duplicates`; equal files are among them) are looked for; with videos only
 those in different ones. "report": all are kept, and the groups are in dataset.json, options, `duplicate_groups`; with
 splits="hash" no pair is parted, since a group goes where the hash of its first member puts it. "drop": the first of
-each is kept and the others named under `dropped`.
+each is kept and the others named under `dropped`. "ignore": not looked for; pictures are read once.
 """
 
 import re
@@ -48,7 +48,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "splits": ("hash", "folder"),
     "videos": (None, "folder"),
     "classes": (None, "folder"),
-    "duplicates": ("report", "drop"),
+    "duplicates": ("report", "drop", "ignore"),
 }
 SPLITS = ("train", "test")
 Objects = Mapping[str, list[Label]]
@@ -105,7 +105,8 @@ def _sorted_out(
         lacking = [name for name in paths if not objects.get(name) and name not in faults]
         dropped |= dict.fromkeys(lacking, "has no label, which crop='labels' needs; label it or choose another crop")
     names = sorted((name for name in paths if name not in dropped), key=_order)
-    pairs, unreadable = near_pairs([paths[name] for name in names])
+    ignored = options["duplicates"] == "ignore"
+    pairs, unreadable = ([], set()) if ignored else near_pairs([paths[name] for name in names])
     unusable = {names[index] for index in unreadable} | set(faults)
     if options["videos"]:  # neighbours in a video are alike
         pairs = [(i, j) for i, j in pairs if _folder(names[i]) != _folder(names[j])]
