@@ -26,7 +26,7 @@ import numpy as np
 from data_prep.common import parser, run
 from data_prep.intake import Row, Task, write
 from data_prep.splits import check_share, held_out, place
-from pplkit.crops import Box, centre, resized, whole
+from pplkit.crops import CROPS, Box, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.frames import SOON, frames, reader, times
@@ -37,7 +37,6 @@ SUFFIXES = {
     ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
     ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
-CROPS: dict[str, Callable[[int, int], Box]] = {"centre": centre, "pad": whole}
 Range = tuple[float | None, int | None, float, float | None]
 """rate, frames, start, end"""
 

@@ -44,15 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     run.add_argument("--scale", choices=("default", "smoke"), help="smoke: only to see that everything works")
     run.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
-    run.add_argument(
-        "--option",
-        type=_option,
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="option of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)",
-    )
+    several: dict[str, Any] = {"action": "extend", "nargs": "+", "default": [], "metavar": "NAME=VALUE"}
+    told = "option of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)"
+    run.add_argument("--option", type=_option, help=told, **several)
     run.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
     run.set_defaults(handler=_run)
 
@@ -69,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
     estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
     estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    estimate.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
     estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     estimate.set_defaults(handler=_estimate)
 
@@ -170,7 +165,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     from pplkit.runs import write_json
 
     model = pplkit.load(arguments.run, **_given(arguments, "device"))
-    poses = estimate_files(model, arguments.images, arguments.iterations)
+    poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop)
     write_json(out, poses)
     print(f"The poses of {len(poses['images'])} images are in {out}.")
 

@@ -1,6 +1,7 @@
 """Square parts of pictures, resized, and the way of points into them and back."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -39,6 +40,10 @@ def centre(width: int, height: int) -> Box:
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
+
+
+CROPS: dict[str, Callable[[int, int], Box]] = {"centre": centre, "pad": whole}
+"""what the option `crop` names: from width and height of an image to its square"""
 
 
 def around(points: np.ndarray, margin: float) -> Box:

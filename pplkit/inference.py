@@ -1,16 +1,19 @@
 """Images in, poses out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from PIL import Image
 
+from pplkit.crops import CROPS, from_crop, resized
+from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.pictures import pictures, read_image
 
-BATCH = 64
+AT_ONCE = 16  # pictures held at full size
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -18,31 +21,44 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     return [file for path in paths for file in (pictures(path) if path.is_dir() else [path])]
 
 
-def estimate_files(model: PosePriorLearner, paths: Sequence[Path], iterations: int = 0) -> dict[str, Any]:
+def located(
+    model: PosePriorLearner, images: Iterable[np.ndarray], crop: str = "centre", iterations: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(image, points (N, 2), confidence (N,)) of images uint8 (H, W, 3) of any sizes, one by one.
+
+    The model sees one square of each, as in the preparation of the data: `crop="centre"` the largest in the middle,
+    "pad" all of the image, the shorter side filled up. Points are (x, y) in pixels of the image, 0 = centre of the
+    first; with "pad" they may lie outside. `iterations` as in `estimate`. Raises PplkitError for another `crop`.
+    """
+    if crop not in CROPS:
+        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join(CROPS)}.")
+    side, remaining = model.config.image_size, iter(images)
+    while batch := list(islice(remaining, AT_ONCE)):
+        boxes = [CROPS[crop](image.shape[1], image.shape[0]) for image in batch]
+        seen = [resized(Image.fromarray(image), side, box) for image, box in zip(batch, boxes, strict=True)]
+        poses = model.estimate(np.stack(seen), iterations)
+        found = zip(batch, boxes, poses.keypoints.numpy(), poses.confidence.numpy(), strict=True)
+        yield from ((image, from_crop(points, box, side), sure) for image, box, points, sure in found)
+
+
+def estimate_files(
+    model: PosePriorLearner, paths: Sequence[Path], iterations: int = 0, crop: str = "centre"
+) -> dict[str, Any]:
     """Poses of image files or folders, ready for JSON: for each image its file, size, keypoints and confidence.
 
-    Keypoints are given in pixels of the file, (x, y), 0 = centre of the first pixel. Images that are not square are
-    squeezed to the model's square and the keypoints stretched back.
+    Keypoints are given in pixels of the file; they, `crop` and `iterations` as in `located`.
     """
     files = image_files(paths)
-    rows: list[dict[str, Any]] = []
-    for start in range(0, len(files), BATCH):
-        images = [np.asarray(read_image(file)) for file in files[start : start + BATCH]]
-        batch = np.concatenate([model.prepare(image[None]).cpu().numpy() for image in images])
-        poses = model.estimate(torch.from_numpy(batch), iterations)
-        for file, image, points, sure in zip(
-            files[start : start + BATCH], images, poses.keypoints.numpy(), poses.confidence.numpy(), strict=True
-        ):
-            height, width = image.shape[:2]
-            pixels = (points + 1) / 2 * (np.array([width, height]) - 1)
-            rows.append(
-                {
-                    "file": str(file),
-                    "width": width,
-                    "height": height,
-                    "keypoints": pixels.round(2).tolist(),
-                    "confidence": sure.round(4).tolist(),
-                }
-            )
+    found = located(model, (np.asarray(read_image(file)) for file in files), crop, iterations)
+    rows = [
+        {
+            "file": str(file),
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "keypoints": points.round(2).tolist(),
+            "confidence": sure.round(4).tolist(),
+        }
+        for file, (image, points, sure) in zip(files, found, strict=True)
+    ]
     links = model.prior().links()
-    return {"made_by": model.made_by, "iterations": iterations, "links": links, "images": rows}
+    return {"made_by": model.made_by, "iterations": iterations, "crop": crop, "links": links, "images": rows}

@@ -3,23 +3,21 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from pplkit.crops import centre, from_crop, resized, whole
 from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.errors import PplkitError
 from pplkit.frames import frame_rate, frames
+from pplkit.inference import located
 from pplkit.model import PosePriorLearner
 from pplkit.pictures import read_image
 
 THICKNESS = 1 / 90  # of the picture's longer side: the strongest link
-CROPS = {"centre": centre, "pad": whole}
-AT_ONCE = 16  # pictures held at full size
 
 
 def draw(
@@ -117,20 +115,12 @@ def pose_pictures(
 def posed(
     model: PosePriorLearner, images: Iterable[np.ndarray], crop: str = "centre", iterations: int = 0, least: float = 0.0
 ) -> Iterator[np.ndarray]:
-    """Images uint8 (H, W, 3) of any sizes, one by one, with their poses; `iterations` as in `estimate`.
+    """Images uint8 (H, W, 3) of any sizes, one by one, with their poses; `crop` and `iterations` as in `located`.
 
-    Points less sure than `least` are left out. Raises PplkitError for another `crop` than "centre" or "pad".
+    Points less sure than `least` are left out. Raises PplkitError for an unknown `crop`.
     """
-    if crop not in CROPS:
-        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join(CROPS)}.")
-    prior, side = model.prior(), model.config.image_size
+    prior = model.prior()
     links = prior.links()
     strengths = [prior.strength(link) for link in links]
-    remaining = iter(images)
-    while batch := list(islice(remaining, AT_ONCE)):
-        boxes = [CROPS[crop](image.shape[1], image.shape[0]) for image in batch]
-        seen = [resized(Image.fromarray(image), side, box) for image, box in zip(batch, boxes, strict=True)]
-        poses = model.estimate(np.stack(seen), iterations)
-        found = zip(batch, boxes, poses.keypoints.numpy(), poses.confidence.numpy(), strict=True)
-        for image, box, points, sure in found:
-            yield draw(image, from_crop(points, box, side), links, strengths, sure, least)
+    for image, points, sure in located(model, images, crop, iterations):
+        yield draw(image, points, links, strengths, sure, least)

@@ -158,8 +158,9 @@ def test_estimate_writes_the_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     inference = SimpleNamespace(estimate_files=lambda *given: calls.append(given) or poses)
     monkeypatch.setitem(sys.modules, "pplkit.inference", inference)
     line = ["estimate", "runs/first", "a.png", "b.png", "--out", str(tmp_path / "poses.json"), "--iterations", "4"]
-    assert cli.main(line) == 0
-    assert calls == [((Path("runs/first"), "cpu"), [Path("a.png"), Path("b.png")], 4)]
+    assert cli.main(line) == 0 and cli.main([*line, "--crop", "pad"]) == 0
+    given = ((Path("runs/first"), "cpu"), [Path("a.png"), Path("b.png")], 4)
+    assert calls == [(*given, "centre"), (*given, "pad")]
     assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
     assert json.loads((tmp_path / "poses.json").read_text()) == poses
 
