@@ -4,25 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from sources import GREY, make_afhq
 
 from data_prep.afhq import main, prepare
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
-GREY = {"cat": 40, "dog": 120, "wild": 200}
-
 
 @pytest.fixture(params=["val", "test"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Two images of each category to train on and one to test on, each as bright as its category."""
-    for part, count in (("train", 2), (request.param, 1)):
-        for name, grey in GREY.items():
-            folder = tmp_path / "afhq" / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                Image.new("RGB", (16, 16), (grey,) * 3).save(folder / f"{number}.png")
-    return tmp_path / "afhq"
+    return make_afhq(tmp_path / "afhq", request.param)
 
 
 def test_each_image_has_the_class_of_its_folder(source: Path, tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from scipy.io import savemat
+from sources import cleaned, lines, make_cub
 
 from data_prep.cub import crop_box, main, prepare
 from pplkit.dataset import Dataset, open_dataset
@@ -14,35 +13,10 @@ from pplkit.errors import PplkitError
 from pplkit.evaluation import mean_pose_error
 from pplkit.geometry import sides_per_unit
 
-PARTS = (
-    "back beak belly breast crown forehead left_eye left_leg left_wing nape right_eye right_leg right_wing tail throat"
-)
-
-
-def lines(file: Path, rows: list[str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"{row}\n" for row in rows))
-
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Three images of 64 x 48 of two classes; the third is grey. The beak is the only visible part, on a red pixel."""
-    folder = tmp_path / "CUB"
-    lines(folder / "images.txt", [f"{i} {c}/{i}.png" for i, c in ((1, "001.A"), (2, "002.B"), (3, "002.B"))])
-    lines(folder / "image_class_labels.txt", ["1 1", "2 2", "3 2"])
-    lines(folder / "train_test_split.txt", ["1 1", "2 0", "3 1"])
-    lines(folder / "classes.txt", ["1 001.A", "2 002.B"])
-    lines(folder / "bounding_boxes.txt", [f"{i} 16.0 8.0 32.0 24.0" for i in (1, 2, 3)])
-    lines(folder / "parts/parts.txt", [f"{i} {n.replace('_', ' ')}" for i, n in enumerate(PARTS.split(), 1)])
-    locations = [f"{i} {p} {'20.0 30.0 1' if p == 2 else '0.0 0.0 0'}" for i in (1, 2, 3) for p in range(1, 16)]
-    lines(folder / "parts/part_locs.txt", locations)
-    for number, name in ((1, "001.A"), (2, "002.B"), (3, "002.B")):
-        (folder / "images" / name).mkdir(parents=True, exist_ok=True)
-        picture = np.zeros((48, 64, 3), np.uint8)
-        picture[30, 20] = (255, 0, 0)
-        image = Image.fromarray(picture)
-        (image.convert("L") if number == 3 else image).save(folder / "images" / name / f"{number}.png")
-    return folder
+    return make_cub(tmp_path / "CUB")
 
 
 @pytest.mark.parametrize(
@@ -87,17 +61,6 @@ def test_only_the_chosen_classes_are_kept(source: Path, tmp_path: Path) -> None:
     data = open_dataset(prepare(source, tmp_path / "out", size=32, classes=[2]))
     assert data.class_names == ["002.B"] and data.options == {"classes": [2], "variant": "all"}
     assert data["train"].sources == ["002.B/3.png"] and data["train"].classes.tolist() == [0]  # type: ignore[union-attr]
-
-
-def cleaned(source: Path, **splits: list[str]) -> None:
-    """The lists of the aligned variant as MATLAB writes them: arrays of structures with their boxes and parts."""
-    folder = source / "cachedir/cub/data"
-    folder.mkdir(parents=True, exist_ok=True)
-    kinds = [("rel_path", object), ("bbox", object), ("parts", object)]
-    box = {"x1": 16.0, "y1": 8.0, "x2": 47.0, "y2": 31.0}
-    for split, names in splits.items():
-        images = np.array([(name, box, np.zeros((3, 15))) for name in names], dtype=kinds)
-        savemat(folder / f"{split}_cub_cleaned.mat", {"images": images})
 
 
 def test_the_aligned_variant_has_the_splits_of_its_lists(source: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from test_video import film, numbers
+from sources import film
+from test_video import numbers
 
 from data_prep.dogs import main, prepare
 from pplkit.dataset import open_dataset

@@ -5,38 +5,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from scipy.io import savemat
+from sources import FLOWERS, make_flowers, write_sets
 
 from data_prep.flowers import PAGE, SUMS, main, prepare
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
-SETS = {"trnid": [2, 5], "valid": [4], "tstid": [6, 1, 3]}
-
-
-def write_sets(source: Path, **sets: list[int]) -> None:
-    savemat(source / "setid.mat", {key: np.array([value], np.uint16) for key, value in sets.items()})
-
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Six pictures of 12 x 8, each as bright as twenty times its number; classes 1, 1, 2, 2, 3, 3."""
-    folder = tmp_path / "raw"
-    (folder / "jpg").mkdir(parents=True)
-    for number in range(1, 7):
-        Image.new("RGB", (12, 8), (20 * number,) * 3).save(folder / f"jpg/image_{number:05d}.jpg", quality=100)
-    write_sets(folder, **SETS)
-    savemat(folder / "imagelabels.mat", {"labels": np.array([[1, 1, 2, 2, 3, 3]], np.uint8)})
-    return folder
+    return make_flowers(tmp_path / "raw")
 
 
 def test_the_official_test_split_trains(source: Path, tmp_path: Path) -> None:
     data = open_dataset(prepare(source, tmp_path / "out", size=8))
     for split, key in (("train", "tstid"), ("val", "valid"), ("test", "trnid")):
-        assert data[split].sources == [f"image_{number:05d}.jpg" for number in SETS[key]]
+        assert data[split].sources == [f"image_{number:05d}.jpg" for number in FLOWERS[key]]
         grey = np.asarray(data[split].images)[:, 4, 4, 0].astype(int)
-        assert np.abs(grey - 20 * np.array(SETS[key])).max() <= 1
+        assert np.abs(grey - 20 * np.array(FLOWERS[key])).max() <= 1
     classes = {name: None if split.classes is None else split.classes.tolist() for name, split in data.splits.items()}
     assert classes == {"train": [2, 0, 1], "val": [1], "test": [0, 2]}
     assert len(data.class_names) == 3 and data.protocol == "pictures"

@@ -1,14 +1,13 @@
 """Your own pictures: labels on their pixels, crops, splits that stay, videos, duplicates and bad input."""
 
 import errno
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from sources import TABLE, coco, note, patchwork, table
 from test_duplicates import smooth
 
 from data_prep.folder import main, prepare
@@ -16,44 +15,6 @@ from data_prep.splits import held_out
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 from pplkit.shards import NpyWriter
-
-SPOT = (20, 30)
-HEADER = "file,name,x,y,visible"
-
-
-def save(path: Path, seed: int, size: tuple[int, int] = (64, 48), spot: bool = True) -> Path:
-    """A blue and green patchwork that differs for each seed, with one red pixel at SPOT."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cells = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    cells[..., 0] = 0
-    pixels = np.array(Image.fromarray(cells).resize(size, Image.Resampling.NEAREST))
-    if spot:
-        pixels[SPOT[1], SPOT[0]] = (255, 0, 0)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def table(path: Path, *rows: str) -> Path:
-    path.write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf8")
-    return path
-
-
-def coco(path: Path, **changes: Any) -> Path:
-    """One image of 64 x 48 with a small and a large object; the nose is on the red pixel in both."""
-    content = {
-        "images": [{"id": 7, "file_name": "a.png"}],
-        "categories": [{"id": 1, "keypoints": ["nose", "left ear", "right ear"], "skeleton": [[1, 2], [1, 3]]}],
-        "annotations": [
-            note(1, [16, 20, 8, 16], [20, 30, 2, 0, 0, 0, 0, 0, 0]),
-            note(2, [8, 16, 32, 24], [20, 30, 2, 10, 18, 1, 0, 0, 0]),
-        ],
-    }
-    path.write_text(json.dumps({**content, **changes}))
-    return path
-
-
-def note(number: int, bbox: list[float], keypoints: list[float]) -> dict[str, Any]:
-    return {"id": number, "image_id": 7, "category_id": 1, "bbox": bbox, "keypoints": keypoints}
 
 
 def found(image: np.ndarray) -> np.ndarray:
@@ -65,7 +26,7 @@ def found(image: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("crop", "count"), [("centre", 1), ("pad", 1), ("labels", 2)])
 def test_coco_labels_lie_on_their_pixels(crop: str, count: int, tmp_path: Path) -> None:
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     labels = coco(tmp_path / "labels.json")
     data = open_dataset(prepare(tmp_path / "in", tmp_path / "out", 96, labels, crop, 0.25, test_share=0))
     train = data["train"]
@@ -83,7 +44,7 @@ def test_coco_labels_lie_on_their_pixels(crop: str, count: int, tmp_path: Path) 
 
 def test_a_table_labels_what_it_names(tmp_path: Path) -> None:
     for seed, name in enumerate(("a.png", "b ü/c.png", "plain.png")):
-        save(tmp_path / "in" / name, seed)
+        patchwork(tmp_path / "in" / name, seed)
     rows = ("a.png,nose,20,30,1", "a.png,tail,0,0,0", "c.png,tail,2,3,1", "c.png,nose,20,30,1")
     labels = table(tmp_path / "in" / "labels.csv", *rows)
     data = open_dataset(prepare(tmp_path / "in", tmp_path / "out", 32, labels, "centre", test_share=0))
@@ -96,10 +57,10 @@ def test_a_table_labels_what_it_names(tmp_path: Path) -> None:
 
 def test_the_split_stays_when_files_are_added(tmp_path: Path) -> None:
     for seed in range(40):
-        save(tmp_path / "in" / f"{seed}.png", seed)
+        patchwork(tmp_path / "in" / f"{seed}.png", seed)
     before = open_dataset(prepare(tmp_path / "in", tmp_path / "1", 16, test_share=0.3))
     for seed in range(40, 60):
-        save(tmp_path / "in" / "more" / f"{seed}.png", seed)
+        patchwork(tmp_path / "in" / "more" / f"{seed}.png", seed)
     after = open_dataset(prepare(tmp_path / "in", tmp_path / "2", 16, test_share=0.3))
     assert before.protocol == "pictures" and 4 <= len(before["test"]) <= 20
     for split in ("train", "test"):
@@ -109,9 +70,9 @@ def test_the_split_stays_when_files_are_added(tmp_path: Path) -> None:
 
 def test_folders_are_splits_classes_and_videos_where_asked(tmp_path: Path) -> None:
     for seed, name in enumerate(("train/cat/9.png", "train/cat/10.png", "train/dog/1.png", "train/dog/2.png")):
-        save(tmp_path / "in" / name, seed)
+        patchwork(tmp_path / "in" / name, seed)
     for seed, name in enumerate(("test/cat/1.png", "test/cat/2.png", "test/dog/alone.png", "other.png"), start=9):
-        save(tmp_path / "in" / name, seed)
+        patchwork(tmp_path / "in" / name, seed)
     data = open_dataset(
         prepare(tmp_path / "in", tmp_path / "out", 16, splits="folder", videos="folder", classes="folder")
     )
@@ -126,7 +87,7 @@ def test_folders_are_splits_classes_and_videos_where_asked(tmp_path: Path) -> No
 def test_near_duplicates_are_reported_kept_together_or_dropped(tmp_path: Path) -> None:
     for seed in range(30):
         image = smooth(seed)
-        image.save(save(tmp_path / "in" / f"{seed:02}.png", 0))
+        image.save(patchwork(tmp_path / "in" / f"{seed:02}.png", 0))
         image.resize((96, 72)).save(tmp_path / "in" / f"z{seed:02}.jpg", quality=90)
     smooth(3).save(tmp_path / "in" / "copy.png")
     data = open_dataset(prepare(tmp_path / "in", tmp_path / "1", 16, test_share=0.3))
@@ -152,14 +113,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "truncated": (lambda f: clip(f / "b c" / "ö.jpg"), r"ö\.jpg cannot be read as a picture"),
     "empty": (lambda f: (f / "b c" / "ö.jpg").write_bytes(b""), r"ö\.jpg cannot be read"),
     "text": (lambda f: (f / "b c" / "ö.jpg").write_text("hello"), r"ö\.jpg cannot be read"),
-    "huge": (lambda f: bomb(save(f / "b c" / "huge.png", 5)), r"huge\.png .*(pixels|leave it out)"),
+    "huge": (lambda f: bomb(patchwork(f / "b c" / "huge.png", 5)), r"huge\.png .*(pixels|leave it out)"),
     "NaN": (lambda f: table(f / "l.csv", "0.png,nose,nan,3,1"), r"line 2 for 0\.png .*not numbers\); correct it"),
     "word": (lambda f: table(f / "l.csv", "0.png,nose,left,3,1"), r"line 2 for 0\.png .*could not convert"),
     "outside": (lambda f: table(f / "l.csv", "0.png,nose,99,3,1"), r"0\.png has a label at \(99, 3\), outside"),
     "unknown": (lambda f: table(f / "l.csv", "0.png,nose,9,3,1", "x.png,nose,1,1,1"), r"name x\.png, which is not"),
     "twice": (lambda f: table(f / "l.csv", *["0.png,nose,9,3,1"] * 2), r"line 3 for 0\.png \(nose a second time"),
     "ambiguous": (
-        lambda f: (save(f / "d" / "0.png", 77), save(f / "e" / "1.png", 78), save(f / "g" / "1.png", 79),
+        lambda f: (patchwork(f / "d" / "0.png", 77), patchwork(f / "e" / "1.png", 78), patchwork(f / "g" / "1.png", 79),
                    table(f / "l.csv", "h/1.png,nose,9,3,1")),
         r"h/1\.png, but 1\.png and e/1\.png are called so",
     ),
@@ -186,8 +147,8 @@ def coco_of(folder: Path, notes: list[dict[str, Any]], images: Any = None) -> No
 def test_a_bad_file_is_left_out_and_named_or_stops_a_strict_run(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     for seed in range(12):
-        save(folder / f"{seed}.png", seed)
-    save(folder / "b c" / "ö.jpg", 50)
+        patchwork(folder / f"{seed}.png", seed)
+    patchwork(folder / "b c" / "ö.jpg", 50)
     spoil, message = BAD[kind]
     spoil(folder)
     labels = next((folder / name for name in ("l.csv", "l.json") if (folder / name).exists()), None)
@@ -223,10 +184,10 @@ def test_a_fault_of_options_or_the_whole_file_of_labels_stops(
     options: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     Path("bad.csv").write_text("a,b\n")
-    Path("short.csv").write_text(f"{HEADER}\na.png,nose,1\n")
-    Path("none.csv").write_text(f"{HEADER}\n")
+    Path("short.csv").write_text(f"{TABLE}\na.png,nose,1\n")
+    Path("none.csv").write_text(f"{TABLE}\n")
     Path("bad.json").write_text('{"images": [')
     Path("image.xml").write_text("<a/>")
     coco(Path("skeleton.json"), categories=[{"id": 1, "keypoints": ["nose"], "skeleton": [[1, 2]]}])
@@ -237,13 +198,13 @@ def test_a_fault_of_options_or_the_whole_file_of_labels_stops(
 
 
 def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     os.symlink(tmp_path / "in", tmp_path / "in" / "again")
     assert len(open_dataset(prepare(tmp_path / "in", tmp_path / "out", 16))["train"]) == 1
 
 
 def test_a_source_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     (tmp_path / "in").chmod(0o555)
     try:
         assert len(open_dataset(prepare(tmp_path / "in", tmp_path / "out", 16))["train"]) == 1
@@ -253,7 +214,7 @@ def test_a_source_that_may_only_be_read_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
 def test_a_destination_that_cannot_be_written(tmp_path: Path) -> None:
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     (tmp_path / "to").mkdir(mode=0o555)
     with pytest.raises(PplkitError, match="out cannot be written .*choose a folder that can"):
         prepare(tmp_path / "in", tmp_path / "to" / "out", 16)
@@ -261,7 +222,7 @@ def test_a_destination_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(30):
-        save(tmp_path / "in" / f"{seed}.png", seed)
+        patchwork(tmp_path / "in" / f"{seed}.png", seed)
     append = NpyWriter.append
 
     class Full:
@@ -292,7 +253,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(tmp_path / "in" / "a.png", 0)
+    patchwork(tmp_path / "in" / "a.png", 0)
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "--size", "16", "--duplicates", "drop"]) == 0
     assert "1 train images of 16 pixels" in capsys.readouterr().out
     assert main([str(tmp_path / "gone"), str(tmp_path / "x")]) == 2

@@ -4,26 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from sources import HANDS, make_hands
 
 from data_prep.hands import main, prepare
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
-HEADER = "id,age,gender,skinColor,accessories,nailPolish,aspectOfHand,imageName,irregularities"
-
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Twelve people with a palmar right hand each and, for the first two, a dorsal left one with a ring."""
-    folder = tmp_path / "raw"
-    (folder / "Hands").mkdir(parents=True)
-    rows = [f"{person:07d},20,female,fair,0,0,palmar right,p{person}.jpg,0" for person in range(12)]
-    rows += [f"{person:07d},20,female,fair,1,0,dorsal left,d{person}.jpg,0" for person in range(2)]
-    (folder / "HandInfo.csv").write_text("\n".join([HEADER, *rows]))
-    for row in rows:
-        Image.new("RGB", (8, 6), "white").save(folder / "Hands" / row.split(",")[7])
-    return folder
+    return make_hands(tmp_path / "raw")
 
 
 def test_every_tenth_person_is_tested(source: Path, tmp_path: Path) -> None:
@@ -62,7 +52,7 @@ def test_hands_are_chosen_by_any_column(source: Path, tmp_path: Path) -> None:
     ("spoil", "message"),
     [
         (lambda s: (s / "HandInfo.csv").unlink(), r"HandInfo\.csv is missing"),
-        (lambda s: (s / "HandInfo.csv").write_text(HEADER), r"HandInfo\.csv is empty"),
+        (lambda s: (s / "HandInfo.csv").write_text(HANDS), r"HandInfo\.csv is empty"),
         (lambda s: (s / "HandInfo.csv").write_text("id,imageName\n1,a.jpg\n"), r"HandInfo\.csv lacks .* in line 2"),
         (lambda s: (s / "Hands/p3.jpg").unlink(), r"p3\.jpg is missing"),
         (lambda s: (s / "Hands/p3.jpg").write_bytes(b"no picture"), r"p3\.jpg cannot be read as a picture"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from sources import make_horses
 
 from data_prep.horses import main, prepare
 from pplkit.dataset import open_dataset
@@ -13,21 +13,7 @@ from pplkit.errors import PplkitError
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Three horses to train on, 12 x 8 with a red middle, two to test on, and a zebra."""
-    picture = np.zeros((8, 12, 3), np.uint8)
-    picture[:, 2:10, 0] = 255
-    for name in (
-        "trainA/n1_1.jpg",
-        "trainA/n1_2.jpg",
-        "trainA/n1_3.jpg",
-        "testA/n2_1.jpg",
-        "testA/n2_2.jpg",
-        "trainB/z.jpg",
-    ):
-        path = tmp_path / "horse2zebra" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path, quality=100, subsampling=0)
-    return tmp_path / "horse2zebra"
+    return make_horses(tmp_path / "horse2zebra")
 
 
 def test_horses_alone_are_written(source: Path, tmp_path: Path) -> None:

@@ -3,33 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
+from sources import FPS, film
 
 from data_prep.video import main, prepare
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 from pplkit.frames import frames
-
-FPS = 10
-
-
-def film(path: Path, count: int = 20, size: tuple[int, int] = (64, 48), turn: int = 0, bits: int = 4_000_000) -> Path:
-    """Frame i is of grey 10 i, with a white square of 16 x 16 in the left upper corner."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    codec = "mpeg4" if path.suffix in (".mp4", ".avi") else "libx264"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate, stream.gop_size = *size, "yuv420p", bits, 5
-        if turn:
-            stream.set_display_rotation(turn)
-        for number in range(count):
-            pixels = np.full((size[1], size[0], 3), 10 * (number % 22), np.uint8)
-            pixels[:16, :16] = 255
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 def numbers(split: Any) -> list[int]:
