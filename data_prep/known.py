@@ -113,8 +113,12 @@ def _known_only(dataset: str, prepare: Callable[..., Path], options: Mapping[str
 
 
 def _check_same(data: Dataset, name: str, before: Any, wanted: Any) -> None:
-    def plain(value: Any) -> Any:  # a choice of numbers is the same in any order
-        return sorted(value) if isinstance(value, list | tuple) else str(value) if isinstance(value, Path) else value
+    def plain(value: Any) -> Any:  # a choice is the same in any order; conditions are kept as text
+        if isinstance(value, Mapping):
+            return {key: str(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return sorted(value, key=str)
+        return str(value) if isinstance(value, Path) else value
 
     one, other = plain(before), plain(wanted)
     if one != other:

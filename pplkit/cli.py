@@ -88,13 +88,14 @@ def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) 
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """`name=value` as a pair; a comma makes a list ("1," has one item), what is no JSON is text."""
+    """`name=value` as a pair; what is no JSON is text, and a comma in it makes a list ("1," has one item)."""
     name, separator, value = text.partition("=")
     if not separator or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
-    if "," in value:
+    found = _value(value)
+    if isinstance(found, str) and "," in value:
         return name, [_value(item) for item in value.removesuffix(",").split(",")]
-    return name, _value(value)
+    return name, found
 
 
 def _value(text: str) -> Any:

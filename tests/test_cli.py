@@ -77,6 +77,7 @@ def test_run_hands_over_every_option(runs: Calls, tmp_path: Path, monkeypatch: p
         ("a=b=c", "b=c"),
         ("a=1,x", [1, "x"]),
         ("a=1,", [1]),
+        ('a={"b": 1, "c": "x"}', {"b": 1, "c": "x"}),
     ],
 )
 def test_option_values(text: str, value: object) -> None:

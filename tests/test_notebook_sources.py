@@ -1,0 +1,160 @@
+"""Notebook 01 and the command of each data set, on a tiny source in its publisher's layout."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import pytest
+import sources
+from h36m_source import make_raw, make_simplified
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared
+from pplkit.dataset import open_dataset
+from pplkit.notebooks import run_notebooks
+
+pytestmark = pytest.mark.notebooks
+
+
+def make_aligned(folder: Path) -> Path:
+    sources.make_cub(folder)
+    sources.cleaned(folder, train=["002.B/2.png"], val=["001.A/1.png"], test=["002.B/3.png"])
+    return folder
+
+
+def make_torn(folder: Path) -> Path:
+    sources.make_horses(folder)
+    (folder / "trainA/n1_2.jpg").write_bytes(b"text")
+    return folder
+
+
+def make_films(folder: Path) -> Path:
+    for name in ("1.mp4", "2.mkv", "3.avi"):
+        sources.film(folder / name, 9)
+    return folder
+
+
+def make_labelled(folder: Path) -> Path:
+    names = [f"{split}/{kind}/{number}.png" for split in ("train", "test") for kind in "ab" for number in range(3)]
+    for seed, name in enumerate(names):
+        sources.patchwork(folder / name, seed)
+    sources.table(folder / "labels.csv", *(f"{name},spot,20,30,1" for name in names[:-1]))
+    return folder
+
+
+class Case(NamedTuple):
+    """What the notebook is to be given, and what is to come of it."""
+
+    dataset: str
+    make: Callable[[Path], Path]
+    options: dict[str, Any]
+    counts: dict[str, int]
+    figures: str
+    said: str = ""
+
+
+CASES = [
+    Case("h36m", make_simplified, {"subjects": None, "actions": None, "every": 4, "masks": True},
+         {"train": 6, "test": 3}, "labels samples spread videos", "left out: S5: there is no folder"),
+    Case("h36m-raw", make_raw, {"subjects": None, "actions": None, "every": 4}, {"train": 6, "test": 3},
+         "labels samples spread videos", "192 of 192 keypoints labelled"),
+    Case("taichi", sources.make_taichi, {"every": 2}, {"train": 5, "labelled": 2, "test": 1},
+         "labels samples spread videos", "labelled: 2 images, 2 of 36 keypoints"),
+    Case("cub", sources.make_cub, {}, {"train": 1}, "labels samples spread", "classes: 001.A 1"),
+    Case("cub-three", sources.make_cub, {"variant": "three", "classes": [1, 2]}, {"train": 2, "test": 1},
+         "labels samples spread", "classes: 001.A 1, 002.B 1"),
+    Case("cub-aligned", make_aligned, {"variant": "aligned", "classes": [2, 1]}, {"train": 1, "val": 1, "test": 1},
+         "labels samples spread", "classes: 001.A 0, 002.B 1"),
+    Case("hands", sources.make_hands, {"aspect": "palmar", "accessories": 0, "where": {"gender": "female", "age": 20}},
+         {"train": 11, "test": 1}, "samples spread", "protocol pictures"),
+    Case("flowers", sources.make_flowers, {}, {"train": 3, "val": 1, "test": 2}, "samples spread",
+         "classes: class 1 1, class 2 1, class 3 1"),
+    Case("horses", make_torn, {"limit": 0.5}, {"train": 2, "test": 2}, "samples spread",
+         "left out: trainA/n1_2.jpg: "),
+    Case("afhq", sources.make_afhq, {"category": None}, {"train": 6, "test": 3}, "samples spread",
+         "classes: cat 2, dog 2, wild 2"),
+    Case("dogs", make_films, {"frames": 3, "test_share": 0.3}, {"train": 6, "test": 3}, "samples spread videos",
+         "2 videos"),
+    Case("folder-roses", make_labelled, {"test_share": 0.3, "duplicates": "drop"}, {"train": 9, "test": 3},
+         "samples spread"),
+    Case("folder-mice", make_labelled, {"labels": "labels.csv", "crop": "labels", "splits": "folder"},
+         {"train": 6, "test": 5}, "labels samples spread", "has no label, which crop='labels' needs"),
+    Case("folder-films", make_labelled, {"videos": "folder", "classes": "folder", "splits": "folder"},
+         {"train": 6, "test": 6}, "samples spread videos", "classes: a 3, b 3"),
+    Case("video-cats", lambda path: sources.film(path / "a.mp4"), {"rate": 5, "crop": [0, 0, 32, 32], "frames": 6},
+         {"train": 4, "test": 2}, "samples spread videos", "test: 2 images, 1 videos"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebook has run for each case, one after the other in one kernel, which is quicker."""
+    home = tmp_path_factory.mktemp("home")
+    shipped = load_notebook_node(str(Path(__file__).resolve().parents[1] / "notebooks/01_data_preparation.ipynb"))
+    together = nbformat.v4.new_notebook(metadata={"kernelspec": shipped.metadata.kernelspec})
+    for case in CASES:
+        source = case.make(home / "sources" / case.dataset)
+        if "labels" in case.options:
+            case.options["labels"] = str(source / case.options["labels"])
+        given = {"dataset": case.dataset, "source": str(source), "options": case.options, "scale": "smoke"}
+        together.cells.append(nbformat.v4.new_code_cell("%reset -f"))
+        for cell in parameterize_notebook(shipped, given).cells:
+            if cell.cell_type == "code":
+                together.cells.append(nbformat.v4.new_code_cell(cell.source, metadata={"case": case.dataset}))
+    (home / "notebooks").mkdir()
+    nbformat.write(together, home / "notebooks/all.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        run_notebooks("all", "look", {}, ("all",), root=home)
+    return home
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.dataset)
+def test_the_notebook_shows_every_data_set(case: Case, home: Path) -> None:
+    data = open_dataset(home / "data" / f"{case.dataset}-smoke")
+    assert {name: len(split) for name, split in data.splits.items()} == case.counts and data.size == SMOKE_SIZE
+    assert sorted(path.stem for path in (data.path / "figures").iterdir()) == case.figures.split()
+    cells = nbformat.read(home / "runs/look/notebooks/all.ipynb", as_version=4).cells
+    own = [cell for cell in cells if cell.metadata.get("case") == case.dataset and cell.cell_type == "code"]
+    outputs = [output for cell in own for output in cell.outputs]
+    assert len(own) == 10 and not [output for output in outputs if output.output_type == "error"]
+    assert len([one for one in outputs if "image/png" in one.get("data", {})]) == len(case.figures.split())
+    assert case.said in "".join(one.text for one in outputs if one.output_type == "stream")
+
+
+def arguments(options: dict[str, Any]) -> Iterator[str]:
+    """Options of `prepare` as the command line of its module takes them."""
+    for name, value in options.items():
+        if value is None or value is False or name == "duplicate_groups":
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        if isinstance(value, dict):
+            values = [f"{key}={one}" for key, one in value.items()]
+        elif name == "crop" and isinstance(value, list):
+            values = [",".join(map(str, value))]
+        yield from (f"--{name.replace('_', '-')}", *map(str, values))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.dataset)
+def test_its_command_prepares_the_same(case: Case, home: Path, tmp_path: Path) -> None:
+    data = open_dataset(home / "data" / f"{case.dataset}-smoke")
+    module = importlib.import_module(f"data_prep.{kind_of(case.dataset)}")
+    line = [str(home / "sources" / case.dataset), str(tmp_path / "out"), "--size", str(SMOKE_SIZE)]
+    assert module.main([*line, *arguments({**data.options, **case.options})]) == 0
+    made = open_dataset(tmp_path / "out")
+    assert (made.sha256, made.dropped) == (data.sha256, data.dropped)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.dataset)
+def test_it_is_opened_again_with_the_same_options(case: Case, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `pplkit run` does, which prepares before the notebook."""
+    monkeypatch.setenv("PPLKIT_HOME", str(home))
+    source = str(home / "sources" / case.dataset)
+    assert prepared(case.dataset, source, 64, case.options, "smoke") == home / "data" / f"{case.dataset}-smoke"
+
+
+def test_every_data_set_has_its_case() -> None:
+    assert {kind_of(case.dataset) for case in CASES} | {"puppets"} == set(KINDS)
