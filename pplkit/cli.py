@@ -145,6 +145,11 @@ def _prepare(dataset: str, parameters: Mapping[str, Any]) -> None:
     names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
     data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
     check(data["train"], config.replace(image_size=data.size))
+    if "test" not in data:
+        raise PplkitError(
+            f"{data.path} has no split 'test', which the notebooks look at: give it more files, or prepare it under "
+            "another name with other options, such as a larger test_share."
+        )
 
 
 def _train(arguments: argparse.Namespace) -> None:

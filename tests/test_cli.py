@@ -117,6 +117,7 @@ def test_wrong_input_is_one_line_and_status_2(runs: Calls, capsys: pytest.Captur
         ("puppets --option legs=3", "option 'legs' is unknown"),
         ("puppets --steps 0", "steps=0 is too small"),
         ("noise --preset puppets", "has no videos"),
+        ("noise --preset images", "has no split 'test'"),
     ],
 )
 def test_run_finds_wrong_input_before_it_leaves_a_run(

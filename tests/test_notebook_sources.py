@@ -1,6 +1,7 @@
 """Notebook 01 and the command of each data set, on a tiny source in its publisher's layout."""
 
 import importlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from h36m_source import make_raw, make_simplified
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared
+from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
 from pplkit.dataset import open_dataset
 from pplkit.notebooks import run_notebooks
 
@@ -109,6 +110,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         run_notebooks("all", "look", {}, ("all",), root=home)
+    shutil.rmtree(home / "notebooks")
     return home
 
 
@@ -123,6 +125,14 @@ def test_the_notebook_shows_every_data_set(case: Case, home: Path) -> None:
     assert len(own) == 10 and not [output for output in outputs if output.output_type == "error"]
     assert len([one for one in outputs if "image/png" in one.get("data", {})]) == len(case.figures.split())
     assert case.said in "".join(one.text for one in outputs if one.output_type == "stream")
+
+
+def test_single_test_images_are_no_reason_to_stop_after_training(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of Tai Chi are of no video, while the model is trained with another frame as reference."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    given = {"scale": "smoke", "steps": 1, "preset": preset_for("taichi")}
+    run = run_notebooks("taichi", "taichi", given, ("02_training",), root=home)
+    assert (run / "figures/reconstructions.png").is_file()
 
 
 def arguments(options: dict[str, Any]) -> Iterator[str]:
