@@ -1,12 +1,13 @@
 """pplkit: learn the pose of an object category from unlabelled images (Pose Prior Learner, ICLR 2026)."""
 
-from pplkit.batches import occlude
+from pplkit.completion import complete
 from pplkit.config import Config
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 from pplkit.evaluation import evaluate
 from pplkit.links import link_map
 from pplkit.model import PosePriorLearner
+from pplkit.occlusion import occlude
 from pplkit.official import load_official
 from pplkit.prior import PosePrior
 from pplkit.runs import load
@@ -19,6 +20,7 @@ __all__ = [
     "PosePriorLearner",
     "PplkitError",
     "__version__",
+    "complete",
     "evaluate",
     "link_map",
     "load",

@@ -1,8 +1,8 @@
-"""Mini-batches on the device: sampling, flips, reference images, occlusion; each step's batch follows from the seed."""
+"""Mini-batches on the device: sampling, flips, reference images; each step's batch follows from the seed."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,9 +14,6 @@ from pplkit.dataset import Split
 from pplkit.errors import PplkitError
 from pplkit.geometry import between, seen, views
 from pplkit.streaming import Stream, fits, load
-
-PATCHES = 32  # the occlusion experiment cuts an image into 32 x 32 patches
-Images = TypeVar("Images", Tensor, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -204,48 +201,3 @@ def blocked(images: Tensor, kept: Tensor) -> Tensor:
     line = kept.float().repeat_interleave(rows.shape[1] // blocks * 3, 2)  # a factor for each number of a row of pixels
     cut = rows.reshape(count, blocks, -1, line.shape[2]) * line[:, :, None]
     return cut.reshape(rows.shape).permute(0, 3, 1, 2)
-
-
-def spread(patches: Tensor, size: int) -> Tensor:
-    """A grid of values (B, n, n) laid over images of `size` pixels a side: (B, size, size)."""
-    place = torch.arange(size, device=patches.device) * patches.shape[-1] // size
-    return patches.index_select(2, place).index_select(1, place)
-
-
-def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.ndarray:
-    """Which of the 32 x 32 patches of `count` images are hidden: bool (count, 32, 32)  (section 4.3).
-
-    kind "center": a centred square, `amount` patches a side (4, 6, 8, 10, 12 in the paper). kind "random": `amount`
-    is the share of the patches (0.1 to 0.4 in the paper), drawn for each image from (seed, its position).
-    Raises PplkitError for another kind or an amount out of range.
-    """
-    hidden = np.zeros((count, PATCHES, PATCHES), dtype=bool)
-    if kind == "center":
-        if amount != int(amount) or not 0 <= amount <= PATCHES:
-            raise PplkitError(f"amount={amount} must be a whole number of patches from 0 to {PATCHES} for a centre.")
-        first = (PATCHES - int(amount)) // 2
-        hidden[:, first : first + int(amount), first : first + int(amount)] = True
-    elif kind == "random":
-        if not 0 <= amount <= 1:
-            raise PplkitError(f"amount={amount} must be a share of the patches from 0 to 1 for random masking.")
-        number = round(amount * PATCHES**2)
-        for image in range(count):
-            order = np.random.default_rng((seed, image)).permutation(PATCHES**2)
-            hidden[image].flat[order[:number]] = True
-    else:
-        raise PplkitError(f"kind={kind!r} of occlusion is unknown: choose 'center' or 'random'.")
-    return hidden
-
-
-def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int = 0) -> Images:
-    """Images with patches of a 32 x 32 grid painted grey; see `hidden_patches` for kind and amount.
-
-    uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], NumPy or torch; the answer is of the same kind, a copy.
-    """
-    tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
-    last = tensor.dtype == torch.uint8
-    hidden = torch.from_numpy(hidden_patches(len(tensor), kind, amount, seed)).to(tensor.device)
-    where = spread(hidden, tensor.shape[1] if last else tensor.shape[-1])
-    covered = torch.where(where[..., None], 128, tensor) if last else torch.where(where[:, None], 0.0, tensor)
-    covered = covered.to(tensor.dtype)
-    return covered.numpy() if isinstance(images, np.ndarray) else covered

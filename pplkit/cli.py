@@ -1,4 +1,4 @@
-"""The command line: `pplkit run | train | estimate | check | convert-official`. Thin: it calls the package.
+"""The command line: `pplkit run | train | complete | estimate | check | convert-official`. Thin: it calls the package.
 
 What only a handler needs is imported inside it, so that `--help` answers at once.
 """
@@ -58,14 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--devices", type=int, help="number of GPUs")
     train.set_defaults(handler=_train)
 
-    estimate = commands.add_parser("estimate", help="poses of images, as JSON")
-    estimate.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
-    estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
-    estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
-    estimate.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
-    estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
-    estimate.set_defaults(handler=_estimate)
+    _add_poses(commands)
 
     check = commands.add_parser("check", help="what a prepared data set holds, and every fault of its files")
     check.add_argument("dataset", type=Path, metavar="DIR", help="folder of the prepared data set")
@@ -78,6 +71,24 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--preset", help="settings it was trained with, such as released-h36m-128")
     convert.set_defaults(handler=_convert)
     return parser
+
+
+def _add_poses(commands: Any) -> None:
+    complete = commands.add_parser("complete", help="teach a trained run to see past what hides the object")
+    complete.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    complete.add_argument("--steps", type=int, help="learning steps of 64 images (default: a third of the training's)")
+    complete.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")
+    complete.set_defaults(handler=_complete)
+
+    estimate = commands.add_parser("estimate", help="poses of images, as JSON")
+    estimate.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
+    estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    estimate.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
+    estimate.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
+    estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    estimate.set_defaults(handler=_estimate)
 
 
 def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) -> None:
@@ -162,6 +173,16 @@ def _train(arguments: argparse.Namespace) -> None:
     print(f"The run is in {arguments.run}.")
 
 
+def _complete(arguments: argparse.Namespace) -> None:
+    import pplkit
+    from pplkit.projects import data_of
+    from pplkit.runs import RunFolder
+
+    data = data_of(RunFolder(arguments.run))
+    pplkit.complete(arguments.run, data, **_given(arguments, "steps", "device"))
+    print(f"The completer is in {arguments.run}; `pplkit estimate` will use it.")
+
+
 def _estimate(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if not out.parent.is_dir():
@@ -171,7 +192,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     from pplkit.runs import write_json
 
     model = pplkit.load(arguments.run, **_given(arguments, "device"))
-    poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop)
+    poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop, arguments.procedure)
     write_json(out, poses)
     print(f"The poses of {len(poses['images'])} images are in {out}.")
 

@@ -28,13 +28,17 @@ class Score:
     `error`: h36m and cub a mean distance as a fraction of the way from -1 to 1 (x 100 = %), taichi a sum of pixels over
     points and coordinates, matching a mean squared distance in [0, 1] coordinates. `per_keypoint` (J,): the same for
     each labelled point; taichi's add up to the error. `predictions` (n_test, J, 2): the labelled points as regressed or
-    matched, (x, y) in [-1, 1]. A point that no training or no test sample has is NaN and does not count. `swapped`:
-    test samples scored with left and right exchanged; `dropped`: training samples left out as outliers (h36m alone).
+    matched, (x, y) in [-1, 1]. A point that no training or no test sample has is NaN and does not count. `labels`
+    (n_test, J, 2): what they were compared with, NaN where unknown; `distances` (n_test, J): how far apart the two are,
+    as a fraction of the way from -1 to 1. `swapped`: test samples scored with left and right exchanged; `dropped`:
+    training samples left out as outliers (h36m alone).
     """
 
     error: float
     per_keypoint: np.ndarray
     predictions: np.ndarray
+    labels: np.ndarray
+    distances: np.ndarray
     swapped: int = 0
     dropped: int = 0
 
@@ -170,7 +174,16 @@ def _mean(values: np.ndarray, known: np.ndarray, axis: int | None = None) -> np.
 def _score(predicted: np.ndarray, labels: np.ndarray, known: np.ndarray, swapped: int = 0, dropped: int = 0) -> Score:
     distances = np.linalg.norm(predicted - labels, axis=-1)
     error = float(_mean(distances, known))
-    return Score(error, _mean(distances, known, axis=0), predicted * 2 - 1, swapped, dropped)
+    return _said(error, _mean(distances, known, axis=0), predicted, labels, known, swapped, dropped)
+
+
+def _said(
+    error: float, per_keypoint: np.ndarray, predicted: np.ndarray, labels: np.ndarray, known: np.ndarray, *counts: int
+) -> Score:
+    """A score of points in [0, 1]."""
+    places = np.where(known[..., None], labels, np.nan)
+    distances = np.linalg.norm(predicted - places, axis=-1)
+    return Score(error, per_keypoint, predicted * 2 - 1, places * 2 - 1, distances, *counts)
 
 
 def _cub(train: _Labelled, test: _Labelled) -> Score:
@@ -183,7 +196,7 @@ def _taichi(train: _Labelled, test: _Labelled) -> Score:
     predicted = np.tensordot(_features(test, constant=True), weights, 1)
     errors = np.abs(predicted - test.labels) * TAICHI_PIXELS
     per_keypoint = _mean(errors, test.known[..., None], axis=0).sum(-1)
-    return Score(float(np.nansum(per_keypoint)), per_keypoint, predicted * 2 - 1)
+    return _said(float(np.nansum(per_keypoint)), per_keypoint, predicted, test.labels, test.known)
 
 
 def _h36m(train: _Labelled, test: _Labelled, swap_pairs: Sequence[tuple[int, int]]) -> Score:
@@ -234,6 +247,6 @@ def _matching(test: _Labelled) -> Score:
     columns = usable[columns]
     per_keypoint = np.full(test.labels.shape[1], np.nan)
     per_keypoint[columns] = costs[rows, columns]
-    predictions = np.full(test.labels.shape, np.nan)
-    predictions[:, columns] = test.keypoints[:, rows] * 2 - 1
-    return Score(float(costs[rows, columns].mean()), per_keypoint, predictions)
+    predicted = np.full(test.labels.shape, np.nan)
+    predicted[:, columns] = test.keypoints[:, rows]
+    return _said(float(costs[rows, columns].mean()), per_keypoint, predicted, test.labels, test.known)

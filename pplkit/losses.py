@@ -10,7 +10,7 @@ from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
-from pplkit.model import Output
+from pplkit.poses import Output
 
 
 def reconstruction_loss(

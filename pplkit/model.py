@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,44 +13,13 @@ from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.geometry import apply_affine, seen, views
 from pplkit.links import link_map
-from pplkit.memory import HierarchicalMemory, Recall
-from pplkit.networks import Decoder, Regressor
+from pplkit.memory import HierarchicalMemory
+from pplkit.networks import Completer, Decoder, Regressor
+from pplkit.poses import Completed, Iteration, Output, Poses, confidence, joined
 from pplkit.prior import PosePrior
 
+PROCEDURES = ("completed", "published")
 LOST = 0.2  # of the strongest link; at half resolution, keypoints that took part had more in the runs looked at
-
-
-class Output(NamedTuple):
-    """All that one forward pass computes; B images, N keypoints, S pixels a side."""
-
-    prior: Tensor  # T (N, 2)
-    affine: Tensor  # Θ (B, N, 2, 3)
-    attention: Tensor  # (B, N, positions), sums to 1
-    keypoints: Tensor  # T' (B, N, 2)
-    again: Tensor  # T' of the other views (B, N, 2), (0, N, 2) without them
-    connectivity: Tensor  # W (N, N)
-    link_map: Tensor  # S (B, 1, S, S)
-    reconstruction: Tensor  # (B, 3, S, S)
-    memory: Recall
-
-
-@dataclass(frozen=True)
-class Poses:
-    """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU."""
-
-    keypoints: Tensor
-    confidence: Tensor
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """One round of iterative inference: what went in, the pose T', T'_recon, and what was painted from it."""
-
-    images: Tensor  # (B, 3, S, S) the input of this round
-    keypoints: Tensor  # T' (B, N, 2)
-    confidence: Tensor  # (B, N)
-    recalled: Tensor  # T'_recon (B, N, 2)
-    reconstruction: Tensor  # (B, 3, S, S), the next round's input
 
 
 class PosePriorLearner(nn.Module):
@@ -78,6 +45,7 @@ class PosePriorLearner(nn.Module):
             config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
         )
         self.decoder = Decoder(config.decoder_channels)
+        self.completer: Completer | None = None  # see `completion`; not part of the training
         self.alpha = nn.Parameter(torch.ones(()))
         start = config.connectivity_mean + config.connectivity_std * torch.randn(config.keypoints, config.keypoints)
         self.links = nn.Parameter(start / config.connectivity_scale, requires_grad=config.prior_links_trainable)
@@ -135,11 +103,24 @@ class PosePriorLearner(nn.Module):
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
         prior = self.keypoint_prior()
-        kind = self.config.regression
-        affine, attention = self.regressor(images, self.codes if kind == "free" else prior)
-        if kind == "attention":
-            return prior, affine, attention, self.regressor.place(attention)
-        return prior, affine, attention, affine[..., 2] if kind == "free" else apply_affine(affine, prior)
+        affine, attention = self.regressor(images, self._start(prior))
+        return prior, affine, attention, self._placed(affine, attention, prior)
+
+    def complete(self, images: Tensor) -> Completed:
+        """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one."""
+        assert self.completer is not None
+        prior = self.keypoint_prior()
+        affine, attention, distance, hidden = self.completer(images, self._start(prior))
+        return Completed(self._placed(affine, attention, prior), distance, hidden)
+
+    def _start(self, prior: Tensor) -> Tensor:
+        return self.codes if self.config.regression == "free" else prior
+
+    def _placed(self, affine: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
+        """Keypoints T' (B, N, 2) by the rule of the config."""
+        if self.config.regression == "attention":
+            return self.regressor.place(attention)
+        return affine[..., 2] if self.config.regression == "free" else apply_affine(affine, prior)
 
     def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
@@ -193,43 +174,93 @@ class PosePriorLearner(nn.Module):
         return torch.stack(keypoints).mean(0), torch.stack(sure).mean(0)
 
     @torch.no_grad()
-    def iterate(self, images: Tensor, iterations: int, reference: Tensor | None = None) -> list[Iteration]:
-        """Iterative inference (section 3.5): rounds 0 to `iterations`, so `iterations` + 1 entries.
+    def iterate(
+        self,
+        images: Tensor,
+        iterations: int,
+        reference: Tensor | None = None,
+        *,
+        procedure: str | None = None,
+        hidden: Tensor | None = None,
+        paint_last: bool = True,
+    ) -> list[Iteration]:
+        """Iterative inference: rounds 0 to `iterations`, so `iterations` + 1 entries.
 
         images (B, 3, S, S) in [-1, 1]; the reference of every round is the original input unless given.
-        Each round: T' from the round's input, T'_recon from the memory, the next input painted from it.
+        "published" (section 3.5): T' from the round's input, T'_recon from the memory, the next input painted from it.
+        "completed": T' from the completer, painted into what is `hidden`, bool (B, S, S), alone: what is seen stays.
+        Where that is not known, nothing is painted, and further rounds change nothing. See `procedure`.
         """
+        procedure = self.procedure(procedure)
         reference = images if reference is None else reference
-        rounds = []
+        first, rounds = images, []
         with self._frozen():
-            for _ in range(iterations + 1):
-                keypoints, sure = self.locate(images)
-                recalled = self.memory(keypoints).keypoints
-                _, painted = self.paint(recalled, reference)
-                rounds.append(Iteration(images, keypoints, sure, recalled, painted))
+            for number in range(iterations + 1):
+                poses = self.poses(images, procedure)
+                if number == iterations and not paint_last:
+                    rounds.append(Iteration(images, poses))
+                    break
+                recalled = poses.keypoints if procedure == "completed" else self.memory(poses.keypoints).keypoints
+                painted = self.paint(recalled, reference)[1]
+                if procedure == "completed":
+                    painted = first if hidden is None else torch.where(hidden[:, None], painted, first)
+                rounds.append(Iteration(images, poses, recalled, painted))
                 images = painted
         return rounds
 
+    def poses(self, images: Tensor, procedure: str) -> Poses:
+        """Poses of images (B, 3, S, S) in [-1, 1], on their device, by the completer or without; no rounds."""
+        if procedure == "published":
+            return Poses(*self.locate(images))
+        return self.complete(images).poses(images.shape[-1])
+
+    def procedure(self, wanted: str | None = None) -> str:
+        """How poses are found: as `wanted`, else "completed" if the model has a completer, else "published".
+
+        Raises PplkitError for another name, or if "completed" is wanted of a model without a completer.
+        """
+        if wanted is None:
+            return "published" if self.completer is None else "completed"
+        if wanted not in PROCEDURES:
+            raise PplkitError(f"procedure={wanted!r} is unknown: choose one of {', '.join(PROCEDURES)}.")
+        if wanted == "completed" and self.completer is None:
+            raise PplkitError("procedure='completed' needs a completer: run `pplkit complete` on the run folder first.")
+        return wanted
+
     @torch.no_grad()
-    def estimate(self, images: Tensor | np.ndarray, iterations: int = 0, batch_size: int = 64) -> Poses:
+    def estimate(
+        self,
+        images: Tensor | np.ndarray,
+        iterations: int = 0,
+        batch_size: int = 64,
+        *,
+        procedure: str | None = None,
+        hidden: Tensor | np.ndarray | None = None,
+    ) -> Poses:
         """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
 
-        `iterations` counts the rounds through the memory: 0 is the plain pose, 4 the published procedure.
-        Raises PplkitError for other shapes or types.
+        By the completer if the model has one, or by the procedure wanted; see `procedure`. `iterations` counts the
+        rounds after the first pose, see `iterate`: 4 in the published procedure, which go through the memory. `hidden`,
+        bool (B, H, W), says which pixels something else covers, where that is known; without it, rounds are published
+        ones unless wanted otherwise. Raises PplkitError for other shapes or types.
         """
+        procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
         found = []
         with self._frozen():
             for start in range(0, len(images), batch_size):
                 batch = self.prepare(images[start : start + batch_size])
-                if iterations:
-                    last = self.iterate(batch, iterations)[-1]
-                    found.append((last.keypoints.cpu(), last.confidence.cpu()))
-                else:
-                    keypoints, sure = self.locate(batch)
-                    found.append((keypoints.cpu(), sure.cpu()))
-        if not found:
-            return Poses(torch.zeros(0, self.config.keypoints, 2), torch.zeros(0, self.config.keypoints))
-        return Poses(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+                where = None if hidden is None else self._covered(hidden[start : start + batch_size], len(batch))
+                rounds = self.iterate(batch, iterations, procedure=procedure, hidden=where, paint_last=False)
+                found.append(rounds[-1].poses)
+        return joined(found, self.config.keypoints)
+
+    def _covered(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
+        """`hidden` as `iterate` takes it; raises PplkitError for another shape."""
+        mask = torch.as_tensor(hidden)
+        if mask.ndim != 3 or len(mask) != count:
+            raise PplkitError(f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), one per image.")
+        side = self.config.image_size
+        return F.interpolate(mask[:, None].float(), size=(side, side))[:, 0].to(self.alpha.device) > 0.5
 
     def prepare(self, images: Tensor | np.ndarray) -> Tensor:
         """Images as `estimate` takes them, to float (B, 3, S, S) in [-1, 1] on the model's device."""
@@ -246,12 +277,6 @@ class PosePriorLearner(nn.Module):
         if tensor.shape[-2:] != (side, side):
             tensor = F.interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
         return tensor.float().contiguous(memory_format=torch.channels_last)
-
-
-def confidence(attention: Tensor) -> Tensor:
-    """How concentrated each attention map is: 1 - entropy / log(positions); (B, N, positions) to (B, N) in [0, 1]."""
-    entropy = -(attention * attention.clamp_min(1e-12).log()).sum(-1)
-    return (1 - entropy / np.log(attention.shape[-1])).clamp(0, 1)
 
 
 def inverse_softplus(value: Tensor) -> Tensor:

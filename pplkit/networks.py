@@ -1,5 +1,6 @@
 """The convolutional networks: the regressor from images to affine maps, and the decoder. They know no poses."""
 
+import copy
 import math
 
 import torch
@@ -116,14 +117,39 @@ class Regressor(nn.Module):
 
         Attention maps sum to 1 over the positions, row by row.
         """
+        joined, attention = self.look(images, prior)
+        return self.predict(joined).float().unflatten(-1, (2, 3)), attention
+
+    def look(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known of each keypoint (B, N, 3 features), and where it was looked for: the attention."""
         features = self.up(self.down(images))
         attention = self.attention(features).flatten(2).float().softmax(-1)
         seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
         # The embedding is linear: attending to it is embedding the mean place.
         place = self.embed(self.place(attention))
         start = self.embed(prior).expand(len(images), -1, -1)
-        joined = torch.cat((seen.float(), place.float(), start.float()), dim=-1)
-        return self.predict(joined).float().unflatten(-1, (2, 3)), attention
+        return torch.cat((seen.float(), place.float(), start.float()), dim=-1), attention
+
+
+class Completer(nn.Module):
+    """A regressor that has learned to see past what hides the object, and how sure it is (see `completion`).
+
+    It starts as a copy of the trained one; two numbers more for each keypoint come from the same features.
+    """
+
+    def __init__(self, regressor: Regressor) -> None:
+        super().__init__()
+        self.regressor = copy.deepcopy(regressor)
+        features = self.regressor.embed.out_features
+        self.doubt = nn.Sequential(
+            nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 2)
+        )
+
+    def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As the regressor's, and two logits (B, N) each: log of the distance expected, and of being hidden."""
+        joined, attention = self.regressor.look(images, prior)
+        distance, hidden = self.doubt(joined).float().unbind(-1)
+        return self.regressor.predict(joined).float().unflatten(-1, (2, 3)), attention, distance, hidden
 
 
 class Decoder(nn.Module):

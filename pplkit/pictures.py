@@ -20,6 +20,11 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
 
     With `least`, a JPEG is decoded in less time to a smaller size, whose sides are no shorter than that.
     """
+    return read_cutout(path, least)[0]
+
+
+def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
+    """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
@@ -32,7 +37,9 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
                 )
             if least:
                 image.draft("RGB", (least, least))
-            return as_rgb(ImageOps.exif_transpose(image))
+            upright = ImageOps.exif_transpose(image)
+            alpha = upright.convert("RGBA").getchannel("A") if upright.has_transparency_data else None
+            return as_rgb(upright), alpha
     except FileNotFoundError as error:
         raise PplkitError(f"{path} is missing: correct the path or get the file again") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:

@@ -1,11 +1,10 @@
-"""Figures of the prior, the memory and the occlusion experiment: arrays in, a matplotlib figure out."""
+"""Figures of the prior and the memory: arrays in, a matplotlib figure out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,17 +13,14 @@ from pplkit.drawing import (
     BLUE,
     Links,
     Pictures,
-    as_points,
     as_uint8,
     blank,
-    error_unit,
     page,
     picture,
     plane,
     skeleton,
     tidy,
 )
-from pplkit.model import Iteration
 from pplkit.prior import PosePrior
 from pplkit.prototypes import Prototypes
 
@@ -116,62 +112,6 @@ def prototypes_figure(found: Prototypes, images: Pictures, links: Links, strengt
         plane(axes[0, column], f"{100 * share:.0f} %", ticks=False)
         skeleton(axes[0, column], points, links, strengths, size=10, width=2)
         picture(axes[1, column], image)
-    return figure
-
-
-def occlusion_curves(report: Mapping[str, Any]) -> Figure:
-    """Error against the iteration, a line for each amount of `occlusion_report`; dashed: nothing hidden."""
-    protocol = str(report["measure"]).removeprefix("error of protocol ")
-    scale, unit = error_unit(protocol) if report["measure"] != protocol else (100.0, "distance (% of the image side)")
-    titles = {"center": "centre hidden (patches a side)", "random": "random patches hidden (share)"}
-    figure, axes = page(1, 2, 4.4, 3.2, sharey=True)
-    for axis, (kind, title) in zip(axes[0], titles.items(), strict=True):
-        curves = report[kind]
-        colours = colormaps["viridis"](np.linspace(0.9, 0.05, max(2, len(curves))))
-        for (amount, values), colour in zip(curves.items(), colours, strict=False):
-            _line(axis, [scale * value for value in values], colour, amount)
-        axis.axhline(scale * report["unoccluded"], color=BLACK, linestyle="--", linewidth=1.2, label="nothing")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        tidy(axis, "iteration", unit if kind == "center" else "", title)
-        axis.tick_params(labelleft=True)
-        handles, labels = axis.get_legend_handles_labels()
-        last = [*np.argsort([-line.get_ydata()[-1] for line in handles[:-1]], kind="stable"), len(handles) - 1]
-        axis.legend(
-            [handles[k] for k in last],
-            [labels[k] for k in last],
-            fontsize=8,
-            frameon=False,
-            title="hidden",
-            title_fontsize=8,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-        )
-    return figure
-
-
-def _line(axis: Axes, values: Sequence[float], colour: Any, label: str) -> None:
-    axis.plot(range(len(values)), values, color=colour, linewidth=1.8, marker="o", markersize=4, label=label)
-
-
-def occlusion_rounds(
-    images: Pictures, rounds: Sequence[Iteration], links: Links, strengths: Sequence[float] | None = None
-) -> Figure:
-    """A row for each image: as it was, as it was given, then each round's pose on its input and what it painted."""
-    originals, given = as_uint8(images), as_uint8(rounds[0].images)
-    columns = 2 + 2 * len(rounds)
-    figure, axes = page(len(originals), columns, 1.12, 1.12)
-    for n, row in enumerate(axes):
-        picture(row[0], originals[n])
-        picture(row[1], given[n])
-        for k, (one, pair) in enumerate(zip(rounds, row[2:].reshape(-1, 2), strict=True)):
-            picture(pair[0], as_uint8(one.images[n : n + 1])[0])
-            skeleton(pair[0], as_points(one.keypoints[n]), links, strengths, size=7, width=1.5)
-            picture(pair[1], as_uint8(one.reconstruction[n : n + 1])[0])
-            if n == 0:
-                pair[0].set_title(f"pose {k}", fontsize=8, color=BLACK, pad=3)
-                pair[1].set_title(f"painted {k}", fontsize=8, color=BLACK, pad=3)
-    axes[0, 0].set_title("complete", fontsize=8, color=BLACK, pad=3)
-    axes[0, 1].set_title("given", fontsize=8, color=BLACK, pad=3)
     return figure
 
 

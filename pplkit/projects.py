@@ -40,11 +40,16 @@ def trained(run: str, scale: str = "default") -> Trained:
     folder = RunFolder(run_folder(run, scale))
     if not folder.checkpoints():
         raise PplkitError(f"{folder.path} holds no trained model: train first (notebook 02_training, run={run!r}).")
+    return Trained(folder, data_of(folder), load(folder.path, "cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def data_of(folder: RunFolder) -> Dataset:
+    """The data set that a run was trained on; raises PplkitError if it is gone or was changed since."""
     made_by = folder.read("config.json")["made_by"]
     data = open_dataset(os.path.normpath(folder.path / made_by["data_path"]))
     if data.sha256 != made_by["data_sha256"]:
         raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")
-    return Trained(folder, data, load(folder.path, "cuda" if torch.cuda.is_available() else "cpu"))
+    return data
 
 
 def _folder(kind: str, what: str, name: str, scale: str) -> Path:

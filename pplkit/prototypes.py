@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pplkit.config import CHOICES
+from pplkit.geometry import sides_per_unit
 from pplkit.model import PosePriorLearner
 
 ROUNDS = 25  # of refining the prototypes; they settle sooner
@@ -34,6 +35,13 @@ def taken(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
     if not len(keypoints):
         return np.zeros((0, model.config.banks), int)
     return memory.nearest(memory.encode(torch.from_numpy(keypoints).to(model.alpha.device))).cpu().numpy()
+
+
+@torch.no_grad()
+def recalled(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
+    """What the memory makes of poses (n, N, 2), n > 0, T' to T'_recon: the same shape."""
+    memory = model.memory
+    return memory.decode(memory.recall(torch.from_numpy(taken(model, keypoints)).to(model.alpha.device))).cpu().numpy()
 
 
 def usage(index: np.ndarray, vectors: int) -> np.ndarray:
@@ -131,6 +139,30 @@ def prototypes(model: PosePriorLearner, index: np.ndarray, count: int = 8) -> Pr
     medoids = np.array(near)
     order = np.argsort(-shares, kind="stable")
     return Prototypes(poses[medoids[order]], shares[order], first[medoids[order]])
+
+
+def nearest_to(kept: Prototypes, keypoints: np.ndarray) -> np.ndarray:
+    """Which of the prototypes is nearest to each pose (n, N, 2): (n,)."""
+    return _distances(keypoints.reshape(len(keypoints), -1), kept.keypoints.reshape(len(kept.keypoints), -1)).argmin(1)
+
+
+@torch.no_grad()
+def distinct(model: PosePriorLearner, index: np.ndarray, apart: float = 0.05) -> tuple[int, int]:
+    """How many poses the memory really holds for look-ups (n, banks): combinations taken, and those that differ.
+
+    Poses differ if they are more than `apart` image sides from each other, root mean square over the keypoints: the
+    pose nearest to the mean is kept, then each time the one farthest from all kept, until none is farther away.
+    """
+    rows = np.unique(index, axis=0)
+    chosen = torch.from_numpy(rows).to(model.alpha.device)
+    poses = model.memory.decode(model.memory.recall(chosen)).float().cpu().numpy()
+    flat = poses.reshape(len(poses), -1).astype(np.float64) * sides_per_unit(model.config.image_size)
+    away = _distances(flat, flat.mean(0, keepdims=True))[:, 0]
+    kept, away = 1, _distances(flat, flat[away.argmin()][None])[:, 0]
+    while away.max() > poses.shape[1] * apart**2:
+        away = np.minimum(away, _distances(flat, flat[away.argmax()][None])[:, 0])
+        kept += 1
+    return len(rows), kept
 
 
 def _spread_out(flat: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:

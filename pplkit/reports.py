@@ -1,23 +1,19 @@
-"""What notebooks 04 and 05 compute from a trained model: the evaluation and the occlusion experiment, as JSON."""
+"""What notebook 04 computes from a trained model: the evaluation, as JSON."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Sized
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from pplkit import measures, prototypes
-from pplkit.batches import hidden_patches, spread, to_float
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.geometry import sides_per_unit
-from pplkit.model import Iteration, PosePriorLearner
+from pplkit.model import PosePriorLearner
 
 FITTED = 3000  # training images that a linear map is fitted on; more change nothing that can be seen
-CENTER = (4, 6, 8, 10, 12)  # patches a side (section 4.3)
-RANDOM = (0.1, 0.2, 0.3, 0.4)  # share of the patches
 
 
 def subset(split: Sized, limit: int | None) -> np.ndarray:
@@ -35,7 +31,9 @@ class Scorer:
     image side, which is one pixel longer than the way from -1 to 1. Raises PplkitError if the data set has no labels.
     """
 
-    def __init__(self, model: PosePriorLearner, data: Dataset, limit: int | None = FITTED) -> None:
+    def __init__(
+        self, model: PosePriorLearner, data: Dataset, limit: int | None = FITTED, procedure: str = "published"
+    ) -> None:
         train = data.labelled
         # A split may be labelled in part: images without a label say nothing to the map.
         points = np.zeros((0, 0, 2)) if train.keypoints is None else train.keypoints
@@ -44,7 +42,8 @@ class Scorer:
             raise PplkitError(f"{data.path} has no labels to score against: look at the pictures instead.")
         self.data = data
         self.index = known[subset(known, limit)]
-        self.keypoints = model.estimate(np.asarray(train.images[self.index])).keypoints.numpy()
+        images = np.asarray(train.images[self.index])
+        self.keypoints = model.estimate(images, procedure=procedure).keypoints.numpy()
 
     def __call__(self, keypoints: np.ndarray, index: np.ndarray, where: int | None = None) -> Score:
         """Score of test images `index`, all or those of class `where`; the map is fitted on all training images."""
@@ -100,7 +99,7 @@ def evaluation_report(
     """
     test = data["test"]
     index = subset(test, limit)
-    keypoints = model.estimate(np.asarray(test.images[index])).keypoints.numpy()
+    keypoints = model.estimate(np.asarray(test.images[index]), procedure="published").keypoints.numpy()
     report: dict[str, Any] = {"protocol": data.protocol, "test_images": len(index), "made_by": model.made_by}
     if data.protocol != "pictures" and test.keypoints is not None:
         scorer = scorer or Scorer(model, data)
@@ -132,59 +131,3 @@ def evaluation_report(
 def _scores(scorer: Scorer, keypoints: np.ndarray, index: np.ndarray, where: int | None) -> dict[str, float]:
     error, mean = float(scorer(keypoints, index, where)), float(scorer.mean_pose(index, where))
     return {"error": error, "mean_pose_error": mean, "relative_error": error / mean}
-
-
-def cover(images: np.ndarray, kind: str, amount: float, seed: int = 0) -> torch.Tensor:
-    """uint8 images (n, S, S, 3) with hidden patches, as the model takes them: float (n, 3, S, S), hidden = 0."""
-    hidden = torch.from_numpy(hidden_patches(len(images), kind, amount, seed))
-    return torch.where(spread(hidden, images.shape[1])[:, None], 0.0, to_float(torch.from_numpy(images)))
-
-
-def occlusion_report(
-    model: PosePriorLearner,
-    data: Dataset,
-    *,
-    center: Sequence[float] = CENTER,
-    random: Sequence[float] = RANDOM,
-    iterations: int = 4,
-    limit: int = 100,
-    watch: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Error after 0 to `iterations` rounds for both kinds of occlusion (section 4.3), on `limit` test images.
-
-    The linear map is fitted on complete training images. Without labels the report holds, instead of the error, the
-    distance to the model's own pose of the complete image, as a fraction of the image side.
-    """
-    test = data["test"]
-    index = subset(test, limit)
-    images = np.asarray(test.images[index])
-    complete = model.estimate(images).keypoints.numpy()
-    scored = data.protocol != "pictures" and test.keypoints is not None
-    if scored:
-        scorer = Scorer(model, data)
-
-    def error(keypoints: np.ndarray) -> float:
-        if scored:
-            return float(scorer(keypoints, index))
-        return float(np.linalg.norm(keypoints - complete, axis=-1).mean()) * sides_per_unit(data.size)
-
-    report: dict[str, Any] = {
-        "measure": f"error of protocol {data.protocol}" if scored else "distance to the pose of the complete image",
-        "test_images": len(index), "iterations": iterations, "unoccluded": error(complete), "made_by": model.made_by,
-    }  # fmt: skip
-    for kind, amounts in (("center", center), ("random", random)):
-        report[kind] = {}
-        for amount in amounts:
-            rounds = rounds_of(model, cover(images, kind, amount), iterations)
-            report[kind][f"{amount:g}"] = [error(keypoints) for keypoints in rounds]
-            if watch:
-                watch(f"{kind} {amount:g}")
-    return report
-
-
-def rounds_of(model: PosePriorLearner, covered: torch.Tensor, iterations: int, batch: int = 50) -> list[np.ndarray]:
-    """Keypoints (n, N, 2) after each of the rounds 0 to `iterations`."""
-    found: list[list[Iteration]] = []
-    for start in range(0, len(covered), batch):
-        found.append(model.iterate(model.prepare(covered[start : start + batch]), iterations))
-    return [torch.cat([part[k].keypoints for part in found]).cpu().numpy() for k in range(iterations + 1)]

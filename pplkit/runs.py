@@ -1,5 +1,6 @@
 """The run folder: configuration, metrics, checkpoints, and a model loaded from them. JSON and safetensors only."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
+from pplkit.networks import Completer
 from pplkit.version import __version__
 
 SCHEMA = "pplkit-checkpoint-1"
+COMPLETER = "completer.safetensors"
+COMPLETER_SCHEMA = "pplkit-completer-1"
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
 
@@ -158,6 +162,51 @@ class RunFolder:
             _restore_optimiser(model, optimiser, tensors)
         return step
 
+    def save_completer(self, model: PosePriorLearner, steps: int) -> None:
+        """Write the model's completer atomically, with the steps it learned for and the weights it learned from."""
+        assert model.completer is not None
+        tensors = {name: value.contiguous() for name, value in model.completer.state_dict().items()}
+        partial = self.path / f"{COMPLETER}.partial"
+        try:
+            save_file(tensors, partial, {"schema": COMPLETER_SCHEMA, "steps": str(steps), "of": _fingerprint(model)})
+            partial.replace(self.path / COMPLETER)
+        except OSError as error:
+            raise PplkitError(
+                f"{self.path / COMPLETER} cannot be written ({error}): make room or choose another run."
+            ) from None
+
+    def restore_completer(self, model: PosePriorLearner) -> int:
+        """Give the model its completer, if there is one made from its weights; the steps it learned for, else 0.
+
+        Raises PplkitError if the file is torn or of another version.
+        """
+        path = self.path / COMPLETER
+        if not path.exists():
+            return 0
+        remedy = "delete it, and run `pplkit complete` again"
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = file.metadata() or {}
+                if about.get("schema") != COMPLETER_SCHEMA:
+                    raise PplkitError(f"{path} is of another version ({about.get('schema')!r}): {remedy}.")
+                if about["of"] != _fingerprint(model):  # the run went on, or was made anew
+                    return 0
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                completer = Completer(model.regressor)
+                completer.load_state_dict(tensors)
+                model.completer = completer
+                return int(about["steps"])
+        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+            raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[0]}): {remedy}.") from None
+
+
+def _fingerprint(model: PosePriorLearner) -> str:
+    """The sha256 of the regressor's weights and the prior, from which a completer learns."""
+    found = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
+    for value in model.regressor.state_dict().values():
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
 
 def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
@@ -195,6 +244,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     if not folder.checkpoints():
         raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
     step = folder.restore(model)
+    folder.restore_completer(model)
     model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
     try:
         return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

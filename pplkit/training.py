@@ -20,7 +20,8 @@ from pplkit.dataset import Dataset
 from pplkit.errors import Diverged, PplkitError
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import losses
-from pplkit.model import Output, PosePriorLearner
+from pplkit.model import PosePriorLearner
+from pplkit.poses import Output
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, write_json
 
@@ -78,19 +79,13 @@ def train(
     Checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json go to the run folder.
     Raises PplkitError for settings that do not fit the data, and when the loss is no longer finite.
     """
-    from lightning.fabric import Fabric  # takes longer to import than all the rest, and only training needs it
-
     if "train" not in data:
         raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
     if precision:
         config = config.replace(precision=precision)
-    strategy = "auto" if devices == 1 else "ddp_spawn"
-    try:
-        fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=config.precision)  # type: ignore[arg-type]
-    except (ValueError, RuntimeError) as error:
-        raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
+    fabric = fabric_for(device, devices, config.precision)
     check(data["train"], config)
-    _keep_memory()
+    keep_memory()
     features = perceptual_features(config.perceptual, config.perceptual_size)
     folder = RunFolder(Path(run))
     made_by = folder.open(config, data)  # last of the checks: nothing is left behind for nothing
@@ -101,7 +96,18 @@ def train(
     return Result(**folder.read("training.json"))
 
 
-def _keep_memory() -> None:
+def fabric_for(device: str, devices: int, precision: str) -> "Fabric":
+    """Lightning Fabric on that many devices; raises PplkitError if they are not to be had."""
+    from lightning.fabric import Fabric  # takes longer to import than all the rest, and only training needs it
+
+    strategy = "auto" if devices == 1 else "ddp_spawn"
+    try:
+        return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError) as error:
+        raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
+
+
+def keep_memory() -> None:
     """Ask glibc to keep what a step frees for the next step, if this is glibc.
 
     It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a

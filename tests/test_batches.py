@@ -1,4 +1,4 @@
-"""What a step sees: every image once per epoch, flips, other frames, hidden blocks and patches."""
+"""What a step sees: every image once per epoch, flips, other frames, hidden blocks."""
 
 from collections import Counter
 from typing import Any
@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import PATCHES, Batch, Batches, blocked, hidden_patches, occlude, seen, spread, to_float
+from pplkit.batches import Batch, Batches, blocked, to_float
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
-from pplkit.geometry import views
+from pplkit.geometry import seen, views
+from pplkit.occlusion import spread
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -217,75 +218,6 @@ def test_data_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(PplkitError, match=message):
         batches(tiny.replace(**changes), split, world=world)
-
-
-def test_spread_by_hand() -> None:
-    grid = torch.tensor([[[1, 2], [3, 4]]])
-    assert spread(grid, 4)[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    assert spread(grid, 3)[0].tolist() == [[1, 1, 2], [1, 1, 2], [3, 3, 4]]  # 1 of 3 pixels starts before the half
-
-
-@pytest.mark.parametrize("amount", [0, 4, 6, 8, 10, 12, 32])
-def test_the_centre_hides_a_centred_square(amount: int) -> None:
-    hidden = hidden_patches(2, "center", amount)
-    assert hidden.shape == (2, PATCHES, PATCHES) and hidden.sum((1, 2)).tolist() == [amount**2] * 2
-    assert np.array_equal(hidden, hidden[:, ::-1]) and np.array_equal(hidden, hidden[:, :, ::-1])
-    if amount:
-        rows = np.flatnonzero(hidden[0].any(0))
-        assert rows.tolist() == list(range(16 - amount // 2, 16 + amount // 2))
-
-
-@pytest.mark.parametrize(("amount", "count"), [(0.0, 0), (0.1, 102), (0.2, 205), (0.3, 307), (0.4, 410), (1.0, 1024)])
-def test_random_patches_are_counted_exactly(amount: float, count: int) -> None:
-    assert hidden_patches(3, "random", amount).sum((1, 2)).tolist() == [count] * 3
-
-
-def test_random_patches_depend_on_seed_and_position_only() -> None:
-    five = hidden_patches(5, "random", 0.3, seed=4)
-    assert np.array_equal(five[:2], hidden_patches(2, "random", 0.3, seed=4))
-    assert not np.array_equal(five[0], five[1])
-    assert not np.array_equal(five, hidden_patches(5, "random", 0.3, seed=5))
-    assert 0.2 < five[:, :16].mean() < 0.4  # spread over the whole image
-    assert not np.array_equal(five[0], np.sort(five[0].ravel())[::-1].reshape(five[0].shape))
-
-
-@pytest.mark.parametrize(
-    ("kind", "amount", "message"),
-    [
-        ("centre", 4, "kind='centre' of occlusion is unknown: choose 'center' or 'random'"),
-        ("center", 4.5, "amount=4.5 must be a whole number of patches from 0 to 32"),
-        ("center", 33, "amount=33 must be"),
-        ("random", 1.5, "amount=1.5 must be a share of the patches from 0 to 1"),
-        ("random", -0.1, "amount=-0.1 must be a share"),
-    ],
-)
-def test_occlusions_that_do_not_exist_are_refused(kind: str, amount: float, message: str) -> None:
-    with pytest.raises(PplkitError, match=message):
-        hidden_patches(1, kind, amount)
-
-
-@pytest.mark.parametrize("kind", ["numpy bytes", "torch bytes", "numpy floats", "torch floats"])
-def test_occluded_images_are_grey_in_the_middle_and_a_copy(kind: str) -> None:
-    library, numbers_ = kind.split()
-    shape, dtype = ((2, 64, 64, 3), np.uint8) if numbers_ == "bytes" else ((2, 3, 64, 64), np.float32)
-    images: Any = np.full(shape, 7 if numbers_ == "bytes" else 0.7, dtype)
-    images = torch.from_numpy(images) if library == "torch" else images
-    found = occlude(images, "center", 8)
-    assert type(found) is type(images) and found.dtype == images.dtype and tuple(found.shape) == shape
-    grey = np.asarray(found) == (128 if numbers_ == "bytes" else 0)
-    grey = grey.all(-1) if numbers_ == "bytes" else grey.all(1)
-    expected = np.zeros((2, 64, 64), bool)
-    expected[:, 24:40, 24:40] = True  # 8 patches of 2 pixels around the centre
-    assert np.array_equal(grey, expected)
-    assert np.array_equal(np.asarray(found != images), np.asarray(found == (128 if numbers_ == "bytes" else 0)))
-    assert (np.asarray(images) == np.asarray(images).flat[0]).all()  # the given images are as before
-
-
-def test_occlusion_is_random_by_default_seed_and_repeatable() -> None:
-    images = np.full((2, 32, 32, 3), 7, np.uint8)
-    found = occlude(images, kind="random", amount=0.3)
-    assert np.array_equal(found, occlude(images, kind="random", amount=0.3, seed=0))
-    assert (found == 128).all(-1).sum((1, 2)).tolist() == [307, 307]
 
 
 def test_blocks_that_are_not_kept_are_zero() -> None:

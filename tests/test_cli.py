@@ -160,9 +160,9 @@ def test_estimate_writes_the_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     inference = SimpleNamespace(estimate_files=lambda *given: calls.append(given) or poses)
     monkeypatch.setitem(sys.modules, "pplkit.inference", inference)
     line = ["estimate", "runs/first", "a.png", "b.png", "--out", str(tmp_path / "poses.json"), "--iterations", "4"]
-    assert cli.main(line) == 0 and cli.main([*line, "--crop", "pad"]) == 0
+    assert cli.main(line) == 0 and cli.main([*line, "--crop", "pad", "--procedure", "published"]) == 0
     given = ((Path("runs/first"), "cpu"), [Path("a.png"), Path("b.png")], 4)
-    assert calls == [(*given, "centre"), (*given, "pad")]
+    assert calls == [(*given, "centre", None), (*given, "pad", "published")]
     assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
     assert json.loads((tmp_path / "poses.json").read_text()) == poses
 
@@ -172,7 +172,26 @@ def test_estimate_finds_a_wrong_out_before_it_loads(tmp_path: Path, capsys: pyte
     assert "--out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "train", "estimate"])
+def test_complete_hands_over_the_run_and_its_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("pplkit.projects.data_of", lambda folder: f"data of {folder.path}")
+    monkeypatch.setattr(pplkit, "complete", lambda *given, **named: calls.append((*given, named)))
+    assert cli.main(["complete", "runs/first"]) == 0
+    assert cli.main(["complete", "runs/first", "--steps", "7", "--device", "cpu"]) == 0
+    given = Path("runs/first"), "data of runs/first"
+    assert calls == [(*given, {}), (*given, {"steps": 7, "device": "cpu"})]
+    assert "The completer is in runs/first" in capsys.readouterr().out
+
+
+def test_complete_wants_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["complete", "nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("pplkit: nowhere/config.json does not exist: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["run", "train", "complete", "estimate"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])

@@ -179,6 +179,42 @@ def test_h36m_exchanges_left_and_right_where_that_is_nearer() -> None:
     assert float(evaluate("h36m", train, labels, test, truth)) > 3 * float(swapped)
 
 
+@pytest.mark.parametrize("protocol", ["h36m", "taichi", "cub", "matching"])
+def test_a_score_says_what_it_compared(protocol: str) -> None:
+    """Labels as given, NaN where unknown; distances of the predictions, as shares of the way from -1 to 1."""
+    train, test = random_pose(60, 3), random_pose(20, 3)
+    labels, truth = random_pose(60, 3), random_pose(20, 3)
+    truth[4, 1] = np.nan
+    seen = np.ones((20, 3), bool)
+    seen[7, 2] = False
+    score = evaluate(protocol, train, labels, test, truth, test_visible=seen)
+    expected = truth.copy()
+    expected[7, 2] = np.nan
+    np.testing.assert_allclose(score.labels, expected, atol=1e-12)
+    assert np.argwhere(np.isnan(score.distances)).tolist() == [[4, 1], [7, 2]]
+    np.testing.assert_allclose(score.distances, np.linalg.norm(score.predictions - expected, axis=-1) / 2)
+    if protocol in ("h36m", "cub"):
+        np.testing.assert_allclose(np.nanmean(score.distances), score.error)
+        np.testing.assert_allclose(np.nanmean(score.distances, axis=0), score.per_keypoint)
+    if protocol == "matching":
+        np.testing.assert_allclose(np.nanmean(score.distances**2, axis=0), score.per_keypoint)
+
+
+def test_distances_by_hand() -> None:
+    """The mean pose is (0.1, 0), the labels lie at 0.5 and 0.3: 0.4 and 0.2 of the 2 from -1 to 1."""
+    for protocol in ("h36m", "taichi", "cub", "matching"):
+        np.testing.assert_allclose(mean_pose_error(protocol, TRAIN, TEST).distances, [[0.2], [0.1]])
+
+
+def test_swapped_samples_are_compared_with_swapped_labels() -> None:
+    train, labels, test, truth = sides(flipped=20)
+    score = evaluate("h36m", train, labels, test, truth, swap_pairs=[(1, 2)])
+    exchanged = ~np.isclose(score.labels, truth).all((1, 2))
+    assert exchanged.sum() == score.swapped > 10
+    np.testing.assert_allclose(score.labels[exchanged], truth[exchanged][:, [0, 2, 1, 3]])
+    np.testing.assert_allclose(score.distances.mean(), score.error)
+
+
 def test_h36m_leaves_up_to_ten_samples_as_they_are() -> None:
     assert evaluate("h36m", *sides(flipped=10), swap_pairs=[(1, 2)]).swapped == 0
 

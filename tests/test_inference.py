@@ -13,8 +13,10 @@ from pplkit import inference
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.inference import estimate_files, image_files
-from pplkit.model import PosePriorLearner, Poses
+from pplkit.model import PosePriorLearner
+from pplkit.networks import Completer
 from pplkit.pictures import read_image
+from pplkit.poses import Poses
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_corners_by_hand(
     Image.fromarray(pixels).save(tmp_path / "a.png")
     seen: list[np.ndarray] = []
 
-    def estimate(images: np.ndarray, iterations: int) -> Poses:
+    def estimate(images: np.ndarray, iterations: int, *, procedure: str | None) -> Poses:
         seen.append(images)
         return Poses(torch.tensor([[[-1.0, -1], [1, 1], [0, -1]]]), torch.ones(1, 3))
 
@@ -111,3 +113,15 @@ def test_iterations_are_handed_on(model: PosePriorLearner, tmp_path: Path) -> No
     (row,) = estimate_files(model, [file], iterations=2)["images"]
     expected = (model.estimate(np.asarray(read_image(file))[None], 2).keypoints[0] + 1) / 2 * 31
     np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
+
+
+def test_the_procedure_is_handed_on(tiny: Config, tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", 32, 32)
+    model = PosePriorLearner(tiny)
+    with pytest.raises(PplkitError, match="procedure='completed' needs a completer"):
+        estimate_files(model, [file], procedure="completed")
+    model.completer = Completer(model.regressor)
+    for procedure in ("completed", "published", None):
+        (row,) = estimate_files(model.eval(), [file], procedure=procedure)["images"]
+        expected = model.estimate(np.asarray(read_image(file))[None], procedure=procedure)
+        np.testing.assert_allclose(row["confidence"], expected.confidence[0], atol=1e-4)

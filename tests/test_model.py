@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.geometry import apply_affine, pixel_grid
 from pplkit.links import link_map
 from pplkit.losses import boundary_loss, pose_loss, token_loss
-from pplkit.model import PosePriorLearner, confidence
+from pplkit.model import PosePriorLearner
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ def test_estimating_changes_nothing(model: PosePriorLearner, training: bool) -> 
     model.train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = model.estimate(pictures(), iterations=1)
-    assert torch.equal(first.keypoints, model.iterate(model.prepare(pictures()), 1)[1].keypoints)
+    assert torch.equal(first.keypoints, model.iterate(model.prepare(pictures()), 1)[1].poses.keypoints)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.training is training and model.memory.training is training
     assert not first.keypoints.requires_grad
@@ -201,8 +200,9 @@ def test_rounds_of_iterative_inference_feed_each_other(model: PosePriorLearner) 
     assert len(rounds) == 3 and torch.equal(rounds[0].images, images())
     with torch.no_grad():
         for now, after in zip(rounds, [*rounds[1:], None], strict=True):
-            torch.testing.assert_close(now.keypoints, model.regress(now.images)[3])
-            torch.testing.assert_close(now.recalled, model.memory(now.keypoints).keypoints)
+            assert now.recalled is not None
+            torch.testing.assert_close(now.poses.keypoints, model.regress(now.images)[3])
+            torch.testing.assert_close(now.recalled, model.memory(now.poses.keypoints).keypoints)
             torch.testing.assert_close(now.reconstruction, model.paint(now.recalled, images())[1])  # the first input
             assert after is None or torch.equal(after.images, now.reconstruction)
 
@@ -211,23 +211,16 @@ def test_estimate_gives_the_last_round(model: PosePriorLearner) -> None:
     rounds = model.iterate(model.prepare(pictures()), 2)
     for iterations in (0, 1, 2):
         found = model.estimate(pictures(), iterations)
-        torch.testing.assert_close(found.keypoints, rounds[iterations].keypoints)
-        torch.testing.assert_close(found.confidence, rounds[iterations].confidence)
+        torch.testing.assert_close(found.keypoints, rounds[iterations].poses.keypoints)
+        torch.testing.assert_close(found.confidence, rounds[iterations].poses.confidence)
 
 
 def test_another_reference_can_be_given(model: PosePriorLearner) -> None:
     other = images().flip(-1)
     first = model.iterate(images(), 0, reference=other)[0]
     with torch.no_grad():
+        assert first.recalled is not None
         torch.testing.assert_close(first.reconstruction, model.paint(first.recalled, other)[1])
-
-
-def test_confidence_by_hand() -> None:
-    """All weight in one place is certain, an even spread knows nothing, two of 16 places are a quarter of the way."""
-    point, even = F.one_hot(torch.tensor(3), 16).float(), torch.full((16,), 1 / 16)
-    two = (F.one_hot(torch.tensor(3), 16) + F.one_hot(torch.tensor(8), 16)) / 2
-    found = confidence(torch.stack((point, even, two))[None])
-    torch.testing.assert_close(found, torch.tensor([[1.0, 0.0, 0.75]]), atol=1e-6, rtol=0)
 
 
 def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry import apply_affine, pixel_grid
-from pplkit.networks import Decoder, Halve, HalvedConv, Regressor, ResidualDown
+from pplkit.networks import Completer, Decoder, Halve, HalvedConv, Regressor, ResidualDown
 
 CHANNELS = (8, 8, 8, 8)
 PRIOR = torch.tensor([[-0.5, -0.5], [0.5, -0.25], [0.0, 0.75]])
@@ -135,3 +135,17 @@ def test_convolutions_of_the_decoder_start_with_he_s_variance() -> None:
     torch.manual_seed(0)
     weight = Decoder((64, 64, 64, 64, 64)).paint.weight  # fan in 128 · 9, gain² = 2 / (1 + 0.2²)
     assert weight.std().item() == pytest.approx((2 / 1.04 / (128 * 9)) ** 0.5, rel=0.05)
+
+
+def test_a_completer_starts_as_a_copy_with_two_numbers_more() -> None:
+    network = regressor()
+    completer = Completer(network).eval()
+    affine, attention, distance, hidden = completer(images(), PRIOR)
+    for found, expected in zip((affine, attention), network(images(), PRIOR), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert distance.shape == hidden.shape == (2, len(PRIOR))
+    (distance.sum() + hidden.sum()).backward()
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert completer.regressor.embed.weight.grad is not None
+    joined, _ = network.look(images(), PRIOR)
+    torch.testing.assert_close(completer.doubt(joined)[..., 0], distance)

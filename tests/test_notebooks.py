@@ -24,6 +24,7 @@ pytestmark = pytest.mark.notebooks
 FIGURES = {
     "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
     "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
+    "amounts", "rounds_completed", "confidence", "sure", "drawn_to",
 }  # fmt: skip
 
 
@@ -135,13 +136,16 @@ def test_the_baselines_are_scored_beside_the_run(executed: Executed) -> None:
     assert result["mean_pose"]["error"] == executed.read("evaluation.json")["mean_pose_error"]
 
 
-def test_the_occlusion_curves_have_a_value_for_each_round(executed: Executed) -> None:
+def test_the_occlusion_report_has_a_row_for_each_round(executed: Executed) -> None:
     report = executed.read("occlusion.json")
-    assert math.isfinite(report["unoccluded"])
-    assert [list(report[kind]) for kind in ("center", "random")] == [["4", "6"], ["0.1", "0.2"]]
-    for values in [*report["center"].values(), *report["random"].values()]:
-        assert len(values) == report["iterations"] + 1 == 3
-        assert all(map(math.isfinite, values))
+    settings = [("none", 0), ("center", 4), ("center", 6), ("random", 0.1), ("random", 0.2), ("things", 0.5)]
+    assert [(row["kind"], row["amount"], row["procedure"], row["iteration"]) for row in report["rows"]] == [
+        (*setting, procedure, k) for setting in settings for procedure in ("published", "completed") for k in range(3)
+    ]
+    assert all(math.isfinite(row["error"]) for row in report["rows"]) and report["iterations"] == 2
+    assert [(row["kind"], row["amount"]) for row in report["analysis"]] == settings
+    assert set(report["confidence"]) == {"published", "completed"}
+    assert (executed.run / "completer.safetensors").is_file()
 
 
 def test_the_prior_and_the_summary_can_be_read(executed: Executed) -> None:
@@ -196,5 +200,17 @@ def test_parameters_are_those_of_the_command_line() -> None:
         "02_training": ["dataset", "preset", "steps", "seed", "device", "run", "scale"],
         "03_prior_distillation": ["run", "scale"],
         "04_evaluation": ["run", "baselines", "seeds", "steps", "scale"],
-        "05_occlusion": ["run", "center", "random", "iterations", "limit", "scale"],
+        "05_occlusion": [
+            "run",
+            "center",
+            "random",
+            "border",
+            "things",
+            "occluders",
+            "iterations",
+            "limit",
+            "completer_steps",
+            "others",
+            "scale",
+        ],
     }

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pplkit.errors import PplkitError
-from pplkit.pictures import PIXELS, pictures, read_image
+from pplkit.pictures import PIXELS, pictures, read_cutout, read_image
 
 
 def test_colours_rows_and_columns_of_a_file(tmp_path: Path) -> None:
@@ -44,6 +44,30 @@ def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
     image.putpixel((1, 0), 1)
     image.save(tmp_path / "a.png", transparency=0)
     assert np.asarray(read_image(tmp_path / "a.png")).tolist() == [[[255, 255, 255], [200, 100, 50]]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"), [("RGBA", (9, 8, 7, 64), 64), ("LA", (9, 255), 255), ("RGB", (1, 2, 3), None)]
+)
+def test_how_opaque_a_picture_is(mode: str, pixel: tuple[int, ...], expected: int | None, tmp_path: Path) -> None:
+    Image.new(mode, (3, 2), pixel).save(tmp_path / "a.png")
+    image, opaque = read_cutout(tmp_path / "a.png")
+    assert np.array_equal(np.asarray(image), np.asarray(read_image(tmp_path / "a.png")))
+    if expected is None:
+        assert opaque is None
+    else:
+        assert opaque is not None and opaque.mode == "L" and opaque.size == (3, 2)
+        assert (np.asarray(opaque) == expected).all()
+
+
+def test_what_is_opaque_turns_with_the_picture(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 2, 4), np.uint8)
+    pixels[0, 1, 3] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    _, opaque = read_cutout(tmp_path / "a.png")
+    assert np.asarray(opaque).tolist() == [[0], [255]]
 
 
 def test_exif_turns_the_picture(tmp_path: Path) -> None:

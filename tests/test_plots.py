@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pplkit import drawing, plots, posters, widgets
-from pplkit.model import Iteration
 from pplkit.prior import PosePrior
 from pplkit.prototypes import Prototypes
 
@@ -29,18 +28,11 @@ WEIGHTS = np.array([[0, 4, 0, 0], [4, 0, 2, 0], [0, 2, 0, 0.4], [0, 0, 0.4, 0]],
 PRIOR = PosePrior(POSES[0], WEIGHTS)
 LOG = [{"step": 20, "loss": 40.0, "pose": 0.2}, {"step": 40, "loss": 2.0, "pose": 0.1}]
 HISTORY = [{"step": k, "keypoints": POSES[0].tolist(), "connectivity": WEIGHTS.tolist()} for k in range(0, 90, 10)]
-ROUNDS = [Iteration(FLOATS, torch.from_numpy(POSES), torch.ones(5, 4), torch.from_numpy(POSES), FLOATS)] * 3
 REPORT = {
     "protocol": "h36m",
     "error": 0.05,
     "mean_pose_error": 0.08,
     "classes": {"001.Tall_Bird": {"error": 0.04, "mean_pose_error": 0.1}},
-}
-OCCLUSION = {
-    "measure": "error of protocol h36m",
-    "unoccluded": 0.03,
-    "center": {"4": [0.04, 0.035], "8": [0.06, 0.07]},
-    "random": {"0.1": [0.05, 0.045]},
 }
 SHARES = np.array([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]])
 
@@ -65,8 +57,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "prototypes": lambda: posters.prototypes_figure(
         Prototypes(POSES[:2], np.array([0.6, 0.4]), np.array([0, 1])), IMAGES[:2], LINKS, STRENGTHS
     ),
-    "occlusion_curves": lambda: posters.occlusion_curves(OCCLUSION),
-    "occlusion_rounds": lambda: posters.occlusion_rounds(IMAGES, ROUNDS, LINKS, STRENGTHS),
 }
 
 
@@ -227,24 +217,6 @@ def test_bank_effects_draw_only_vectors_that_are_used() -> None:
     assert np.allclose(drawn, sorted(POSES[:2].tolist()))
     assert np.allclose(second.collections[0].get_offsets(), POSES[4])
     assert len(second.lines) == len(LINKS)
-
-
-def test_occlusion_curves_start_at_iteration_0_and_are_in_per_cent() -> None:
-    center, random = posters.occlusion_curves(OCCLUSION).axes
-    assert np.allclose(center.lines[0].get_xydata(), [[0, 4.0], [1, 3.5]])
-    assert np.allclose(center.lines[1].get_ydata(), [6.0, 7.0])
-    assert np.allclose(center.lines[2].get_ydata(), 3.0)
-    assert center.lines[2].get_linestyle() == "--"
-    assert len(random.lines) == 2
-    assert [text.get_text() for text in center.get_legend().get_texts()] == ["8", "4", "nothing"]  # as the lines end
-
-
-def test_occlusion_rounds_show_input_pose_and_painting_of_every_round() -> None:
-    figure = posters.occlusion_rounds(IMAGES[:2], ROUNDS, LINKS)
-    titles = [axis.get_title() for axis in figure.axes[:8]]
-    assert titles == ["complete", "given", "pose 0", "painted 0", "pose 1", "painted 1", "pose 2", "painted 2"]
-    assert len(figure.axes) == 16
-    assert np.allclose(figure.axes[10].collections[0].get_offsets(), POSES[1])  # second image, round 0
 
 
 def test_the_colours_differ_from_keypoint_to_keypoint() -> None:

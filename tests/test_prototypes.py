@@ -1,5 +1,7 @@
 """The memory read out: look-ups, usage, what a bank controls, typical poses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -132,3 +134,46 @@ def test_groups_are_told_apart() -> None:
     centres = prototypes._spread_out(flat, np.ones(5), 3)
     # The mean is 3.86: 5.0 is nearest. Farthest from it is 0.0, then 9.0.
     assert centres.ravel().tolist() == [5.0, 0.0, 9.0]
+
+
+class Lying:
+    """Stands in for a memory of one bank: vector k decodes to row k of `poses`."""
+
+    def __init__(self, poses: np.ndarray) -> None:
+        self.poses = torch.from_numpy(poses.astype(np.float32))
+
+    def recall(self, index: torch.Tensor) -> torch.Tensor:
+        return index
+
+    def decode(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.poses[tokens[:, 0]]
+
+
+def counted(places: list[float], index: list[int], apart: float = 0.05) -> tuple[int, int]:
+    """Poses of two keypoints that lie at (x, 0), in images of 5 pixels: one [-1, 1] unit is 0.4 image sides."""
+    poses = np.zeros((len(places), 2, 2))
+    poses[..., 0] = np.array(places)[:, None]
+    stub = SimpleNamespace(memory=Lying(poses), alpha=torch.ones(()), config=SimpleNamespace(image_size=5))
+    return prototypes.distinct(stub, np.array(index)[:, None], apart)  # type: ignore[arg-type]
+
+
+def test_distinct_poses_by_hand() -> None:
+    assert counted([0.3, 0.3, 0.3], [0, 1, 2, 2]) == (3, 1)  # other vectors, the same pose
+    assert counted([0.3], [0, 0]) == (1, 1)
+    assert counted([-0.6, 0.0, 0.6, 0.3], [0, 1, 2, 3, 3]) == (4, 4)
+    assert counted([0.0, 0.12, 0.24, 0.5], [0, 1, 2]) == (3, 1)  # 0.12 is 0.048 sides from both its neighbours
+    assert counted([0.0, 0.13, 0.26, 0.5], [0, 1, 2]) == (3, 3)  # and 0.13 is 0.052
+    assert counted([0.0, 0.13, 0.26, 0.5], [0, 1, 2], apart=0.06) == (3, 1)
+
+
+def test_the_nearest_prototype_by_hand() -> None:
+    kept = prototypes.Prototypes(np.array([[[0.0, 0], [1, 0]], [[0, 0], [0, 1]]]), np.array([0.6, 0.4]), np.arange(2))
+    poses = np.array([[[0.0, 0], [0.1, 0.9]], [[0.0, 0], [0.6, 0.5]], [[0, 5.0], [0, 1]]])
+    assert prototypes.nearest_to(kept, poses).tolist() == [1, 0, 1]
+
+
+def test_what_is_recalled_is_what_the_memory_recalls(model: PosePriorLearner) -> None:
+    poses = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
+    with torch.no_grad():
+        expected = model.memory(torch.from_numpy(poses)).keypoints
+    np.testing.assert_allclose(prototypes.recalled(model, poses), expected.numpy(), atol=1e-5)

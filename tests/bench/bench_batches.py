@@ -31,12 +31,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms as T
 from torchvision.transforms import functional as TF
 
-from pplkit.batches import Batches, spread
+from pplkit.batches import Batches
 from pplkit.config import Config
 from pplkit.dataset import DatasetWriter, Split, open_dataset
 from pplkit.features import perceptual_features
 from pplkit.losses import losses
-from pplkit.training import _keep_memory, build
+from pplkit.occlusion import spread
+from pplkit.training import build, keep_memory
 
 FRAMES = 20  # of each synthetic video
 
@@ -280,7 +281,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.training:
         options.batch = options.batch or 64
-    _keep_memory()  # as training does
+    keep_memory()  # as training does
     if options.stream_from:
         stream_large(options)
         return

@@ -1,0 +1,133 @@
+"""The completer: a second regressor, taught by the first one's answers to complete images to see past what hides them.
+
+The model learns from complete images and stays as it is. Its regressor's copy then sees the same training images with
+holes and is asked for the pose that the first one finds in the complete image, how far it will be from that, and which
+keypoints are hidden. No labels are used. Not in the paper, whose own way is `PosePriorLearner.iterate`.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import trange
+
+from pplkit import occlusion
+from pplkit.batches import to_float
+from pplkit.dataset import Dataset
+from pplkit.errors import PplkitError
+from pplkit.geometry import apply_affine, between, seen, views
+from pplkit.model import PosePriorLearner
+from pplkit.networks import Completer
+from pplkit.poses import Completed
+from pplkit.runs import RunFolder, load
+from pplkit.training import fabric_for
+
+IMAGES = 20_000  # of the training images at most, evenly spread
+BATCH = 64
+RATE = 1e-3
+NEAR = 25.0  # weight of the distance, in [-1, 1] units, beside the two doubts, which share its features
+GREY = 0.8  # share of the images whose holes are grey; others show another image through them
+
+
+class Lesson(NamedTuple):
+    """A batch to learn from."""
+
+    images: Tensor  # (B, 3, S, S) with holes
+    keypoints: Tensor  # (B, N, 2) of the complete images
+    hidden: Tensor  # (B, N) float, 1 where a keypoint lies in a hole
+
+
+def complete(
+    run: str | os.PathLike[str], data: Dataset, *, steps: int | None = None, device: str = "auto", bar: bool = True
+) -> PosePriorLearner:
+    """Teach a trained run's model to complete poses, write completer.safetensors beside its checkpoints; the model.
+
+    Each of the `steps` (default: a third of the training's) takes 64 images. One that was made from the same weights
+    with as many steps is kept. Raises PplkitError if the run is not trained, the data has no training images, or the
+    device is not to be had.
+    """
+    if steps is not None and steps < 1:
+        raise PplkitError(f"steps={steps} of the completer is too small: give a larger whole number.")
+    folder = RunFolder(Path(run))
+    model = load(run)
+    steps = steps or max(1, model.config.steps // 3)
+    fabric = fabric_for(device, 1, model.config.precision)
+    kept = folder.restore_completer(model)
+    model = model.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    if kept == steps:
+        return model
+    teacher = Teacher(model, data)
+    torch.manual_seed(model.config.seed)
+    model.completer = Completer(model.regressor).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.completer.train()
+    optimiser = torch.optim.AdamW(model.completer.parameters(), weight_decay=0.0, fused=True)
+    for step in trange(steps, disable=not bar, unit="step", desc="completer", mininterval=2):
+        optimiser.param_groups[0]["lr"] = RATE * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+        lesson = teacher(step)
+        with fabric.autocast():
+            found = model.complete(lesson.images)
+        doubts_and_distance(found, lesson).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+    folder.save_completer(model, steps)
+    return model.eval()
+
+
+def doubts_and_distance(found: Completed, lesson: Lesson) -> Tensor:
+    """The loss: mean distance from the poses of the complete images, and how wrong the completer is about itself.
+
+    The expected distance δ is fitted by d / δ + log δ, which is least at δ = d in the mean (a Laplace likelihood), to
+    distances d without gradient: it follows them and does not shape them.
+    """
+    away = (found.keypoints - lesson.keypoints).square().sum(-1).clamp_min(1e-12).sqrt()
+    doubt = away.detach() * torch.exp(-found.distance) + found.distance
+    return NEAR * away.mean() + doubt.mean() + F.binary_cross_entropy_with_logits(found.hidden, lesson.hidden)
+
+
+class Teacher:
+    """Training images with holes, and the poses that the model finds in them without holes; each step from the seed."""
+
+    def __init__(self, model: PosePriorLearner, data: Dataset) -> None:
+        if "train" not in data:
+            raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
+        split, self.config = data["train"], model.config
+        count = min(len(split), IMAGES)
+        rows = np.linspace(0, len(split) - 1, count).round().astype(int)
+        self.device = model.alpha.device
+        self.images = torch.from_numpy(np.array(split.images[rows])).to(self.device)
+        if self.images.shape[1] != self.config.image_size:
+            raise PplkitError(
+                f"{data.path} has images of {self.images.shape[1]} pixels, the model wants {self.config.image_size}: "
+                "give the data set that it was trained on."
+            )
+        self.answers = self._answers(model)
+
+    @torch.no_grad()
+    def _answers(self, model: PosePriorLearner) -> Tensor:
+        return torch.cat([model.locate(to_float(part))[0] for part in self.images.split(4 * BATCH)])
+
+    def __call__(self, step: int) -> Lesson:
+        """The lesson of `step`, from 0."""
+        config, rng = self.config, np.random.default_rng((self.config.seed, 3, step))
+        index = torch.from_numpy(rng.integers(len(self.images), size=BATCH)).to(self.device)
+        images, keypoints = to_float(self.images[index]), self.answers[index]
+        if config.turn or config.warp:  # the model was taught to follow the object there
+            view = self._view(torch.from_numpy(rng.uniform(-1, 1, (BATCH, 5))).float())
+            images = seen(images, view.to(self.device))
+            moves = between(torch.eye(2, 3).expand(BATCH, -1, -1), view)
+            keypoints = apply_affine(moves.to(self.device)[:, None], keypoints)
+        holes = occlusion.spread(torch.from_numpy(occlusion.holes(rng, BATCH)).to(self.device), config.image_size)
+        other = torch.from_numpy(rng.random(BATCH) >= GREY).to(self.device)[:, None, None, None]
+        images = torch.where(holes[:, None], images.roll(1, 0) * other, images)
+        hidden = torch.from_numpy(occlusion.at(holes.cpu().numpy(), keypoints.cpu().numpy())).to(self.device)
+        return Lesson(images.contiguous(memory_format=torch.channels_last), keypoints, hidden.float())
+
+    def _view(self, draws: Tensor) -> Tensor:
+        """How images are shown, as in training, from numbers (B, 5) in [-1, 1)."""
+        config, flips = self.config, (draws[:, 4] < 0) & self.config.flip
+        return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips)

@@ -1,0 +1,86 @@
+"""What a model says of images: outputs of a pass, poses and how sure they are, rounds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pplkit.geometry import sides_per_unit
+from pplkit.memory import Recall
+
+CLOSE = 0.05  # [-1, 1] units: the confidence of a keypoint that is expected as far as this from its place falls to 1/e
+
+
+class Output(NamedTuple):
+    """All that one forward pass computes; B images, N keypoints, S pixels a side."""
+
+    prior: Tensor  # T (N, 2)
+    affine: Tensor  # Θ (B, N, 2, 3)
+    attention: Tensor  # (B, N, positions), sums to 1
+    keypoints: Tensor  # T' (B, N, 2)
+    again: Tensor  # T' of the other views (B, N, 2), (0, N, 2) without them
+    connectivity: Tensor  # W (N, N)
+    link_map: Tensor  # S (B, 1, S, S)
+    reconstruction: Tensor  # (B, 3, S, S)
+    memory: Recall
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU."""
+
+    keypoints: Tensor
+    confidence: Tensor
+    distance: Tensor | None = None  # (B, N) how far a completed keypoint is expected from its place, in image sides
+    hidden: Tensor | None = None  # (B, N) probability that a completed keypoint is hidden
+
+
+class Completed(NamedTuple):
+    """What the completer makes of images."""
+
+    keypoints: Tensor  # (B, N, 2)
+    distance: Tensor  # (B, N) log of the distance expected from the pose of the complete image, [-1, 1] units
+    hidden: Tensor  # (B, N) logit of the keypoint being hidden
+
+    def poses(self, size: int) -> Poses:
+        """In images of `size` pixels; the confidence is that of being seen, times e^(-distance / CLOSE)."""
+        distance, hidden = self.distance.exp(), self.hidden.sigmoid()
+        sure = (1 - hidden) * torch.exp(-distance / CLOSE)
+        return Poses(self.keypoints, sure, distance * sides_per_unit(size), hidden)
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One round of iterative inference: what went in, the pose T', and what was painted from it, if anything was."""
+
+    images: Tensor  # (B, 3, S, S) the input of this round
+    poses: Poses  # T' and how sure it is, on the device
+    recalled: Tensor | None = None  # (B, N, 2) the pose that is painted: T'_recon of the memory; completed, T' itself
+    reconstruction: Tensor | None = None  # (B, 3, S, S), the next round's input
+
+
+def confidence(attention: Tensor) -> Tensor:
+    """How concentrated each attention map is: 1 - entropy / log(positions); (B, N, positions) to (B, N) in [0, 1]."""
+    entropy = -(attention * attention.clamp_min(1e-12).log()).sum(-1)
+    return (1 - entropy / math.log(attention.shape[-1])).clamp(0, 1)
+
+
+def joined(parts: Sequence[Poses], keypoints: int) -> Poses:
+    """Poses of several batches as one, on the CPU; without any, none of `keypoints` keypoints."""
+    if not parts:
+        return Poses(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints))
+    rows = [torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("keypoints", "confidence")]
+    more = ("distance", "hidden") if parts[0].distance is not None else ()
+    return Poses(*rows, *(torch.cat([getattr(part, name) for part in parts]).cpu() for name in more))
+
+
+def in_one(rounds: Sequence[Iteration]) -> Iteration:
+    """The same round of several batches as one, on the CPU."""
+    poses = joined([one.poses for one in rounds], 0)
+    painted = [one.reconstruction for one in rounds if one.reconstruction is not None]
+    recalled = [one.recalled for one in rounds if one.recalled is not None]
+    more = (torch.cat(part).cpu() for part in (recalled, painted) if part)
+    return Iteration(torch.cat([one.images for one in rounds]).cpu(), poses, *more)

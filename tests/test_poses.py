@@ -1,0 +1,63 @@
+"""How sure a pose is, by hand, and poses of several batches as one."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pplkit.poses import CLOSE, Completed, Iteration, Poses, confidence, in_one, joined
+
+
+def test_confidence_by_hand() -> None:
+    """All weight in one place is certain, an even spread knows nothing, two of 16 places are a quarter of the way."""
+    point, even = F.one_hot(torch.tensor(3), 16).float(), torch.full((16,), 1 / 16)
+    two = (F.one_hot(torch.tensor(3), 16) + F.one_hot(torch.tensor(8), 16)) / 2
+    found = confidence(torch.stack((point, even, two))[None])
+    torch.testing.assert_close(found, torch.tensor([[1.0, 0.0, 0.75]]), atol=1e-6, rtol=0)
+
+
+def test_completed_poses_by_hand() -> None:
+    """Logit log 3 is a probability of 3/4; a distance of CLOSE takes the confidence to 1/e of that of being seen."""
+    hidden = torch.tensor([[math.log(3), -math.log(3), -100.0]])
+    distance = torch.tensor([[CLOSE, CLOSE, 1e-9]]).log()
+    found = Completed(torch.ones(1, 3, 2), distance, hidden).poses(5)
+    assert found.hidden is not None and found.distance is not None
+    torch.testing.assert_close(found.hidden, torch.tensor([[0.75, 0.25, 0.0]]))
+    torch.testing.assert_close(found.confidence, torch.tensor([[0.25 / math.e, 0.75 / math.e, 1.0]]))
+    torch.testing.assert_close(found.distance[0, 0].item(), CLOSE * 4 / 10)  # from -1 to 1 are 4 of 5 pixels
+    assert torch.equal(found.keypoints, torch.ones(1, 3, 2))
+
+
+def poses(first: int, count: int, completed: bool) -> Poses:
+    numbers = torch.arange(first, first + count).float()[:, None].expand(-1, 3)
+    more = (numbers + 0.1, numbers + 0.2) if completed else ()
+    return Poses(numbers[..., None].expand(-1, -1, 2), numbers + 0.5, *more)
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_batches_of_poses_become_one(completed: bool) -> None:
+    found, expected = joined([poses(0, 2, completed), poses(2, 3, completed)], 3), poses(0, 5, completed)
+    for name in ("keypoints", "confidence", "distance", "hidden"):
+        a, b = getattr(found, name), getattr(expected, name)
+        assert (a is None and b is None) if not completed and name in ("distance", "hidden") else torch.equal(a, b)
+    none = joined([], 3)
+    assert none.keypoints.shape == (0, 3, 2) and none.confidence.shape == (0, 3) and none.distance is None
+
+
+@pytest.mark.parametrize("painted", [True, False])
+def test_a_round_of_several_batches_becomes_one(painted: bool) -> None:
+    images = torch.arange(5.0)[:, None, None, None].expand(-1, 3, 4, 4)
+    parts = []
+    for rows in (slice(0, 2), slice(2, 5)):
+        some = poses(rows.start, rows.stop - rows.start, True)
+        more = (some.keypoints + 1, images[rows] + 1) if painted else ()
+        parts.append(Iteration(images[rows], some, *more))
+    found = in_one(parts)
+    assert torch.equal(found.images, images) and torch.equal(found.poses.keypoints, poses(0, 5, True).keypoints)
+    if painted:
+        assert found.recalled is not None and found.reconstruction is not None
+        assert torch.equal(found.recalled, found.poses.keypoints + 1)
+        assert torch.equal(found.reconstruction, images + 1)
+    else:
+        assert found.recalled is None and found.reconstruction is None
