@@ -13,7 +13,7 @@ BUILD := import torch, torchvision; \
 	devices += ["mps"] if torch.backends.mps.is_available() else []; \
 	print("torch", torch.__version__, "| torchvision", torchvision.__version__, "| devices:", ", ".join(devices))
 
-FIGURES := prior poses evolution occlusion amounts rounds_completed confidence
+FIGURES := prior poses amounts rounds_completed
 
 .PHONY: help setup run run-real notebooks test lint clean
 .DELETE_ON_ERROR:

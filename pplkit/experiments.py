@@ -62,7 +62,8 @@ def occlusion_report(
     rows, settings = [], []
     for kind, amount in wanted:
         covered = cover(images, "center" if kind == "none" else kind, amount, occluders=occluders)
-        rounds = {name: rounds_of(model, covered, iterations, name) for name in procedures}
+        paint = iterations == 0  # of the last round's painting nothing is reported, unless it is the first one's
+        rounds = {name: rounds_of(model, covered, iterations, name, paint_last=paint) for name in procedures}
         for name, made in rounds.items():
             for number, one in enumerate(made):
                 place = {"kind": kind, "amount": amount, "procedure": name, "iteration": number}
@@ -87,13 +88,15 @@ def _first(rows: Sequence[Mapping[str, Any]], procedure: str, nothing: bool) -> 
     return float(np.mean(chosen)) if chosen else None
 
 
-def rounds_of(model: PosePriorLearner, covered: Covered, iterations: int, procedure: str) -> list[Iteration]:
-    """All rounds of all images, on the CPU."""
+def rounds_of(
+    model: PosePriorLearner, covered: Covered, iterations: int, procedure: str, *, paint_last: bool = True
+) -> list[Iteration]:
+    """All rounds of all images, on the CPU; `paint_last` as in `PosePriorLearner.iterate`."""
     parts = []
     for start in range(0, len(covered.images), BATCH):
         hidden = torch.from_numpy(covered.hidden[start : start + BATCH]).to(model.alpha.device)
         batch = model.prepare(covered.images[start : start + BATCH])
-        parts.append(model.iterate(batch, iterations, procedure=procedure, hidden=hidden))
+        parts.append(model.iterate(batch, iterations, procedure=procedure, hidden=hidden, paint_last=paint_last))
     return [in_one([part[number] for part in parts]) for number in range(iterations + 1)]
 
 

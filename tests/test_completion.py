@@ -209,12 +209,14 @@ def test_what_has_been_learned_is_kept_and_can_be_learned_again(run: Path, puppe
     made = complete(run, puppets, steps=2, device="cpu", bar=False)
     assert (run / COMPLETER).stat().st_mtime_ns == time and not made.training and made.completer is not None
     assert not made.completer.training
-    complete(run, puppets, steps=3, device="cpu", bar=False)  # another number of steps: from the start
+    complete(run, puppets, steps=3, device="cpu", bar=False)  # more steps: from the start
     other = weights(run)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+    complete(run, puppets, steps=2, device="cpu", bar=False)  # fewer: the longer one is kept
+    assert all(torch.equal(value, weights(run)[name]) for name, value in other.items())
+    (run / COMPLETER).unlink()
     complete(run, puppets, steps=2, device="cpu", bar=False)
-    again = weights(run)
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert all(torch.equal(value, weights(run)[name]) for name, value in first.items())
 
 
 def test_a_completer_of_other_weights_is_not_taken(run: Path, puppets: Dataset, tiny: Config) -> None:
