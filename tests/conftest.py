@@ -8,6 +8,8 @@ import torch
 
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.model import PosePriorLearner
+from pplkit.networks import Completer
 from pplkit.puppets import generate, layout
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -60,3 +62,13 @@ def puppets(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             arrays = {"keypoints": made.keypoints, "visible": made.visible, "videos": made.videos, "masks": made.masks}
             writer.add(split, made.images, **arrays)
     return open_dataset(out)
+
+
+def with_completer(model: PosePriorLearner) -> PosePriorLearner:
+    """The same model, in eval mode, with a completer that answers differently."""
+    model.completer = Completer(model.regressor)
+    last = model.completer.regressor.predict[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        last.bias.add_(0.3)
+    return model.eval()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import with_completer
 from torch import Tensor
 
 from pplkit import experiments
@@ -24,7 +25,6 @@ from pplkit.experiments import (
     rounds_of,
 )
 from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
 from pplkit.occlusion import Covered, cover, objects
 from pplkit.poses import Iteration, Poses
 from pplkit.reports import evaluation_report, subset
@@ -42,12 +42,7 @@ def plain(tiny: Config) -> PosePriorLearner:
 def model(plain: PosePriorLearner) -> PosePriorLearner:
     made = PosePriorLearner(plain.config)
     made.load_state_dict(plain.state_dict())
-    made.completer = Completer(made.regressor)
-    with torch.no_grad():
-        last = made.completer.regressor.predict[-1]
-        assert isinstance(last, torch.nn.Linear)
-        last.bias.add_(0.3)
-    return made.eval()
+    return with_completer(made)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import with_completer
 from torch import Tensor
 
 from pplkit.config import Config
@@ -28,12 +29,7 @@ def model(tiny: Config) -> PosePriorLearner:
     """The same weights with a completer that answers differently."""
     torch.manual_seed(0)
     made = PosePriorLearner(tiny)
-    made.completer = Completer(made.regressor)
-    with torch.no_grad():
-        last = made.completer.regressor.predict[-1]
-        assert isinstance(last, torch.nn.Linear)
-        last.bias.add_(0.3)
-    return made.eval()
+    return with_completer(made)
 
 
 def same(a: Any, b: Any) -> bool:
