@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_poses(commands: Any) -> None:
     complete = commands.add_parser("complete", help="teach a trained run to see past what hides the object")
     complete.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
-    complete.add_argument("--steps", type=int, help="learning steps of 64 images (default: 3/4 of the training's)")
+    complete.add_argument("--steps", type=int, help="learning steps of 64 images (default: as many as the training's)")
     complete.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")
     complete.set_defaults(handler=_complete)
 

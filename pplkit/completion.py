@@ -47,7 +47,7 @@ def complete(
 ) -> PosePriorLearner:
     """Teach a trained run's model to complete poses, write completer.safetensors beside its checkpoints; the model.
 
-    Each of the `steps` (default: three quarters of the training's) takes 64 images. One that was made from the same
+    Each of the `steps` (default: as many as the training's) takes 64 images. One that was made from the same
     weights with as many steps or more is kept. Raises PplkitError if the run is not trained, the data has no training
     images, or the device is not to be had.
     """
@@ -55,7 +55,7 @@ def complete(
         raise PplkitError(f"steps={steps} of the completer is too small: give a larger whole number.")
     folder = RunFolder(Path(run))
     model = load(run)
-    steps = steps or max(1, 3 * model.config.steps // 4)
+    steps = steps or model.config.steps
     fabric = fabric_for(device, 1, model.config.precision)
     kept = folder.restore_completer(model)
     model = model.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -50,8 +50,8 @@ def occlusion_report(
     map fitted on complete training images, and mean distances of all, hidden and visible labels as [mean, low, high],
     in image sides: 95 % of 1,000 bootstrap draws over the images lie between low and high; null where there are none.
     Without labels, distances and errors are those from the model's own pose of the complete image.
-    `confidence` and `analysis`: see `confidences` and `analysis`. What is hidden is known to the completed procedure
-    in its rounds, not in its first answer.
+    `confidence` and `analysis`: see `confidences` and `analysis`. The completed procedure is told what is hidden from
+    iteration 1 on, not in its first answer.
     """
     test = data["test"]
     index = subset(test, limit)
@@ -274,7 +274,7 @@ def _mean(values: Sequence[float], scale: float = 100, digits: int = 2) -> str:
 def cost(model: PosePriorLearner, images: np.ndarray, iterations: int = 4) -> dict[str, list[float]]:
     """Milliseconds per image of `estimate` with 0 to `iterations` rounds, the best of three, by procedure.
 
-    What is hidden is given, so that completed rounds paint. The first published one is the regressor alone.
+    The first published one is the regressor alone, and so are all the completed ones, which need no rounds.
     """
     hidden = np.zeros(images.shape[:3], bool)
     found: dict[str, list[float]] = {}

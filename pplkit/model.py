@@ -188,14 +188,17 @@ class PosePriorLearner(nn.Module):
 
         images (B, 3, S, S) in [-1, 1]; the reference of every round is the original input unless given.
         "published" (section 3.5): T' from the round's input, T'_recon from the memory, the next input painted from it.
-        "completed": T' from the completer, painted into what is `hidden`, bool (B, S, S), alone: what is seen stays.
-        Where that is not known, nothing is painted, and further rounds change nothing. See `procedure`.
+        "completed": T' from the completer; from round 1 on it is told what is `hidden`, bool (B, S, S): grey, as it
+        has learned. There is no more to be told, so further rounds change nothing; what is painted is for looking at.
         """
         procedure = self.procedure(procedure)
         reference = images if reference is None else reference
         first, rounds = images, []
         with self._frozen():
             for number in range(iterations + 1):
+                if procedure == "completed" and number > (hidden is not None):
+                    rounds.append(rounds[-1])
+                    continue
                 poses = self.poses(images, procedure)
                 if number == iterations and not paint_last:
                     rounds.append(Iteration(images, poses))
@@ -205,7 +208,7 @@ class PosePriorLearner(nn.Module):
                 if procedure == "completed":
                     painted = first if hidden is None else torch.where(hidden[:, None], painted, first)
                 rounds.append(Iteration(images, poses, recalled, painted))
-                images = painted
+                images = without(first, hidden) if procedure == "completed" else painted
         return rounds
 
     def poses(self, images: Tensor, procedure: str) -> Poses:
@@ -240,9 +243,9 @@ class PosePriorLearner(nn.Module):
         """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
 
         By the completer if the model has one, or by the procedure wanted; see `procedure`. `iterations` counts the
-        rounds after the first pose, see `iterate`: 4 in the published procedure, which go through the memory. `hidden`,
-        bool (B, H, W), says which pixels something else covers, where that is known; without it, rounds are published
-        ones unless wanted otherwise. Raises PplkitError for other shapes or types.
+        published rounds after the first pose, 4 in the paper; see `iterate`. `hidden`, bool (B, H, W), says which
+        pixels something else covers, where that is known: the completer takes them as unseen, and needs no rounds.
+        Without it, rounds are published ones unless wanted otherwise. Raises PplkitError for other shapes or types.
         """
         procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
         found = []
@@ -250,8 +253,10 @@ class PosePriorLearner(nn.Module):
             for start in range(0, len(images), batch_size):
                 batch = self.prepare(images[start : start + batch_size])
                 where = None if hidden is None else self._covered(hidden[start : start + batch_size], len(batch))
-                rounds = self.iterate(batch, iterations, procedure=procedure, hidden=where, paint_last=False)
-                found.append(rounds[-1].poses)
+                if procedure == "completed":
+                    found.append(self.poses(without(batch, where), procedure))
+                else:
+                    found.append(self.iterate(batch, iterations, procedure=procedure, paint_last=False)[-1].poses)
         return joined(found, self.config.keypoints)
 
     def _covered(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
@@ -277,6 +282,11 @@ class PosePriorLearner(nn.Module):
         if tensor.shape[-2:] != (side, side):
             tensor = F.interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
         return tensor.float().contiguous(memory_format=torch.channels_last)
+
+
+def without(images: Tensor, hidden: Tensor | None) -> Tensor:
+    """Images (B, 3, S, S) in [-1, 1], grey where `hidden`, bool (B, S, S), is set."""
+    return images if hidden is None else images.masked_fill(hidden[:, None], 0.0)
 
 
 def inverse_softplus(value: Tensor) -> Tensor:

@@ -31,9 +31,9 @@ TITLES = {
     "center": "centre hidden (patches a side)", "random": "random patches hidden (share)",
     "border": "a border hidden (share)", "things": "something in front (its side)",
 }  # fmt: skip
-WAYS = {  # procedure and whether the last round or the first: name, colour, line
+WAYS = {  # procedure and whether after the last round or the first: name, colour, line
     ("published", False): ("a single pass", BLACK, "--"), ("published", True): ("published, last round", ORANGE, "-"),
-    ("completed", False): ("completed", BLUE, "-"), ("completed", True): ("completed, last round", GREEN, "-"),
+    ("completed", False): ("completed", BLUE, "-"), ("completed", True): ("completed, told what is hidden", GREEN, "-"),
 }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_amounts_compare_the_ways_of_finding_a_pose() -> None:
     axes = figures.occlusion_amounts(REPORT).axes
     assert len(axes) == 4
     found = [lines(axis) for axis in axes]
-    ways = {"a single pass", "published, last round", "completed", "completed, last round"}
+    ways = {"a single pass", "published, last round", "completed", "completed, told what is hidden"}
     assert all(set(each) == ways for each in found)
     np.testing.assert_allclose(found[0]["a single pass"], [[4, 5.0], [8, 7.0]])
     np.testing.assert_allclose(found[0]["completed"], [[4, 4.0], [8, 6.0]])
