@@ -272,7 +272,7 @@ def _mean(values: Sequence[float], scale: float = 100, digits: int = 2) -> str:
 
 
 def cost(model: PosePriorLearner, images: np.ndarray, iterations: int = 4) -> dict[str, list[float]]:
-    """Milliseconds per image of `estimate` with 0 to `iterations` rounds, the best of three, by procedure.
+    """Milliseconds per image of `estimate` with 0 to `iterations` rounds, the better of two, by procedure.
 
     The first published one is the regressor alone, and so are all the completed ones, which need no rounds.
     """
@@ -281,7 +281,7 @@ def cost(model: PosePriorLearner, images: np.ndarray, iterations: int = 4) -> di
     for procedure in procedures_of(model):
         for number in range(iterations + 1):
             times = []
-            for _ in range(4):  # the first one warms up
+            for _ in range(3):  # the first one warms up
                 began = time.perf_counter()
                 model.estimate(images, number, procedure=procedure, hidden=hidden)  # its answer lies on the CPU: done
                 times.append(time.perf_counter() - began)

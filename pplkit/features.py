@@ -36,6 +36,10 @@ class PerceptualFeatures(nn.Module):
         """Stays in eval mode: the features are a fixed yardstick."""
         return super().train(False)
 
+    def pixels(self, images: Tensor) -> int:
+        """Pixels of each of the images (B, 3, H, W) as the blocks see it."""
+        return self.size**2 if self.size else images.shape[-1] * images.shape[-2]
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] to one feature map per block, finest first."""
         x = (images + 1) / 2

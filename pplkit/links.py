@@ -1,9 +1,14 @@
 """Keypoints and connectivity to a link map: the exact maximum over all links, without a map per link."""
 
+import importlib.util
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from pplkit.geometry import pixel_grid
+
+TINY = 1e-12  # squared lengths are at least this when something is divided by them
 
 
 def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
@@ -12,19 +17,13 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
     keypoints (B, N, 2) in [-1, 1]; connectivity (N, N), symmetric weights W, of which the upper triangle is read;
     size in pixels; thickness σ in squared [-1, 1] units. Returns (B, 1, size, size).
 
-    The maximum passes its gradient to one link per pixel (the first of equals). So the winners are found without
-    a graph, one link at a time, and only the winning link of each pixel is computed with gradients: memory does
-    not grow with the number of links.
+    The maximum passes its gradient to one link per pixel (the first of equals). So only the winning link of each pixel
+    is kept: memory does not grow with the number of links. NVIDIA GPUs do it in two kernels of their own, where Triton
+    is installed.
     """
     pairs = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
     weights = connectivity[pairs[0], pairs[1]]
-    with torch.no_grad():
-        winner = _winners(keypoints, pairs, weights, size, thickness)
-    start = _gather(keypoints, pairs[0][winner])
-    end = _gather(keypoints, pairs[1][winner])
-    squared = segment_distance(pixel_grid(size, keypoints.device), start, end)
-    # Indexing would add the gradients up in parallel, in an order that changes from run to run; gather does not.
-    heat = weights.expand(len(keypoints), -1).gather(1, winner) * torch.exp(-squared / thickness)
+    heat: Tensor = _LinkMap.apply(keypoints, weights, pairs, size, thickness)  # type: ignore[no-untyped-call]
     return heat.reshape(-1, 1, size, size)
 
 
@@ -33,12 +32,76 @@ def segment_distance(points: Tensor, start: Tensor, end: Tensor) -> Tensor:
     along = end - start
     offset = points - start
     length = along.square().sum(-1)
-    share = ((offset * along).sum(-1) / length.clamp_min(1e-12)).clamp(0, 1)
+    share = ((offset * along).sum(-1) / length.clamp_min(TINY)).clamp(0, 1)
     return (offset - share[..., None] * along).square().sum(-1)
 
 
-def _gather(keypoints: Tensor, index: Tensor) -> Tensor:
-    return keypoints.gather(1, index[..., None].expand(-1, -1, 2))
+class _LinkMap(torch.autograd.Function):
+    """Forward: the winner of each pixel and its heat. Backward: written out, so that nothing else is kept.
+
+    With r the vector from the foot on the link to the pixel and t the foot's place on it (0 start, 1 end), both at
+    their best for this pixel, d² = r² changes by -2 (1 - t) r with the start and by -2 t r with the end: t itself
+    counts for nothing, either because it is at its best or because it stays at an end of the link.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, keypoints: Tensor, weights: Tensor, pairs: Tensor, size: int, thickness: float) -> Tensor:
+        ctx.size, ctx.thickness, ctx.kernels = size, thickness, _kernels(keypoints)
+        if ctx.kernels is not None:
+            heat, winner = ctx.kernels.draw(keypoints, weights, pairs, size, thickness)
+            ctx.save_for_backward(keypoints, weights, pairs, winner)
+            return heat  # type: ignore[no-any-return]
+        winner = _winners(keypoints, pairs, weights, size, thickness)
+        x, y, share = _feet(keypoints, pairs, winner, size)
+        fall = (x * x).addcmul_(y, y).mul_(-1 / thickness).exp_()
+        ctx.save_for_backward(keypoints, weights, pairs, winner, x, y, share, fall)
+        return weights[winner] * fall
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        keypoints, weights, pairs, winner, *rest = ctx.saved_tensors
+        if ctx.kernels is not None:
+            parts = ctx.kernels.gradients(gradient, keypoints, weights, pairs, winner, ctx.size, ctx.thickness)
+        else:
+            parts = _gradients(gradient, weights, winner, rest, ctx.thickness)
+        # Every keypoint collects from its links: a product with 0 and 1 adds in the same order each time.
+        ends = torch.nn.functional.one_hot(pairs, keypoints.shape[1]).to(parts)  # (2, links, N)
+        moved = torch.einsum("aln,blac->bnc", ends, parts[..., :4].unflatten(-1, (2, 2)))
+        return moved.to(keypoints), parts[..., 4].sum(0).to(weights), None, None, None
+
+
+def _kernels(keypoints: Tensor) -> Any:
+    """The module with the GPU's kernels, if they can be used; else None."""
+    if not keypoints.is_cuda or torch.version.cuda is None or importlib.util.find_spec("triton") is None:
+        return None
+    from pplkit import link_kernels
+
+    return link_kernels
+
+
+def _feet(keypoints: Tensor, pairs: Tensor, winner: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """From each pixel's foot on its winning link to the pixel, x and y, and the foot's share of the link: (B, S²)."""
+    grid = pixel_grid(size, keypoints.device).to(keypoints)
+    points = keypoints.transpose(1, 2)
+    start, end = points[:, :, pairs[0]], points[:, :, pairs[1]]
+    along = end - start
+    scaled = along / along.square().sum(1, keepdim=True).clamp_min(TINY)
+    x, y = (grid[:, axis] - start[:, axis].gather(1, winner) for axis in (0, 1))
+    share = (x * scaled[:, 0].gather(1, winner)).addcmul_(y, scaled[:, 1].gather(1, winner)).clamp_(0, 1)
+    return x - share * along[:, 0].gather(1, winner), y - share * along[:, 1].gather(1, winner), share
+
+
+def _gradients(gradient: Tensor, weights: Tensor, winner: Tensor, saved: list[Tensor], thickness: float) -> Tensor:
+    """Gradients (B, links, 5) of start x, y, end x, y and weight, from that of the heat (B, S * S)."""
+    x, y, share, fall = saved
+    of_weight = gradient * fall
+    pull = of_weight * weights[winner] * (2 / thickness)
+    end_x, end_y = pull * share * x, pull * share * y
+    parts = torch.zeros(5, len(winner), len(weights), dtype=pull.dtype, device=pull.device)
+    values = (pull * x - end_x, pull * y - end_y, end_x, end_y, of_weight)
+    for part, value in zip(parts, values, strict=True):
+        part.scatter_add_(1, winner, value)  # along rows, one thread each: always in the same order on a CPU
+    return parts.permute(1, 2, 0)
 
 
 def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thickness: float) -> Tensor:

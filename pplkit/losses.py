@@ -12,6 +12,8 @@ from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
 from pplkit.poses import Output
 
+PIXELS = 200_000  # of a CPU's images that go through the features at once: four of 224 x 224
+
 
 def reconstruction_loss(
     features: PerceptualFeatures | None, images: Tensor, painted: Tensor, distance: str = "l1"
@@ -19,41 +21,64 @@ def reconstruction_loss(
     """Distance between the features of image and reconstruction, mean per feature map, summed over maps.
 
     Both (B, 3, S, S) in [-1, 1]; distance "l1" (absolute) or "l2" (squared differences). Without features: the mean
-    squared difference of the pixels, as in the ablation.
+    squared difference of the pixels, as in the ablation. No gradient goes into the images.
     """
     if features is None:
         return F.mse_loss(painted, images)
-    with torch.no_grad():
-        targets = features(images)
-    pairs = zip(features(painted), targets, strict=True)
-    if distance == "l1":
-        return torch.stack([mean_absolute(seen, target) for seen, target in pairs]).sum()
-    return torch.stack([(seen - target).square().mean(dtype=torch.float32) for seen, target in pairs]).sum()
+    return _FeatureDistance.apply(painted, images, features, distance)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _MeanAbsolute(torch.autograd.Function):
-    """The mean of |a - b| whose only memory is the signs, in the type of a.
+class _FeatureDistance(torch.autograd.Function):
+    """Some images after the other, forth and back, so that the feature maps of no more are ever held.
 
-    By autograd every step of it, forth and back, is an array of its own, some in float32 whatever the type of a: on
-    a CPU that took more than twice as long for the finest feature map.
+    The features are frozen and see each image alone: parts of a batch give the same numbers as all of it. On a CPU
+    they are small enough for the cache.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        difference = a - b
-        total = difference.abs().sum(dtype=torch.float32)
-        ctx.save_for_backward(difference.sign_())
-        return total / a.numel()
+    def forward(ctx: Any, painted: Tensor, images: Tensor, features: PerceptualFeatures, distance: str) -> Tensor:
+        at_once = max(1, (PIXELS if painted.device.type == "cpu" else 16 * PIXELS) // features.pixels(painted))
+        total = torch.zeros((), device=painted.device)
+        gradients = []
+        for some, target in zip(painted.split(at_once), images.split(at_once), strict=True):
+            with torch.no_grad():
+                wanted = features(target)
+            with torch.set_grad_enabled(ctx.needs_input_grad[0]):
+                some = some.detach().requires_grad_(ctx.needs_input_grad[0])
+                seen = features(some)
+            value, asked = _compare(seen, wanted, distance)
+            total += value
+            if ctx.needs_input_grad[0]:
+                gradients += torch.autograd.grad(seen, some, asked)
+        if gradients:
+            ctx.save_for_backward(torch.cat(gradients) / (len(painted) * _least(seen)))
+        return total / len(painted)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (signs,) = ctx.saved_tensors
-        return signs * (gradient / signs.numel()), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (of_painted,) = ctx.saved_tensors
+        return of_painted * gradient, None, None, None
 
 
-def mean_absolute(values: Tensor, targets: Tensor) -> Tensor:
-    """Mean of |values - targets|, tensors of one shape, as a float32 scalar; no gradient goes into the targets."""
-    return _MeanAbsolute.apply(values, targets)  # type: ignore[no-any-return, no-untyped-call]
+def _least(maps: list[Tensor]) -> int:
+    return min(one[0].numel() for one in maps)
+
+
+@torch.no_grad()
+def _compare(seen: list[Tensor], wanted: list[Tensor], distance: str) -> tuple[Tensor, list[Tensor]]:
+    """Sum over the images of their mean distances, over all maps, as float32; gradients of that for `seen`.
+
+    The gradients are in the maps' type, and of the sum times the size of the smallest map: the larger maps of the
+    known networks are larger by powers of two, so that no rounding makes one map count more than another.
+    """
+    total, least, asked = torch.zeros((), device=seen[0].device), _least(seen), []
+    for one, other in zip(seen, wanted, strict=True):
+        difference, size = one - other, one[0].numel()
+        values = difference.abs() if distance == "l1" else difference.square()
+        # Over the channels first, which adds in float32 and rounds once: all in float32 would make a copy of the map.
+        total += values.sum(1).sum(dtype=torch.float32) / size
+        asked.append(difference.sign_().mul_(least / size) if distance == "l1" else difference.mul_(2 * least / size))
+    return total, asked
 
 
 def boundary_loss(keypoints: Tensor) -> Tensor:

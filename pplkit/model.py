@@ -193,7 +193,8 @@ class PosePriorLearner(nn.Module):
         """
         procedure = self.procedure(procedure)
         reference = images if reference is None else reference
-        first, rounds = images, []
+        first = images
+        rounds: list[Iteration] = []
         with self._frozen():
             for number in range(iterations + 1):
                 if procedure == "completed" and number > (hidden is not None):

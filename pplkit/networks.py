@@ -8,38 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry import pixel_grid
+from pplkit.resampling import DoubledConv, Halve, HalvedConv
 
-
-class Halve(nn.Module):
-    """Bilinear x 0.5, which is the mean over 2 x 2 pixels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, H/2, W/2)."""
-        return F.avg_pool2d(x, 2)
-
-
-class HalvedConv(nn.Conv2d):
-    """A 3 x 3 convolution followed by bilinear x 0.5, done as one 4 x 4 convolution of stride 2.
-
-    The mean over 2 x 2 outputs is linear, so it moves into the weights: the same numbers for 16 products a pixel
-    instead of 36, and nothing is written at the full resolution.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
-        weight = F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
-        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _double() -> nn.Upsample:
-    return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class ResidualDown(nn.Module):
@@ -110,7 +85,7 @@ class Regressor(nn.Module):
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-        return _double(), _conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+        return NUMBERED, DoubledConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) and prior (N, 2) to affine maps (B, N, 2, 3) and attention (B, N, S/4 * S/4).
@@ -183,8 +158,8 @@ class Decoder(nn.Module):
     @staticmethod
     def _up(inputs: int, outputs: int) -> nn.Sequential:
         return nn.Sequential(
-            _double(),
-            _conv(inputs, outputs),
+            NUMBERED,
+            DoubledConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
             _conv(outputs, outputs),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from pplkit.batches import Batch, Batches, check
@@ -175,22 +175,35 @@ def _fit(
                 batch = batch.halved()
             if step in revivals(config):
                 model.revive()
-            output = wrapped(batch.images, batch.reference, batch.again)
-            total, parts = _losses(fabric, config, features, batch, output, step / config.steps)
-            fabric.backward(total)
-            wrapped_optimiser.step()
-            wrapped_optimiser.zero_grad()
+            total, parts, output = one_step(
+                fabric, config, wrapped, wrapped_optimiser, features, batch, step / config.steps
+            )
             if log:
-                log.add(step + 1, total.detach(), parts, batch, output)
+                log.add(step + 1, total, parts, batch, output)
     if log:
         log.finish(f"{fabric.device} x {fabric.world_size}")
 
 
-def _losses(
-    fabric: "Fabric", config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float
-) -> tuple[Tensor, dict[str, Tensor]]:
+def one_step(
+    fabric: "Fabric",
+    config: Config,
+    model: nn.Module,
+    optimiser: Any,
+    features: PerceptualFeatures | None,
+    batch: Batch,
+    share: float = 0.0,
+) -> tuple[Tensor, dict[str, Tensor], Output]:
+    """Forward, losses, backward, update; `model` and `optimiser` as Fabric set them up, `share` of the training done.
+
+    Returns the loss and its parts, without gradients, and the model's output.
+    """
+    output: Output = model(batch.images, batch.reference, batch.again)
     with fabric.autocast():
-        return losses(config, features, batch, output, share)
+        total, parts = losses(config, features, batch, output, share)
+    fabric.backward(total)
+    optimiser.step()
+    optimiser.zero_grad()
+    return total.detach(), parts, output
 
 
 class _Log:

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    os.environ.setdefault(
+        "TRITON_INTERPRET", "1"
+    )  # kernels run on the CPU; read when Triton is imported, here or later
+
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner

@@ -168,3 +168,22 @@ def test_links_without_weight_draw_nothing() -> None:
     found.sum().backward()
     assert torch.equal(found, torch.zeros(2, 1, 16, 16))
     assert keypoints.grad is not None and torch.equal(keypoints.grad, torch.zeros_like(keypoints))
+
+
+def test_gradients_equal_finite_differences() -> None:
+    """In double precision; each pixel counts differently."""
+    keypoints, weights = (value.double().requires_grad_() for value in some(2, 4))
+    pull = torch.randn(1, 1, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    assert torch.autograd.gradcheck(lambda p, w: link_map(p, w, 7, 0.1) * pull, (keypoints, weights), eps=1e-7)
+
+
+def test_what_is_kept_for_the_gradient_does_not_grow_with_the_links() -> None:
+    def kept(count: int) -> int:
+        keypoints, weights = (value.requires_grad_() for value in some(2, count))
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes), lambda none: none):
+            link_map(keypoints, weights, 64, 1e-2)
+        return sum(sizes)
+
+    few, many = kept(4), kept(32)  # 6 and 496 links
+    assert many < few + 496 * 64

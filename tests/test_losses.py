@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.features import PerceptualFeatures
+from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import (
     boundary_loss,
     equivariance_loss,
     length_loss,
     link_loss,
     losses,
-    mean_absolute,
     pose_loss,
     reconstruction_loss,
     separation_loss,
@@ -56,25 +56,49 @@ def test_reconstruction_without_features_compares_pixels() -> None:
     assert reconstruction_loss(None, images, painted).item() == pytest.approx(0.25 / 6)
 
 
-def test_mean_absolute_by_hand() -> None:
-    """Differences 1, -2, 0 and 5: mean 2, slopes 1/4, -1/4, 0 and 1/4, times 3 for a loss taken three times."""
-    values = torch.tensor([[2.0, -1.0], [3.0, 4.0]], requires_grad=True)
-    targets = torch.tensor([[1.0, 1.0], [3.0, -1.0]], requires_grad=True)
-    loss = mean_absolute(values, targets)
-    (3 * loss).backward()
-    assert loss.item() == 2
-    assert values.grad is not None and values.grad.tolist() == [[0.75, -0.75], [0, 0.75]]
-    assert targets.grad is None
+def plain(features: PerceptualFeatures, images: Tensor, painted: Tensor, distance: str) -> Tensor:
+    """The reconstruction loss as it is written, with the gradient that autograd finds."""
+    compare = F.l1_loss if distance == "l1" else F.mse_loss
+    pairs = zip(features(painted), features(images), strict=True)
+    return torch.stack([compare(seen, wanted.detach()) for seen, wanted in pairs]).sum()
 
 
-def test_mean_absolute_of_half_precision_is_summed_in_float32() -> None:
-    """4099 differences of 1/256 are 16 + 3/256, which bfloat16 would round to 16."""
-    values = torch.full((4099,), 1 / 256, dtype=torch.bfloat16, requires_grad=True)
-    loss = mean_absolute(values, torch.zeros(4099, dtype=torch.bfloat16))
-    loss.backward()
-    assert loss.dtype == torch.float32 and loss.item() == 1 / 256
-    assert values.grad is not None and values.grad.dtype == torch.bfloat16
-    assert torch.equal(values.grad, torch.full((4099,), 1 / 4099, dtype=torch.bfloat16))
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+@pytest.mark.parametrize("pixels", [1, 3 * 16 * 16, 10**6])
+def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
+    monkeypatch: pytest.MonkeyPatch, distance: str, pixels: int
+) -> None:
+    """Seven images: one after the other, three, three and one, all together; taken three times."""
+    monkeypatch.setattr("pplkit.losses.PIXELS", pixels)
+    features = perceptual_features("random", 16)
+    assert features is not None
+    generator = torch.Generator().manual_seed(0)
+    images, painted = (torch.rand(7, 3, 16, 16, generator=generator) * 2 - 1 for _ in range(2))
+    gradients, values = [], []
+    for loss in (reconstruction_loss, plain):
+        start = painted.clone().requires_grad_()
+        value = loss(features, images, start, distance)
+        (3 * value).backward()
+        assert start.grad is not None
+        gradients.append(start.grad)
+        values.append(value)
+    torch.testing.assert_close(values[0], values[1], rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=2e-8)
+
+
+def test_a_reconstruction_that_is_only_looked_at_has_the_same_value() -> None:
+    images, painted = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    with torch.no_grad():
+        assert reconstruction_loss(doubling(3), images, painted).item() == pytest.approx(0.25 + 0.5 + 1)
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    """Maps of 21 x 21 pixels and three channels that differ by 1/256: 1323/256 in all, which bfloat16 cannot hold."""
+    images, painted = torch.zeros(3, 3, 21, 21), torch.full((3, 3, 21, 21), 2 / 256)
+    half = doubling(3).to(torch.bfloat16)
+    found = reconstruction_loss(half, images.to(torch.bfloat16), painted.to(torch.bfloat16).requires_grad_())
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(7 / 256, rel=1e-6)
 
 
 def test_boundary_by_hand() -> None:

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pplkit.geometry import apply_affine, pixel_grid
-from pplkit.networks import Completer, Decoder, Halve, HalvedConv, Regressor, ResidualDown
+from pplkit.networks import Completer, Decoder, Regressor, ResidualDown
 
 CHANNELS = (8, 8, 8, 8)
 PRIOR = torch.tensor([[-0.5, -0.5], [0.5, -0.25], [0.0, 0.75]])
@@ -80,26 +79,6 @@ def test_attention_pools_the_features_and_the_embedded_places() -> None:
     place = torch.einsum("bnp,pc->bnc", attention, network.embed(pixel_grid(8)))  # embeds every place, then attends
     torch.testing.assert_close(joined[..., 16:32], place, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(joined[..., 32:], network.embed(PRIOR).expand(2, -1, -1))
-
-
-def test_halving_is_the_bilinear_one() -> None:
-    x = images()
-    expected = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(Halve()(x), expected)
-
-
-def test_a_halved_convolution_is_a_convolution_and_then_the_half() -> None:
-    torch.manual_seed(0)
-    halved, conv = HalvedConv(3, 5), nn.Conv2d(3, 5, 3, padding=1)
-    conv.load_state_dict(halved.state_dict())
-    pull = torch.randn(2, 5, 16, 16)
-    gradients = []
-    for layer, rest in ((halved, nn.Identity()), (conv, Halve())):
-        x = images().requires_grad_()
-        out = rest(layer(x))
-        (out * pull).sum().backward()
-        gradients.append((out, x.grad, layer.weight.grad, layer.bias.grad))  # type: ignore[union-attr]
-    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
 
 
 def test_a_residual_block_adds_its_shortcut() -> None:

@@ -1,0 +1,123 @@
+"""Convolutions before a halving and after a doubling of the size, the same numbers for less work than one by one."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SMALL = 16  # pixels a side, below which the sides would be too large a part of the work
+
+
+class Halve(nn.Module):
+    """Bilinear x 0.5, which is the mean over 2 x 2 pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H/2, W/2)."""
+        return F.avg_pool2d(x, 2)
+
+
+class HalvedConv(nn.Conv2d):
+    """A 3 x 3 convolution followed by bilinear x 0.5, done as one 4 x 4 convolution of stride 2.
+
+    The mean over 2 x 2 outputs is linear, so it moves into the weights: the same numbers for 16 products a pixel
+    instead of 36, and nothing is written at the full resolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        weight = F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
+        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+
+
+class DoubledConv(nn.Conv2d):
+    """Bilinear x 2 followed by a 3 x 3 convolution.
+
+    Bilinear x 2 puts zeros between the pixels and blurs. The blur may as well come last, on the channels that come out,
+    and no product with a zero is done: a quarter of the work, and nothing is kept at twice the size before. Only at the
+    border the order matters: there the blurred image ends, and the convolution sees zeros. So what it sees beyond the
+    four sides is taken away again.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+        taps = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        self.blur: Tensor
+        self.register_buffer("blur", torch.outer(taps, taps).repeat(outputs, 1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, 2 H, 2 W)."""
+        if min(x.shape[2:]) < SMALL:
+            doubled = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            return F.conv2d(doubled, self.weight, self.bias, padding=1)
+        device, parts = x.device.type, (x, self.weight, self.bias, self.blur)
+        if torch.is_autocast_enabled(device):
+            parts = tuple(part.to(torch.get_autocast_dtype(device)) for part in parts)
+        with torch.autocast(device, enabled=False):  # it would pad and resize in float32
+            return _Doubled.apply(*parts)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Doubled(torch.autograd.Function):
+    """Written out: autograd would keep the image before the blur, and lose its order in memory at the sides."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blur: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight, blur)
+        spread = F.conv_transpose2d(_rim(x), _transposed(weight), stride=2, padding=1)
+        out = F.conv2d(spread, blur, bias, groups=len(blur))
+        rows, columns = _sides(x)
+        for line, seen in zip(_sides(out), _beyond(rows, columns, weight), strict=True):
+            line -= seen
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, blur = ctx.saved_tensors
+        spread = F.conv2d(gradient, blur, padding=3, groups=len(blur))  # the blur is the same from both ends
+        of_rim, of_weight, _ = torch.ops.aten.convolution_backward(
+            spread, _rim(x), _transposed(weight), None, [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
+        )
+        of_rim[:, :, 1] += of_rim[:, :, 0]
+        of_rim[:, :, -2] += of_rim[:, :, -1]
+        of_x = of_rim[:, :, 1:-1, 1:-1]
+        of_x[..., 0] += of_rim[:, :, 1:-1, 0]
+        of_x[..., -1] += of_rim[:, :, 1:-1, -1]
+        with torch.enable_grad():
+            inputs = [part.detach().requires_grad_() for part in (*_sides(x), weight)]
+            rows, columns, more = torch.autograd.grad(_beyond(*inputs), inputs, [-part for part in _sides(gradient)])
+        for line, part in zip(_sides(of_x), (rows, columns), strict=True):
+            line += part
+        return of_x, _transposed(of_weight) + more, gradient.sum((0, 2, 3)), None
+
+
+def _transposed(weight: Tensor) -> Tensor:
+    """The weight of a convolution as that of its transpose, and back."""
+    return weight.flip(2, 3).transpose(0, 1)
+
+
+def _rim(x: Tensor) -> Tensor:
+    """Images (B, C, H, W) with one pixel more on each side, that of the border again."""
+    return F.pad(x, (1, 1, 1, 1), "replicate")
+
+
+def _sides(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the last row (B, C, 2, W), and column (B, C, H, 2), of images (B, C, H, W), as views."""
+    height, width = x.shape[2:]
+    return x[:, :, :: height - 1], x[..., :: width - 1]
+
+
+def _beyond(rows: Tensor, columns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """What is seen beyond the `_sides`, by the part of the weight that looks there; the corners belong to the rows."""
+    down = _line(columns.mT, weight[..., ::2].mT, "constant")
+    return _line(rows, weight[:, :, ::2], "replicate"), down.mT
+
+
+def _line(lines: Tensor, weight: Tensor, ends: str) -> Tensor:
+    """Two lines (B, C, 2, L), doubled, each seen by its own weight (O, C, 2, 3): (B, O, 2, 2 L); `ends`: a padding."""
+    doubled = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
+    padded = F.pad(doubled, (1, 1, 0, 0), ends).transpose(1, 2).flatten(1, 2)[:, :, None]
+    seen = F.conv2d(padded, weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None], groups=2)
+    return seen.unflatten(1, (2, -1))[:, :, :, 0].transpose(1, 2)

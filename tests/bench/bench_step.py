@@ -1,0 +1,256 @@
+"""What a training step of the preset `paper` costs, beside a plain implementation of the same formulas (plain.py).
+
+python tests/bench/bench_step.py              the table, in some minutes on two CPU cores; also written to bench.json
+python tests/bench/bench_step.py --curves     and how the cost grows with batch, image size, keypoints and links
+
+Each variant runs in a process of its own, one after the other and in turns (--rounds), on the same images and weights.
+Time is the median step after a first one that is not counted. Memory on a CPU is the most that the process held, and,
+in brackets, how far that is above what it held before the first step; on a GPU it is what PyTorch allocated at most.
+VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of the
+plain step, per second, beside those of a product of large matrices in the variant's own number format.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parent))  # plain.py; pytest does the same
+
+from plain import PlainStep, link_maps
+
+from pplkit import features as feature_networks
+from pplkit.batches import Batch
+from pplkit.config import Config
+from pplkit.features import PerceptualFeatures, perceptual_features
+from pplkit.links import link_map
+from pplkit.training import build, fabric_for, keep_memory, one_step
+
+VARIANTS = ("plain", "kit float32", "kit bfloat16")
+
+
+def some_batch(config: Config, device: torch.device) -> Batch:
+    """Random images with four fifths of the blocks of the reference hidden."""
+    generator = torch.Generator().manual_seed(0)
+    side = config.image_size
+    images = torch.rand(config.batch_size, 3, side, side, generator=generator) * 2 - 1
+    kept = (torch.rand(config.batch_size, 1, config.block, config.block, generator=generator) > config.missing).float()
+    reference = images * nn.functional.interpolate(kept, size=(side, side))
+    images, reference = (x.to(device, memory_format=torch.channels_last) for x in (images, reference))
+    return Batch(images, reference, images)
+
+
+def untrained_features(config: Config) -> PerceptualFeatures:
+    """The config's feature network; a VGG with random weights, since the trained ones may not be at hand."""
+    from torchvision.models.vgg import cfgs, make_layers
+
+    torch.manual_seed(1)
+    feature_networks._vgg_layers = lambda name: list(make_layers(cfgs["E" if name == "vgg19" else "D"]).children())  # type: ignore[attr-defined]
+    found = perceptual_features(config.perceptual, config.perceptual_size)
+    assert found is not None
+    return found
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the GPU, if it is one."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], Any]:
+    """The variant's training step on a batch of its own."""
+    features = untrained_features(config).to(device)
+    if variant == "plain":
+        model, _ = build(config)
+        step, batch = PlainStep(model.to(device), features), some_batch(config, device)
+        return lambda: step(batch)
+    precision = "bf16-mixed" if variant.endswith("bfloat16") else "32-true"
+    fabric = fabric_for(device.type, 1, precision)
+    model, optimiser = build(config)
+    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+    features = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = some_batch(config, device)
+    return lambda: one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
+
+
+def held(device: torch.device) -> int:
+    """Bytes held at most so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:
+    """Seconds of each of `steps` steps and bytes of memory, in this process."""
+    keep_memory()
+    step = step_of(variant, config, device)
+    before = held(device)
+    step()
+    times = []
+    for _ in range(steps):
+        synchronise(device)
+        began = time.perf_counter()
+        step()
+        synchronise(device)
+        times.append(time.perf_counter() - began)
+    return {"variant": variant, "seconds": times, "bytes": held(device), "bytes_of_steps": held(device) - before}
+
+
+def flops(config: Config) -> int:
+    """Floating-point operations of one plain step of `config`, forward and backward; on the CPU."""
+    config = config.replace(batch_size=2)
+    step = step_of("plain", config, torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() // 2
+
+
+def peak(device: torch.device, kind: torch.dtype) -> float:
+    """Floating-point operations per second of a product of square matrices, the best of five."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+    best = 0.0
+    for _ in range(6):
+        synchronise(device)
+        began = time.perf_counter()
+        a @ b
+        synchronise(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - began))
+    return best
+
+
+def timed(action: Callable[[], Any], device: torch.device, least: float = 0.5) -> float:
+    """Seconds of `action`, the median of as many calls as fit into `least` seconds, three at least."""
+    action()
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < least:
+        synchronise(device)
+        began = time.perf_counter()
+        action()
+        synchronise(device)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def alone(arguments: list[str]) -> Any:
+    """What this script prints as JSON in a process of its own."""
+    out = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def link_maps_alone(which: str, device: torch.device, keypoints: int = 16, size: int = 128) -> dict[str, float]:
+    """Seconds forth and back of the link map of eight poses, and bytes held above what was held before."""
+    generator = torch.Generator().manual_seed(0)
+    points = (torch.rand(8, keypoints, 2, generator=generator) * 2 - 1).to(device).requires_grad_()
+    weights = torch.rand(keypoints, keypoints, generator=generator).to(device)
+    draw = link_maps if which == "plain" else link_map
+    before = held(device)
+    seconds = timed(lambda: draw(points, weights, size, 5e-4).sum().backward(), device)
+    return {"seconds": seconds, "bytes": held(device) - before}
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole table: steps of all variants in turns, link maps, and the machine."""
+    device = torch.device(options.device)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
+    shared = ["--device", options.device, "--batch", str(options.batch), "--steps", str(options.steps)]
+    for _ in range(options.rounds):
+        for name in VARIANTS:
+            runs[name].append(alone(["--variant", name, *shared]))
+    config = Config.preset("paper").replace(batch_size=options.batch)
+    work = flops(config) * options.batch
+    steps = {}
+    for name, many in runs.items():
+        seconds = statistics.median(second for one in many for second in one["seconds"])
+        top = peak(device, torch.bfloat16 if name.endswith("bfloat16") else torch.float32)
+        steps[name] = {
+            "seconds": seconds, "images_per_second": options.batch / seconds, "share_of_peak": work / seconds / top,
+            "bytes": max(one["bytes"] for one in many), "bytes_of_steps": max(one["bytes_of_steps"] for one in many),
+        }  # fmt: skip
+    maps = {name: alone(["--links", name, "--device", options.device]) for name in ("plain", "kit")}
+    machine = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+    return {"machine": machine, "batch": options.batch, "flops_of_plain": work, "steps": steps, "link_maps": maps}
+
+
+def curves(device: torch.device) -> dict[str, list[list[float]]]:
+    """Seconds of the kit's link map by keypoints and by image size, and of its step by batch and image size."""
+    base = Config.preset("paper")
+    found: dict[str, list[list[float]]] = {
+        "link map by links": [
+            [n * (n - 1) // 2, link_maps_alone("kit", device, n)["seconds"]] for n in (8, 16, 32, 64)
+        ],
+        "link map by pixels": [[s * s, link_maps_alone("kit", device, 16, s)["seconds"]] for s in (64, 128, 256)],
+    }
+    for name, changes in {"batch_size": (2, 4, 8), "image_size": (64, 128)}.items():
+        rows = []
+        for value in changes:
+            config = base.replace(**{"batch_size": 4, name: value})
+            rows.append([value, timed(step_of(VARIANTS[-1], config, device), device)])
+        found[f"step by {name}"] = rows
+    return found
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Lines of text."""
+    plain = found["steps"]["plain"]
+    lines = [f"{found['machine']}", f"a step of the preset paper, batch {found['batch']}"]
+    lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>20}{'of it':>7}")
+    for name, row in found["steps"].items():
+        memory = f"{row['bytes'] / 1e9:.2f} ({row['bytes_of_steps'] / 1e9:.2f}) GB"
+        lines.append(
+            f"{name:14}{row['seconds']:9.2f}{plain['seconds'] / row['seconds']:8.2f}{row['images_per_second']:10.2f}"
+            f"{row['share_of_peak']:9.0%}{memory:>20}{row['bytes_of_steps'] / plain['bytes_of_steps']:7.2f}"
+        )
+    all_maps, kit = found["link_maps"]["plain"], found["link_maps"]["kit"]
+    lines.append(
+        "link map, N = 16, 128 px, 8 poses: "
+        f"all maps {1000 * all_maps['seconds']:.0f} ms, {all_maps['bytes'] / 1e6:.0f} MB; "
+        f"kit {1000 * kit['seconds']:.1f} ms, {kit['bytes'] / 1e6:.1f} MB"
+    )
+    return lines
+
+
+def main() -> None:
+    """Read the options; print the table, or, for one part, its JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5, help="timed steps in each process")
+    parser.add_argument("--rounds", type=int, default=2, help="processes for each variant")
+    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    parser.add_argument("--variant", choices=VARIANTS, help="this one alone")
+    parser.add_argument("--links", choices=("plain", "kit"), help="this link map alone")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if options.variant:
+        config = Config.preset("paper").replace(batch_size=options.batch)
+        print(json.dumps(measure(options.variant, config, device, options.steps)))
+    elif options.links:
+        print(json.dumps(link_maps_alone(options.links, device)))
+    else:
+        found = compare(options)
+        print("\n".join(table(found)))
+        if options.curves:
+            found["curves"] = curves(device)
+            for name, rows in found["curves"].items():
+                print(f"{name}:", ", ".join(f"{x:g}: {1000 * seconds:.1f} ms" for x, seconds in rows))
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()

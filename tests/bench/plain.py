@@ -1,0 +1,117 @@
+"""A training step as the method is written down: the same model and losses without any of the kit's short cuts.
+
+float32, ordinary memory layout, every link's map held at once, link maps of the pose, of the prior and of the recalled
+pose where only the first is used, convolution and resampling one after the other, both images through the features with
+the same call, one bank of the memory after the other, Adam parameter by parameter. The numbers are those of the kit's
+own step (tests/test_plain_step.py), so that only time and memory differ.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pplkit.batches import Batch
+from pplkit.config import Config
+from pplkit.features import PerceptualFeatures
+from pplkit.geometry import apply_affine, pixel_grid
+from pplkit.losses import boundary_loss, link_loss
+from pplkit.memory import EPSILON, HierarchicalMemory
+from pplkit.model import PosePriorLearner
+from pplkit.resampling import DoubledConv, Halve, HalvedConv
+
+
+class _Resized(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
+
+
+def unfolded(module: nn.Module) -> nn.Module:
+    """A copy in which a convolution and the halving after it, or the doubling before it, are two layers."""
+    module = copy.deepcopy(module)
+    for name, child in list(module.named_children()):
+        if isinstance(child, HalvedConv | DoubledConv):
+            conv = nn.Conv2d(child.in_channels, child.out_channels, 3, padding=1)
+            conv.load_state_dict(child.state_dict())
+            layers = (conv, _Resized(0.5)) if isinstance(child, HalvedConv) else (_Resized(2.0), conv)
+            setattr(module, name, nn.Sequential(*layers))
+        else:
+            setattr(module, name, _Resized(0.5) if isinstance(child, Halve) else unfolded(child))
+    return module
+
+
+def link_maps(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
+    """Keypoints (B, N, 2), connectivity (N, N) to the maximum (B, 1, S, S) over the maps of all links, held at once."""
+    first, second = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
+    start, end = keypoints[:, first, None], keypoints[:, second, None]
+    offset = pixel_grid(size, keypoints.device) - start
+    along = end - start
+    share = ((offset * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)).clamp(0, 1)
+    distance = (offset - share[..., None] * along).square().sum(-1)
+    maps = connectivity[first, second][:, None] * torch.exp(-distance / thickness)  # (B, links, S * S)
+    return maps.max(1).values.reshape(-1, 1, size, size)
+
+
+class PlainStep:
+    """The step of `model`, which is copied, on its device."""
+
+    def __init__(self, model: PosePriorLearner, features: PerceptualFeatures) -> None:
+        self.config: Config = model.config
+        self.model = unfolded(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.features = copy.deepcopy(features).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        rate = self.config.learning_rate
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=rate, foreach=False, fused=False)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """One step; the loss."""
+        total = self.loss(batch)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return total.detach()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The published losses of a batch, weighted and summed."""
+        model, config = self.model, self.config
+        assert isinstance(model, nn.Module)
+        images, reference = batch.images.contiguous(), batch.reference.contiguous()
+        memory: HierarchicalMemory = model.memory  # type: ignore[assignment]
+        with torch.no_grad():
+            prior = memory.decode(memory.codebook.mean(1)[None])[0]
+        affine, _ = model.regressor(images, prior)  # type: ignore[operator]
+        keypoints = apply_affine(affine, prior)
+        connectivity = model.connectivity()  # type: ignore[operator]
+        recalled, tokens, quantised = self._recall(memory, keypoints.detach())
+        poses = (keypoints, prior[None], recalled)
+        heat, *_ = (link_maps(pose, connectivity, config.image_size, config.thickness) for pose in poses)
+        painted = model.decoder(model.alpha * reference, heat)  # type: ignore[operator]
+        pairs = zip(self.features(painted), self.features(batch.target.contiguous()), strict=True)
+        return (
+            config.weight_reconstruction * torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
+            + config.weight_boundary * boundary_loss(keypoints)
+            + config.weight_links * link_loss(prior, keypoints, connectivity)
+            + config.weight_pose * F.mse_loss(recalled, keypoints.detach())
+            + config.weight_tokens * F.mse_loss(tokens, quantised)
+        )
+
+    def _recall(self, memory: HierarchicalMemory, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """T'_recon, G and G' by one bank after the other, with the moving averages."""
+        tokens = memory.encode(keypoints)
+        taken = []
+        for bank in range(tokens.shape[1]):
+            token, vectors = tokens[:, bank].detach(), memory.codebook[bank]
+            index = torch.cdist(token, vectors).argmin(-1)
+            taken.append(vectors[index].clone())
+            chosen = F.one_hot(index, len(vectors)).to(token)
+            counts = memory.decay * memory.counts[bank] + (1 - memory.decay) * chosen.sum(0)
+            total = counts.sum()
+            memory.counts[bank] = (counts + EPSILON) / (total + len(vectors) * EPSILON) * total
+            memory.sums[bank] = memory.decay * memory.sums[bank] + (1 - memory.decay) * chosen.T @ token
+            memory.codebook[bank] = memory.sums[bank] / memory.counts[bank][:, None]
+        quantised = torch.stack(taken, dim=1)
+        return memory.decode(tokens + (quantised - tokens).detach()), tokens, quantised

@@ -1,0 +1,31 @@
+"""The benchmark's plain step computes what the kit's step does, so that their times may be compared."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from pplkit.config import Config
+from pplkit.features import perceptual_features
+from pplkit.training import build, fabric_for, one_step
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+
+from bench_step import some_batch
+from plain import PlainStep
+
+
+def test_plain_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:
+    """After one step: Adam would make the smallest difference of a gradient near zero a step of its own later."""
+    config = tiny.replace(weight_links=0.3, perceptual="random", perceptual_size=48, learning_rate=1e-4)
+    features = perceptual_features("random", 48)
+    assert features is not None
+    batch = some_batch(config, torch.device("cpu"))
+    model, optimiser = build(config)
+    plain = PlainStep(model, features)
+    fabric = fabric_for("cpu", 1, "32-true")
+    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+    total, _, _ = one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
+    torch.testing.assert_close(plain(batch), total, rtol=1e-5, atol=1e-6)
+    for name in ("codebook", "counts", "sums"):
+        torch.testing.assert_close(getattr(plain.model.memory, name), getattr(model.memory, name), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,85 @@
+"""Convolutions beside a change of size against the two one after the other."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pplkit import resampling
+from pplkit.resampling import DoubledConv, Halve, HalvedConv
+
+
+def images() -> Tensor:
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_halving_is_the_bilinear_one() -> None:
+    x = images()
+    expected = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(Halve()(x), expected)
+
+
+def test_a_halved_convolution_is_a_convolution_and_then_the_half() -> None:
+    torch.manual_seed(0)
+    halved, conv = HalvedConv(3, 5), nn.Conv2d(3, 5, 3, padding=1)
+    conv.load_state_dict(halved.state_dict())
+    pull = torch.randn(2, 5, 16, 16)
+    gradients = []
+    for layer, rest in ((halved, nn.Identity()), (conv, Halve())):
+        x = images().requires_grad_()
+        out = rest(layer(x))
+        (out * pull).sum().backward()
+        gradients.append((out, x.grad, layer.weight.grad, layer.bias.grad))  # type: ignore[union-attr]
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "small"), [(6, 9, 2), (2, 2, 2), (2, 5, 2), (1, 7, 2), (6, 9, 16), (17, 16, 16)]
+)
+def test_a_doubled_convolution_is_the_double_and_then_a_convolution(
+    monkeypatch: pytest.MonkeyPatch, height: int, width: int, small: int
+) -> None:
+    """Values and gradients, at the border too, in double precision."""
+    monkeypatch.setattr(resampling, "SMALL", small)
+    torch.manual_seed(0)
+    doubled, conv = DoubledConv(3, 5).double(), nn.Conv2d(3, 5, 3, padding=1).double()
+    conv.load_state_dict(doubled.state_dict())
+    start = torch.randn(2, 3, height, width, dtype=torch.float64)
+    pull = torch.randn(2, 5, 2 * height, 2 * width, dtype=torch.float64)
+    double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    found = []
+    for layer, before in ((doubled, nn.Identity()), (conv, double)):
+        x = start.clone().requires_grad_()
+        out = layer(before(x))
+        (out * pull).sum().backward()
+        found.append((out, x.grad, layer.weight.grad, layer.bias.grad))  # type: ignore[union-attr]
+    torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=1e-12)
+
+
+def test_a_doubled_convolution_in_half_precision() -> None:
+    """Under autocast it gives bfloat16, as a convolution does, near to what float32 gives."""
+    torch.manual_seed(0)
+    layer, x = DoubledConv(8, 4), torch.randn(2, 8, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - layer(x)).abs().max() < 0.02
+    found.float().sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
+
+
+def test_what_a_doubled_convolution_keeps_is_small() -> None:
+    """The image as it came, its weights and the blur, nothing of twice the size."""
+    kept = []
+    layer, x = DoubledConv(8, 4), torch.randn(2, 8, 16, 16, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()), lambda none: none):
+        layer(x)
+    assert sum(kept) == x.numel() + layer.weight.numel() + 4 * 16
+
+
+def test_the_names_of_the_weights_are_those_of_a_convolution() -> None:
+    assert (
+        DoubledConv(3, 5).state_dict().keys()
+        == HalvedConv(3, 5).state_dict().keys()
+        == nn.Conv2d(3, 5, 3).state_dict().keys()
+    )
