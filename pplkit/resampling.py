@@ -53,9 +53,10 @@ class DoubledConv(nn.Conv2d):
         if min(x.shape[2:]) < SMALL:
             doubled = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             return F.conv2d(doubled, self.weight, self.bias, padding=1)
-        device, parts = x.device.type, (x, self.weight, self.bias, self.blur)
+        assert self.bias is not None
+        device, parts = x.device.type, [x, self.weight, self.bias, self.blur]
         if torch.is_autocast_enabled(device):
-            parts = tuple(part.to(torch.get_autocast_dtype(device)) for part in parts)
+            parts = [part.to(torch.get_autocast_dtype(device)) for part in parts]
         with torch.autocast(device, enabled=False):  # it would pad and resize in float32
             return _Doubled.apply(*parts)  # type: ignore[no-any-return, no-untyped-call]
 
