@@ -15,7 +15,7 @@ BUILD := import torch, torchvision; \
 
 FIGURES := prior poses amounts rounds_completed
 
-.PHONY: help setup run run-real notebooks test lint clean
+.PHONY: help setup run run-real notebooks test bench lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
+	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json"
 	@echo "make lint                  ruff and mypy"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
 
@@ -53,6 +54,9 @@ notebooks: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup
+	$(BIN)/python tests/bench/bench_step.py $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check

@@ -33,7 +33,7 @@ TITLES = {
 }  # fmt: skip
 WAYS = {  # procedure and whether after the last round or the first: name, colour, line
     ("published", False): ("a single pass", BLACK, "--"), ("published", True): ("published, last round", ORANGE, "-"),
-    ("completed", False): ("completed", BLUE, "-"), ("completed", True): ("completed, told what is hidden", GREEN, "-"),
+    ("completed", False): ("completed", BLUE, "-"), ("completed", True): ("completed, told what is hidden", GREEN, ":"),
 }  # fmt: skip
 
 

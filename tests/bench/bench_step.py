@@ -6,8 +6,8 @@ python tests/bench/bench_step.py --curves     and how the cost grows with batch,
 Each variant runs in a process of its own, one after the other and in turns (--rounds), on the same images and weights.
 Time is the median step after a first one that is not counted. Memory on a CPU is the most that the process held, and,
 in brackets, how far that is above what it held before the first step; on a GPU it is what PyTorch allocated at most.
-VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of the
-plain step, per second, beside those of a product of large matrices in the variant's own number format.
+VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of
+convolutions and matrix products per second, beside those of a product of large matrices in the variant's number format.
 """
 
 import argparse
@@ -88,7 +88,10 @@ def held(device: torch.device) -> int:
     """Bytes held at most so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; getrusage would count what the process was before it became Python
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:
@@ -107,10 +110,10 @@ def measure(variant: str, config: Config, device: torch.device, steps: int) -> d
     return {"variant": variant, "seconds": times, "bytes": held(device), "bytes_of_steps": held(device) - before}
 
 
-def flops(config: Config) -> int:
-    """Floating-point operations of one plain step of `config`, forward and backward; on the CPU."""
+def flops(variant: str, config: Config) -> int:
+    """Floating-point operations of the variant's step for each image, forward and backward; counted on the CPU."""
     config = config.replace(batch_size=2)
-    step = step_of("plain", config, torch.device("cpu"))
+    step = step_of(variant, config, torch.device("cpu"))
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops() // 2
@@ -118,10 +121,10 @@ def flops(config: Config) -> int:
 
 def peak(device: torch.device, kind: torch.dtype) -> float:
     """Floating-point operations per second of a product of square matrices, the best of five."""
-    size = 8192 if device.type == "cuda" else 2048
+    size = 8192 if device.type == "cuda" else 4096
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     best = 0.0
-    for _ in range(6):
+    for _ in range(5):
         synchronise(device)
         began = time.perf_counter()
         a @ b
@@ -155,6 +158,7 @@ def link_maps_alone(which: str, device: torch.device, keypoints: int = 16, size:
     points = (torch.rand(8, keypoints, 2, generator=generator) * 2 - 1).to(device).requires_grad_()
     weights = torch.rand(keypoints, keypoints, generator=generator).to(device)
     draw = link_maps if which == "plain" else link_map
+    draw(points, weights, 16, 5e-4).sum().backward()  # starts what works in the background
     before = held(device)
     seconds = timed(lambda: draw(points, weights, size, 5e-4).sum().backward(), device)
     return {"seconds": seconds, "bytes": held(device) - before}
@@ -169,13 +173,14 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         for name in VARIANTS:
             runs[name].append(alone(["--variant", name, *shared]))
     config = Config.preset("paper").replace(batch_size=options.batch)
-    work = flops(config) * options.batch
     steps = {}
     for name, many in runs.items():
         seconds = statistics.median(second for one in many for second in one["seconds"])
         top = peak(device, torch.bfloat16 if name.endswith("bfloat16") else torch.float32)
+        work = flops(name, config) * options.batch
         steps[name] = {
-            "seconds": seconds, "images_per_second": options.batch / seconds, "share_of_peak": work / seconds / top,
+            "seconds": seconds, "images_per_second": options.batch / seconds,
+            "flops": work, "share_of_peak": work / seconds / top,
             "bytes": max(one["bytes"] for one in many), "bytes_of_steps": max(one["bytes_of_steps"] for one in many),
         }  # fmt: skip
     maps = {name: alone(["--links", name, "--device", options.device]) for name in ("plain", "kit")}
@@ -183,7 +188,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
-    return {"machine": machine, "batch": options.batch, "flops_of_plain": work, "steps": steps, "link_maps": maps}
+    return {"machine": machine, "batch": options.batch, "steps": steps, "link_maps": maps}
 
 
 def curves(device: torch.device) -> dict[str, list[list[float]]]:
