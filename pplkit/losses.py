@@ -12,7 +12,7 @@ from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
 from pplkit.poses import Output
 
-PIXELS = 200_000  # of a CPU's images that go through the features at once: four of 224 x 224
+PIXELS = 2**17  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
 
 
 def reconstruction_loss(

@@ -13,8 +13,20 @@ class Halve(nn.Module):
     """Bilinear x 0.5, which is the mean over 2 x 2 pixels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, H/2, W/2)."""
+        """(B, C, H, W), H and W even, to (B, C, H/2, W/2)."""
+        return _Halved.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Halved(torch.autograd.Function):
+    """Autograd would keep the image at its full size, of which the gradient needs nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return F.interpolate(gradient / 4, scale_factor=2, mode="nearest")
 
 
 class HalvedConv(nn.Conv2d):
@@ -29,7 +41,8 @@ class HalvedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
-        weight = F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
+        moved = [F.pad(self.weight, (left, 1 - left, top, 1 - top)) for left in (0, 1) for top in (0, 1)]
+        weight = torch.stack(moved).mean(0)
         return F.conv2d(x, weight, self.bias, stride=2, padding=1)
 
 
