@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def preset_for(dataset: str) -> str:
             return str(name)
     if kind is None:
         raise PplkitError(
-            f"no settings are named after the data set {dataset!r}: correct its name, or name settings with --preset, "
-            "such as videos or images."
+            f"no settings are named after the data set {dataset!r}: correct its name, or name a preset, such as "
+            "videos or images."
         )
     return "videos" if kind in FILMED else "images"
 
@@ -64,11 +65,26 @@ def prepared(
 ) -> Path:
     """The folder <home>/data/<dataset> of a prepared data set; prepared now if it is known by name and absent.
 
+    Raises PplkitError as `preparation` does, which says what the parameters are, and where files cannot be read.
+    """
+    return preparation(dataset, source, size, options, scale)()
+
+
+def preparation(
+    dataset: str,
+    source: str = "",
+    size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    scale: str = "default",
+) -> Callable[[], Path]:
+    """What `prepared` has to do: a function that opens or prepares the data set and returns its folder.
+
     The puppets make themselves (`source` may name another category); every other kind (`KINDS`) needs `source`, the
     folder as downloaded; any other name must be prepared already. `options` go to the `prepare` of the data set's
     module. A folder that exists is opened, never rebuilt; `size` and `options` are compared with it where they are
     given. At scale "smoke" images are 32 pixels and few.
-    Raises PplkitError where a source is missing, an option unknown, or the folder holds another preparation.
+    Raises PplkitError where a source is missing, an option unknown, or the folder holds another preparation: all that
+    can be told without reading the files.
     """
     out = data_folder(dataset, scale)
     exists = (out / "dataset.json").exists()
@@ -79,7 +95,7 @@ def prepared(
                 f"dataset={dataset!r} is not known by name and {out} is absent: prepare it there with "
                 f"pplkit.dataset.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
             )
-        return open_dataset(out).path
+        return lambda: open_dataset(out).path
     # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
     prepare: Callable[..., Path] = importlib.import_module(f"data_prep.{kind}").prepare
     tiny = SMOKE.get(kind, {}) if scale == "smoke" else {}
@@ -93,10 +109,10 @@ def prepared(
             _check_same(data, "source", data.name.removeprefix("puppets-"), category)
         for name in _defaults(prepare) if options is not None else ():
             _check_same(data, name, data.options.get(name), wanted[name])
-        return data.path
+        return lambda: data.path
     if not (category or source):
         raise PplkitError(f"source is empty, but dataset={dataset!r} is made from downloaded files: name their folder.")
-    return prepare(category or source, out, **wanted)
+    return partial(prepare, category or source, out, **wanted)
 
 
 def _defaults(prepare: Callable[..., Path], but: tuple[str, ...] = (*PLACES, *MANNER)) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The command line: `pplkit run | train | complete | estimate | check | convert-official`. Thin: it calls the package.
+"""The command line: `pplkit run | batch | train | complete | estimate | check | convert-official`.
 
-What only a handler needs is imported inside it, so that `--help` answers at once.
+Thin: it calls the package. What only a handler needs is imported inside it, so that `--help` answers at once.
 """
 
 import argparse
@@ -18,7 +18,7 @@ DESCRIPTION = "Learn the pose of an object category from unlabelled images: keyp
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: those of the process) and return the exit status.
 
-    0 = done, 2 = wrong input (one line on stderr, no traceback), 130 = interrupted.
+    0 = done, 2 = wrong input, or runs of a batch that failed (one line on stderr, no traceback), 130 = interrupted.
     """
     parsed = _parser().parse_args(arguments)
     handler: Callable[[argparse.Namespace], None] = parsed.handler
@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--option", type=_option, help=told, **several)
     run.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
     run.set_defaults(handler=_run)
+
+    batch = commands.add_parser("batch", help="notebooks over data sets x variants x seeds, as a plan says")
+    batch.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; the README has an example")
+    batch.add_argument("--jobs", type=int, help="runs at a time (default: the plan's; else one for each GPU or core)")
+    told = "send the runs to a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
+    batch.add_argument("--slurm", type=_option, nargs="*", metavar="NAME=VALUE", help=told)
+    batch.set_defaults(handler=_batch)
 
     train = commands.add_parser("train", help="train on a prepared data set, or continue a run")
     train.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
@@ -144,9 +151,9 @@ def _run(arguments: argparse.Namespace) -> None:
 def _prepare(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
     from data_prep.known import DEFAULT_SIZE, prepared
-    from pplkit.batches import check
     from pplkit.config import Config
     from pplkit.dataset import open_dataset
+    from pplkit.notebooks import check_data
 
     preset = Config.preset(parameters["preset"])
     config = preset.smoke() if parameters.get("scale") == "smoke" else preset
@@ -155,12 +162,28 @@ def _prepare(dataset: str, parameters: Mapping[str, Any]) -> None:
         config.replace(image_size=parameters["size"])  # before images are prepared that no model takes
     names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
     data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
-    check(data["train"], config.replace(image_size=data.size))
-    if "test" not in data:
-        raise PplkitError(
-            f"{data.path} has no split 'test', which the notebooks look at: give it more files, or prepare it under "
-            "another name with other options, such as a larger test_share."
-        )
+    check_data(data, config)
+
+
+def _batch(arguments: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from data_prep.known import preparation, preset_for
+    from pplkit.batch import run_batch
+    from pplkit.config import Config
+    from pplkit.plans import Source, read_plan, slurm_options
+    from pplkit.projects import data_folder
+    from pplkit.yamls import At
+
+    def prepare(name: str, source: Source, scale: str) -> Callable[[], Path]:
+        there = (data_folder(name, scale) / "dataset.json").exists()
+        size = source.size or (None if there else Config.preset(source.preset).image_size)
+        return preparation(name, source.source, size, source.options, scale)
+
+    plan = read_plan(arguments.plan, preset_for)
+    jobs = plan.jobs if arguments.jobs is None else At(arguments.plan, "--jobs").whole(arguments.jobs, 1)
+    slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
+    run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Run the numbered notebooks one after the other into a run folder, with papermill."""
 
+import ast
 import os
 import threading
 import time
@@ -12,6 +13,9 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from pplkit.batches import check
+from pplkit.config import Config
+from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder, home
@@ -44,17 +48,17 @@ def run_notebooks(
     with _home(root):
         data_folder(dataset, scale)  # raises for a wrong name
         run = run_folder(run_name, scale)
-    sources = [_find(name, root) for name in notebooks]
-    declared = [_declared(source) for source in sources]
-    unknown = sorted(set(parameters) - set().union(*declared))
+    sources = [find(name, root) for name in notebooks]
+    names_of = [declared(source) for source in sources]
+    unknown = sorted(set(parameters) - set().union(*names_of))
     if unknown:
-        known = ", ".join(sorted(set().union(*declared)))
+        known = ", ".join(sorted(set().union(*names_of)))
         raise PplkitError(f"parameter {unknown[0]!r} is declared by none of the notebooks: choose from {known}.")
 
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     given = {**parameters, "dataset": dataset, "run": run_name}
     with _home(root), _told(RunFolder(run)):
-        for number, (source, names) in enumerate(zip(sources, declared, strict=True), start=1):
+        for number, (source, names) in enumerate(zip(sources, names_of, strict=True), start=1):
             print(f"[{number}/{len(sources)}] {source.stem}", flush=True)
             _execute(source, run / "notebooks" / source.name, {name: given[name] for name in given if name in names})
     _print_summary(run, time.monotonic() - started)
@@ -83,8 +87,21 @@ def publish(run: Path, out: Path) -> list[Path]:
     return written
 
 
-def _find(name: str, root: Path) -> Path:
-    """The file of notebook `name`: in the home's own notebooks folder, else in the one beside the package."""
+def check_data(data: Dataset, config: Config) -> None:
+    """Raise PplkitError if a model of `config`, at the size of the images, cannot be trained and tested on `data`."""
+    check(data["train"], config.replace(image_size=data.size))
+    if "test" not in data:
+        raise PplkitError(
+            f"{data.path} has no split 'test', which the notebooks look at: give it more files, or prepare it under "
+            "another name with other options, such as a larger test_share."
+        )
+
+
+def find(name: str, root: Path) -> Path:
+    """The file of notebook `name`: in the home's own notebooks folder, else in the one beside the package.
+
+    Raises PplkitError if it is not there.
+    """
     own, shipped = root / "notebooks", Path(__file__).resolve().parents[1] / "notebooks"
     folder = own if own.is_dir() else shipped
     if not (folder / f"{name}.ipynb").is_file():
@@ -92,12 +109,23 @@ def _find(name: str, root: Path) -> Path:
     return folder / f"{name}.ipynb"
 
 
-def _declared(notebook: Path) -> set[str]:
-    """Names in the parameters cell."""
+def declared(notebook: Path) -> dict[str, Any]:
+    """Names in the parameters cell with their defaults; None for a default that is no literal.
+
+    Raises PplkitError for a file that is no notebook.
+    """
     try:
-        return set(papermill.inspect_notebook(notebook))
+        found = papermill.inspect_notebook(notebook)
     except ValueError as error:
         raise PplkitError(f"{notebook} is no notebook for Python ({error}): restore it from the repository.") from error
+    return {name: _literal(about["default"]) for name, about in found.items()}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
 
 
 @contextmanager
@@ -168,8 +196,8 @@ def _print_summary(run: Path, seconds: float) -> None:
     rows = []
     for result in RESULTS:
         if (run / f"{result}.json").is_file():
-            numbers = _numbers(RunFolder(run).read(f"{result}.json"))
-            rows += [(result, name, f"{value:.5g}" if value % 1 else f"{value:.0f}") for name, value in numbers.items()]
+            found = numbers(RunFolder(run).read(f"{result}.json"))
+            rows += [(result, name, f"{value:.5g}" if value % 1 else f"{value:.0f}") for name, value in found.items()]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
     for result, name, value in rows:
@@ -179,12 +207,12 @@ def _print_summary(run: Path, seconds: float) -> None:
             print(f"  {folder}: {run / folder}")
 
 
-def _numbers(result: Mapping[str, Any], depth: int = 2) -> dict[str, float]:
+def numbers(result: Mapping[str, Any], depth: int = 2) -> dict[str, float]:
     """The numbers of a result by dotted name, two levels deep; lists are curves, and the settings are no result."""
     found: dict[str, float] = {}
     for name, value in result.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             found[name] = value
         elif isinstance(value, Mapping) and name != "config" and depth > 1:
-            found.update({f"{name}.{inner}": number for inner, number in _numbers(value, depth - 1).items()})
+            found.update({f"{name}.{inner}": number for inner, number in numbers(value, depth - 1).items()})
     return found

@@ -149,6 +149,35 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def compared_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Figure:
+    """Total loss and reconstruction of several variants: of each, the lines of metrics.jsonl of every seed.
+
+    A variant has a colour, and from the eighth on another dash. Totals of variants that weigh losses otherwise differ
+    for that alone; the reconstruction is the same measure for all that compare the same features.
+    """
+    figure, axes = page(1, 2, 4.4, 2.8)
+    dashes = ("-", "--", ":", "-.")
+    for axis, name in zip(axes[0], ("loss", "reconstruction"), strict=True):
+        for number, (variant, seeds) in enumerate(variants.items()):
+            look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "linewidth": 1.2, "alpha": 0.9}
+            look["linestyle"] = dashes[number // len(COLOURS) % len(dashes)]
+            for seed, rows in enumerate(seeds):
+                values = [row.get(name, np.nan) for row in rows]
+                axis.plot(
+                    [row["step"] for row in rows],
+                    values,
+                    label="" if seed else variant,
+                    marker="o" * (len(rows) == 1),
+                    **look,
+                )
+        axis.set_yscale("log")
+        tidy(axis, "step", "", LOSS_NAMES[name])
+        axis.tick_params(axis="y", which="both", labelsize=7)
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[0, 1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
     values = np.array([row.get(name, np.nan) for row in rows])
     axis.plot([row["step"] for row in rows], values, color=colour, linewidth=1.5, marker="o" * (len(rows) == 1))

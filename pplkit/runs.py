@@ -37,11 +37,16 @@ def home() -> Path:
     return here
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: it is complete, or as it was before."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf8", newline="")
+    partial.replace(path)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically: the file is complete, or as it was before."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
-    partial.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,7 @@ class RunFolder:
     def cut(self, name: str, step: int) -> None:
         """Drop the lines of a .jsonl file that came after `step`, so that a continued run writes them again."""
         rows = [row for row in self.rows(name) if row["step"] <= step]
-        path = self.path / name
-        partial = path.with_name(name + ".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
-        partial.replace(path)
+        write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, oldest first."""

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL"}
+IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml"}
 READERS = PROJECT["optional-dependencies"]["data"]
 EVERYTHING = PROJECT["dependencies"] + READERS + PROJECT["optional-dependencies"]["dev"]
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "jupyterlab", "nbval")

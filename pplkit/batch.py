@@ -1,0 +1,194 @@
+"""Run a plan: data sets x variants x seeds, each combination in its run folder, and only what is missing."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pplkit.baselines import labelled_prior
+from pplkit.batch_report import Outcome, write_report
+from pplkit.dataset import Dataset, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.notebooks import check_data, run_notebooks
+from pplkit.plans import PREDEFINED, Combination, Plan, Source
+from pplkit.projects import run_folder
+from pplkit.runs import RunFolder, home, write_json
+from pplkit.workers import spread
+from pplkit.yamls import At
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+MARKER = "batch.json"  # in a run folder: the notebooks that batches finished there, each with its parameters
+MACHINE = ("device",)  # parameters that say where a notebook runs, and not what it computes
+
+Prepare = Callable[[str, Source, str], Callable[[], Path]]
+"""Name of a data set, what the plan says of it, and scale, to the work of preparing it, which returns its folder."""
+
+
+def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
+    """Run what is missing of `plan`, write summary.csv and index.html, and return their folder, `plan.folder`.
+
+    Every data set is prepared, or opened, once and before all else. A run is finished when its folder's batch.json
+    holds every notebook of the plan with the same parameters, and the executed copy is there. A run that fails, or
+    whose worker dies, is a row with the reason; the others go on. `cluster`: see `workers.spread`.
+    Raises PplkitError before anything runs for a run folder of other settings or data, for data that a combination
+    cannot be trained on, and while another process runs the plan; and at the end if runs failed. After Ctrl-C the
+    workers are ended and the report is written.
+    """
+    works = {}
+    for name, source in plan.datasets.items():
+        with _named(plan, f"datasets.{name}"):
+            works[name] = prepare(name, source, plan.scale)
+    with locked(plan.folder, f"{plan.file}: another process runs this plan: wait for it, or stop it."):
+        data = {}
+        for name, work in works.items():
+            with _named(plan, f"datasets.{name}"):
+                data[name] = open_dataset(work())
+        for one in plan.combinations:
+            with _named(plan, f"run {one.run}"):
+                check_data(data[one.dataset], one.config)
+                check_same(one, data[one.dataset], plan.scale)
+        for one in plan.combinations:
+            with _named(plan, f"run {one.run}"):
+                _predefine(one, data[one.dataset], plan.scale)
+        reasons = _run_missing(plan, cluster)
+    if reasons:
+        raise PplkitError(
+            f"{len(reasons)} of {len(plan.combinations)} runs failed, as {plan.folder / 'summary.csv'} says: put right "
+            "what it names, and call again for what is missing."
+        )
+    return plan.folder
+
+
+def missing(one: Combination, scale: str) -> list[str]:
+    """The notebooks of a combination that its run folder does not hold with the same parameters."""
+    run = run_folder(one.run, scale)
+    done = finished(run)
+    return [
+        name
+        for name, parameters in one.parameters.items()
+        if done.get(name, {}).get("parameters") != _computed(parameters)
+        or not (run / "notebooks" / f"{name}.ipynb").is_file()
+    ]
+
+
+def finished(run: Path) -> dict[str, Any]:
+    """The notebooks that batches finished in a run folder: `parameters` and `seconds` of each."""
+    return dict(RunFolder(run).read(MARKER)["notebooks"]) if (run / MARKER).exists() else {}
+
+
+def check_same(one: Combination, data: Dataset, scale: str) -> None:
+    """Raise PplkitError if the run folder holds a training with other settings, or on other data, than `one` has.
+
+    A training is too dear to be thrown away because a plan was changed: the user is to decide.
+    """
+    run = RunFolder(run_folder(one.run, scale))
+    if not run.checkpoints():
+        return
+    before, now = run.read("config.json"), json.loads(one.config.replace(image_size=data.size).to_json())
+    old = before["config"]
+    changed = [f"{name} {old.get(name)!r}, now {now[name]!r}" for name in now if now[name] != old.get(name)]
+    if [text for text in changed if not text.startswith("name ")]:
+        raise PplkitError(
+            f"{run.path} holds a training with other settings ({'; '.join(changed)}): give the variant another name, "
+            "or delete the folder to train anew."
+        )
+    if before["made_by"]["data_sha256"] != data.sha256:
+        raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
+
+
+class Worker:
+    """What a process of its own does with one combination: its missing notebooks, each noted when it is done."""
+
+    def __init__(self, scale: str) -> None:
+        self.root, self.scale = home().resolve(), scale
+
+    def __call__(self, one: Combination, environment: Mapping[str, str]) -> str:
+        """Returns why it failed, "" if it did not."""
+        os.environ.update(environment, PPLKIT_HOME=str(self.root))
+        run = run_folder(one.run, self.scale)
+        try:
+            with locked(run, f"another process works in {run}: wait for it, and call again."):
+                for name in missing(one, self.scale):
+                    started = time.monotonic()
+                    run_notebooks(one.dataset, one.run, one.parameters[name], [name], self.root)
+                    row = {"parameters": _computed(one.parameters[name]), "seconds": time.monotonic() - started}
+                    write_json(run / MARKER, {"notebooks": {**finished(run), name: row}})
+        except Exception as error:  # whatever it is, it is this run's and not the batch's
+            return str(error) if isinstance(error, PplkitError) else f"{type(error).__name__}: {error}"
+        return ""
+
+    def checkpoint(self, *given: Any) -> "DelayedSubmission":
+        """What submitit asks for when a cluster takes the machine away: the same again, which continues the run."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, *given)
+
+
+@contextmanager
+def locked(folder: Path, refusal: str) -> Iterator[None]:
+    """Holds `folder`, made if needed, for this process; raises PplkitError(refusal) while another one holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system takes it back, however this process ends
+        except BlockingIOError:
+            raise PplkitError(refusal) from None
+        yield
+
+
+def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:
+    """Run what is missing and write the report; returns why runs failed, by name."""
+    todo = {one.run: one for one in plan.combinations if missing(one, plan.scale)}
+    print(f"{len(plan.combinations)} runs, {len(plan.combinations) - len(todo)} of them finished", flush=True)
+    reasons: dict[str, str] = {}
+    ended: list[str] = []
+
+    def tell(name: str, reason: str) -> None:
+        ended.append(name)
+        reasons.update({name: reason} if reason else {})
+        print(f"[{len(ended)}/{len(todo)}] {name}: {f'failed: {reason}' if reason else 'done'}", flush=True)
+
+    try:
+        if todo:
+            spread(plan, Worker(plan.scale), todo, cluster, tell)
+    finally:
+        write_report(plan.folder, [_outcome(one, plan.scale, reasons) for one in plan.combinations])
+        print(f"  table: {plan.folder / 'summary.csv'}\n  page: {plan.folder / 'index.html'}", flush=True)
+    return reasons
+
+
+def _outcome(one: Combination, scale: str, reasons: Mapping[str, str]) -> Outcome:
+    run = run_folder(one.run, scale)
+    rest, reason = missing(one, scale), reasons.get(one.run, "")
+    seconds = sum(row["seconds"] for name, row in finished(run).items() if name in one.parameters)
+    status = "failed" if reason else "missing" if rest else "finished"
+    return Outcome(one.dataset, one.variant, one.seed, run, status, reason, seconds, tuple(one.parameters))
+
+
+def _computed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that results depend on, as JSON gives them back."""
+    return dict(json.loads(json.dumps({name: value for name, value in parameters.items() if name not in MACHINE})))
+
+
+def _predefine(one: Combination, data: Dataset, scale: str) -> None:
+    """Write the prior, drawn from labels, of a combination that asks for one."""
+    file = run_folder(one.run, scale).resolve() / PREDEFINED
+    if one.config.predefined == str(file) and not file.exists():
+        prior = labelled_prior(data, one.config.keypoints)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        prior.save(file)
+
+
+@contextmanager
+def _named(plan: Plan, place: str) -> Iterator[None]:
+    """Errors inside name the plan and the place in it."""
+    try:
+        yield
+    except PplkitError as error:
+        raise At(plan.file, place).refuse(error) from None

@@ -1,0 +1,234 @@
+"""What came out of a batch: summary.csv, and index.html, one file that a browser opens without a server."""
+
+import base64
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from pplkit.ablations import SHARES, UNITS
+from pplkit.errors import PplkitError
+from pplkit.notebooks import RESULTS, numbers
+from pplkit.plots import compared_curves
+from pplkit.posters import priors_figure
+from pplkit.prior import PosePrior
+from pplkit.runs import RunFolder, write_text
+
+FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
+"""The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""
+ERRORS = {
+    "evaluation.error": "error",
+    "evaluation.mean_pose_error": "mean pose's",
+    "occlusion.unoccluded.completed": "completed, nothing hidden",
+    "occlusion.occluded.published": "a single pass, parts hidden",
+    "occlusion.occluded.completed": "completed, parts hidden",
+}
+OTHERS = {
+    "evaluation.relative_error": ("error / mean pose's", 1.0, 3),
+    **{f"evaluation.{name}": (title, 100.0, 1) for name, title in SHARES.items()},
+    "training.loss": ("last loss", 1.0, 3),
+}
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222222; background: #ffffff; margin: 2rem auto; max-width: 70rem;
+  padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } a { color: #0072B2 }
+div { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #d0d0d0; vertical-align: top }
+th { background: #f4f4f4 } td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
+td.reason { overflow-wrap: anywhere; min-width: 18rem } img { max-width: 100% }
+.finished { color: #0072B2 } .failed { color: #B34700; font-weight: bold } .missing { color: #5a5a5a }
+"""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a browser loads and runs nothing else
+MARKS = {"finished": "✓", "failed": "✗", "missing": "–"}  # beside the colours, which not everybody sees
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of a batch and what became of it: status "finished", "failed" with a reason, or "missing"."""
+
+    dataset: str
+    variant: str
+    seed: int
+    run: Path
+    status: str
+    reason: str
+    seconds: float
+    notebooks: tuple[str, ...]
+
+
+def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write <folder>/summary.csv and <folder>/index.html, each complete or as before.
+
+    Numbers, curves and pictures are those of finished runs, from their folders. Raises PplkitError if the files cannot
+    be written.
+    """
+    results = [_results(one) for one in outcomes]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "summary.csv", summary(outcomes, results))
+        write_text(folder / "index.html", page_of(folder, outcomes, results))
+    except OSError as error:
+        raise PplkitError(f"the report in {folder} cannot be written ({error}): make room, then call again.") from None
+
+
+def _results(one: Outcome) -> dict[str, Any]:
+    """The results of a finished run by dotted name, and its protocol."""
+    found: dict[str, Any] = {}
+    for result in RESULTS if one.status == "finished" else ():
+        if (one.run / f"{result}.json").is_file():
+            content = RunFolder(one.run).read(f"{result}.json")
+            found |= {f"{result}.{name}": value for name, value in numbers(content).items()}
+            found |= {"protocol": content["protocol"]} if "protocol" in content else {}
+    return found
+
+
+def summary(outcomes: Sequence[Outcome], results: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each run as CSV, with a column for each number that any of them has."""
+    names = list(dict.fromkeys(name for result in results for name in result))
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*FIRST, *names], restval="", lineterminator="\n")
+    table.writeheader()
+    for one, result in zip(outcomes, results, strict=True):
+        row = {name: getattr(one, name) for name in FIRST[:5]}
+        table.writerow({**row, "seconds": f"{one.seconds:.1f}", "run": one.run.name, **result})
+    return text.getvalue()
+
+
+def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping[str, Any]]) -> str:
+    """The page as HTML; links start at `folder`. Whatever comes from outside is escaped."""
+    runs = list(zip(outcomes, results, strict=True))
+    datasets = list(dict.fromkeys(one.dataset for one in outcomes))
+    states = ", ".join(f"{sum(one.status == state for one in outcomes)} {state}" for state in MARKS)
+    parts = [
+        f"<h1>{escape(folder.name)}</h1><p>{len(outcomes)} runs: {states}.",
+        "Mean ± standard deviation (n - 1) of the finished seeds; their number in brackets.</p>",
+        "<h2>In short</h2>",
+        _overview(runs, datasets),
+    ]
+    for dataset in datasets:
+        own = [(one, result) for one, result in runs if one.dataset == dataset]
+        parts += [f"<h2>{escape(dataset)}</h2>", _measures(own), *_pictures(dataset, own)]
+    parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(folder.name)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+Runs = Sequence[tuple[Outcome, Mapping[str, Any]]]
+
+
+def _overview(runs: Runs, datasets: Sequence[str]) -> str:
+    """Variants x data sets, by the error in shares of the mean pose's, or the last loss where nothing is labelled."""
+    rows = []
+    for variant in _variants(runs):
+        cells = []
+        for dataset in datasets:
+            own = [result for one, result in runs if (one.dataset, one.variant) == (dataset, variant)]
+            scored = any("evaluation.relative_error" in result for result in own)
+            name = "evaluation.relative_error" if scored else "training.loss"
+            cells.append(_number(spread_of(own, name, 1.0, 3) + ("" if scored or not any(own) else " loss")))
+        rows.append([_text(variant), *cells])
+    heads = [f"{dataset}: error / mean pose's" for dataset in datasets]
+    return _table(["variant", *heads], rows)
+
+
+def _measures(runs: Runs) -> str:
+    """Every measure that a run of one data set has, for each variant."""
+    protocol = next((result["protocol"] for _, result in runs if "protocol" in result), "")
+    unit = UNITS.get(protocol, "")
+    errors = {name: (title + unit, 100.0 if unit == ", %" else 1.0, 2) for name, title in ERRORS.items()}
+    shown = {name: how for name, how in {**errors, **OTHERS}.items() if any(name in result for _, result in runs)}
+    rows = []
+    for variant in _variants(runs):
+        own = [result for one, result in runs if one.variant == variant]
+        rows.append([_text(variant), *(_number(spread_of(own, name, *how[1:])) for name, how in shown.items())])
+    return _table(["variant", *(title for title, _, _ in shown.values())], rows)
+
+
+def spread_of(results: Iterable[Mapping[str, Any]], name: str, scale: float, digits: int) -> str:
+    """Mean ± standard deviation (n - 1) of a number over results, and how many have it; "" if none has."""
+    values = scale * np.array([result[name] for result in results if name in result], float)
+    if not len(values):
+        return ""
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread} ({len(values)})"
+
+
+def _pictures(dataset: str, runs: Runs) -> list[str]:
+    """The curves of the variants of a data set, and the prior of each run."""
+    done = [one for one, _ in runs if one.status == "finished"]
+    curves: dict[str, list[list[dict[str, Any]]]] = {}
+    for one in done:
+        if rows := RunFolder(one.run).rows("metrics.jsonl"):
+            curves.setdefault(one.variant, []).append(rows)
+    files = {f"{one.variant}, seed {one.seed}": one.run / "prior.json" for one in done}
+    priors = {name: PosePrior.load(file) for name, file in files.items() if file.exists()}
+    made = []
+    if curves:
+        made.append(_image(compared_curves(curves), "svg", f"Training curves of {dataset}"))
+    if priors:
+        made.append(_image(priors_figure(priors), "png", f"Priors learned on {dataset}"))
+    return made
+
+
+def _image(figure: Figure, kind: str, title: str) -> str:
+    """The figure inside the page; an SVG without date and random names, so that the same runs give the same page."""
+    file = io.BytesIO()
+    with rc_context({"svg.hashsalt": "pplkit"}):
+        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    form = "svg+xml" if kind == "svg" else kind
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<h3>{escape(title)}</h3><div><img alt="{escape(title)}" src="data:image/{form};base64,{data}"></div>'
+
+
+def _runs(folder: Path, outcomes: Sequence[Outcome]) -> str:
+    rows = []
+    for one in outcomes:
+        links = [_link(folder, one.run / "notebooks" / f"{name}.ipynb", name) for name in one.notebooks]
+        status = f'<td class="{escape(one.status)}">{MARKS[one.status]} {escape(one.status)}</td>'
+        name = f"<td>{_link(folder, one.run, one.run.name)}</td>"
+        minutes = _number(f"{one.seconds / 60:.1f}" if one.seconds else "")
+        reason = f'<td class="reason">{escape(one.reason)}</td>'
+        rows.append([name, status, minutes, f"<td>{' '.join(filter(None, links))}</td>", reason])
+    return _table(["run", "status", "minutes", "executed notebooks", "reason"], rows)
+
+
+def _link(folder: Path, target: Path, text: str) -> str:
+    """A link from the page to what is there, relative, so that runs/ can be copied as a whole."""
+    if not target.exists():
+        return "" if target.suffix else escape(text)
+    address = quote(Path(os.path.relpath(target, folder)).as_posix())
+    return f'<a href="{escape(address)}">{escape(text)}</a>'
+
+
+def _variants(runs: Runs) -> list[str]:
+    return list(dict.fromkeys(one.variant for one, _ in runs))
+
+
+def _text(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
+
+
+def _number(text: str) -> str:
+    return f'<td class="number">{escape(text)}</td>'
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Heads as text, cells as HTML."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in heads)
+    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
+    return f"<div><table><tr>{head}</tr>\n{body}</table></div>"

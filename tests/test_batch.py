@@ -1,0 +1,187 @@
+"""Batches of notebooks that take no time: parallel, only what is missing, and on in spite of what fails."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from batches_home import make_home, prepare, rows, small, write_data, write_plan
+
+from pplkit import cli
+from pplkit.batch import check_same, locked, missing, run_batch
+from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner
+from pplkit.runs import RunFolder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return make_home(tmp_path)
+
+
+def state(home: Path) -> dict[Path, int]:
+    """When each file of the run folders was written."""
+    return {path: path.stat().st_mtime_ns for path in (home / "runs").glob("*-*/**/*") if path.is_file()}
+
+
+def test_a_killed_worker_and_a_failure_leave_the_others_and_the_next_call_does_the_rest(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(home, threads=3, parameters={"kill": "roses-small-1", "fail": "tulips-ppl-0"})
+    assert cli.main(["batch", str(plan)]) == 2
+    said = capsys.readouterr()
+    assert "8 runs, 0 of them finished" in said.out and "2 of 8 runs failed" in said.err
+    first = {row["run"]: row for row in rows(home)}
+    states = {name: row["status"] for name, row in first.items()}
+    assert states.pop("roses-small-1") == states.pop("tulips-ppl-0") == "failed"
+    assert set(states.values()) == {"finished"} and len(states) == 6
+    assert "was killed" in first["roses-small-1"]["reason"]
+    log = Path(first["roses-small-1"]["reason"].split(" is in ")[1])
+    assert log.is_file() and log.is_relative_to(home / "runs/batches/try/logs/roses-small-1")
+    assert "notebook train stopped in cell" in first["tulips-ppl-0"]["reason"]
+    assert "ValueError: no <luck>" in first["tulips-ppl-0"]["reason"]
+    before = state(home)
+
+    assert cli.main(["batch", str(plan)]) == 0
+    assert "8 runs, 6 of them finished" in capsys.readouterr().out
+    assert {path: at for path, at in state(home).items() if path in before and before[path] != at}.keys() <= {
+        path for path in before if path.relative_to(home / "runs").parts[0] in ("roses-small-1", "tulips-ppl-0")
+    }
+    second = rows(home)
+    assert {row["status"] for row in second} == {"finished"} and {row["reason"] for row in second} == {""}
+    assert [float(row["evaluation.error"]) for row in second] == [1, 2] * 4
+    tried = {path.parent.name: path.read_text().splitlines() for path in (home / "runs").glob("*/tried")}
+    assert {name for name, lines in tried.items() if len(lines) == 2} == {"roses-small-1", "tulips-ppl-0"}
+    assert {line.split()[0] for lines in tried.values() for line in lines} == {"3"}  # threads
+
+    before, page = state(home), (home / "runs/batches/try/index.html").read_bytes()
+    assert cli.main(["batch", str(plan)]) == 0
+    assert "8 runs, 8 of them finished" in capsys.readouterr().out
+    assert state(home) == before and rows(home) == second
+    assert (home / "runs/batches/try/index.html").read_bytes() == page
+
+
+def test_a_changed_plan_runs_what_it_changes(home: Path) -> None:
+    both = {"notebooks": ["train", "score"]}
+    run_batch(small(home), prepare)
+    (one,) = small(home, **both).combinations
+    assert missing(one, "default") == ["score"]
+    run_batch(small(home, **both, parameters={"factor": 3.0}, seeds=[0, 1]), prepare)
+    assert [float(row["evaluation.error"]) for row in rows(home)] == [3, 6]
+    assert len((home / "runs/roses-ppl-0/tried").read_text().splitlines()) == 1
+    noted = json.loads((home / "runs/roses-ppl-0/batch.json").read_text(encoding="utf8"))["notebooks"]
+    assert noted["score"]["parameters"] == {"run": "roses-ppl-0", "factor": 3.0} and noted["train"]["seconds"] > 0
+
+    (one,) = small(home, **both, parameters={"factor": 3.0}).combinations
+    assert missing(one, "default") == []
+    (home / "runs/roses-ppl-0/notebooks/score.ipynb").unlink()
+    assert missing(one, "default") == ["score"]
+    assert missing(small(home, device="auto").combinations[0], "default") == []  # where it runs changes no result
+    assert missing(small(home, steps=5).combinations[0], "default") == ["train"]
+
+
+def test_a_training_of_other_settings_or_data_is_never_overwritten(home: Path) -> None:
+    """It is refused before anything runs: the first seed has no folder yet, and gets none."""
+    trained, data = small(home, scale="smoke", seeds=[1]).combinations[0], open_dataset(home / "data/roses")
+    folder = RunFolder(home / "runs/roses-ppl-1-smoke")
+    folder.write(PosePriorLearner(trained.config), folder.open(trained.config, data))
+    check_same(trained, data, "smoke")
+    changed = small(home, scale="smoke", seeds=[0, 1], steps=5)
+    said = "run roses-ppl-1: .*other settings .*steps 40, now 5.*give the variant another name, or delete the folder"
+    with pytest.raises(PplkitError, match=said):
+        run_batch(changed, prepare)
+    assert not (home / "runs/roses-ppl-0-smoke").exists()
+    with DatasetWriter(home / "data/roses", name="noise", size=32, overwrite=True) as writer:
+        writer.add("train", np.zeros((8, 32, 32, 3), np.uint8))
+    with pytest.raises(PplkitError, match="was trained on other data than .*roses holds: delete it"):
+        check_same(trained, open_dataset(home / "data/roses"), "smoke")
+
+
+def test_data_are_prepared_once_and_looked_at_before_anything_runs(home: Path) -> None:
+    write_data(home, "nettles", test=False)
+    calls: list[str] = []
+
+    def counting(name: str, source: object, scale: str) -> Callable[[], Path]:
+        return lambda: calls.append(name) or home / "data" / name  # type: ignore[func-returns-value]
+
+    with pytest.raises(PplkitError, match="try.yaml, run nettles-ppl-0: .*nettles has no split 'test'"):
+        run_batch(small(home, datasets=["roses", "nettles"], seeds=[0, 1, 2]), counting)
+    assert calls == ["roses", "nettles"] and not state(home)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "said"),
+    [
+        (["daisies"], "try.yaml, datasets.daisies: dataset='daisies' is not known by name and .*daisies is absent"),
+        (["puppets", "cub"], "try.yaml, datasets.cub: source is empty, but dataset='cub' is made from downloaded"),
+        ({"puppets": {"options": {"film": 1}}}, "datasets.puppets: option 'film' is unknown .*choose from videos"),
+    ],
+)
+def test_unknown_data_are_refused_before_any_is_prepared(
+    datasets: Any, said: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted((home / "data").iterdir())
+    assert cli.main(["batch", str(write_plan(home, datasets=datasets))]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert sorted((home / "data").iterdir()) == before and not (home / "runs").exists()
+
+
+def test_predefined_priors_need_labels(home: Path) -> None:
+    with pytest.raises(PplkitError, match="run roses-fixed-0: .*roses has no labels with a skeleton"):
+        run_batch(small(home, variants=["ppl", "fixed"]), prepare)
+    assert not state(home)
+
+
+def test_one_plan_runs_once_at_a_time(home: Path) -> None:
+    plan = small(home)
+    with locked(plan.folder, "held"):
+        with pytest.raises(PplkitError, match="another process runs this plan"):
+            run_batch(plan, prepare)
+        assert not (home / "runs/roses-ppl-0").exists()
+    with locked(plan.folder, "held"):
+        pass
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(home: Path) -> None:
+    plan = small(home)
+    with locked(home / "runs/roses-ppl-0", "held"), pytest.raises(PplkitError, match="1 of 1 runs failed"):
+        run_batch(plan, prepare)
+    assert "another process works in" in rows(home)[0]["reason"]
+
+
+@pytest.mark.notebooks
+def test_two_data_sets_two_variants_and_two_seeds(home: Path) -> None:
+    """Training and evaluation as they are, but that a cell kills the worker of one run after its first training."""
+    for name in ("02_training", "04_evaluation"):
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        if name == "02_training":
+            code = "if run == 'puppets-few-1' and not (folder / 'killed').exists():\n    (folder / 'killed').touch()\n"
+            notebook.cells += [
+                nbformat.v4.new_code_cell(f"{code}    __import__('os').kill(__import__('os').getppid(), 9)")
+            ]
+        nbformat.write(notebook, home / "notebooks" / f"{name}.ipynb")
+    given = write_plan(
+        home, datasets=["puppets", "puppets-hand"], variants={"ppl": None, "few": {"vectors": 4}}, scale="smoke",
+        notebooks=["02_training", "04_evaluation"], preset=None, steps=20,
+    )  # fmt: skip
+    assert cli.main(["batch", str(given)]) == 2
+    assert [row["run"] for row in rows(home, "try-smoke") if row["status"] == "failed"] == ["puppets-few-1-smoke"]
+    assert cli.main(["batch", str(given)]) == 0
+    before = state(home)
+    assert cli.main(["batch", str(given)]) == 0
+    assert state(home) == before
+    assert len(rows(home, "try-smoke")) == 8 and {row["status"] for row in rows(home, "try-smoke")} == {"finished"}
+    assert all(float(row["evaluation.relative_error"]) > 0 for row in rows(home, "try-smoke"))
+    assert {row["training.steps"] for row in rows(home, "try-smoke")} == {"20"}
+    config = RunFolder(home / "runs/puppets-hand-few-1-smoke").read("config.json")["config"]
+    assert (config["vectors"], config["seed"], config["steps"]) == (4, 1, 20)
+    assert (home / "runs/batches/try-smoke/index.html").read_text(encoding="utf8").count("data:image/") == 4
