@@ -55,7 +55,7 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
                 check_same(one, data[one.dataset], plan.scale)
         for one in plan.combinations:
             with _named(plan, f"run {one.run}"):
-                _predefine(one, data[one.dataset], plan.scale)
+                predefine(one, data[one.dataset], plan.scale)
         reasons = _run_missing(plan, cluster)
     if reasons:
         raise PplkitError(
@@ -100,6 +100,15 @@ def check_same(one: Combination, data: Dataset, scale: str) -> None:
         )
     if before["made_by"]["data_sha256"] != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
+
+
+def predefine(one: Combination, data: Dataset, scale: str) -> None:
+    """Write the prior that a combination asks for, made from labels; raises PplkitError if there are none."""
+    file = run_folder(one.run, scale).resolve() / PREDEFINED
+    if one.config.predefined == str(file) and not file.exists():
+        prior = labelled_prior(data, one.config.keypoints)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        prior.save(file)
 
 
 class Worker:
@@ -174,15 +183,6 @@ def _outcome(one: Combination, scale: str, reasons: Mapping[str, str]) -> Outcom
 def _computed(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that results depend on, as JSON gives them back."""
     return dict(json.loads(json.dumps({name: value for name, value in parameters.items() if name not in MACHINE})))
-
-
-def _predefine(one: Combination, data: Dataset, scale: str) -> None:
-    """Write the prior, drawn from labels, of a combination that asks for one."""
-    file = run_folder(one.run, scale).resolve() / PREDEFINED
-    if one.config.predefined == str(file) and not file.exists():
-        prior = labelled_prior(data, one.config.keypoints)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        prior.save(file)
 
 
 @contextmanager

@@ -12,10 +12,12 @@ import pytest
 from batches_home import make_home, prepare, rows, small, write_data, write_plan
 
 from pplkit import cli
-from pplkit.batch import check_same, locked, missing, run_batch
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.baselines import labelled_prior
+from pplkit.batch import check_same, locked, missing, predefine, run_batch
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
+from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,36 +38,37 @@ def state(home: Path) -> dict[Path, int]:
 def test_a_killed_worker_and_a_failure_leave_the_others_and_the_next_call_does_the_rest(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = write_plan(home, threads=3, parameters={"kill": "roses-small-1", "fail": "tulips-ppl-0"})
+    troubled = {"kill": "roses-small-1", "fail": "roses-ppl-0"}
+    plan = write_plan(home, datasets=["roses"], threads=3, parameters=troubled)
     assert cli.main(["batch", str(plan)]) == 2
     said = capsys.readouterr()
-    assert "8 runs, 0 of them finished" in said.out and "2 of 8 runs failed" in said.err
+    assert "4 runs, 0 of them finished" in said.out and "2 of 4 runs failed" in said.err
     first = {row["run"]: row for row in rows(home)}
     states = {name: row["status"] for name, row in first.items()}
-    assert states.pop("roses-small-1") == states.pop("tulips-ppl-0") == "failed"
-    assert set(states.values()) == {"finished"} and len(states) == 6
+    assert states.pop("roses-small-1") == states.pop("roses-ppl-0") == "failed"
+    assert set(states.values()) == {"finished"} and len(states) == 2
     assert "was killed" in first["roses-small-1"]["reason"]
     log = Path(first["roses-small-1"]["reason"].split(" is in ")[1])
     assert log.is_file() and log.is_relative_to(home / "runs/batches/try/logs/roses-small-1")
-    assert "notebook train stopped in cell" in first["tulips-ppl-0"]["reason"]
-    assert "ValueError: no <luck>" in first["tulips-ppl-0"]["reason"]
+    assert "notebook train stopped in cell" in first["roses-ppl-0"]["reason"]
+    assert "ValueError: no <luck>" in first["roses-ppl-0"]["reason"]
     before = state(home)
 
     assert cli.main(["batch", str(plan)]) == 0
-    assert "8 runs, 6 of them finished" in capsys.readouterr().out
+    assert "4 runs, 2 of them finished" in capsys.readouterr().out
     assert {path: at for path, at in state(home).items() if path in before and before[path] != at}.keys() <= {
-        path for path in before if path.relative_to(home / "runs").parts[0] in ("roses-small-1", "tulips-ppl-0")
+        path for path in before if path.relative_to(home / "runs").parts[0] in ("roses-small-1", "roses-ppl-0")
     }
     second = rows(home)
     assert {row["status"] for row in second} == {"finished"} and {row["reason"] for row in second} == {""}
-    assert [float(row["evaluation.error"]) for row in second] == [1, 2] * 4
+    assert [float(row["evaluation.error"]) for row in second] == [1, 2] * 2
     tried = {path.parent.name: path.read_text().splitlines() for path in (home / "runs").glob("*/tried")}
-    assert {name for name, lines in tried.items() if len(lines) == 2} == {"roses-small-1", "tulips-ppl-0"}
+    assert {name for name, lines in tried.items() if len(lines) == 2} == {"roses-small-1", "roses-ppl-0"}
     assert {line.split()[0] for lines in tried.values() for line in lines} == {"3"}  # threads
 
     before, page = state(home), (home / "runs/batches/try/index.html").read_bytes()
     assert cli.main(["batch", str(plan)]) == 0
-    assert "8 runs, 8 of them finished" in capsys.readouterr().out
+    assert "4 runs, 4 of them finished" in capsys.readouterr().out
     assert state(home) == before and rows(home) == second
     assert (home / "runs/batches/try/index.html").read_bytes() == page
 
@@ -139,6 +142,17 @@ def test_predefined_priors_need_labels(home: Path) -> None:
     with pytest.raises(PplkitError, match="run roses-fixed-0: .*roses has no labels with a skeleton"):
         run_batch(small(home, variants=["ppl", "fixed"]), prepare)
     assert not state(home)
+
+
+def test_a_predefined_prior_is_made_from_labels_before_the_run(home: Path, puppets: Dataset) -> None:
+    plain, fixed = small(home, variants=["ppl", "fixed"], preset="puppets").combinations
+    predefine(plain, puppets, "default")
+    predefine(fixed, puppets, "default")
+    assert [path.relative_to(home) for path in (home / "runs").rglob("*.json")] == [
+        Path("runs/roses-fixed-0/predefined.json")
+    ]
+    made = PosePrior.load(home / "runs/roses-fixed-0/predefined.json")
+    assert np.allclose(made.keypoints, labelled_prior(puppets, 16).keypoints, atol=1e-6)
 
 
 def test_one_plan_runs_once_at_a_time(home: Path) -> None:

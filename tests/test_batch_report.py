@@ -88,7 +88,7 @@ def outcomes(tmp_path: Path) -> list[Outcome]:
     runs = tmp_path / "runs"
     made = [outcome(runs, "birds", "ppl", seed, error) for seed, error in enumerate((0.02, 0.04, 0.03))]
     made += [outcome(runs, "birds", "small", 0, 0.05), outcome(runs, "birds", "small", 1, None)]
-    missing = replace(outcome(runs, HOSTILE, "small", 1, None), status="missing", reason="", seconds=0.0)
+    missing = replace(outcome(runs, HOSTILE, HOSTILE, 1, None), status="missing", reason="", seconds=0.0)
     return [*made, outcome(runs, HOSTILE, "ppl", 0, 0.06), missing]
 
 
