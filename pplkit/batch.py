@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 MARKER = "batch.json"  # in a run folder: the notebooks that batches finished there, each with its parameters
-MACHINE = ("device",)  # parameters that say where a notebook runs, and not what it computes
+MACHINE = ("device", "devices")  # parameters that say where a notebook runs, and not what it computes
 
 Prepare = Callable[[str, Source, str], Callable[[], Path]]
 """Name of a data set, what the plan says of it, and scale, to the work of preparing it, which returns its folder."""

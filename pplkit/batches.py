@@ -31,8 +31,10 @@ class Batch:
         return replace(self, reference=F.avg_pool2d(self.reference, 2), target=F.avg_pool2d(self.target, 2))
 
 
-def check(split: Split, config: Config) -> None:
-    """Raises PplkitError if the images or videos of the split do not fit the config."""
+def check(split: Split, config: Config, world: int = 1) -> None:
+    """Raises PplkitError if the images or videos of the split, or `world` processes, do not fit the config."""
+    if config.batch_size % world:
+        raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
     side = split.images.shape[1]
     if side != config.image_size:
         raise PplkitError(
@@ -78,9 +80,7 @@ class Batches:
         *,
         stream: bool | None = None,
     ) -> None:
-        check(split, config)
-        if config.batch_size % world:
-            raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
+        check(split, config, world)
         self.config = config
         self.count = len(split)
         self.device = device

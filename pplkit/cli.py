@@ -5,11 +5,14 @@ Thin: it calls the package. What only a handler needs is imported inside it, so 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from pplkit.devices import launched, rank, voice
 from pplkit.errors import PplkitError
 
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
@@ -18,14 +21,19 @@ DESCRIPTION = "Learn the pose of an object category from unlabelled images: keyp
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: those of the process) and return the exit status.
 
-    0 = done, 2 = wrong input, or runs of a batch that failed (one line on stderr, no traceback), 130 = interrupted.
+    0 = done, 2 = wrong input, or runs of a batch that failed (one line on stderr, no traceback), 130 = interrupted. Of
+    the processes that a launcher starts one speaks for all.
     """
-    parsed = _parser().parse_args(arguments)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere) if rank() else nullcontext():
+        parsed = _parser().parse_args(arguments)
     handler: Callable[[argparse.Namespace], None] = parsed.handler
     try:
+        if launched() and handler is not _train:
+            raise PplkitError("only `pplkit train` takes several processes: start this command without a launcher.")
         handler(parsed)
     except PplkitError as error:
-        print(f"pplkit: {error}", file=sys.stderr)
+        if said := voice(error):
+            print(f"pplkit: {said}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
         print("pplkit: interrupted", file=sys.stderr)
@@ -62,7 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; continues where it stopped")
     _add_training_options(train, preset_default="the name of the data set")
     train.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed")
-    train.add_argument("--devices", type=int, help="number of GPUs")
     train.set_defaults(handler=_train)
 
     _add_poses(commands)
@@ -103,6 +110,7 @@ def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) 
     parser.add_argument("--steps", type=int, help="training steps")
     parser.add_argument("--seed", type=int, help="seed of everything random")
     parser.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")
+    parser.add_argument("--devices", type=int, help="processes that train together, one on each GPU (default: 1)")
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -132,7 +140,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from pplkit.config import Config
     from pplkit.notebooks import run_notebooks
 
-    parameters = _given(arguments, "steps", "seed", "device", "size", "scale")
+    parameters = _given(arguments, "steps", "seed", "device", "devices", "size", "scale")
     parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
     parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
     if arguments.source is not None:
@@ -193,7 +201,8 @@ def _train(arguments: argparse.Namespace) -> None:
     settings = _given(arguments, "steps", "seed", "precision")
     config = pplkit.Config.preset(arguments.preset or data.name).replace(**settings)
     pplkit.train(config, data, arguments.run, **_given(arguments, "device", "devices"))
-    print(f"The run is in {arguments.run}.")
+    if rank() == 0:
+        print(f"The run is in {arguments.run}.")
 
 
 def _complete(arguments: argparse.Namespace) -> None:

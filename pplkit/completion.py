@@ -19,13 +19,13 @@ from tqdm import trange
 from pplkit import occlusion
 from pplkit.batches import to_float
 from pplkit.dataset import Dataset
+from pplkit.devices import fabric_for
 from pplkit.errors import PplkitError
 from pplkit.geometry import apply_affine, between, seen, views
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.poses import Completed
 from pplkit.runs import RunFolder, load
-from pplkit.training import fabric_for
 
 IMAGES = 20_000  # of the training images at most, evenly spread
 BATCH = 64
@@ -56,7 +56,7 @@ def complete(
     folder = RunFolder(Path(run))
     model = load(run)
     steps = steps or model.config.steps
-    fabric = fabric_for(device, 1, model.config.precision)
+    fabric = fabric_for(device, model.config.precision)
     kept = folder.restore_completer(model)
     model = model.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     if kept >= steps:

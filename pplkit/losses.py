@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pplkit import ranks
 from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
@@ -120,9 +121,10 @@ def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor
 
     keypoints P' of the images and `again`, P'' of their other views, (B, N, 2); moves M (B, 2, 3) from the first to
     the second. Relative to the pose's extent, since nothing is as easily found again as N keypoints in one place.
+    The extent is that of the whole batch, whichever process holds it, so that the mean over processes is the loss.
     Not in the paper: few single images can be learned by heart, and this cannot.
     """
-    extent = (keypoints - keypoints.mean(1, keepdim=True)).square().mean()
+    extent = ranks.mean((keypoints - keypoints.mean(1, keepdim=True)).square().mean())
     return F.mse_loss(again, apply_affine(moves[:, None], keypoints)) / extent
 
 
@@ -153,7 +155,8 @@ def losses(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted total and its unweighted parts by name; a part of weight 0 is not computed.
 
-    `share` is the part of the training that is done, 0 to 1; see `separation_weight`.
+    `share` is the part of the training that is done, 0 to 1; see `separation_weight`. With several processes the mean
+    of what each gets is the value of the whole batch.
     """
     memory = output.memory
     parts = {

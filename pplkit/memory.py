@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pplkit import ranks
 
 EPSILON = 1e-5
 
@@ -119,11 +120,8 @@ class HierarchicalMemory(nn.Module):
     def update(self, tokens: Tensor, index: Tensor) -> None:
         """One step of the moving averages for tokens (B, banks, dimension) assigned to `index` (B, banks)."""
         chosen = F.one_hot(index, self.codebook.shape[1]).to(self.codebook)  # (B, banks, vectors)
-        hits = chosen.sum(0)
-        sums = torch.einsum("bmk,bmd->mkd", chosen, tokens.to(self.codebook))
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(hits)
-            dist.all_reduce(sums)
+        hits = ranks.total(chosen.sum(0))
+        sums = ranks.total(torch.einsum("bmk,bmd->mkd", chosen, tokens.to(self.codebook)))
         counts = self.counts * self.decay + hits * (1 - self.decay)
         total = counts.sum(-1, keepdim=True)
         smooth = (counts + EPSILON) / (total + counts.shape[-1] * EPSILON) * total

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,11 @@ class Output(NamedTuple):
     link_map: Tensor  # S (B, 1, S, S)
     reconstruction: Tensor  # (B, 3, S, S)
     memory: Recall
+
+    def detached(self) -> "Output":
+        """The same numbers without the graph that made them."""
+        own: dict[str, Any] = {name: part.detach() for name, part in self._asdict().items() if name != "memory"}
+        return self._replace(**own, memory=Recall(*(part.detach() for part in self.memory)))
 
 
 @dataclass(frozen=True)

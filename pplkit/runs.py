@@ -148,21 +148,14 @@ class RunFolder:
             old.unlink()
         return path
 
+    def last(self) -> tuple[Path, int, dict[str, Tensor]] | None:
+        """The last checkpoint: its file, step and tensors; None if there is none."""
+        paths = self.checkpoints()
+        return (paths[-1], *read_checkpoint(paths[-1])) if paths else None
+
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> int:
         """Load the last checkpoint into model and optimiser (parameters on their device); returns its step, else 0."""
-        paths = self.checkpoints()
-        if not paths:
-            return 0
-        step, tensors = read_checkpoint(paths[-1])
-        state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise PplkitError(f"{paths[-1]} does not fit the config beside it ({reason}): train again.") from None
-        if optimiser is not None:
-            _restore_optimiser(model, optimiser, tensors)
-        return step
+        return restore(self.last(), model, optimiser)
 
     def save_completer(self, model: PosePriorLearner, steps: int) -> None:
         """Write the model's completer atomically, with the steps it learned for and the weights it learned from."""
@@ -208,6 +201,24 @@ def _fingerprint(model: PosePriorLearner) -> str:
     for value in model.regressor.state_dict().values():
         found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
+
+
+def restore(
+    found: tuple[Path, int, dict[str, Tensor]] | None, model: nn.Module, optimiser: torch.optim.Optimizer | None
+) -> int:
+    """Load what `RunFolder.last` found into model and optimiser (parameters on their device); its step, else 0."""
+    if found is None:
+        return 0
+    path, step, tensors = found
+    state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise PplkitError(f"{path} does not fit the config beside it ({reason}): train again.") from None
+    if optimiser is not None:
+        _restore_optimiser(model, optimiser, tensors)
+    return step
 
 
 def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -14,16 +14,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pplkit import ranks
 from pplkit.batches import Batch, Batches, check
 from pplkit.config import Config
 from pplkit.dataset import Dataset
+from pplkit.devices import as_launched, by_first, fabric_for, launched, processes
 from pplkit.errors import Diverged, PplkitError
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import losses
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Output
 from pplkit.prior import PosePrior
-from pplkit.runs import RunFolder, write_json
+from pplkit.runs import RunFolder, restore, write_json
+from pplkit.team import in_team
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -74,37 +77,24 @@ def train(
 ) -> Result:
     """Train a model on data["train"], or continue where the run folder stopped, and write its prior.
 
-    device is "auto", "cpu", "cuda" or "mps"; devices the number of processes (DDP through Lightning Fabric);
-    precision overrides the config's. `watch` is called after each logged step, `bar` shows a progress bar.
-    Checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json go to the run folder.
-    Raises PplkitError for settings that do not fit the data, and when the loss is no longer finite.
+    device is "auto", "cpu", "cuda" or "mps"; devices the number of processes, each on a device of its own, which share
+    every batch and give what one gives (DDP through Lightning Fabric). Where torchrun, `fabric run` or srun started
+    several processes, on one machine or more, the training takes these. precision overrides the config's.
+    `watch` is called after each logged step, here or in the launcher's rank 0; `bar` shows a progress bar.
+    Rank 0 writes checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json to the run folder.
+    Raises PplkitError for settings that do not fit the data, when the loss is no longer finite, or a process is gone.
     """
     if "train" not in data:
         raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
-    if precision:
+    if precision := precision or os.environ.get("LT_PRECISION"):  # `fabric run` takes the option for itself
         config = config.replace(precision=precision)
-    fabric = fabric_for(device, devices, config.precision)
-    check(data["train"], config)
-    keep_memory()
-    features = perceptual_features(config.perceptual, config.perceptual_size)
-    folder = RunFolder(Path(run))
-    made_by = folder.open(config, data)  # last of the checks: nothing is left behind for nothing
-    # Fabric walks through all that it hands to processes, in vain through frozen dataclasses; not through a function's.
-    fabric.launch(
-        partial(_fit, config=config, data=data, features=features, run=folder, made_by=made_by, watch=watch, bar=bar)
-    )
-    return Result(**folder.read("training.json"))
-
-
-def fabric_for(device: str, devices: int, precision: str) -> "Fabric":
-    """Lightning Fabric on that many devices; raises PplkitError if they are not to be had."""
-    from lightning.fabric import Fabric  # takes longer to import than all the rest, and only training needs it
-
-    strategy = "auto" if devices == 1 else "ddp_spawn"
-    try:
-        return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
-    except (ValueError, RuntimeError) as error:
-        raise PplkitError(f"device={device!r} with devices={devices} is not to be had here: {error}") from None
+    check(data["train"], config, processes(devices))
+    job = partial(_fit, config=config, data=data, run=RunFolder(Path(run)), bar=bar)
+    if launched():
+        return as_launched(partial(job, show=watch), device, config.precision)
+    if devices > 1:
+        return in_team(job, devices, device, config.precision, watch)
+    return fabric_for(device, config.precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
 
 
 def keep_memory() -> None:
@@ -149,23 +139,38 @@ def thickness(config: Config, step: int) -> float:
     return (config.thickness_start or config.thickness) ** (1 - share) * config.thickness**share
 
 
-def _fit(
-    fabric: "Fabric",
-    config: Config,
-    data: Dataset,
-    features: PerceptualFeatures | None,
-    run: RunFolder,
-    made_by: dict[str, Any],
-    watch: Watcher | None,
-    bar: bool,
-) -> None:
-    model, optimiser = build(config)
+def freeze_unused(model: PosePriorLearner) -> None:
+    """Freeze the parameters that no loss of the config reaches, for whose gradients DDP would wait."""
+    config = model.config
+    images = torch.zeros(2, 3, config.image_size, config.image_size)
+    again, moves = (images, torch.zeros(2, 2, 3)) if config.weight_equivariance else (None, None)
+    batch = Batch(images, images, images, again, moves)
+    model.eval()  # so that nothing else changes
+    output = model(images, images, again)
+    both = [losses(config, None, batch, output, share)[0] for share in (0.0, 1.0)]  # some count early, some late
+    torch.stack(both).sum().backward()  # type: ignore[no-untyped-call]
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+    model.zero_grad()
+    model.train()
+
+
+def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: bool, show: Watcher | None) -> Result:
+    """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
+    keep_memory()
+    with fabric.rank_zero_first(local=True):  # which may download
+        features = perceptual_features(config.perceptual, config.perceptual_size)
     features = features and features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
-    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-    first = run.restore(model, optimiser)
-    log = _Log(run, config, first, made_by, model, optimiser, watch, bar) if fabric.is_global_zero else None
-    with batches:
+    model, optimiser = build(config)
+    if fabric.world_size > 1:
+        freeze_unused(model)
+        ranks.share_batch_norm(model, fabric.device)
+    with Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size) as batches:
+        made_by = by_first(fabric, lambda: run.open(config, data))  # last of the checks: nothing is left for nothing
+        wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+        first = restore(by_first(fabric, run.last), model, optimiser)
+        means = ranks.Means()
+        log = _Log(run, config, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
         for step in range(first, config.steps):
             for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
                 group["lr"] = rate
@@ -178,10 +183,12 @@ def _fit(
             total, parts, output = one_step(
                 fabric, config, wrapped, wrapped_optimiser, features, batch, step / config.steps
             )
+            means.add({"loss": total, **parts})
+            due = (step + 1) % LOG_EVERY == 0 or step + 1 == config.steps
+            row = _finite(means.row(), step + 1, run) if due else None
             if log:
-                log.add(step + 1, total, parts, batch, output)
-    if log:
-        log.finish(f"{fabric.device} x {fabric.world_size}")
+                log.add(step + 1, row, batch, output)
+    return by_first(fabric, partial(_Log.finish, log, f"{fabric.device} x {fabric.world_size}"))  # type: ignore[arg-type]
 
 
 def one_step(
@@ -206,6 +213,15 @@ def one_step(
     return total.detach(), parts, output
 
 
+def _finite(row: dict[str, float], step: int, run: RunFolder) -> dict[str, float]:
+    if not all(map(math.isfinite, row.values())):
+        raise Diverged(
+            f"the loss is no longer finite at step {step} ({row}): the last checkpoint in {run.path} is from "
+            "before; lower learning_rate, or raise weight_boundary, and start a new run."
+        )
+    return row
+
+
 class _Log:
     """What is written while training: metrics, checkpoints, the prior as it evolves, the bar."""
 
@@ -223,8 +239,6 @@ class _Log:
         self.run, self.config, self.made_by, self.watch = run, config, made_by, watch
         self.model, self.optimiser = model, optimiser
         self.first, self.began = first, time.perf_counter()
-        self.sums: dict[str, Tensor] = {}
-        self.window = 0
         self.bar = tqdm(total=config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
         for name in ("metrics.jsonl", "prior_history.jsonl"):
             run.cut(name, first)
@@ -233,22 +247,12 @@ class _Log:
         if first:
             self.bar.write(f"continues {run.path} after step {first}")
 
-    def add(self, step: int, total: Tensor, parts: dict[str, Tensor], batch: Batch, output: Output) -> None:
-        """Count one step; log, save and watch when it is time."""
-        for name, value in {"loss": total, **parts}.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
-        self.window += 1
+    def add(self, step: int, row: dict[str, float] | None, batch: Batch, output: Output) -> None:
+        """Count one step; with a row of losses log, and save and watch when it is time."""
         self.bar.update()
-        last = step == self.config.steps
-        if step % LOG_EVERY and not last:
+        if row is None:
             return
-        row = {name: float(value) / self.window for name, value in self.sums.items()}
-        if not all(map(math.isfinite, row.values())):
-            raise Diverged(
-                f"the loss is no longer finite at step {step} ({row}): the last checkpoint in {self.run.path} is from "
-                "before; lower learning_rate, or raise weight_boundary, and start a new run."
-            )
-        self.sums, self.window, self.loss = {}, 0, row["loss"]
+        self.loss, last = row["loss"], step == self.config.steps
         self.run.append("metrics.jsonl", {"step": step, **row})
         self._history(step, last)
         if step % SAVE_EVERY == 0 or last:
@@ -256,7 +260,7 @@ class _Log:
         speed = self.speed(step)
         self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {speed:.0f} images/s", refresh=False)
         if self.watch:
-            self.watch(Progress(step, self.config.steps, row, speed, self.model, batch, output))
+            self.watch(Progress(step, self.config.steps, row, speed, self.model, batch, output.detached()))
 
     def _history(self, step: int, last: bool) -> None:
         """The prior now, about forty times over a run."""
@@ -270,12 +274,12 @@ class _Log:
         """Images per second since this call began."""
         return (step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
 
-    def finish(self, device: str) -> None:
+    def finish(self, device: str) -> Result:
         """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
         self.bar.close()
         path = self.run.path / "training.json"
         if self.first >= self.config.steps and path.exists():
-            return
+            return Result(**self.run.read(path.name))
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.config.steps}
         self.model.eval()
         self.model.prior().save(self.run.path / "prior.json")
@@ -290,3 +294,4 @@ class _Log:
             self.config.precision,
         )
         write_json(path, asdict(result))
+        return result

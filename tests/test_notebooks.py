@@ -197,7 +197,7 @@ def test_parameters_are_those_of_the_command_line() -> None:
     declared = {name: list(papermill.inspect_notebook(folder / f"{name}.ipynb")) for name in NOTEBOOKS}
     assert declared == {
         "01_data_preparation": ["dataset", "source", "size", "options", "scale"],
-        "02_training": ["dataset", "preset", "steps", "seed", "device", "settings", "run", "scale"],
+        "02_training": ["dataset", "preset", "steps", "seed", "device", "devices", "settings", "run", "scale"],
         "03_prior_distillation": ["run", "scale"],
         "04_evaluation": ["run", "baselines", "seeds", "steps", "scale"],
         "05_occlusion": [

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from pplkit.config import Config
+from pplkit.devices import fabric_for
 from pplkit.features import perceptual_features
-from pplkit.training import build, fabric_for, one_step
+from pplkit.training import build, one_step
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
@@ -23,7 +24,7 @@ def test_plain_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:
     batch = some_batch(config, torch.device("cpu"))
     model, optimiser = build(config)
     plain = PlainStep(model, features)
-    fabric = fabric_for("cpu", 1, "32-true")
+    fabric = fabric_for("cpu", "32-true")
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     total, _, _ = one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
     torch.testing.assert_close(plain(batch), total, rtol=1e-5, atol=1e-6)

@@ -1,7 +1,5 @@
 """Training: the same from the same seed, the same again after any interruption, and clear when it cannot go on."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -249,38 +247,3 @@ def test_thickness_by_hand() -> None:
     found = [thickness(config, step) for step in (0, 25, 50, 75, 99)]
     assert found == pytest.approx([16e-3, 4e-3, 1e-3, 1e-3, 1e-3])
     assert thickness(config.replace(thickness_start=0.0), 0) == pytest.approx(1e-3)
-
-
-TWO = """
-import json, sys
-import torch
-from pplkit import training
-from pplkit.config import Config
-from pplkit.dataset import open_dataset
-
-if __name__ == "__main__":
-    config = Config.from_dict(json.loads(sys.argv[1]))
-    result = training.train(config, open_dataset(sys.argv[2]), sys.argv[3], device="cpu", devices=2, bar=False)
-    print(json.dumps([result.device, result.steps]))
-"""
-
-
-def test_two_processes_share_a_batch(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
-    script, run = tmp_path / "two.py", tmp_path / "one"
-    script.write_text(TWO)
-    command = [sys.executable, str(script), tiny.replace(steps=4).to_json(), str(puppets.path), str(run)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    job = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    )
-    try:
-        told, errors = job.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGKILL)  # the two that it started as well
-        pytest.skip("two processes take more than a minute here")
-    assert job.returncode == 0, errors
-    assert json.loads(told.splitlines()[-1]) == ["cpu x 2", 4]
-    assert [row["step"] for row in RunFolder(run).rows("metrics.jsonl")] == [4]  # written by one of the two
-    # Both count: each bank's counts add up to batch · (1 - decay^steps), whichever process saw the token.
-    assert load(run).memory.counts.sum(-1).tolist() == pytest.approx([4 * (1 - 0.9**4)] * 3, rel=1e-4)

@@ -33,9 +33,10 @@ from plain import PlainStep, link_maps
 from pplkit import features as feature_networks
 from pplkit.batches import Batch
 from pplkit.config import Config
+from pplkit.devices import fabric_for
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.links import link_map
-from pplkit.training import build, fabric_for, keep_memory, one_step
+from pplkit.training import build, keep_memory, one_step
 
 VARIANTS = ("plain", "kit float32", "kit bfloat16")
 
@@ -76,7 +77,7 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
         step, batch = PlainStep(model.to(device), features), some_batch(config, device)
         return lambda: step(batch)
     precision = "bf16-mixed" if variant.endswith("bfloat16") else "32-true"
-    fabric = fabric_for(device.type, 1, precision)
+    fabric = fabric_for(device.type, precision)
     model, optimiser = build(config)
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     features = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

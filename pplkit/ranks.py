@@ -1,0 +1,133 @@
+"""What the processes of one training share: sums, means and batch statistics. In a single process nothing is sent."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def count() -> int:
+    """How many processes train together; 1 without a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes; each gets the sum of all gradients, as each one's value is in each one's sum."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        found = value.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Total.apply(gradient)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of `value`, of any shape, over all processes, with a gradient; all must call it in the same order."""
+    return value if count() == 1 else _Total.apply(value)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean of `value`, of any shape, over all processes, with a gradient; all must call it in the same order."""
+    return value if count() == 1 else total(value) / count()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch norm whose mean and variance in training are those of the images of all processes, as many in each.
+
+    torch's SyncBatchNorm does the same on CUDA alone.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape and type."""
+        if not self.training or count() == 1:
+            return super().forward(x)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        center, spread = _statistics(x.detach())
+        with torch.no_grad():
+            number = x.numel() // x.shape[1] * count()
+            self.running_mean.lerp_(center, self.momentum)
+            self.running_var.lerp_(spread * (number / (number - 1)), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return _Normalised.apply(x, self.weight, self.bias, center, spread, self.eps)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C,) float32 of (B, C, H, W) over all processes: of their means, and around the common one."""
+    rows = x.movedim(1, -1).reshape(-1, x.shape[1]).float()  # no copy if channels lie last in memory
+    center = rows.mean(0)
+    spread = (rows - center).square_().mean(0)
+    every = torch.zeros(count(), 2, x.shape[1], device=x.device)
+    every[dist.get_rank()] = torch.stack((center, spread))
+    dist.all_reduce(every)
+    centers, spreads = every.unbind(1)
+    common = centers.mean(0)
+    return common, (spreads + (centers - common).square()).mean(0)
+
+
+class _Normalised(torch.autograd.Function):
+    """(x - mean) / std · weight + bias with the gradient that also goes through mean and variance, of all processes.
+
+    dx = weight / std · (dy - mean(dy) - x̂ · mean(dy · x̂)), the means over the images of all processes.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, center: Tensor, spread: Tensor, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, center, spread)
+        ctx.eps = eps
+        return F.batch_norm(x, center, spread, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, center, spread = ctx.saved_tensors
+        plain, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(  # as if mean and variance were constants
+            gradient, x, weight, center, spread, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack((by_bias, by_weight))  # Σ dy and Σ dy x̂
+        dist.all_reduce(sums)
+        of_dy, of_both = sums / (x.numel() // x.shape[1] * count())
+        inverse = (spread + ctx.eps).rsqrt()
+        slope = -weight * inverse.square() * of_both
+        offset = -weight * inverse * of_dy - slope * center
+        slope, offset = slope[:, None, None], offset[:, None, None]
+        whole = plain.float().add_(offset).addcmul_(x.float(), slope)  # large terms cancel: not in half precision
+        return whole.to(x.dtype), by_weight, by_bias, None, None, None
+
+
+def share_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
+    """The same model, parameters and buffers, with batch norms that share their statistics on `device`."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-any-return]
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm
+    return model
+
+
+class Means:
+    """Means of named scalars over the steps since the last row, and over all processes."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Count one step; a name that a step lacks counts as 0 there."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+        self.steps += 1
+
+    def row(self) -> dict[str, float]:
+        """The means, from which it starts anew; all processes must call it."""
+        found = mean(torch.stack(list(self.sums.values()))).tolist()
+        row = {name: value / self.steps for name, value in zip(self.sums, found, strict=True)}
+        self.sums, self.steps = {}, 0
+        return row
