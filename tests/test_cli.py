@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pplkit
-from pplkit import cli
+from pplkit import cli, commands
 from pplkit import notebooks as driver
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
@@ -25,7 +25,9 @@ Calls = list[tuple[Any, ...]]
 def runs(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Records what `pplkit run` hands to the notebook driver instead of preparing data and running notebooks."""
     calls: Calls = []
-    monkeypatch.setattr(cli, "_prepare", lambda dataset, parameters: pplkit.Config.preset(parameters["preset"]))
+    monkeypatch.setattr(
+        commands, "prepare_data", lambda dataset, parameters: pplkit.Config.preset(parameters["preset"])
+    )
     monkeypatch.setattr(driver, "run_notebooks", lambda *given: calls.append(given))
     return calls
 
@@ -138,7 +140,7 @@ def test_an_interruption_is_status_130(monkeypatch: pytest.MonkeyPatch, capsys: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_prepare", interrupted)
+    monkeypatch.setattr(commands, "prepare_data", interrupted)
     assert cli.main(["run", "puppets"]) == 130
     assert capsys.readouterr().err == "pplkit: interrupted\n"
 

@@ -79,7 +79,7 @@ def test_imports_form_no_circle() -> None:
 
 @every_source
 def test_in_the_package_the_command_line_alone_imports_data_prep(path: Path) -> None:
-    if path.parent.name == "pplkit" and path.stem != "cli":
+    if path.parent.name == "pplkit" and path.stem != "commands":
         assert not {name for name in imported_modules(path) if name.split(".")[0] == "data_prep"}
 
 

@@ -1,0 +1,147 @@
+"""What each command of the command line does; `cli` reads the arguments.
+
+Thin: it calls the package. What only one command needs is imported inside it, so that `--help` answers at once.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pplkit.devices import rank
+from pplkit.errors import PplkitError
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prepare the data set and take it through notebooks 01 to 05."""
+    from data_prep.known import preset_for
+    from pplkit.config import Config
+    from pplkit.notebooks import run_notebooks
+
+    parameters = _given(arguments, "steps", "seed", "device", "devices", "size", "scale")
+    parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
+    parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
+    if arguments.source is not None:
+        source = Path(arguments.source).expanduser()
+        # A folder must be absolute, as the notebooks run in another one; a category of puppets stays as it is.
+        parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
+    options = dict(arguments.option) | _given(arguments, "variant")
+    if "labels" in options:
+        options["labels"] = str(Path(options["labels"]).expanduser().resolve())
+    if options:
+        parameters["options"] = options
+    prepare_data(arguments.dataset, parameters)
+    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
+
+
+def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
+    """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
+    from data_prep.known import DEFAULT_SIZE, prepared
+    from pplkit.config import Config
+    from pplkit.dataset import open_dataset
+    from pplkit.notebooks import check_data
+
+    preset = Config.preset(parameters["preset"])
+    config = preset.smoke() if parameters.get("scale") == "smoke" else preset
+    config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
+    if "size" in parameters:
+        config.replace(image_size=parameters["size"])  # before images are prepared that no model takes
+    names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
+    data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
+    check_data(data, config)
+
+
+def batch(arguments: argparse.Namespace) -> None:
+    """Run what is missing of a plan."""
+    from dataclasses import replace
+
+    from data_prep.known import preparation, preset_for
+    from pplkit.batch import run_batch
+    from pplkit.config import Config
+    from pplkit.plans import Source, read_plan, slurm_options
+    from pplkit.projects import data_folder
+    from pplkit.yamls import At
+
+    def prepare(name: str, source: Source, scale: str) -> Callable[[], Path]:
+        there = (data_folder(name, scale) / "dataset.json").exists()
+        size = source.size or (None if there else Config.preset(source.preset).image_size)
+        return preparation(name, source.source, size, source.options, scale)
+
+    plan = read_plan(arguments.plan, preset_for)
+    jobs = plan.jobs if arguments.jobs is None else At(arguments.plan, "--jobs").whole(arguments.jobs, 1)
+    slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
+    run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train on a prepared data set."""
+    import pplkit
+
+    data = pplkit.open_dataset(arguments.dataset)
+    settings = _given(arguments, "steps", "seed", "precision")
+    config = pplkit.Config.preset(arguments.preset or data.name).replace(**settings)
+    pplkit.train(config, data, arguments.run, **_given(arguments, "device", "devices"))
+    if rank() == 0:
+        print(f"The run is in {arguments.run}.")
+
+
+def complete(arguments: argparse.Namespace) -> None:
+    """Teach a trained run to see past what hides the object."""
+    import pplkit
+    from pplkit.projects import data_of
+    from pplkit.runs import RunFolder
+
+    data = data_of(RunFolder(arguments.run))
+    pplkit.complete(arguments.run, data, **_given(arguments, "steps", "device"))
+    print(f"The completer is in {arguments.run}; `pplkit estimate` will use it.")
+
+
+def estimate(arguments: argparse.Namespace) -> None:
+    """Write the poses of pictures as JSON."""
+    out = arguments.out
+    if not out.parent.is_dir():
+        raise PplkitError(f"the folder {out.parent} of --out does not exist: create it or name another file.")
+    import pplkit
+    from pplkit.inference import estimate_files
+    from pplkit.runs import write_json
+
+    model = pplkit.load(arguments.run, **_given(arguments, "device"))
+    poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop, arguments.procedure)
+    write_json(out, poses)
+    print(f"The poses of {len(poses['images'])} images are in {out}.")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Say what a prepared data set holds, and all that is wrong with it."""
+    from pplkit import plots
+    from pplkit.checking import faults, summary
+    from pplkit.dataset import open_dataset
+    from pplkit.reports import subset
+
+    found = faults(arguments.dataset)
+    if found:
+        print("\n".join(found))
+        raise PplkitError(f"{arguments.dataset} has {len(found)} fault{'s' * (len(found) > 1)}, named above.")
+    data = open_dataset(arguments.dataset)
+    print("\n".join(summary(data)))
+    first = next(iter(data.splits.values()))
+    shown = subset(first, 48)
+    labels = None if first.keypoints is None else first.keypoints[shown]
+    sheet = arguments.sheet or arguments.dataset.with_name(f"{arguments.dataset.name}.png")
+    try:
+        plots.contact_sheet(first.images[shown], labels, data.skeleton).savefig(sheet)
+    except OSError as error:
+        raise PplkitError(f"{sheet} cannot be written ({error}): name another file with --sheet.") from None
+    print(f"No faults. Samples: {sheet}")
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """Make a run folder of a checkpoint of the authors' code."""
+    from pplkit.official import convert_official
+
+    config = convert_official(arguments.checkpoint, arguments.run, arguments.preset)
+    print(f"The weights are in {arguments.run}, with links of width {config.thickness}: see config.json.")
