@@ -67,6 +67,7 @@ class Config:
     start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
     sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
+    decoder_cell: int = 1  # pixels a side that the decoder takes as channels of one; 2 is a quarter of the work
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
     perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
@@ -84,6 +85,7 @@ class Config:
     # optimisation
     steps: int = 20_000
     coarse: float = 0.0  # share of the steps, from the first, that paint and compare at half the resolution
+    settle: float = 0.0  # share of the steps after which links are short and learn faster; 0 = with the last coarse one
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
@@ -98,6 +100,8 @@ class Config:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise PplkitError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
+        if self.decoder_cell not in (1, 2):
+            raise PplkitError(f"decoder_cell={self.decoder_cell} must be 1 (published) or 2.")
         if self.image_size < 32 or self.image_size % 16:
             raise PplkitError(
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
@@ -125,7 +129,7 @@ class Config:
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
             if not 0 <= getattr(self, name) < 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")
-        for name in ("coarse", "separation_share"):
+        for name in ("coarse", "settle", "separation_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
 
@@ -159,6 +163,11 @@ class Config:
             regressor_channels=(8, 8, 16, 16), regressor_features=16, decoder_channels=(8, 8, 16, 16, 16),
             perceptual="random", perceptual_size=32, batch_size=4, steps=40, precision="32-true",
         )  # fmt: skip
+
+    @property
+    def settled(self) -> float:
+        """Share of the steps after which links are kept short and their learning rate grows."""
+        return self.settle or self.coarse
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

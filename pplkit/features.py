@@ -36,6 +36,16 @@ class PerceptualFeatures(nn.Module):
         """Stays in eval mode: the features are a fixed yardstick."""
         return super().train(False)
 
+    def placed(self, device: torch.device, precision: str) -> "PerceptualFeatures":
+        """On `device`, with its weights in the number format in which `precision` multiplies.
+
+        Autocast would round frozen weights anew each time that they are used.
+        """
+        self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if kind := {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision):
+            self.blocks.to(kind)
+        return self
+
     def pixels(self, images: Tensor) -> int:
         """Pixels of each of the images (B, 3, H, W) as the blocks see it."""
         return self.size**2 if self.size else images.shape[-1] * images.shape[-2]

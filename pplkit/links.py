@@ -127,14 +127,16 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
     best = torch.full((len(points), size, size), torch.finfo(torch.float32).max, device=keypoints.device)
     index = torch.zeros_like(best, dtype=torch.int32)
     u, v = torch.empty_like(best), torch.empty_like(best)
+    # As tensors, which operations on bits take as they are, where they would make one of a number each time.
+    sign, numbers = torch.tensor(31, dtype=torch.int32, device=best.device), index.new_tensor(range(pairs.shape[1]))
     parted = zip(*(part.unbind(1) for part in parts), strict=True)
-    for link, (u_column, u_row, v_column, v_row, half, cost) in enumerate(parted):
+    for link, (u_column, u_row, v_column, v_row, half, cost) in zip(numbers, parted, strict=True):
         torch.add(u_column, u_row, out=u)
         torch.add(v_column, v_row, out=v)
         u.abs_().sub_(half).clamp_min_(0)
         v = torch.addcmul(cost[0], v, v, out=v).addcmul_(u, u)
         # Where v < best the sign bit of v - best is set: shifted down it masks the link's number, the highest so far.
-        better = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(31).bitwise_and_(link)
+        better = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(sign).bitwise_and_(link)
         torch.maximum(index, better, out=index)
         torch.minimum(best, v, out=best)
     return index.flatten(1).long()

@@ -13,7 +13,7 @@ from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
 from pplkit.poses import Output
 
-PIXELS = 2**17  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
+PIXELS = 2**16  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
 
 
 def reconstruction_loss(
@@ -173,7 +173,7 @@ def losses(
         parts["equivariance"] = lambda: equivariance_loss(output.keypoints, output.again, moves)
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
-    weights["length"] *= share >= config.coarse
+    weights["length"] *= share >= config.settled
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

@@ -2,12 +2,14 @@
 
 import copy
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry import pixel_grid
+from pplkit.lean import Lean
 from pplkit.resampling import DoubledConv, Halve, HalvedConv
 
 NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
@@ -22,8 +24,8 @@ class ResidualDown(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.shortcut = nn.Sequential(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
-        self.body = nn.Sequential(
+        self.shortcut = Lean(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
+        self.body = Lean(
             HalvedConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
@@ -33,7 +35,7 @@ class ResidualDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
-        return F.leaky_relu(self.shortcut(x) + self.body(x), 0.2)
+        return F.leaky_relu_(self.shortcut(x) + self.body(x), 0.2)
 
 
 class Regressor(nn.Module):
@@ -51,7 +53,7 @@ class Regressor(nn.Module):
         widths = (3, *channels)
         self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
         middle = channels[-2]
-        self.up = nn.Sequential(*self._up(channels[-1], middle), *self._up(middle, features))
+        self.up = Lean(*self._up(channels[-1], middle), *self._up(middle, features))
         self.attention = _conv(features, keypoints)
         self.attention.weight.data *= sharpness
         self.embed = nn.Linear(2, features)
@@ -128,24 +130,32 @@ class Completer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """U-Net from the reference image and the link map to an image; `channels` at each of the five resolutions."""
+    """U-Net from the reference image and the link map to an image; `channels` at each of its resolutions.
 
-    def __init__(self, channels: tuple[int, ...]) -> None:
+    With `cell` 2 it sees, and paints, the 2 x 2 pixels of a cell as channels of one: for a quarter of the work at each
+    resolution, and nothing of the link map is lost. Not in the paper.
+    """
+
+    def __init__(self, channels: tuple[int, ...], cell: int = 1) -> None:
         super().__init__()
+        self.cell = cell
         first, *rest = channels
-        self.stem = nn.Sequential(_conv(4, first), nn.LeakyReLU(0.2, inplace=True))
+        self.stem = nn.Sequential(_conv(4 * cell**2, first), nn.LeakyReLU(0.2, inplace=True))
         self.down = nn.ModuleList(self._down(a, b) for a, b in zip(channels, rest, strict=False))
         outputs = channels[-2::-1]
         inputs = (channels[-1], *(2 * width for width in outputs))
         self.up = nn.ModuleList(self._up(a, b) for a, b in zip(inputs, outputs, strict=False))
-        self.paint = _conv(2 * first, 3)
+        for finest in (self.down[0], self.up[-1]):
+            assert isinstance(finest, Lean)
+            finest.first_again = True  # the largest maps, from few channels
+        self.paint = _conv(2 * first, 3 * cell**2)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
 
     @staticmethod
-    def _down(inputs: int, outputs: int) -> nn.Sequential:
-        return nn.Sequential(
+    def _down(inputs: int, outputs: int) -> Lean:
+        return Lean(
             _conv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
@@ -156,8 +166,8 @@ class Decoder(nn.Module):
         )
 
     @staticmethod
-    def _up(inputs: int, outputs: int) -> nn.Sequential:
-        return nn.Sequential(
+    def _up(inputs: int, outputs: int) -> Lean:
+        return Lean(
             NUMBERED,
             DoubledConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
@@ -169,12 +179,22 @@ class Decoder(nn.Module):
 
     def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
         """Reference (B, 3, S, S) and link map (B, 1, S, S) to an image (B, 3, S, S), [-1, 1] where it is good."""
-        x = self.stem(torch.cat((reference, link_map), dim=1))
+        seen = torch.cat((reference, link_map), dim=1)
+        x = self.stem(seen if self.cell == 1 else F.pixel_unshuffle(seen, self.cell))
         skips = [x]
         for block in self.down:
             x = block(x)
             skips.append(x)
         skips.pop()
-        for block in self.up:
+        *coarser, finest = self.up
+        for block in coarser:
             x = torch.cat((block(x), skips.pop()), dim=1)
-        return self.paint(x).float()
+        painted: Tensor = finest(x, partial(self._painted, skips.pop()))
+        return (painted if self.cell == 1 else F.pixel_shuffle(painted, self.cell)).float()
+
+    def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
+        """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""
+        weight = self.paint.weight
+        return F.conv2d(x, weight[:, : x.shape[1]], self.paint.bias, padding=1) + F.conv2d(
+            skip, weight[:, x.shape[1] :], padding=1
+        )

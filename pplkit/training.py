@@ -101,10 +101,11 @@ def keep_memory() -> None:
     """Ask glibc to keep what a step frees for the next step, if this is glibc.
 
     It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a
-    step of the preset `puppets` at full resolution.
+    step of the preset `puppets` at full resolution. Larger ones, of which a step has few, come and go: kept, they
+    would leave holes in which nothing fits.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(2**25))  # M_MMAP_THRESHOLD: its maximum, 32 MB
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(12 * 2**20))  # M_MMAP_THRESHOLD
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
 
 
@@ -120,12 +121,13 @@ def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
 
 
 def rates(config: Config, step: int) -> tuple[float, float]:
-    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part."""
+    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing once they settle."""
     share = step / config.steps
     low = config.final_learning_rate
     networks = config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * share)) / 2)
-    fine = max(0.0, share - config.coarse) / (1 - config.coarse) if config.coarse < 1 else 0.0
-    return networks, config.connectivity_learning_rate * config.connectivity_growth**fine
+    settled = config.settled
+    late = max(0.0, share - settled) / (1 - settled) if settled < 1 else 0.0
+    return networks, config.connectivity_learning_rate * config.connectivity_growth**late
 
 
 def revivals(config: Config) -> set[int]:
@@ -160,7 +162,7 @@ def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: b
     keep_memory()
     with fabric.rank_zero_first(local=True):  # which may download
         features = perceptual_features(config.perceptual, config.perceptual_size)
-    features = features and features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    features = features and features.placed(fabric.device, config.precision)
     model, optimiser = build(config)
     if fabric.world_size > 1:
         freeze_unused(model)

@@ -234,7 +234,7 @@ def seconds_of(split: Split, config: Config, device: torch.device, stream: bool,
     fabric = Fabric(accelerator=device.type, devices=1, precision=config.precision)  # type: ignore[arg-type]
     model, optimiser = fabric.setup(*build(config))
     features = perceptual_features(config.perceptual, config.perceptual_size)
-    features = features and features.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    features = features and features.placed(device, config.precision)
     times: list[tuple[float, float]] = []
 
     def now() -> float:
