@@ -60,6 +60,7 @@ class Config:
     encoder_layers: int = 4
     token_hidden: int = 64
     decoder_dimension: int = 32
+    restart: bool = False  # now and then, vectors that next to nothing takes start anew from poses of the time
     distil: str = "all"  # T from the mean over "all" vectors of a bank (published) or over the "used" ones
     # networks
     regressor_channels: tuple[int, ...] = (64, 128, 256, 512)

@@ -86,10 +86,12 @@ def _activation(norm: nn.BatchNorm2d, leaky: nn.LeakyReLU, x: Tensor | _Again) -
 
 def _same_precision(layer: Layer, x: Tensor, made: Tensor) -> Callable[[], Tensor]:
     """layer(x) in the precision in which it was `made`."""
-    kind, device = made.dtype, x.device.type
+    device = x.device.type
+    rounded = torch.is_autocast_enabled(device)
+    kind = made.dtype if rounded else None
 
     def make() -> Tensor:
-        with torch.autocast(device, kind, enabled=kind != torch.float32):
+        with torch.autocast(device, kind, enabled=rounded):
             return layer(x)
 
     return make

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from pplkit import ranks
 
 EPSILON = 1e-5
+IDLE = 0.1  # of its fair share: a vector that is taken more seldom starts anew where that is wanted
 
 
 class Recall(NamedTuple):
@@ -128,6 +129,20 @@ class HierarchicalMemory(nn.Module):
         self.counts.copy_(smooth)
         self.sums.mul_(self.decay).add_(sums, alpha=1 - self.decay)
         self.codebook.copy_(self.sums / smooth[..., None])
+
+    @torch.no_grad()
+    def restart(self, keypoints: Tensor) -> None:
+        """Vectors that next to nothing takes start anew as tokens of the poses (B, N, 2), one pose after the other.
+
+        They count as if they had been taken as often as the others in the mean, so that they are not lost at once.
+        """
+        tokens = ranks.gathered(self.encode(keypoints).to(self.codebook))
+        idle = self.usage() < IDLE / self.codebook.shape[1]  # (banks, vectors)
+        order = (idle.cumsum(1) - 1) % len(tokens)
+        banks = torch.arange(len(idle), device=idle.device)[:, None]
+        self.codebook[idle] = tokens[order, banks][idle]
+        self.counts.copy_(torch.where(idle, self.counts.mean(1, keepdim=True), self.counts))
+        self.sums.copy_(self.codebook * self.counts[..., None])
 
     def usage(self) -> Tensor:
         """Share (banks, vectors) of recent look-ups that each vector took; uniform before the first update."""

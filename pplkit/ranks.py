@@ -32,6 +32,15 @@ def total(value: Tensor) -> Tensor:
     return value if count() == 1 else _Total.apply(value)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def gathered(value: Tensor) -> Tensor:
+    """The values (B, ...) of all processes, one after the other, in all of them; without gradient."""
+    if count() == 1:
+        return value.detach()
+    parts = [torch.empty_like(value) for _ in range(count())]
+    dist.all_gather(parts, value.detach().contiguous())
+    return torch.cat(parts)
+
+
 def mean(value: Tensor) -> Tensor:
     """The mean of `value`, of any shape, over all processes, with a gradient; all must call it in the same order."""
     return value if count() == 1 else total(value) / count()

@@ -101,9 +101,16 @@ def rates(config: Config, step: int) -> tuple[float, float]:
     return networks, config.connectivity_learning_rate * config.connectivity_growth**late
 
 
-def revivals(config: Config) -> set[int]:
-    """Steps before which keypoints with weak links only get strong ones: at 20, 30, … 80 %."""
-    return {config.steps * tenth // 10 for tenth in range(2, 9)} if config.revive else set()
+def renewals(config: Config) -> set[int]:
+    """Steps before which `revive` and `restart` renew what has been lost: at 20, 30, … 80 %."""
+    return {config.steps * tenth // 10 for tenth in range(2, 9)}
+
+
+def _renew(model: PosePriorLearner, batch: Batch) -> None:
+    if model.config.revive:
+        model.revive()
+    if model.config.restart:
+        model.restart(batch.images)
 
 
 def thickness(config: Config, step: int) -> float:
@@ -151,8 +158,8 @@ def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: b
             batch = batches(step)
             if step < config.coarse * config.steps:
                 batch = batch.halved()
-            if step in revivals(config):
-                model.revive()
+            if step in renewals(config):
+                _renew(model, batch)
             total, parts, output = one_step(
                 fabric, config, wrapped, wrapped_optimiser, features, batch, step / config.steps
             )

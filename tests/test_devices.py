@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "masked": {
         "reference": "masked", "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1, "weight_separation": 0.1,
         "weight_length": 0.1, "connectivity_learning_rate": 5e-5, "connectivity_growth": 10.0, "distil": "used",
-        "final_learning_rate": 0.1, "thickness_start": 0.02, "coarse": 0.3, "revive": True,
+        "final_learning_rate": 0.1, "thickness_start": 0.02, "coarse": 0.3, "revive": True, "restart": True,
     },
     "frame": {},
     "attention": {"regression": "attention", "weight_links": 0.0, "weight_tokens": 0.0},  # half of it is not used

@@ -160,6 +160,27 @@ def test_a_faded_vector_moves_the_prior_of_all_and_not_that_of_used() -> None:
     assert priors["all"] > 1e-2 and priors["used"] < 1e-3
 
 
+def test_idle_vectors_start_anew_from_poses_by_hand() -> None:
+    """Two of three vectors of bank 0 and none of bank 1 are idle: they become the tokens of the first two poses."""
+    small, given = memory(banks=2, vectors=3).eval(), poses(5)
+    small.counts.copy_(torch.tensor([[0.0, 9.0, 0.1], [3.0, 1.0, 2.0]]))
+    small.sums.copy_(small.codebook * small.counts[..., None])
+    before, tokens = buffers(small), small.encode(given).detach()
+    small.restart(given)
+    torch.testing.assert_close(small.codebook[0], torch.stack((tokens[0, 0], before["codebook"][0, 1], tokens[1, 0])))
+    torch.testing.assert_close(small.codebook[1], before["codebook"][1])
+    torch.testing.assert_close(small.counts, torch.tensor([[9.1 / 3, 9.0, 9.1 / 3], [3.0, 1.0, 2.0]]))
+    torch.testing.assert_close(small.sums, small.codebook * small.counts[..., None])
+
+
+def test_more_idle_vectors_than_poses_take_poses_again() -> None:
+    small = memory(banks=1, vectors=5).eval()
+    small.counts.copy_(torch.tensor([[8.0, 0, 0, 0, 0]]))
+    small.restart(poses(2))
+    tokens = small.encode(poses(2)).detach()[:, 0]
+    torch.testing.assert_close(small.codebook[0, 1:], tokens[[0, 1, 0, 1]])
+
+
 def test_use_is_a_share_and_uniform_at_first() -> None:
     kept = memory(vectors=4)
     torch.testing.assert_close(kept.usage(), torch.full((3, 4), 0.25))

@@ -14,7 +14,7 @@ from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, load, read_checkpoint
-from pplkit.training import Progress, Result, rates, revivals, thickness, train
+from pplkit.training import Progress, Result, rates, renewals, thickness, train
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP = 6  # between the checkpoints of steps 4 and 8
@@ -257,12 +257,13 @@ def test_the_rate_of_the_links_grows_after_the_coarse_part() -> None:
     assert [rates(config, step)[1] / 5e-5 for step in (0, 60, 70, 80, 100)] == pytest.approx([1, 1, 2, 4, 16])
     assert rates(config.replace(coarse=0.0), 50)[1] / 5e-5 == pytest.approx(4)
     assert rates(config.replace(coarse=1.0), 99)[1] / 5e-5 == pytest.approx(1)
+    late = config.replace(settle=0.9)  # after the coarse part, or without one
+    assert [rates(late, step)[1] / 5e-5 for step in (90, 95, 100)] == pytest.approx([1, 4, 16])
 
 
-def test_keypoints_are_revived_at_20_to_80_per_cent() -> None:
-    assert revivals(Config(steps=3600, revive=True)) == {720, 1080, 1440, 1800, 2160, 2520, 2880}
-    assert revivals(Config(steps=5, revive=True)) == {1, 2, 3, 4}
-    assert revivals(Config(steps=3600)) == set()
+def test_what_is_lost_is_renewed_at_20_to_80_per_cent() -> None:
+    assert renewals(Config(steps=3600)) == {720, 1080, 1440, 1800, 2160, 2520, 2880}
+    assert renewals(Config(steps=5)) == {1, 2, 3, 4}
 
 
 def test_thickness_by_hand() -> None:

@@ -4,8 +4,10 @@ python tests/bench/bench_step.py              the table, in some minutes on two 
 python tests/bench/bench_step.py --curves     and how the cost grows with batch, image size, keypoints and links
 
 Each variant runs in a process of its own, one after the other and in turns (--rounds), on the same images and weights.
-Time is the median step after a first one that is not counted. Memory on a CPU is the most that the process held, and,
-in brackets, how far that is above what it held before the first step; on a GPU it is what PyTorch allocated at most.
+Time is the median step after a first one that is not counted. Memory is the most that tensors held at once in a step,
+beyond weights, images and the like, which were there before; a GPU's is what PyTorch allocated. On a CPU the process
+takes more, as pieces that are free do not fit what is asked for: in brackets, the most that it held, and how far that
+is above what it held before the first step; this differs by some ten percent from one process to the next.
 VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of
 convolutions and matrix products per second, beside those of a product of large matrices in the variant's number format.
 """
@@ -13,22 +15,20 @@ convolutions and matrix products per second, beside those of a product of large 
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent))  # plain.py; pytest does the same
 
+from counting import Tensors, held, operations, peak, synchronise, timed
 from plain import PlainStep, link_maps
 
 from pplkit import features as feature_networks
@@ -64,12 +64,6 @@ def untrained_features(config: Config) -> PerceptualFeatures:
     return found
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait for the GPU, if it is one."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], Any]:
     """The variant's training step on a batch of its own."""
     features = untrained_features(config).to(device)
@@ -86,16 +80,6 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
     return lambda: one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
 
 
-def held(device: torch.device) -> int:
-    """Bytes held at most so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux; getrusage would count what the process was before it became Python
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:
     """Seconds of each of `steps` steps and bytes of memory, in this process."""
     keep_memory()
@@ -109,51 +93,20 @@ def measure(variant: str, config: Config, device: torch.device, steps: int) -> d
         step()
         synchronise(device)
         times.append(time.perf_counter() - began)
-    return {"variant": variant, "seconds": times, "bytes": held(device), "bytes_of_steps": held(device) - before}
-
-
-class _Untracked(nullcontext[None]):
-    """In the place of what tells the counter's modules apart, which forbids gradients within a forward pass."""
-
-    parents = frozenset({"Global"})
+    of_process = {"bytes": held(device), "bytes_of_steps": held(device) - before}
+    if device.type == "cuda":
+        return {"variant": variant, "seconds": times, "bytes_of_tensors": held(device) - before, **of_process}
+    step = step_of(variant, config, device)
+    with Tensors() as counted:
+        step()  # in which the optimiser makes what it keeps
+        step()
+    return {"variant": variant, "seconds": times, "bytes_of_tensors": counted.most, **of_process}
 
 
 def flops(variant: str, config: Config) -> int:
     """Floating-point operations of the variant's step for each image, forward and backward; counted on the CPU."""
     config = config.replace(batch_size=2)
-    step = step_of(variant, config, torch.device("cpu"))
-    counter = FlopCounterMode(display=False)
-    counter.mod_tracker = _Untracked()
-    with counter:
-        step()
-    return counter.get_total_flops() // 2
-
-
-def peak(device: torch.device, kind: torch.dtype) -> float:
-    """Floating-point operations per second of a product of square matrices, the best of five."""
-    size = 8192 if device.type == "cuda" else 4096
-    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
-    best = 0.0
-    for _ in range(5):
-        synchronise(device)
-        began = time.perf_counter()
-        a @ b
-        synchronise(device)
-        best = max(best, 2 * size**3 / (time.perf_counter() - began))
-    return best
-
-
-def timed(action: Callable[[], Any], device: torch.device, least: float = 0.5) -> float:
-    """Seconds of `action`, the median of as many calls as fit into `least` seconds, three at least."""
-    action()
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < least:
-        synchronise(device)
-        began = time.perf_counter()
-        action()
-        synchronise(device)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return operations(step_of(variant, config, torch.device("cpu"))) // 2
 
 
 def alone(arguments: list[str]) -> Any:
@@ -191,7 +144,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         steps[name] = {
             "seconds": seconds, "images_per_second": options.batch / seconds,
             "flops": work, "share_of_peak": work / seconds / top,
-            "bytes": max(one["bytes"] for one in many), "bytes_of_steps": max(one["bytes_of_steps"] for one in many),
+            **{name: max(one[name] for one in many) for name in ("bytes_of_tensors", "bytes", "bytes_of_steps")},
         }  # fmt: skip
     maps = {name: alone(["--links", name, "--device", options.device]) for name in ("plain", "kit")}
     machine = {
@@ -223,12 +176,12 @@ def table(found: dict[str, Any]) -> list[str]:
     """Lines of text."""
     plain = found["steps"]["plain"]
     lines = [f"{found['machine']}", f"a step of the preset paper, batch {found['batch']}"]
-    lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>20}{'of it':>7}")
+    lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>26}{'of it':>7}")
     for name, row in found["steps"].items():
-        memory = f"{row['bytes'] / 1e9:.2f} ({row['bytes_of_steps'] / 1e9:.2f}) GB"
+        memory = f"{row['bytes_of_tensors'] / 1e9:.2f} ({row['bytes'] / 1e9:.2f}, {row['bytes_of_steps'] / 1e9:.2f}) GB"
         lines.append(
             f"{name:14}{row['seconds']:9.2f}{plain['seconds'] / row['seconds']:8.2f}{row['images_per_second']:10.2f}"
-            f"{row['share_of_peak']:9.0%}{memory:>20}{row['bytes_of_steps'] / plain['bytes_of_steps']:7.2f}"
+            f"{row['share_of_peak']:9.0%}{memory:>26}{row['bytes_of_tensors'] / plain['bytes_of_tensors']:7.2f}"
         )
     all_maps, kit = found["link_maps"]["plain"], found["link_maps"]["kit"]
     lines.append(
