@@ -68,7 +68,7 @@ class Config:
     start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
     sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
-    decoder_cell: int = 1  # pixels a side that the decoder takes as channels of one; 2 is a quarter of the work
+    decoder_cells: bool = False  # the decoder takes 2 x 2 pixels as channels of one: a quarter of the work
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
     perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
@@ -90,6 +90,7 @@ class Config:
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
+    forgetting: float = 0.999  # Adam's β₂: how slowly it forgets the size of earlier gradients
     weight_decay: float = 0.0  # as AdamW does it; AutoLink: 1e-3
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
     connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
@@ -101,8 +102,6 @@ class Config:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise PplkitError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}.")
-        if self.decoder_cell not in (1, 2):
-            raise PplkitError(f"decoder_cell={self.decoder_cell} must be 1 (published) or 2.")
         if self.image_size < 32 or self.image_size % 16:
             raise PplkitError(
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
@@ -127,6 +126,8 @@ class Config:
             raise PplkitError("predefined='' names no file, which a predefined prior needs: give that of a prior.json.")
         if not self.weight_decay >= 0:
             raise PplkitError(f"weight_decay={self.weight_decay} must be 0 (switched off) or more.")
+        if not 0 < self.forgetting < 1:
+            raise PplkitError(f"forgetting={self.forgetting} must lie between 0 and 1, as Adam's second rate does.")
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
             if not 0 <= getattr(self, name) < 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")

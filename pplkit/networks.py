@@ -132,15 +132,16 @@ class Completer(nn.Module):
 class Decoder(nn.Module):
     """U-Net from the reference image and the link map to an image; `channels` at each of its resolutions.
 
-    With `cell` 2 it sees, and paints, the 2 x 2 pixels of a cell as channels of one: for a quarter of the work at each
-    resolution, and nothing of the link map is lost. Not in the paper.
+    With `grid`, images of that side are painted as published, and in those of twice that side the 2 x 2 pixels of a
+    cell are channels of one: nothing is lost, for a quarter of the work. All pixels of a cell start alike, so that a
+    decoder that has learned to paint small images begins to paint large ones as well as that allows. Not in the paper.
     """
 
-    def __init__(self, channels: tuple[int, ...], cell: int = 1) -> None:
+    def __init__(self, channels: tuple[int, ...], grid: int | None = None) -> None:
         super().__init__()
-        self.cell = cell
+        self.grid, pixels = grid, 4 if grid else 1
         first, *rest = channels
-        self.stem = nn.Sequential(_conv(4 * cell**2, first), nn.LeakyReLU(0.2, inplace=True))
+        self.stem = nn.Sequential(_conv(4 * pixels, first), nn.LeakyReLU(0.2, inplace=True))
         self.down = nn.ModuleList(self._down(a, b) for a, b in zip(channels, rest, strict=False))
         outputs = channels[-2::-1]
         inputs = (channels[-1], *(2 * width for width in outputs))
@@ -148,10 +149,16 @@ class Decoder(nn.Module):
         for finest in (self.down[0], self.up[-1]):
             assert isinstance(finest, Lean)
             finest.first_again = True  # the largest maps, from few channels
-        self.paint = _conv(2 * first, 3 * cell**2)
+        self.paint = _conv(2 * first, 3 * pixels)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
+        if grid:
+            stem, paint = next(self.stem.parameters()).data, self.paint.weight.data
+            stem.copy_(stem[:, ::4].repeat_interleave(4, 1) / 4)
+            paint.copy_(paint[::4].repeat_interleave(4, 0))
+            assert self.paint.bias is not None
+            self.paint.bias.data.zero_()
 
     @staticmethod
     def _down(inputs: int, outputs: int) -> Lean:
@@ -180,7 +187,10 @@ class Decoder(nn.Module):
     def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
         """Reference (B, 3, S, S) and link map (B, 1, S, S) to an image (B, 3, S, S), [-1, 1] where it is good."""
         seen = torch.cat((reference, link_map), dim=1)
-        x = self.stem(seen if self.cell == 1 else F.pixel_unshuffle(seen, self.cell))
+        small = seen.shape[-1] == self.grid
+        if self.grid:
+            seen = seen.repeat_interleave(4, 1) if small else F.pixel_unshuffle(seen, 2)
+        x = self.stem(seen)
         skips = [x]
         for block in self.down:
             x = block(x)
@@ -190,7 +200,9 @@ class Decoder(nn.Module):
         for block in coarser:
             x = torch.cat((block(x), skips.pop()), dim=1)
         painted: Tensor = finest(x, partial(self._painted, skips.pop()))
-        return (painted if self.cell == 1 else F.pixel_shuffle(painted, self.cell)).float()
+        if self.grid:
+            painted = painted.unflatten(1, (3, 4)).mean(2) if small else F.pixel_shuffle(painted, 2)
+        return painted.float()
 
     def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
         """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""

@@ -88,7 +88,8 @@ def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
         model.predefine(PosePrior.load(config.predefined))
     others = [value for name, value in model.named_parameters() if name != "links"]
     groups = [{"params": others}, {"params": [model.links]}]  # rates are set before each step
-    return model, torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    betas = (0.9, config.forgetting)
+    return model, torch.optim.AdamW(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
 def rates(config: Config, step: int) -> tuple[float, float]:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.lean import Lean
-from pplkit.networks import Decoder
 
 
 def layers(again: bool = False) -> Lean:
@@ -101,15 +100,3 @@ def test_without_gradients_or_in_eval_mode_it_is_a_sequential() -> None:
     module, x = layers().eval(), torch.randn(2, 3, 8, 8)
     assert torch.equal(module(x), nn.Sequential(*module)(x))
     assert torch.equal(module(x, torch.neg), -module(x))
-
-
-def test_a_decoder_of_cells_paints_every_pixel_and_reads_every_pixel() -> None:
-    """Each pixel of an image has its own channel of the cell: none is lost, none is painted twice."""
-    torch.manual_seed(0)
-    decoder = Decoder((8, 8, 8), cell=2).eval()
-    reference, heat = torch.randn(1, 3, 16, 16), torch.rand(1, 1, 16, 16, requires_grad=True)
-    out = decoder(reference, heat)
-    assert out.shape == (1, 3, 16, 16)
-    (gradient,) = torch.autograd.grad(out.square().sum(), heat)
-    assert (gradient != 0).all()
-    assert out[0, 0].unique().numel() == 256
