@@ -1,4 +1,4 @@
-"""The command line: `pplkit run | batch | train | complete | estimate | check | convert-official`.
+"""The command line: `pplkit run | batch | train | complete | estimate | export | check | convert-official`.
 
 What a line may say, and what becomes of errors; `commands` does what it says.
 """
@@ -99,11 +99,31 @@ def _add_poses(parsers: Any) -> None:
     estimate.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
     estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
     estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
-    estimate.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
-    estimate.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
-    estimate.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    _add_estimate_options(estimate)
     estimate.set_defaults(handler=commands.estimate)
+
+    export = parsers.add_parser("export", help="poses, prior or model for other programs and people")
+    export.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    told = "image files or folders, to export the poses of"
+    export.add_argument("--images", nargs="+", type=Path, metavar="IMAGES", help=told)
+    export.add_argument("--poses", type=Path, metavar="FILE", help="or poses that `pplkit estimate` has written")
+    export.add_argument("--format", help="of poses: coco (.json), csv, dlc (.csv or .h5) or sleap (.slp)")
+    export.add_argument("--out", type=Path, metavar="FILE", help="file of poses to write")
+    told = "confidence from which COCO calls a keypoint visible (default: 0)"
+    export.add_argument("--visible", type=float, default=0.0, metavar="SHARE", help=told)
+    _add_estimate_options(export)
+    export.add_argument("--prior", type=Path, metavar="FILE", help="the prior as a drawing (.svg)")
+    told = "folder to write: weights, config, prior and a card, which pplkit.load reads"
+    export.add_argument("--model", type=Path, metavar="FOLDER", help=told)
+    export.add_argument("--onnx", type=Path, metavar="FILE", help="the estimator for ONNX Runtime and others")
+    export.set_defaults(handler=commands.export)
+
+
+def _add_estimate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    parser.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
+    parser.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
 
 
 def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) -> None:

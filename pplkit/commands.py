@@ -103,8 +103,7 @@ def complete(arguments: argparse.Namespace) -> None:
 def estimate(arguments: argparse.Namespace) -> None:
     """Write the poses of pictures as JSON."""
     out = arguments.out
-    if not out.parent.is_dir():
-        raise PplkitError(f"the folder {out.parent} of --out does not exist: create it or name another file.")
+    _check_folder(out, "--out")
     import pplkit
     from pplkit.inference import estimate_files
     from pplkit.runs import write_json
@@ -113,6 +112,67 @@ def estimate(arguments: argparse.Namespace) -> None:
     poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop, arguments.procedure)
     write_json(out, poses)
     print(f"The poses of {len(poses['images'])} images are in {out}.")
+
+
+def _check_folder(path: Path, option: str) -> None:
+    if not path.parent.is_dir():
+        raise PplkitError(f"the folder {path.parent} of {option} does not exist: create it or name another file.")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write poses, the prior or the model of a run for other programs; all that is wrong is said before anything."""
+    given = _given(arguments, "prior", "model", "onnx")
+    for name, path in given.items():
+        _check_folder(path, f"--{name}")
+    if "prior" in given and arguments.prior.suffix != ".svg":
+        raise PplkitError(f"--prior {arguments.prior} does not end in .svg: name another file; prior.json has numbers.")
+    sources = (arguments.images is not None) + (arguments.poses is not None)
+    if sources > 1 or (sources == 1) != (arguments.format is not None) or (sources == 1) != (arguments.out is not None):
+        raise PplkitError("poses are exported from --images or --poses, with both --format and --out: give these.")
+    if not sources and not given:
+        raise PplkitError("nothing to export is named: give --images, --poses, --prior, --model or --onnx.")
+    if sources:
+        _export_poses(arguments)
+    if "model" in given:
+        from pplkit.cards import hand_on
+
+        print(f"The model and its card are in {hand_on(arguments.run, arguments.model)}.")
+    if "prior" in given or "onnx" in given:
+        _export_model(arguments)
+
+
+def _export_poses(arguments: argparse.Namespace) -> None:
+    from pplkit.exports import check_format, pose_table, read_poses, write_poses
+
+    check_format(arguments.format, arguments.out)
+    _check_folder(arguments.out, "--out")
+    if arguments.poses is not None:
+        poses = read_poses(arguments.poses)
+    else:
+        import pplkit
+        from pplkit.inference import estimate_files
+
+        model = pplkit.load(arguments.run, **_given(arguments, "device"))
+        given = arguments.images, arguments.iterations, arguments.crop, arguments.procedure
+        poses = pose_table(estimate_files(model, *given))
+    write_poses(poses, arguments.format, arguments.out, arguments.visible)
+    print(f"The poses of {len(poses.files)} images are in {arguments.out}.")
+
+
+def _export_model(arguments: argparse.Namespace) -> None:
+    import pplkit
+
+    model = pplkit.load(arguments.run)
+    if arguments.prior is not None:
+        from pplkit.runs import write_text
+        from pplkit.svg import prior_svg
+
+        write_text(arguments.prior, prior_svg(model.prior()))
+        print(f"The prior is in {arguments.prior}.")
+    if arguments.onnx is not None:
+        from pplkit.onnx_export import export_onnx
+
+        print(f"The estimator is in {export_onnx(model, arguments.onnx)}.")
 
 
 def check(arguments: argparse.Namespace) -> None:

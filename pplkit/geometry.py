@@ -55,6 +55,18 @@ def views(turns: Tensor, scales: Tensor, shifts: Tensor, flips: Tensor) -> Tenso
     return torch.stack((sign * cos, -sign * sin, sign * x, sin, cos, y), dim=1).view(-1, 2, 3)
 
 
+def steady_views(count: int, turn: float, warp: float, flip: bool) -> Tensor:
+    """Views (count, 2, 3) that are the same at each call, the first one of the image as it is.
+
+    The others are drawn as in training: turned by up to `turn` radians, scaled and moved by up to `warp`, every second
+    one mirrored if `flip`.
+    """
+    draws = torch.rand(count, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    draws[0] = 0
+    odd = torch.arange(count) % 2 == 1
+    return views(turn * draws[:, 0], 1 + warp * draws[:, 1], warp * draws[:, 2:4], odd & flip)
+
+
 def seen(images: Tensor, view: Tensor) -> Tensor:
     """Images (B, 3, S, S) as they look in views (B, 2, 3); from outside comes the image mirrored at its border."""
     grid = F.affine_grid(view, list(images.shape), align_corners=True)

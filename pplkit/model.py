@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pplkit.config import Config
 from pplkit.errors import PplkitError
-from pplkit.geometry import apply_affine, seen, views
+from pplkit.geometry import apply_affine, seen, steady_views
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory
 from pplkit.networks import Completer, Decoder, Regressor
@@ -100,6 +100,7 @@ class PosePriorLearner(nn.Module):
         half = inverse_softplus(weights.max() / 2)
         self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
 
+<<<<<<< HEAD
     def restart(self, images: Tensor) -> None:
         """Vectors that next to nothing takes start anew from the poses of images (B, 3, S, S) in [-1, 1]."""
         with torch.no_grad(), self._frozen():
@@ -108,13 +109,18 @@ class PosePriorLearner(nn.Module):
     def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
         prior = self.keypoint_prior()
+=======
+    def regress(self, images: Tensor, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'."""
+        prior = self.keypoint_prior() if prior is None else prior
+>>>>>>> 74f7bb6 (pplkit export: poses for COCO, DeepLabCut and SLEAP, the prior as SVG, models to hand on, ONNX)
         affine, attention = self.regressor(images, self._start(prior))
         return prior, affine, attention, self._placed(affine, attention, prior)
 
-    def complete(self, images: Tensor) -> Completed:
-        """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one."""
+    def complete(self, images: Tensor, prior: Tensor | None = None) -> Completed:
+        """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one. `prior` as above."""
         assert self.completer is not None
-        prior = self.keypoint_prior()
+        prior = self.keypoint_prior() if prior is None else prior
         affine, attention, distance, hidden = self.completer(images, self._start(prior))
         return Completed(self._placed(affine, attention, prior), distance, hidden)
 
@@ -161,16 +167,10 @@ class PosePriorLearner(nn.Module):
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and their confidence (B, N) of images (B, 3, S, S) in [-1, 1].
 
-        The mean over `config.views` views, of which the first is the image as it is. The others are the same for all
-        images: drawn as in training, every second one mirrored if training mirrors.
+        The mean over `config.views` views, the same for all images; see `steady_views`.
         """
         config = self.config
-        draws = torch.rand(config.views, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        draws[0] = 0
-        odd = torch.arange(config.views) % 2 == 1
-        moves = views(
-            config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], odd & config.flip
-        )
+        moves = steady_views(config.views, config.turn, config.warp, config.flip)
         keypoints, sure = [], []
         for number, view in enumerate(moves.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
             _, _, attention, found = self.regress(seen(images, view) if number else images)

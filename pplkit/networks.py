@@ -104,7 +104,7 @@ class Regressor(nn.Module):
         seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
         # The embedding is linear: attending to it is embedding the mean place.
         place = self.embed(self.place(attention))
-        start = self.embed(prior).expand(len(images), -1, -1)
+        start = self.embed(prior).expand(images.shape[0], -1, -1)  # len() would fix the number in an export
         return torch.cat((seen.float(), place.float(), start.float()), dim=-1), attention
 
 

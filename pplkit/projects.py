@@ -44,8 +44,10 @@ def trained(run: str, scale: str = "default") -> Trained:
 
 
 def data_of(folder: RunFolder) -> Dataset:
-    """The data set that a run was trained on; raises PplkitError if it is gone or was changed since."""
+    """The data set that a run was trained on; raises PplkitError if it is gone, was changed since, or is not named."""
     made_by = folder.read("config.json")["made_by"]
+    if "data_path" not in made_by:
+        raise PplkitError(f"{folder.path} does not say where its data set is: give the folder it was trained in.")
     data = open_dataset(os.path.normpath(folder.path / made_by["data_path"]))
     if data.sha256 != made_by["data_sha256"]:
         raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")

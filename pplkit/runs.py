@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
+from pplkit.handover import MODEL, read_model
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.version import __version__
@@ -62,6 +63,8 @@ class RunFolder:
         """
         made_by = {"version": __version__, "data": data.name, "data_sha256": data.sha256, "torch": torch.__version__}
         made_by["data_path"] = os.path.relpath(data.path, self.path)
+        if (self.path / MODEL).exists():
+            raise PplkitError(f"{self.path} holds a model that was handed on: choose another folder to train in.")
         try:
             if self.checkpoints():  # before the first there is nothing to lose, and wrong settings may be put right
                 self._check(config, made_by)
@@ -247,18 +250,23 @@ def read_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
 
 
 def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
-    """The trained model of a run folder, in eval mode on `device`.
+    """The trained model of a run folder, or of one that was handed on (see `cards`), in eval mode on `device`.
 
-    Raises PplkitError if the folder holds no finished checkpoint, or one of another version.
+    Raises PplkitError if the folder holds no finished checkpoint, or one of another version, or was changed since it
+    was handed on.
     """
     folder = RunFolder(Path(run))
     content = folder.read("config.json")
     model = PosePriorLearner(Config.from_dict(content["config"]))
-    if not folder.checkpoints():
-        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-    step = folder.restore(model)
-    folder.restore_completer(model)
-    model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
+    if (folder.path / MODEL).exists():
+        read_model(model, folder.path, content.get("sha256", {}))
+        model.made_by = content["made_by"]
+    else:
+        if not folder.checkpoints():
+            raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+        step = folder.restore(model)
+        folder.restore_completer(model)
+        model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
     try:
         return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
     except (RuntimeError, AssertionError) as error:

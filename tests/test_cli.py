@@ -193,7 +193,7 @@ def test_complete_wants_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.startswith("pplkit: nowhere/config.json does not exist: ") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["run", "batch", "train", "complete", "estimate"])
+@pytest.mark.parametrize("command", ["run", "batch", "train", "complete", "estimate", "export"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])

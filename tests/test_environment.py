@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml"}
-READERS = PROJECT["optional-dependencies"]["data"]
-EVERYTHING = PROJECT["dependencies"] + READERS + PROJECT["optional-dependencies"]["dev"]
+IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml", "sleap-io": "sleap_io"}
+EXTRAS = PROJECT["optional-dependencies"]
+EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["onnx"] + EXTRAS["dev"]
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "jupyterlab", "nbval")
 
 
@@ -51,9 +51,10 @@ def test_every_import_is_a_declared_dependency() -> None:
     declared = {IMPORT_NAMES.get(name, name) for name in bounds(PROJECT["dependencies"])}
     declared |= {"pplkit", "data_prep"} | set(sys.stdlib_module_names)
     for path in [*ROOT.glob("pplkit/*.py"), *ROOT.glob("data_prep/*.py")]:
-        # These say so where a reader is missing.
-        reads = path.parent.name == "data_prep" or path.name in ("frames.py", "overlay.py")
-        known = declared | (set(bounds(READERS)) if reads else set())
+        # These say so where a package of an extra is missing.
+        extras = {"exports.py": ("data", "sleap"), "onnx_export.py": ("onnx",)}.get(path.name, ())
+        extras = ("data",) if path.parent.name == "data_prep" or path.name in ("frames.py", "overlay.py") else extras
+        known = declared | {IMPORT_NAMES.get(name, name) for extra in extras for name in bounds(EXTRAS[extra])}
         if path.name == "link_kernels.py":
             known |= {"triton"}  # PyTorch brings it where there are GPUs for it, and nothing else imports this module
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -56,6 +56,16 @@ def test_a_doubled_convolution_is_the_double_and_then_a_convolution(
     torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=1e-12)
 
 
+def test_a_doubled_convolution_is_exported_as_plain_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a function of autograd, and with the same numbers."""
+    torch.manual_seed(0)
+    layer, x = DoubledConv(3, 5), torch.randn(2, 3, 20, 16)
+    expected = layer(x)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    monkeypatch.setattr(resampling._Doubled, "forward", lambda *_: pytest.fail("not to be exported"))
+    torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_a_doubled_convolution_in_half_precision() -> None:
     """Under autocast it gives bfloat16, as a convolution does, near to what float32 gives."""
     torch.manual_seed(0)

@@ -1,0 +1,228 @@
+"""Poses for other programs: COCO keypoints, a table, DeepLabCut and SLEAP.
+
+What is written comes from `pplkit estimate`'s poses.json or `inference.estimate_files`: pixels of each file, 0 = centre
+of the first, as COCO's keypoints, DeepLabCut and SLEAP count them. A row with a `frame` is that frame of a video.
+
+coco   .json: images, one annotation each, and a category with the names and the strong links, counted from 1. Beside
+       what COCO asks for, `keypoint_scores` has the confidences and `score` their mean. Flag 2 = as sure as wanted, 1 =
+       less, 0 = outside of the picture. The bbox (left, top, width, height), edge to edge, is that of the keypoints.
+csv    file,frame,name,x,y,confidence, a line for each keypoint; `frame` is empty for pictures.
+dlc    .csv or .h5: the table of `deeplabcut.analyze_videos`, three header rows (scorer, bodyparts, coords = x, y,
+       likelihood), a row for each frame of one video, or for each picture with its file as the index. DeepLabCut finds
+       the .h5 of a video beside it if it is called <video>DLC_pplkit_<run>.h5: name, then scorer.
+sleap  .slp, written by sleap-io, predicted instances with the scores of their points.
+"""
+
+import csv
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pplkit.errors import PplkitError
+from pplkit.handover import to_tell
+from pplkit.runs import write_json
+from pplkit.version import __version__
+
+ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
+"""How the files of each format end"""
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTable:
+    """Poses of n pictures or frames, N keypoints each."""
+
+    files: list[str]
+    frames: list[int | None]  # of the file, if it is a video
+    sizes: list[tuple[int, int]]  # width, height
+    keypoints: np.ndarray  # (n, N, 2) pixels, NaN = not found
+    confidence: np.ndarray  # (n, N)
+    names: list[str]
+    links: list[tuple[int, int]]
+    made_by: Mapping[str, Any]
+
+    @property
+    def scorer(self) -> str:
+        """What DeepLabCut calls the model; it looks for DLC in this."""
+        run = str(self.made_by.get("run", "model"))
+        return "DLC_pplkit_" + "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in run)
+
+
+def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> PoseTable:
+    """Poses as `estimate_files` returns them, checked; without `names` keypoints are called keypoint_0 and so on.
+
+    Raises PplkitError naming `source` for anything else.
+    """
+    try:
+        rows, links = content["images"], [(int(a), int(b)) for a, b in content["links"]]
+        count = len(rows[0]["keypoints"])
+        names = [str(name) for name in content.get("names") or [f"keypoint_{number}" for number in range(count)]]
+        made = PoseTable(
+            [str(row["file"]) for row in rows],
+            [None if row.get("frame") is None else int(row["frame"]) for row in rows],
+            [(int(row["width"]), int(row["height"])) for row in rows],
+            np.array([row["keypoints"] for row in rows], dtype=np.float64).reshape(len(rows), count, 2),
+            np.array([row["confidence"] for row in rows], dtype=np.float64).reshape(len(rows), count),
+            names,
+            links,
+            to_tell(content.get("made_by") or {}),
+        )
+        if len(names) != count or len(set(names)) != count:
+            raise ValueError(f"{len(set(names))} different names for {count} keypoints")
+        if any(not 0 <= end < count for link in links for end in link):
+            raise ValueError(f"a link that leaves 0 to {count - 1}")
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise PplkitError(f"{source} holds no poses ({said}): write it with `pplkit estimate`.") from None
+    return made
+
+
+def read_poses(path: Path) -> PoseTable:
+    """The poses of a file of `pplkit estimate`; raises PplkitError naming it."""
+    try:
+        return pose_table(json.loads(path.read_text(encoding="utf8")), path)
+    except FileNotFoundError:
+        raise PplkitError(f"{path} does not exist: write it with `pplkit estimate`.") from None
+    except (OSError, ValueError) as error:
+        raise PplkitError(f"{path} is not readable JSON ({error}): write it with `pplkit estimate`.") from None
+
+
+def check_format(kind: str, out: Path) -> None:
+    """Raise PplkitError for an unknown format, or a file whose name does not end as the format's do."""
+    if kind not in ENDINGS:
+        raise PplkitError(f"format={kind!r} is unknown: choose one of {', '.join(ENDINGS)}.")
+    if out.suffix not in ENDINGS[kind]:
+        wanted = " or ".join(ENDINGS[kind])
+        raise PplkitError(f"{out} does not end in {wanted}, as files of format={kind!r} do: name another file.")
+
+
+def write_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -> None:
+    """Write poses as `kind`, a key of ENDINGS, complete or not at all.
+
+    `visible` is the confidence from which COCO's flag says that a keypoint is seen. Raises PplkitError where a package
+    that owns a format is missing, for poses that it cannot hold, and if the file cannot be written.
+    """
+    check_format(kind, out)
+    partial = out.with_name(f"{out.stem}.partial{out.suffix}")
+    try:
+        if kind == "coco":
+            write_json(partial, coco(poses, visible))
+        elif kind == "csv":
+            _write_table(poses, partial)
+        elif kind == "dlc":
+            _write_deeplabcut(poses, partial)
+        else:
+            _write_sleap(poses, partial)
+        partial.replace(out)
+    except OSError as error:
+        raise PplkitError(f"{out} cannot be written ({error}): name another file.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
+    """COCO keypoints, ready for JSON; see the module."""
+    images: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    for number, (file, frame, (width, height)) in enumerate(zip(poses.files, poses.frames, poses.sizes, strict=True)):
+        image = {"id": number + 1, "file_name": file, "width": width, "height": height}
+        images.append(image if frame is None else image | {"frame_id": frame})
+        points, sure = poses.keypoints[number], np.nan_to_num(poses.confidence[number])
+        inside = ((points >= -0.5) & (points <= np.array((width, height)) - 0.5)).all(1)
+        if not inside.any():
+            continue
+        flags = np.where(inside, np.where(sure >= visible, 2, 1), 0)
+        low = np.maximum(points[inside].min(0), 0)  # the pixel that a point lies in the middle of is part of the box
+        side = np.minimum(points[inside].max(0) + 1, (width, height)) - low
+        values = np.column_stack((np.where(inside[:, None], points, 0).round(2), flags))
+        note: dict[str, Any] = {"id": len(notes) + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0}
+        note["keypoints"] = [number for x, y, flag in values.tolist() for number in (x, y, int(flag))]
+        note["num_keypoints"] = int(inside.sum())
+        note["bbox"], note["area"] = [*low.round(2).tolist(), *side.round(2).tolist()], float(side.prod().round(2))
+        note["score"] = round(float(sure.mean()), 4)
+        note["keypoint_scores"] = sure.round(4).tolist()
+        notes.append(note)
+    skeleton = [[first + 1, second + 1] for first, second in poses.links]
+    name = str(poses.made_by.get("data", "object"))
+    category = {"id": 1, "name": name, "supercategory": "", "keypoints": poses.names, "skeleton": skeleton}
+    info = {"description": f"poses of {name}, found by pplkit {__version__}", "made_by": poses.made_by}
+    return {"info": info, "licenses": [], "images": images, "annotations": notes, "categories": [category]}
+
+
+def _write_table(poses: PoseTable, out: Path) -> None:
+    with out.open("w", encoding="utf8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("file", "frame", "name", "x", "y", "confidence"))
+        rows = zip(poses.files, poses.frames, poses.keypoints, poses.confidence, strict=True)
+        for picture, frame, points, sure in rows:
+            for name, (x, y), one in zip(poses.names, points, sure, strict=True):
+                table.writerow((picture, frame, name, f"{x:.2f}", f"{y:.2f}", f"{one:.4f}"))
+
+
+def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
+    if len({file for file, frame in zip(poses.files, poses.frames, strict=True) if frame is not None}) > 1:
+        raise PplkitError("the poses are of several videos, for each of which DeepLabCut has a file: export one alone.")
+    index = [file if frame is None else frame for file, frame in zip(poses.files, poses.frames, strict=True)]
+    heads = [(poses.scorer, name, part) for name in poses.names for part in ("x", "y", "likelihood")]
+    values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
+    if out.suffix == ".csv":
+        with out.open("w", encoding="utf8", newline="") as file:
+            table = csv.writer(file)
+            levels = zip(("scorer", "bodyparts", "coords"), zip(*heads, strict=True), strict=True)
+            table.writerows((level, *names) for level, names in levels)
+            table.writerows((key, *row) for key, row in zip(index, values.tolist(), strict=True))
+        return
+    try:
+        import pandas as pd
+        import tables  # noqa: F401
+    except ImportError as error:
+        raise PplkitError(
+            f"{error.name} is missing, which writes .h5: pip install 'pplkit[data]', or use .csv."
+        ) from None
+    columns = pd.MultiIndex.from_tuples(heads, names=["scorer", "bodyparts", "coords"])
+    pd.DataFrame(values, columns=columns, index=index).to_hdf(out, key="df_with_missing", format="table", mode="w")
+
+
+def _write_sleap(poses: PoseTable, out: Path) -> None:
+    try:
+        import sleap_io
+    except ImportError:
+        raise PplkitError("sleap_io is missing, which owns .slp: pip install 'pplkit[sleap]'.") from None
+    links = [(poses.names[first], poses.names[second]) for first, second in poses.links]
+    skeleton = sleap_io.Skeleton(nodes=list(poses.names), edges=links, name=str(poses.made_by.get("data", "object")))
+    places, videos = _videos(poses)
+    films = {key: sleap_io.Video(about["filename"], None, about, open_backend=False) for key, about in videos.items()}
+    frames = []
+    for (key, number), points, sure in zip(places, poses.keypoints, poses.confidence, strict=True):
+        if np.isfinite(points).any():
+            scores = np.nan_to_num(sure)
+            found = sleap_io.PredictedInstance.from_numpy(
+                points, skeleton=skeleton, point_scores=scores, score=float(scores.mean())
+            )
+            frames.append(sleap_io.LabeledFrame(video=films[key], frame_idx=number, instances=[found]))
+    labels = sleap_io.Labels(frames, videos=list(films.values()), skeletons=[skeleton])
+    labels.provenance = {"made_by": dict(poses.made_by)}
+    sleap_io.save_slp(labels, str(out))
+
+
+def _videos(poses: PoseTable) -> tuple[list[tuple[Hashable, int]], dict[Hashable, dict[str, Any]]]:
+    """The video and frame of each pose, and what SLEAP wants to know of each video; pictures of a size are one."""
+    places: list[tuple[Hashable, int]] = []
+    videos: dict[Hashable, dict[str, Any]] = {}
+    for file, frame, (width, height) in zip(poses.files, poses.frames, poses.sizes, strict=True):
+        key: Hashable = (width, height) if frame is None else file
+        if key not in videos:
+            videos[key] = {"filename": file, "grayscale": False, "shape": [0, height, width, 3], "type": "MediaVideo"}
+            if frame is None:
+                size = {"height_": height, "width_": width, "channels_": 3}
+                videos[key] |= {"type": "ImageVideo", "filenames": [], **size}
+        about = videos[key]
+        if frame is None:
+            about["filenames"].append(file)
+            frame = len(about["filenames"]) - 1
+        about["shape"][0] = max(about["shape"][0], frame + 1)
+        places.append((key, frame))
+    return places, videos

@@ -1,0 +1,57 @@
+"""A model on its own, as it is handed on: all its weights in one file, beside a config.json with the sha256 of each.
+
+`cards` writes such a folder, `runs.load` reads it. A completer's weights are among the model's, under `completer.`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from pplkit.errors import PplkitError
+from pplkit.model import PosePriorLearner
+from pplkit.networks import Completer
+from pplkit.shards import file_hash
+
+MODEL = "model.safetensors"
+SCHEMA = "pplkit-model-1"
+
+
+def to_tell(made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """What made a model, without where things lay on the machine it was made on: that is nobody else's business."""
+    return {name: value for name, value in made_by.items() if name != "data_path"}
+
+
+def write_model(model: PosePriorLearner, folder: Path, made_by: Mapping[str, Any]) -> None:
+    """Write weights and buffers under their own names, and what made them."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, folder / MODEL, {"schema": SCHEMA, "made_by": json.dumps(made_by)})
+
+
+def read_model(model: PosePriorLearner, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Fill `model`, and give it its completer, from a folder whose files have the sha256 `hashes` (name -> hash).
+
+    Raises PplkitError naming the file that is missing, was changed, is of another version or does not fit.
+    """
+    again = "get the folder again from where it came"
+    for name, wanted in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise PplkitError(f"{path} is missing: {again}.")
+        if file_hash(path) != wanted:
+            raise PplkitError(f"{path} is not the file that was handed on (its sha256 is another): {again}.")
+    path = folder / MODEL
+    try:
+        with safe_open(path, framework="pt") as file:
+            schema = (file.metadata() or {}).get("schema")
+            if schema != SCHEMA:
+                raise PplkitError(f"{path} is of another version ({schema!r}, not {SCHEMA!r}): {again}.")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if any(name.startswith("completer.") for name in tensors):
+            model.completer = Completer(model.regressor)
+        model.load_state_dict(tensors)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {again}.") from None

@@ -1,0 +1,178 @@
+"""A model handed on: the same poses from the folder alone, no change unnoticed, and a card that says what it is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import with_completer
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import pplkit
+from pplkit.cards import hand_on
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.errors import PplkitError
+from pplkit.handover import MODEL, SCHEMA
+from pplkit.model import PosePriorLearner
+from pplkit.prior import PosePrior
+from pplkit.projects import data_of
+from pplkit.runs import RunFolder, write_json
+
+SCORES = {
+    "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,
+    "keypoints_on_object": 0.875,
+}  # fmt: skip
+HIDDEN = {
+    "measure": "error of protocol cub", "unoccluded": {"published": 0.061, "completed": 0.06},
+    "occluded": {"published": 0.1234, "completed": None},
+}  # fmt: skip
+
+
+def trained(path: Path, config: Config, data: Dataset) -> RunFolder:
+    """A run folder as training, teaching and evaluating leave it, of a model that has learned nothing."""
+    torch.manual_seed(0)
+    folder = RunFolder(path)
+    made_by = folder.open(config, data)
+    model = PosePriorLearner(config).eval()
+    folder.save(6, model, torch.optim.Adam(model.parameters()), made_by)
+    folder.save_completer(with_completer(model), 5)
+    for name, content in (("evaluation", SCORES), ("occlusion", HIDDEN)):
+        write_json(path / f"{name}.json", {**content, "made_by": {"step": 6}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "first", tiny, puppets).path
+
+
+@pytest.fixture
+def handed(run: Path, tmp_path: Path) -> Path:
+    return hand_on(run, tmp_path / "handed")
+
+
+def test_the_folder_alone_gives_the_same_poses(run: Path, handed: Path, puppets: Dataset, tmp_path: Path) -> None:
+    moved = handed.rename(tmp_path / "elsewhere")
+    ours, theirs = pplkit.load(run), pplkit.load(moved)
+    images = np.asarray(puppets["test"].images)
+    for procedure in ("completed", "published"):
+        found = [model.estimate(images, procedure=procedure) for model in (ours, theirs)]
+        torch.testing.assert_close(found[0].keypoints, found[1].keypoints, rtol=0, atol=0)
+        torch.testing.assert_close(found[0].confidence, found[1].confidence, rtol=0, atol=0)
+    assert theirs.procedure() == "completed"
+    assert theirs.config == ours.config
+    np.testing.assert_array_equal(PosePrior.load(moved / "prior.json").links(), ours.prior().links())
+    assert theirs.made_by["run"] == "first" and theirs.made_by["step"] == 6
+
+
+def test_the_folder_has_a_models_weights_and_no_more(handed: Path) -> None:
+    assert sorted(path.name for path in handed.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "prior.json",
+    ]
+    with safe_open(handed / MODEL, framework="pt") as file:
+        names = set(file.keys())
+    assert "regressor.embed.weight" in names and "completer.doubt.0.weight" in names
+    assert not any("optimiser" in name for name in names)
+    for path in handed.iterdir():
+        assert b"data_path" not in path.read_bytes()  # says where things lay on the machine it was made on
+        assert path.suffix == ".safetensors" or path.read_text(encoding="utf8")  # text, or tensors alone: no pickle
+
+
+def test_a_model_without_completer(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "plain")
+    (tmp_path / "plain" / "completer.safetensors").unlink()
+    assert pplkit.load(hand_on(tmp_path / "plain", tmp_path / "handed")).completer is None
+    assert "| completer | no |" in (tmp_path / "handed" / "README.md").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "prior.json"])
+def test_what_was_changed_or_lost_is_noticed(handed: Path, name: str) -> None:
+    path = handed / name
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(PplkitError, match=f"{name} is not the file that was handed on"):
+        pplkit.load(handed)
+    path.unlink()
+    with pytest.raises(PplkitError, match="prior.json is missing" if name == "prior.json" else "no checkpoint yet"):
+        pplkit.load(handed)
+
+
+def test_weights_that_do_not_belong_there_are_named(handed: Path) -> None:
+    """Also where a config.json has no hashes."""
+    content = json.loads((handed / "config.json").read_text(encoding="utf8"))
+    del content["sha256"]
+    write_json(handed / "config.json", content)
+    for tensors, schema, said in (
+        ({"alpha": torch.ones(())}, SCHEMA, "cannot be read"),
+        ({"alpha": torch.ones(())}, "pplkit-model-9", "is of another version .'pplkit-model-9'"),
+    ):
+        save_file(tensors, handed / MODEL, {"schema": schema})
+        with pytest.raises(PplkitError, match=said):
+            pplkit.load(handed)
+    (handed / MODEL).write_bytes(b"torn")
+    with pytest.raises(PplkitError, match="model.safetensors cannot be read"):
+        pplkit.load(handed)
+
+
+def test_it_is_no_run_folder(handed: Path, tiny: Config, puppets: Dataset) -> None:
+    before = (handed / "config.json").read_bytes()
+    with pytest.raises(PplkitError, match="handed on: choose another folder to train in"):
+        RunFolder(handed).open(tiny, puppets)
+    assert (handed / "config.json").read_bytes() == before
+    with pytest.raises(PplkitError, match="does not say where its data set is"):
+        data_of(RunFolder(handed))
+
+
+def test_a_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(PplkitError, match="mine exists already"):
+        hand_on(run, tmp_path / "mine")
+    with pytest.raises(PplkitError, match="config.json does not exist"):
+        hand_on(tmp_path / "nothing", tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PplkitError, match="cannot be written"):
+        hand_on(run, tmp_path / "file" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_the_card_says_what_the_model_is_worth(handed: Path, puppets: Dataset) -> None:
+    text = (handed / "README.md").read_text(encoding="utf8")
+    assert text.startswith("# Poses of puppets\n")
+    for line in (
+        "| licence | not stated |", f"| sha256 | {puppets.sha256} |", "| images | 20 train, 9 test |",
+        "| steps | 6 |", "| preset | tiny |", "| completer | yes: hidden keypoints are completed |",
+        "| error (% of the image side) of the labels, regressed linearly from the keypoints | 6.12 |",
+        "| keypoints that lie on the object | 87.5 % |",
+        "| published, mean over all kinds and amounts of occlusion | 12.34 |", "| completed, nothing hidden | 6.00 |",
+    ):  # fmt: skip
+        assert line in text.splitlines(), line
+    assert "completed, mean over all" not in text  # which was not measured
+    assert pplkit.__version__ in text.split("## Versions")[1]
+
+
+def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    """Scores of an earlier checkpoint, and a data set that is gone."""
+    folder = trained(tmp_path / "run", tiny, puppets)
+    content = folder.read("config.json")
+    content["made_by"] |= {"data_path": "gone", "data": "a|b <i>"}
+    write_json(folder.path / "config.json", content)
+    write_json(folder.path / "evaluation.json", {**SCORES, "made_by": {"step": 3}})
+    (folder.path / "occlusion.json").unlink()
+    text = (hand_on(folder.path, tmp_path / "handed") / "README.md").read_text(encoding="utf8")
+    assert "None: the run was not evaluated." in text and "6.12" not in text
+    assert r"# Poses of a\|b \<i\>" in text
+    assert "| source and licence | unknown: the data set was not at hand when this was written |" in text
+
+
+def test_a_predefined_prior_is_named_without_its_folder(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    config = tiny.replace(prior_links="predefined", predefined=str(tmp_path / "secret" / "prior.json"))
+    handed = hand_on(trained(tmp_path / "run", config, puppets).path, tmp_path / "handed")
+    assert json.loads((handed / "config.json").read_text(encoding="utf8"))["config"]["predefined"] == "prior.json"
+    assert pplkit.load(handed).config.predefined == "prior.json"

@@ -1,0 +1,96 @@
+"""`pplkit export`: each of its options, and what it refuses before it does anything."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pplkit
+from pplkit import cli
+from pplkit.config import Config
+from pplkit.model import PosePriorLearner
+from pplkit.runs import RunFolder
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder whose model has learned nothing."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("runs") / "first"
+    RunFolder(path).write(PosePriorLearner(tiny), {"version": "0", "data": "mice"})
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_poses_of_images_and_of_a_file_are_the_same(run: Path, picture: Path, tmp_path: Path) -> None:
+    poses, direct, read = (tmp_path / f"{name}.json" for name in ("poses", "direct", "read"))
+    assert cli.main(["estimate", str(run), str(picture), "--out", str(poses), "--crop", "pad"]) == 0
+    line = ["export", str(run), "--format", "coco", "--visible", "0.5"]
+    assert cli.main([*line, "--images", str(picture), "--crop", "pad", "--out", str(direct)]) == 0
+    assert cli.main([*line, "--poses", str(poses), "--out", str(read)]) == 0
+    content = json.loads(read.read_text())
+    assert json.loads(direct.read_text()) == content
+    assert content["categories"][0]["name"] == "mice"
+    assert {flag for note in content["annotations"] for flag in note["keypoints"][2::3]} <= {0, 1}  # nothing is sure
+
+
+def test_prior_model_and_onnx_in_one_line(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def export_onnx(model: PosePriorLearner, path: Path) -> Path:
+        asked.append(model.made_by["run"])
+        return path
+
+    monkeypatch.setattr("pplkit.onnx_export.export_onnx", export_onnx)
+    line = ["export", str(run), "--prior", str(tmp_path / "p.svg"), "--model", str(tmp_path / "m")]
+    assert cli.main([*line, "--onnx", str(tmp_path / "m.onnx")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"The model and its card are in {tmp_path / 'm'}.",
+        f"The prior is in {tmp_path / 'p.svg'}.",
+        f"The estimator is in {tmp_path / 'm.onnx'}.",
+    ]
+    assert asked == ["first"]
+    root = ElementTree.fromstring((tmp_path / "p.svg").read_text(encoding="utf8"))
+    assert root[0].text == "Pose prior of mice"
+    np.testing.assert_array_equal(pplkit.load(tmp_path / "m").prior().keypoints, pplkit.load(run).prior().keypoints)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "nothing to export is named"),
+        ("--images a.png", "with both --format and --out"),
+        ("--images a.png --format csv", "with both --format and --out"),
+        ("--format csv --out a.csv", "from --images or --poses"),
+        ("--images a.png --poses p.json --format csv --out a.csv", "from --images or --poses"),
+        ("--images a.png --format voc --out a.csv", "format='voc' is unknown"),
+        ("--images a.png --format coco --out a.csv", "does not end in .json"),
+        ("--images a.png --format csv --out no/a.csv", "the folder no of --out does not exist"),
+        ("--poses p.json --format csv --out a.csv", "p.json does not exist"),
+        ("--onnx no/a.onnx", "the folder no of --onnx does not exist"),
+        ("--prior a.png", "--prior a.png does not end in .svg"),
+        ("--prior a.svg", "nowhere/config.json does not exist"),
+        ("--model a", "nowhere/config.json does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["export", "nowhere", *line.split()]) == 2
+    answer = capsys.readouterr().err
+    assert answer.startswith("pplkit: ") and answer.count("\n") == 1 and said in answer
+    assert not list(tmp_path.iterdir())

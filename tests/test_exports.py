@@ -1,0 +1,193 @@
+"""Poses written for other programs, read back by the library that owns each format."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.labels import read_labels
+from pplkit.errors import PplkitError
+from pplkit.exports import PoseTable, coco, pose_table, read_poses, write_poses
+
+
+def content(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Poses as `estimate_files` gives them, of three pictures in two sizes."""
+    rows = []
+    for number, (width, height) in enumerate(((20, 10), (30, 10), (20, 10))):
+        file = folder / f"{number}.png"
+        Image.new("RGB", (width, height), (10 * number, 0, 0)).save(file)
+        points = [[1.25 + number, 2.5], [12.0, 6.75], [4.0, 7.0]]
+        size = {"width": width, "height": height}
+        rows.append({"file": str(file), **size, "keypoints": points, "confidence": [0.5, 0.25, 0.75 + number / 10]})
+    made_by = {"run": "first, try", "data": "mice"}
+    return {
+        "made_by": made_by,
+        "links": [(1, 0), (1, 2)],
+        "names": ["nose", "tail, tip", "paw"],
+        "images": rows,
+    } | changes
+
+
+def film(rows: list[tuple[str, int]], keypoints: int = 2) -> PoseTable:
+    """Poses of frames: (video, frame)."""
+    one = {"width": 8, "height": 6, "keypoints": [[1.0, 2.0]] * keypoints, "confidence": [0.5] * keypoints}
+    return pose_table({"links": [(0, 1)], "images": [{"file": file, "frame": frame, **one} for file, frame in rows]})
+
+
+@pytest.fixture
+def poses(tmp_path: Path) -> PoseTable:
+    return pose_table(content(tmp_path))
+
+
+def test_coco_by_hand() -> None:
+    row = {"file": "a.png", "width": 20, "height": 10, "confidence": [0.5, 0.2, 0.8, 0.1]}
+    row["keypoints"] = [
+        [1.25, 2.5],
+        [19.25, 9.0],
+        [20.0, 5.0],
+        [None, None],
+    ]  # the third lies outside, the last nowhere
+    far = row | {"file": "b.png", "keypoints": [[-3.0, -3.0]] * 4}
+    found = coco(pose_table({"links": [(0, 2)], "images": [row, far], "made_by": {"data": "mice"}}), visible=0.3)
+    assert [image["file_name"] for image in found["images"]] == ["a.png", "b.png"]
+    (note,) = found["annotations"]  # of the second picture there is nothing to say
+    assert note["keypoints"] == [1.25, 2.5, 2, 19.25, 9, 1, 0, 0, 0, 0, 0, 0]
+    assert note["num_keypoints"] == 2 and note["image_id"] == 1
+    assert note["bbox"] == [1.25, 2.5, 18.75, 7.5]  # to the right edge, 20, and the lower edge, 10
+    assert note["area"] == pytest.approx(140.62, abs=0.01)
+    assert note["score"] == 0.4 and note["keypoint_scores"] == [0.5, 0.2, 0.8, 0.1]
+    (category,) = found["categories"]
+    assert category["name"] == "mice" and category["skeleton"] == [[1, 3]]
+    assert category["keypoints"] == ["keypoint_0", "keypoint_1", "keypoint_2", "keypoint_3"]
+
+
+def test_coco_read_by_pycocotools(poses: PoseTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    owner = pytest.importorskip("pycocotools.coco", reason="pycocotools reads COCO: pip install 'pplkit[dev]'")
+    write_poses(poses, "coco", tmp_path / "poses.json")
+    read = owner.COCO(str(tmp_path / "poses.json"))
+    assert [read.imgs[number]["file_name"] for number in read.getImgIds()] == poses.files
+    notes = read.loadAnns(read.getAnnIds())
+    points = np.array([note["keypoints"] for note in notes]).reshape(3, 3, 3)
+    np.testing.assert_allclose(points[..., :2], poses.keypoints, atol=0.005)
+    assert (points[..., 2] == 2).all()
+    results = read.loadRes(notes)  # the same annotations as another's results, which need a score
+    assert len(results.anns) == 3
+    assert read.cats[1]["keypoints"] == ["nose", "tail, tip", "paw"] and read.cats[1]["skeleton"] == [[2, 1], [2, 3]]
+
+
+def test_coco_is_what_a_data_set_of_ones_own_is_labelled_with(poses: PoseTable, tmp_path: Path) -> None:
+    write_poses(poses, "coco", tmp_path / "poses.json", visible=0.3)
+    labels = read_labels(tmp_path / "poses.json")
+    assert labels.faults == {} and labels.names == poses.names and labels.skeleton == poses.links
+    for file, points in zip(poses.files, poses.keypoints, strict=True):
+        (label,) = labels.objects[file]
+        np.testing.assert_allclose(label.points, points, atol=0.005)
+        assert label.visible.tolist() == [True, False, True]
+
+
+def test_a_table_has_a_line_for_each_keypoint(poses: PoseTable, tmp_path: Path) -> None:
+    write_poses(poses, "csv", tmp_path / "poses.csv")
+    with (tmp_path / "poses.csv").open(newline="", encoding="utf8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert rows[4] == {
+        "file": poses.files[1], "frame": "", "name": "tail, tip", "x": "12.00", "y": "6.75", "confidence": "0.2500",
+    }  # fmt: skip
+    write_poses(film([("a.mp4", 7)]), "csv", tmp_path / "film.csv")
+    assert "a.mp4,7,keypoint_0,1.00,2.00,0.5000" in (tmp_path / "film.csv").read_text(encoding="utf8").splitlines()
+
+
+def test_deeplabcut_tables_are_read_as_it_reads_them(poses: PoseTable, tmp_path: Path) -> None:
+    """It takes the only table of an .h5, and three header rows of a .csv."""
+    pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
+    write_poses(poses, "dlc", tmp_path / "poses.csv")
+    table = pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0)
+    assert list(table.columns.names) == ["scorer", "bodyparts", "coords"]
+    assert list(table.index) == poses.files
+    assert set(table.columns.get_level_values("scorer")) == {"DLC_pplkit_first--try"}
+    assert list(table.columns.get_level_values("bodyparts").unique()) == poses.names
+    for number, part in enumerate(("x", "y")):
+        np.testing.assert_array_equal(table.xs(part, axis=1, level="coords"), poses.keypoints[..., number])
+    np.testing.assert_array_equal(table.xs("likelihood", axis=1, level="coords"), poses.confidence)
+    pytest.importorskip("tables", reason="PyTables reads .h5: pip install 'pplkit[data]'")
+    write_poses(poses, "dlc", tmp_path / "poses.h5")
+    pandas.testing.assert_frame_equal(pandas.read_hdf(tmp_path / "poses.h5"), table, check_names=True)
+    with pandas.HDFStore(tmp_path / "poses.h5", "r") as store:
+        assert store.keys() == ["/df_with_missing"]
+
+
+def test_deeplabcut_counts_the_frames_of_a_video(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
+    write_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
+    assert pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0).index.tolist() == [0, 5]
+    with pytest.raises(PplkitError, match="several videos"):
+        write_poses(film([("a.mp4", 0), ("b.mp4", 0)]), "dlc", tmp_path / "two.csv")
+    assert not list(tmp_path.glob("two*"))
+
+
+def test_sleap_read_by_sleap_io(poses: PoseTable, tmp_path: Path) -> None:
+    owner = pytest.importorskip("sleap_io", reason="sleap-io reads .slp: pip install 'pplkit[sleap]'")
+    write_poses(poses, "sleap", tmp_path / "poses.slp")
+    labels = owner.load_slp(str(tmp_path / "poses.slp"))
+    assert labels.skeleton.node_names == poses.names and labels.skeleton.edge_inds == poses.links
+    assert [video.filename for video in labels.videos] == [[poses.files[0], poses.files[2]], [poses.files[1]]]
+    for file, points, sure in zip(poses.files, poses.keypoints, poses.confidence, strict=True):
+        (frame,) = [one for one in labels if one.video.filename[one.frame_idx] == file]
+        (found,) = frame.instances
+        np.testing.assert_allclose(found.numpy(), points)
+        np.testing.assert_allclose(found.points["score"], sure)
+        assert found.score == pytest.approx(sure.mean())
+        assert frame.image.shape[:2] == Image.open(file).size[::-1]  # the very picture
+    write_poses(film([("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]), "sleap", tmp_path / "films.slp")
+    labels = owner.load_slp(str(tmp_path / "films.slp"), open_videos=False)
+    assert [(one.video.filename, one.frame_idx) for one in labels] == [("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images": []}, "IndexError"),
+        ({"links": None}, "TypeError"),
+        ({"links": [(0, 3)]}, "a link that leaves 0 to 2"),
+        ({"names": ["a", "a", "b"]}, "2 different names for 3 keypoints"),
+        ({"images": [{"file": "a.png"}]}, "KeyError"),
+    ],
+)
+def test_what_holds_no_poses_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "poses.json"
+    path.write_text(json.dumps(content(tmp_path) | changes), encoding="utf8")
+    with pytest.raises(PplkitError, match=f"poses.json holds no poses .*{said}"):
+        read_poses(path)
+
+
+def test_files_that_are_no_poses_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="nothing.json does not exist"):
+        read_poses(tmp_path / "nothing.json")
+    (tmp_path / "torn.json").write_text("{", encoding="utf8")
+    with pytest.raises(PplkitError, match="torn.json is not readable JSON"):
+        read_poses(tmp_path / "torn.json")
+
+
+def test_formats_and_endings_are_checked(poses: PoseTable, tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="format='voc' is unknown: choose one of coco, csv, dlc, sleap"):
+        write_poses(poses, "voc", tmp_path / "a.json")
+    with pytest.raises(PplkitError, match=r"a.json does not end in .csv or .h5"):
+        write_poses(poses, "dlc", tmp_path / "a.json")
+    with pytest.raises(PplkitError, match="cannot be written"):
+        write_poses(poses, "csv", tmp_path / "no" / "a.csv")
+
+
+def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(_: PoseTable, out: Path) -> None:
+        out.write_text("half")
+        raise OSError("no room")
+
+    (tmp_path / "a.csv").write_text("before")
+    monkeypatch.setattr("pplkit.exports._write_table", torn)
+    with pytest.raises(PplkitError, match="no room"):
+        write_poses(poses, "csv", tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "before" and len(list(tmp_path.glob("a*"))) == 1
