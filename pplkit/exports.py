@@ -183,7 +183,12 @@ def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
             f"{error.name} is missing, which writes .h5: pip install 'pplkit[data]', or use .csv."
         ) from None
     columns = pd.MultiIndex.from_tuples(heads, names=["scorer", "bodyparts", "coords"])
-    pd.DataFrame(values, columns=columns, index=index).to_hdf(out, key="df_with_missing", format="table", mode="w")
+    with pd.HDFStore(out, "w") as store:
+        store.put(
+            "df_with_missing", pd.DataFrame(values, columns=columns, index=index), format="table", track_times=False
+        )
+        # pandas 3 leaves it out; pandas 1 and 2, which DeepLabCut has, take a table without it for one before 0.15
+        store.get_storer("df_with_missing").attrs.pandas_version = "0.15.2"
 
 
 def _write_sleap(poses: PoseTable, out: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
@@ -28,7 +28,8 @@ def to_tell(made_by: Mapping[str, Any]) -> dict[str, Any]:
 def write_model(model: PosePriorLearner, folder: Path, made_by: Mapping[str, Any]) -> None:
     """Write weights and buffers under their own names, and what made them."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, folder / MODEL, {"schema": SCHEMA, "made_by": json.dumps(made_by)})
+    # As bytes: `save_file` writes for the owner's eyes only.
+    (folder / MODEL).write_bytes(save(tensors, {"schema": SCHEMA, "made_by": json.dumps(made_by)}))
 
 
 def read_model(model: PosePriorLearner, folder: Path, hashes: Mapping[str, str]) -> None:
