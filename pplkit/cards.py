@@ -1,8 +1,9 @@
 """A trained run as a folder to hand on: weights, config, prior and a card that says what they are worth.
 
 model.safetensors  all weights, the completer's too, without the optimiser's
-config.json        the settings, what made the model, and the sha256 of the other two
+config.json        the settings, what made the model, and the sha256 of the other files but the card
 prior.json         T and W, see `PosePrior`
+landmarks.json     the landmarks that were named by labels, if any were
 README.md          the card
 """
 
@@ -10,19 +11,19 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.drawing import error_unit
 from pplkit.errors import PplkitError
-from pplkit.handover import MODEL, to_tell, write_model
+from pplkit.handover import to_tell, write_model
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
 from pplkit.shards import file_hash
 from pplkit.version import __version__
 
-PRIOR, CARD = "prior.json", "README.md"
+PRIOR, LANDMARKS, CARD = "prior.json", "landmarks.json", "README.md"
 SETTINGS = {
     "name": "preset", "image_size": "image side in pixels", "keypoints": "keypoints", "steps": "steps",
     "batch_size": "images a step", "learning_rate": "learning rate", "reference": "reference image",
@@ -33,6 +34,14 @@ SHARES = {
     "links_on_object": "length of the strong links that lies on the object",
     "skeleton_covered": "length of the true skeleton within 0.1 of a strong link ([-1, 1] units)",
 }
+
+
+class Facts(NamedTuple):
+    """What a card says of the model itself."""
+
+    links: int  # strong ones
+    completed: bool  # whether it has a completer
+    landmarks: list[str]  # that were named by labels
 
 
 def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
@@ -47,18 +56,23 @@ def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     model = load(run)
     model.made_by = to_tell(model.made_by)
     config = model.config.replace(predefined=Path(model.config.predefined).name if model.config.predefined else "")
-    scores = _scores(folder, model.made_by["step"])
+    scores, named = _scores(folder, model.made_by["step"]), None
+    if (folder.path / LANDMARKS).exists():
+        named = folder.read(LANDMARKS)
+        named["made_by"] = to_tell(named["made_by"])
     partial = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         write_model(model, partial, model.made_by)
         model.prior().save(partial / PRIOR)
-        hashes = {name: file_hash(partial / name) for name in (MODEL, PRIOR)}
+        if named is not None:
+            write_json(partial / LANDMARKS, named)
+        hashes = {path.name: file_hash(path) for path in sorted(partial.iterdir())}
         content = {"config": config.to_dict(), "made_by": model.made_by, "sha256": hashes}
         write_json(partial / "config.json", content)
-        links, completed = len(model.prior().links()), model.completer is not None
-        write_text(partial / CARD, card(config, model.made_by, links, completed, _data(folder), scores))
+        facts = Facts(len(model.prior().links()), model.completer is not None, named["names"] if named else [])
+        write_text(partial / CARD, card(config, model.made_by, facts, _data(folder), scores))
         partial.replace(out)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -83,25 +97,24 @@ def _scores(folder: RunFolder, step: object) -> dict[str, Mapping[str, Any]]:
 def card(
     config: Config,
     made_by: Mapping[str, Any],
-    links: int,
-    completed: bool,
+    facts: Facts,
     data: Dataset | None,
     scores: Mapping[str, Mapping[str, Any]],
 ) -> str:
-    """The text of README.md, Markdown: `links` counts the strong ones, `completed` tells of a completer.
+    """The text of README.md, Markdown.
 
     `scores` holds the content of evaluation.json and occlusion.json under these names, where they exist.
     """
     name = _plain(made_by.get("data") or config.name)
     parts = [
         f"# Poses of {name}\n",
-        f"{config.keypoints} keypoints, {links} strong links and the typical pose of a category, learned from images "
+        f"{config.keypoints} keypoints, {facts.links} strong links and the typical pose of a category, learned from images "
         "without labels by pplkit, an implementation of the [Pose Prior Learner](https://arxiv.org/abs/2410.03858).\n",
         _use(config),
         _about_data(made_by, data),
-        _training(config, made_by, completed),
+        _training(config, made_by, facts.completed),
         _about_scores(scores),
-        _limits(config, completed),
+        _limits(config, facts),
         f"## Versions\n\nTrained with pplkit {_plain(made_by.get('version', 'unknown'))} and torch "
         f"{_plain(made_by.get('torch', 'unknown'))}; handed on by pplkit {__version__}.\n",
     ]
@@ -181,18 +194,21 @@ def _about_scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return text
 
 
-def _limits(config: Config, completed: bool) -> str:
+def _limits(config: Config, facts: Facts) -> str:
     worth = (
         "The confidence falls with the distance that is expected from the true place and with the probability of being "
         "hidden; it was learned, without labels."
-        if completed
+        if facts.completed
         else "The confidence says how concentrated a keypoint's attention is; it is not calibrated."
     )
+    named = "need some labels"
+    if facts.landmarks:
+        named = f"were fitted to some labels: {', '.join(map(_plain, facts.landmarks))} (`pplkit estimate --named`)"
     return (
         "## Limits\n\n"
         "- One object an image, of the category of the training images, and about as they show it.\n"
         f"- The {config.keypoints} keypoints are where they help to paint the object; they are no joints and have no "
-        "names. Labelled points come from them by a linear map, which needs some labels.\n"
+        f"names. Named landmarks come from them by a linear map, and {named}.\n"
         f"- {worth}\n"
         "- What the training images lack (views, backgrounds, kinds), the model has not learned.\n"
     )

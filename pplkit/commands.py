@@ -142,7 +142,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def _export_poses(arguments: argparse.Namespace) -> None:
-    from pplkit.exports import check_format, pose_table, read_poses, write_poses
+    from pplkit.exports import check_format, export_poses, pose_table, read_poses
 
     check_format(arguments.format, arguments.out)
     _check_folder(arguments.out, "--out")
@@ -155,7 +155,7 @@ def _export_poses(arguments: argparse.Namespace) -> None:
         model = pplkit.load(arguments.run, **_given(arguments, "device"))
         given = arguments.images, arguments.iterations, arguments.crop, arguments.procedure
         poses = pose_table(estimate_files(model, *given))
-    write_poses(poses, arguments.format, arguments.out, arguments.visible)
+    export_poses(poses, arguments.format, arguments.out, arguments.visible)
     print(f"The poses of {len(poses.files)} images are in {arguments.out}.")
 
 

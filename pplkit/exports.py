@@ -6,7 +6,7 @@ of the first, as COCO's keypoints, DeepLabCut and SLEAP count them. A row with a
 coco   .json: images, one annotation each, and a category with the names and the strong links, counted from 1. Beside
        what COCO asks for, `keypoint_scores` has the confidences and `score` their mean. Flag 2 = as sure as wanted, 1 =
        less, 0 = outside of the picture. The bbox (left, top, width, height), edge to edge, is that of the keypoints.
-csv    file,frame,name,x,y,confidence, a line for each keypoint; `frame` is empty for pictures.
+csv    file,frame,keypoint,x,y,confidence, a line for each keypoint; `frame` is empty for pictures.
 dlc    .csv or .h5: the table of `deeplabcut.analyze_videos`, three header rows (scorer, bodyparts, coords = x, y,
        likelihood), a row for each frame of one video, or for each picture with its file as the index. DeepLabCut finds
        the .h5 of a video beside it if it is called <video>DLC_pplkit_<run>.h5: name, then scorer.
@@ -52,14 +52,14 @@ class PoseTable:
 
 
 def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> PoseTable:
-    """Poses as `estimate_files` returns them, checked; without `names` keypoints are called keypoint_0 and so on.
+    """Poses as `estimate_files` returns them, checked; without `names` keypoints are called by their numbers.
 
     Raises PplkitError naming `source` for anything else.
     """
     try:
-        rows, links = content["images"], [(int(a), int(b)) for a, b in content["links"]]
+        rows, links = content["images"], [(int(a), int(b)) for a, b in content.get("links", ())]
         count = len(rows[0]["keypoints"])
-        names = [str(name) for name in content.get("names") or [f"keypoint_{number}" for number in range(count)]]
+        names = [str(name) for name in content.get("names") or range(count)]
         made = PoseTable(
             [str(row["file"]) for row in rows],
             [None if row.get("frame") is None else int(row["frame"]) for row in rows],
@@ -99,7 +99,7 @@ def check_format(kind: str, out: Path) -> None:
         raise PplkitError(f"{out} does not end in {wanted}, as files of format={kind!r} do: name another file.")
 
 
-def write_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -> None:
+def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -> None:
     """Write poses as `kind`, a key of ENDINGS, complete or not at all.
 
     `visible` is the confidence from which COCO's flag says that a keypoint is seen. Raises PplkitError where a package
@@ -154,12 +154,12 @@ def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
 
 def _write_table(poses: PoseTable, out: Path) -> None:
     with out.open("w", encoding="utf8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("file", "frame", "name", "x", "y", "confidence"))
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("file", "frame", "keypoint", "x", "y", "confidence"))
         rows = zip(poses.files, poses.frames, poses.keypoints, poses.confidence, strict=True)
         for picture, frame, points, sure in rows:
-            for name, (x, y), one in zip(poses.names, points, sure, strict=True):
-                table.writerow((picture, frame, name, f"{x:.2f}", f"{y:.2f}", f"{one:.4f}"))
+            parts = zip(poses.names, points.round(2).tolist(), sure.round(4).tolist(), strict=True)
+            table.writerows((picture, frame, name, *point, one) for name, point, one in parts)
 
 
 def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
@@ -170,7 +170,7 @@ def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
     if out.suffix == ".csv":
         with out.open("w", encoding="utf8", newline="") as file:
-            table = csv.writer(file)
+            table = csv.writer(file, lineterminator="\n")
             levels = zip(("scorer", "bodyparts", "coords"), zip(*heads, strict=True), strict=True)
             table.writerows((level, *names) for level, names in levels)
             table.writerows((key, *row) for key, row in zip(index, values.tolist(), strict=True))

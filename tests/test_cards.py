@@ -171,6 +171,21 @@ def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset,
     assert "| source and licence | unknown: the data set was not at hand when this was written |" in text
 
 
+def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    folder = trained(tmp_path / "run", tiny, puppets)
+    write_json(
+        folder.path / "landmarks.json", {"names": ["nose", "tail_tip"], "made_by": {"run": "run", "data_path": "a"}}
+    )
+    handed = hand_on(folder.path, tmp_path / "handed")
+    kept = json.loads((handed / "landmarks.json").read_text(encoding="utf8"))
+    assert kept == {"names": ["nose", "tail_tip"], "made_by": {"run": "run"}}
+    assert r"fitted to some labels: nose, tail\_tip" in (handed / "README.md").read_text(encoding="utf8")
+    pplkit.load(handed)
+    write_json(handed / "landmarks.json", kept | {"names": ["tail_tip", "nose"]})
+    with pytest.raises(PplkitError, match="landmarks.json is not the file that was handed on"):
+        pplkit.load(handed)
+
+
 def test_a_predefined_prior_is_named_without_its_folder(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     config = tiny.replace(prior_links="predefined", predefined=str(tmp_path / "secret" / "prior.json"))
     handed = hand_on(trained(tmp_path / "run", config, puppets).path, tmp_path / "handed")

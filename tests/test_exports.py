@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep.labels import read_labels
 from pplkit.errors import PplkitError
-from pplkit.exports import PoseTable, coco, pose_table, read_poses, write_poses
+from pplkit.exports import PoseTable, coco, export_poses, pose_table, read_poses
 
 
 def content(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -62,12 +62,12 @@ def test_coco_by_hand() -> None:
     assert note["score"] == 0.4 and note["keypoint_scores"] == [0.5, 0.2, 0.8, 0.1]
     (category,) = found["categories"]
     assert category["name"] == "mice" and category["skeleton"] == [[1, 3]]
-    assert category["keypoints"] == ["keypoint_0", "keypoint_1", "keypoint_2", "keypoint_3"]
+    assert category["keypoints"] == ["0", "1", "2", "3"]
 
 
 def test_coco_read_by_pycocotools(poses: PoseTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     owner = pytest.importorskip("pycocotools.coco", reason="pycocotools reads COCO: pip install 'pplkit[dev]'")
-    write_poses(poses, "coco", tmp_path / "poses.json")
+    export_poses(poses, "coco", tmp_path / "poses.json")
     read = owner.COCO(str(tmp_path / "poses.json"))
     assert [read.imgs[number]["file_name"] for number in read.getImgIds()] == poses.files
     notes = read.loadAnns(read.getAnnIds())
@@ -80,7 +80,7 @@ def test_coco_read_by_pycocotools(poses: PoseTable, tmp_path: Path, capsys: pyte
 
 
 def test_coco_is_what_a_data_set_of_ones_own_is_labelled_with(poses: PoseTable, tmp_path: Path) -> None:
-    write_poses(poses, "coco", tmp_path / "poses.json", visible=0.3)
+    export_poses(poses, "coco", tmp_path / "poses.json", visible=0.3)
     labels = read_labels(tmp_path / "poses.json")
     assert labels.faults == {} and labels.names == poses.names and labels.skeleton == poses.links
     for file, points in zip(poses.files, poses.keypoints, strict=True):
@@ -90,21 +90,21 @@ def test_coco_is_what_a_data_set_of_ones_own_is_labelled_with(poses: PoseTable, 
 
 
 def test_a_table_has_a_line_for_each_keypoint(poses: PoseTable, tmp_path: Path) -> None:
-    write_poses(poses, "csv", tmp_path / "poses.csv")
+    export_poses(poses, "csv", tmp_path / "poses.csv")
     with (tmp_path / "poses.csv").open(newline="", encoding="utf8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
     assert rows[4] == {
-        "file": poses.files[1], "frame": "", "name": "tail, tip", "x": "12.00", "y": "6.75", "confidence": "0.2500",
+        "file": poses.files[1], "frame": "", "keypoint": "tail, tip", "x": "12.0", "y": "6.75", "confidence": "0.25",
     }  # fmt: skip
-    write_poses(film([("a.mp4", 7)]), "csv", tmp_path / "film.csv")
-    assert "a.mp4,7,keypoint_0,1.00,2.00,0.5000" in (tmp_path / "film.csv").read_text(encoding="utf8").splitlines()
+    export_poses(film([("a.mp4", 7)]), "csv", tmp_path / "film.csv")
+    assert "a.mp4,7,0,1.0,2.0,0.5" in (tmp_path / "film.csv").read_text(encoding="utf8").splitlines()
 
 
 def test_deeplabcut_tables_are_read_as_it_reads_them(poses: PoseTable, tmp_path: Path) -> None:
     """It takes the only table of an .h5, and three header rows of a .csv."""
     pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
-    write_poses(poses, "dlc", tmp_path / "poses.csv")
+    export_poses(poses, "dlc", tmp_path / "poses.csv")
     table = pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0)
     assert list(table.columns.names) == ["scorer", "bodyparts", "coords"]
     assert list(table.index) == poses.files
@@ -114,7 +114,7 @@ def test_deeplabcut_tables_are_read_as_it_reads_them(poses: PoseTable, tmp_path:
         np.testing.assert_array_equal(table.xs(part, axis=1, level="coords"), poses.keypoints[..., number])
     np.testing.assert_array_equal(table.xs("likelihood", axis=1, level="coords"), poses.confidence)
     pytest.importorskip("tables", reason="PyTables reads .h5: pip install 'pplkit[data]'")
-    write_poses(poses, "dlc", tmp_path / "poses.h5")
+    export_poses(poses, "dlc", tmp_path / "poses.h5")
     pandas.testing.assert_frame_equal(pandas.read_hdf(tmp_path / "poses.h5"), table, check_names=True)
     with pandas.HDFStore(tmp_path / "poses.h5", "r") as store:
         assert store.keys() == ["/df_with_missing"]
@@ -123,16 +123,16 @@ def test_deeplabcut_tables_are_read_as_it_reads_them(poses: PoseTable, tmp_path:
 
 def test_deeplabcut_counts_the_frames_of_a_video(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
-    write_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
+    export_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
     assert pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0).index.tolist() == [0, 5]
     with pytest.raises(PplkitError, match="several videos"):
-        write_poses(film([("a.mp4", 0), ("b.mp4", 0)]), "dlc", tmp_path / "two.csv")
+        export_poses(film([("a.mp4", 0), ("b.mp4", 0)]), "dlc", tmp_path / "two.csv")
     assert not list(tmp_path.glob("two*"))
 
 
 def test_sleap_read_by_sleap_io(poses: PoseTable, tmp_path: Path) -> None:
     owner = pytest.importorskip("sleap_io", reason="sleap-io reads .slp: pip install 'pplkit[sleap]'")
-    write_poses(poses, "sleap", tmp_path / "poses.slp")
+    export_poses(poses, "sleap", tmp_path / "poses.slp")
     labels = owner.load_slp(str(tmp_path / "poses.slp"))
     assert labels.skeleton.node_names == poses.names and labels.skeleton.edge_inds == poses.links
     assert [[str(file) for file in video.filename] for video in labels.videos] == [
@@ -146,7 +146,7 @@ def test_sleap_read_by_sleap_io(poses: PoseTable, tmp_path: Path) -> None:
         np.testing.assert_allclose(found.points["score"], sure)
         assert found.score == pytest.approx(sure.mean())
         assert frame.image.shape[:2] == Image.open(file).size[::-1]  # the very picture
-    write_poses(film([("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]), "sleap", tmp_path / "films.slp")
+    export_poses(film([("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]), "sleap", tmp_path / "films.slp")
     labels = owner.load_slp(str(tmp_path / "films.slp"), open_videos=False)
     assert [(str(one.video.filename), one.frame_idx) for one in labels] == [("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]
 
@@ -178,11 +178,11 @@ def test_files_that_are_no_poses_are_named(tmp_path: Path) -> None:
 
 def test_formats_and_endings_are_checked(poses: PoseTable, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="format='voc' is unknown: choose one of coco, csv, dlc, sleap"):
-        write_poses(poses, "voc", tmp_path / "a.json")
+        export_poses(poses, "voc", tmp_path / "a.json")
     with pytest.raises(PplkitError, match=r"a.json does not end in .csv or .h5"):
-        write_poses(poses, "dlc", tmp_path / "a.json")
+        export_poses(poses, "dlc", tmp_path / "a.json")
     with pytest.raises(PplkitError, match="cannot be written"):
-        write_poses(poses, "csv", tmp_path / "no" / "a.csv")
+        export_poses(poses, "csv", tmp_path / "no" / "a.csv")
 
 
 def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,5 +193,5 @@ def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monke
     (tmp_path / "a.csv").write_text("before")
     monkeypatch.setattr("pplkit.exports._write_table", torn)
     with pytest.raises(PplkitError, match="no room"):
-        write_poses(poses, "csv", tmp_path / "a.csv")
+        export_poses(poses, "csv", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "before" and len(list(tmp_path.glob("a*"))) == 1
