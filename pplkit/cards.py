@@ -108,8 +108,8 @@ def card(
     name = _plain(made_by.get("data") or config.name)
     parts = [
         f"# Poses of {name}\n",
-        f"{config.keypoints} keypoints, {facts.links} strong links and the typical pose of a category, learned from images "
-        "without labels by pplkit, an implementation of the [Pose Prior Learner](https://arxiv.org/abs/2410.03858).\n",
+        f"{config.keypoints} keypoints, {facts.links} strong links and the typical pose of a category, learned from "
+        "images without labels by pplkit, an implementation of the [Pose Prior Learner](https://arxiv.org/abs/2410.03858).\n",
         _use(config),
         _about_data(made_by, data),
         _training(config, made_by, facts.completed),

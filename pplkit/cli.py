@@ -1,7 +1,4 @@
-"""The command line: `pplkit run | batch | train | complete | estimate | export | check | convert-official`.
-
-What a line may say, and what becomes of errors; `commands` does what it says.
-"""
+"""The command line: what a line may say, and what becomes of errors; `commands` does what it says."""
 
 import argparse
 import json
@@ -72,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_training_options(train, preset_default="the name of the data set")
     train.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed")
     train.set_defaults(handler=commands.train)
+
+    doctor = parsers.add_parser("doctor", help="what went wrong in a training, in words, and what to try")
+    doctor.add_argument("run", type=Path, metavar="RUN", help="run folder; doctor.json is written to it")
+    doctor.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    doctor.set_defaults(handler=commands.doctor)
 
     _add_poses(parsers)
 

@@ -89,6 +89,16 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"The run is in {arguments.run}.")
 
 
+def doctor(arguments: argparse.Namespace) -> None:
+    """Say what went wrong in a training; advice, so that findings are no error."""
+    from pplkit.doctor import diagnose, table
+    from pplkit.projects import data_of
+    from pplkit.runs import RunFolder
+
+    report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **_given(arguments, "device"))
+    print("\n".join(table(report)))
+
+
 def complete(arguments: argparse.Namespace) -> None:
     """Teach a trained run to see past what hides the object."""
     import pplkit

@@ -100,20 +100,14 @@ class PosePriorLearner(nn.Module):
         half = inverse_softplus(weights.max() / 2)
         self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
 
-<<<<<<< HEAD
     def restart(self, images: Tensor) -> None:
         """Vectors that next to nothing takes start anew from the poses of images (B, 3, S, S) in [-1, 1]."""
         with torch.no_grad(), self._frozen():
             self.memory.restart(self.regress(images)[3])
 
-    def regress(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images (B, 3, S, S) in [-1, 1] to prior T, affine Θ, attention and keypoints T'."""
-        prior = self.keypoint_prior()
-=======
     def regress(self, images: Tensor, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'."""
         prior = self.keypoint_prior() if prior is None else prior
->>>>>>> 74f7bb6 (pplkit export: poses for COCO, DeepLabCut and SLEAP, the prior as SVG, models to hand on, ONNX)
         affine, attention = self.regressor(images, self._start(prior))
         return prior, affine, attention, self._placed(affine, attention, prior)
 

@@ -1,0 +1,240 @@
+"""What can go wrong in a training: the number that shows it, from where on it is a fault, what it means, what to try.
+
+Words and limits alone; `symptoms` measures, `doctor` puts both together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pplkit.config import Config
+
+Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A fault: the number called `number` lies above `most` or below `least`. One that was not measured shows none."""
+
+    name: str
+    number: str
+    says: str  # what the number is
+    means: str
+    tries: str  # {setting} stands for the value now
+    most: float | None = None
+    least: float | None = None
+    only: tuple[str, ...] = ()  # values that settings must have, such as "distil=all"
+    explains: tuple[str, ...] = ()  # faults that follow from this one and are not named beside it
+
+    def fails(self, config: Config, numbers: Numbers) -> bool:
+        """Whether the fault is there."""
+        value, settings = numbers.get(self.number), config.to_dict()
+        if value is None or any(str(settings[name]) != wanted for name, wanted in (o.split("=") for o in self.only)):
+            return False
+        return (self.most is not None and value > self.most) or (self.least is not None and value < self.least)
+
+
+_UNREADY = (
+    "keypoints without links", "keypoints in one place", "keypoints off the object", "link map ignored",
+    "mirrored images", "left and right", "dead vectors",
+)  # fmt: skip
+_UNSEEN = ("link map ignored", "keypoints without links")  # what a decoder does that is not told the pose
+
+CHECKS = (
+    Check(
+        "not finite",
+        "broken_weights",
+        "weights that are no numbers",
+        "The training diverged, and nothing that the model says means anything.",
+        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true; in a "
+        "new run",
+        most=0,
+    ),
+    Check(
+        "unfinished",
+        "done",
+        "share of the steps that were done",
+        "The training was interrupted, or it diverged: then its last message said that the loss is no longer finite.",
+        "the same command again, which continues; if it diverged, a new run with learning_rate below "
+        "{learning_rate:g} or weight_boundary=1 (now {weight_boundary:g})",
+        least=1,
+        explains=("too few steps", "loss still falling"),
+    ),
+    Check(
+        "diverging",
+        "rise",
+        "reconstruction loss at the end, in parts of its best",
+        "The training was better before: it is too fast, or a part of the loss has come to rule.",
+        "learning_rate below {learning_rate:g}, final_learning_rate=0.1 (now {final_learning_rate:g}); look at the "
+        "curves in notebook 02",
+        most=1.15,
+        explains=(*_UNREADY, "loss still falling"),
+    ),
+    Check(
+        "too few steps",
+        "seen",
+        "images shown to the model",
+        "Keypoints have not yet spread over the object; nothing below can be judged.",
+        "the same run with more steps (now {steps}), which continues; 30,000 images and more were needed here",
+        least=20_000,
+        explains=(*_UNREADY, "loss still falling"),
+    ),
+    Check(
+        "loss still falling",
+        "falling",
+        "what the reconstruction loss lost over the last tenth of the steps",
+        "More training would paint better, and probably find better keypoints.",
+        "the same run with more steps (now {steps}), which continues",
+        most=0.06,
+    ),
+    Check(
+        "images alike",
+        "variety",
+        "mean difference of two training images, of 1",
+        "The images hardly differ, so that no pose is needed to paint them.",
+        "frames farther apart (preparing with every, rate or frames), more videos, a closer crop",
+        least=0.03,
+        explains=("reference gives away", "poses stand still", "too little data", *_UNREADY),
+    ),
+    Check(
+        "too little data",
+        "gap",
+        "reconstruction loss on test images, in parts of that on training images",
+        "The training images were learned by heart: on others keypoints are guesses.",
+        "more images; turn=1.5, warp=0.25 and weight_equivariance=0.5 (now {turn:g}, {warp:g}, "
+        "{weight_equivariance:g}), as preset images has; fewer steps",
+        most=1.3,
+        explains=("link map ignored", "mirrored images", "left and right"),
+    ),
+    Check(
+        "reference gives away",
+        "alone",
+        "loss of paintings with another image's link map, in parts of the difference between two images",
+        "The decoder paints well whatever the link map: it copies the reference, and keypoints have nothing to learn.",
+        "missing=0.8 or more (now {missing:g}), or reference=frame (now {reference}) with frames farther apart",
+        least=0.2,
+        explains=("too little data", "poses stand still", *_UNREADY),
+    ),
+    Check(
+        "poses stand still",
+        "following",
+        "how far keypoints go along with an image that is moved, in parts of the way",
+        "The regressor answers nearly one pose, whatever the image.",
+        "learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
+        "start=place (now {start})",
+        least=0.3,
+        explains=("keypoints off the object", "link map ignored", "mirrored images"),
+    ),
+    Check(
+        "links too thin",
+        "width",
+        "width of a link, the root of thickness, in pixels",
+        "Links fall between the pixels, so that the decoder hardly sees them and keypoints get no gradient.",
+        "thickness (now {thickness:g}) of 1 or 2 pixels: ({image_size} / 2)^-2 = 1 pixel; thickness_start=0.02",
+        least=0.3,
+        explains=("poses stand still", *_UNREADY),
+    ),
+    Check(
+        "links weak",
+        "strongest",
+        "weight of the strongest link",
+        "No link is drawn brightly enough to be seen, so that keypoints get hardly a gradient.",
+        "connectivity_mean=-1 (now {connectivity_mean:g}), weight_links=0 (now {weight_links:g}), a higher "
+        "connectivity_learning_rate (now {connectivity_learning_rate:g})",
+        least=0.01,
+        explains=("poses stand still", *_UNREADY),
+    ),
+    Check(
+        "links collapsed",
+        "effective",
+        "links that count, (ΣW)² / ΣW², per keypoint",
+        "A few links have all the weight; the others' keypoints are not seen in the link map.",
+        "connectivity_learning_rate=5e-5 (now {connectivity_learning_rate:g}), connectivity_growth of at most 40 "
+        "(now {connectivity_growth:g}), revive=True (now {revive})",
+        least=0.4,
+        explains=_UNSEEN,
+    ),
+    Check(
+        "keypoints without links",
+        "unlinked",
+        "share of the keypoints without a strong link",
+        "These keypoints are hardly seen in the link map, get hardly a gradient and stay where they are.",
+        "revive=True (now {revive}), connectivity_learning_rate=5e-5 (now {connectivity_learning_rate:g}), fewer "
+        "keypoints (now {keypoints})",
+        most=0.2,
+    ),
+    Check(
+        "keypoints in one place",
+        "extent",
+        "root mean square distance of keypoints from their middle, in image sides",
+        "All keypoints lie on one part of the object, and the links between them say nothing.",
+        "weight_separation=0.1 (now {weight_separation:g}), weight_length below 0.1 (now {weight_length:g}), "
+        "thickness_start=0.02, a closer crop of the images",
+        least=0.04,
+        explains=("link map ignored", "keypoints without links", "mirrored images"),
+    ),
+    Check(
+        "keypoints outside",
+        "outside",
+        "share of the keypoints outside the image",
+        "Keypoints have left the image, where no link map shows them and nothing brings them back.",
+        "weight_boundary=1 (now {weight_boundary:g}), learning_rate below {learning_rate:g}",
+        most=0.02,
+        explains=("poses stand still", *_UNREADY),
+    ),
+    Check(
+        "keypoints off the object",
+        "strayed",
+        "share of the keypoints off the object, in parts of what chance would give",
+        "Keypoints lie beside the object: it is not what the link map has to tell the decoder, or they are pushed off.",
+        "weight_length=0.04 (now {weight_length:g}), weight_separation (now {weight_separation:g}) or "
+        "separation_radius (now {separation_radius:g}) lower, separation_share=0.5; a background that stands still",
+        most=0.4,
+    ),
+    Check(
+        "link map ignored",
+        "told",
+        "share of the reconstruction loss that the right link map saves over another image's",
+        "The decoder paints much the same from a wrong pose: what it needs it has from the reference, or it has not "
+        "learned to read links.",
+        "missing=0.9 (now {missing:g}), or reference=frame (now {reference}) with frames farther apart; more steps "
+        "(now {steps})",
+        least=0.08,
+    ),
+    Check(
+        "mirrored images",
+        "mirrored",
+        "how far skeletons of mirrored images are from mirrored skeletons, in parts of the way to another image's",
+        "Keypoints of a mirrored image are not the mirrored ones, though training mirrors: poses are not sure.",
+        "more steps (now {steps}); weight_equivariance=0.5 (now {weight_equivariance:g}); flip=False if all objects "
+        "face one way",
+        most=0.65,
+    ),
+    Check(
+        "left and right",
+        "mixed",
+        "what it costs to name left and right alike in all mirrored images, in image sides",
+        "Left and right are confused: in some images a keypoint stands for a side of the object, in others of the "
+        "image.",
+        "weight_equivariance=0.5 (now {weight_equivariance:g}); flip=False (now {flip}) if all objects face one way; "
+        "an odd number of keypoints fewer",
+        most=0.03,
+    ),
+    Check(
+        "keypoints swap",
+        "swapping",
+        "share of the keypoints that change places from a frame to the next",
+        "Keypoints do not stay on their part of the object while it moves.",
+        "weight_equivariance=0.5 (now {weight_equivariance:g}), more steps (now {steps}), fewer keypoints (now "
+        "{keypoints})",
+        most=0.02,
+    ),
+    Check(
+        "dead vectors",
+        "harm",
+        "how much farther from the mean pose T lies for the vectors that nothing takes, in image sides",
+        "T is the mean of all vectors, of which many have no meaning: it is no typical pose.",
+        "distil=used (now {distil}), fewer vectors (now {vectors}), more steps (now {steps})",
+        most=0.05,
+        only=("distil=all", "prior_keypoints=memory"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,238 @@
+"""What a trained model does, in numbers from which `doctor` tells what went wrong; nothing here judges.
+
+Lengths are in image sides, shares from 0 to 1. Keypoints are those of a single look at each image, whatever `views` is.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from pplkit import measures, prototypes
+from pplkit.batches import Batches
+from pplkit.config import Config
+from pplkit.dataset import Dataset, Split
+from pplkit.features import perceptual_features
+from pplkit.geometry import mirror, seen, sides_per_unit, views
+from pplkit.links import link_map
+from pplkit.losses import reconstruction_loss
+from pplkit.model import PosePriorLearner
+from pplkit.reports import subset
+
+LIMIT = 128  # images that are looked at
+AT_ONCE = 32
+SHIFT = 0.15  # [-1, 1] units by which images are moved to see whether keypoints go along
+APART = 0.1  # image sides: two keypoints nearer than this cannot be seen to change places
+DRAWN, THICK = 32, 5e-3  # pixels a side, and link width, of the skeletons that are compared
+TINY = 1e-9
+Numbers = dict[str, float]
+
+
+@torch.no_grad()
+def placed(model: PosePriorLearner, images: Tensor) -> Tensor:
+    """Keypoints (n, N, 2) of images (n, 3, S, S) in [-1, 1], by the regressor alone."""
+    return torch.cat([model.regress(part)[3] for part in images.split(AT_ONCE)])
+
+
+def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
+    """How keypoints lie, on at most LIMIT images of a split.
+
+    `outside`: share outside the image; `off_object`, where there are masks: share off the object, and `strayed`: the
+    same, divided by that of all pixels; `extent`: root mean square distance from their middle; `variation`: the same
+    from the mean pose; `following`: how far keypoints go along with an image that is moved, in parts of the way.
+    `mirrored` and `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
+    `prototypes.unused` and `prior_offsets`; `harm` is how much farther from the mean pose T from all vectors lies than
+    T from those in use.
+    """
+    index = subset(split, LIMIT)
+    images = model.prepare(np.asarray(split.images[index]))
+    keypoints = placed(model, images)
+    points, side = keypoints.cpu().numpy(), sides_per_unit(images.shape[-1])
+    found: Numbers = {"outside": float((np.abs(points) > 1).any(-1).mean())}
+    if split.masks is not None:
+        masks = np.asarray(split.masks[index])
+        found["off_object"] = 1 - measures.on_object(points, masks)
+        found["strayed"] = found["off_object"] / max(TINY, float((masks <= 127).mean()))
+    for name, middle in (("extent", points.mean(1, keepdims=True)), ("variation", points.mean(0))):
+        found[name] = side * float(np.sqrt(np.square(points - middle).sum(-1).mean()))
+    found["following"] = following(model, images, keypoints)
+    if model.config.flip:
+        others = mirror(placed(model, images.flip(-1)))
+        found["mirrored"] = mirrored(model, keypoints, others)
+        found["mixed"] = mixed(side * points, side * others.cpu().numpy())
+    unused, shift, _ = prototypes.unused(model, prototypes.taken(model, points))
+    offsets = {f"offset_{name}": side * away for name, away in prototypes.prior_offsets(model, points).items()}
+    harm = offsets["offset_all"] - offsets["offset_used"]
+    return {**found, "unused": unused, "shift": side * shift, **offsets, "harm": harm}
+
+
+def following(model: PosePriorLearner, images: Tensor, keypoints: Tensor) -> float:
+    """How far keypoints (n, N, 2) go along when images (n, 3, S, S) are moved by SHIFT: 0 = they stay, 1 = all the way.
+
+    The directions go round; what comes in at a border is the image mirrored there.
+    """
+    angles = 2 * math.pi * torch.arange(len(images)) / len(images)
+    way = SHIFT * torch.stack((angles.cos(), angles.sin()), 1)
+    moves = views(0 * angles, 1 + 0 * angles, -way, torch.zeros(len(images), dtype=torch.bool))
+    moved = placed(model, seen(images, moves.to(images.device))) - keypoints
+    return float((moved * way[:, None].to(moved)).sum(-1).mean() / SHIFT**2)
+
+
+@torch.no_grad()
+def mirrored(model: PosePriorLearner, keypoints: Tensor, others: Tensor) -> float:
+    """How far the skeletons of mirrored images are from the mirrored skeletons: 0 = the same, 1 = as other images' are.
+
+    keypoints (n, N, 2) of the images, `others` of the mirrored images, mirrored back. Compared as they are drawn, since
+    left and right may change their names, and a skeleton may have a keypoint on one side only.
+    """
+    one, other = (
+        torch.cat([link_map(part, model.connectivity(), DRAWN, THICK) for part in some.split(AT_ONCE)])
+        for some in (keypoints, others)
+    )
+    return float((one - other).abs().mean() / (one - one.roll(1, 0)).abs().mean().clamp_min(TINY))
+
+
+def mixed(keypoints: np.ndarray, others: np.ndarray) -> float:
+    """How far images disagree about which keypoints change their names when mirrored; (n, N, 2) as in `mirrored`.
+
+    The mean distance if all images pair keypoints in the same way, less that if each does as fits it best.
+    """
+    costs = np.linalg.norm(keypoints[:, :, None] - others[:, None], axis=-1)
+    each = float(np.mean([cost[linear_sum_assignment(cost)].mean() for cost in costs]))
+    together = costs.mean(0)
+    return float(together[linear_sum_assignment(together)].mean()) - each
+
+
+def swaps(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which keypoints change places between two frames, (n, N, 2) each, in image sides: bool (n, N).
+
+    Two keypoints at least APART do if each is found within a third of their distance from where the other one was.
+    """
+    apart = np.linalg.norm(before[:, :, None] - before[:, None], axis=-1)
+    gone = np.linalg.norm(after[:, :, None] - before[:, None], axis=-1)  # from where j was to where i is
+    there = (gone < apart / 3) & (apart >= APART)
+    return (there & there.swapaxes(1, 2)).any(-1)
+
+
+def of_frames(model: PosePriorLearner, split: Split) -> Numbers:
+    """`swapping`: share of the keypoints that change places from a frame to the next, on at most LIMIT pairs."""
+    if split.videos is None:
+        return {}
+    pairs = np.flatnonzero(np.diff(split.videos) == 0)
+    if not len(pairs):
+        return {}
+    first = pairs[subset(pairs, LIMIT)]
+    side = sides_per_unit(model.config.image_size)
+    parts = [side * placed(model, model.prepare(np.asarray(split.images[rows]))) for rows in (first, first + 1)]
+    before, after = (part.cpu().numpy() for part in parts)
+    return {"swapping": float(swaps(before, after).mean())}
+
+
+def of_links(connectivity: np.ndarray, strong: Sequence[tuple[int, int]], thickness: float, image_size: int) -> Numbers:
+    """How the weight of links W (N, N) is shared out, and whether they are drawn; `strong` are the strong links.
+
+    `strongest`: the largest weight; `top`: its share of all; `effective`: how many links of equal weight would be as
+    evenly shared, (ΣW)² / ΣW², for each keypoint; `unlinked`: share of the keypoints without a strong link; `width`:
+    root of the thickness in pixels.
+    """
+    weights = connectivity[np.triu_indices(len(connectivity), 1)].astype(np.float64)
+    total, linked = weights.sum(), {keypoint for link in strong for keypoint in link}
+    return {
+        "strongest": float(weights.max()),
+        "top": float(weights.max() / total),
+        "effective": float(total**2 / np.square(weights).sum() / len(connectivity)),
+        "unlinked": 1 - len(linked) / len(connectivity),
+        "width": math.sqrt(thickness) * (image_size - 1) / 2,
+    }
+
+
+def of_paintings(model: PosePriorLearner, train: Split, shown: Split, step: int) -> Numbers:
+    """How well the decoder paints, and from what; see `painted` for the distances, which are of `shown` images.
+
+    `told`: share of the distance that the right link map saves over another image's; `alone`: distance of paintings
+    from another image's link map, in parts of that between two images; `gap`: distance of `shown` images' paintings in
+    parts of that of training images'.
+    """
+    found = painted(model, shown, step)
+    found["told"] = 1 - found["own"] / max(TINY, found["swapped"])
+    found["alone"] = found["swapped"] / max(TINY, found["another"])
+    if shown is not train:
+        found["gap"] = found["own"] / max(TINY, painted(model, train, step)["own"])
+    return found
+
+
+@torch.no_grad()
+def painted(model: PosePriorLearner, split: Split, step: int) -> Numbers:
+    """How far paintings are from at most LIMIT images of a split, in the features of the fixed random network.
+
+    `own`: painted from reference and link map, as in training after `step` steps; `swapped`: with the link map of
+    another image; `empty`: with no link drawn. For comparison, the distance of `another` image, and of the `reference`
+    as it is. `change`: mean difference, in [0, 1], between the pixels of own and swapped paintings.
+    """
+    config = model.config
+    still = config.replace(batch_size=max(2, min(LIMIT, len(split))), turn=0.0, warp=0.0, flip=False)
+    with Batches(split, still.replace(weight_equivariance=0.0), model.alpha.device, stream=True) as batches:
+        batch = batches(0)
+    if step <= config.coarse * config.steps and config.coarse:
+        batch = batch.halved()
+    keypoints = placed(model, batch.images)
+    heats, own = _painted(model, keypoints, batch.reference)
+    swapped = _decoded(model, batch.reference, heats.roll(1, 0))
+    shown = {
+        "own": own,
+        "swapped": swapped,
+        "empty": _decoded(model, batch.reference, 0 * heats),
+        "another": batch.target.roll(1, 0),
+        "reference": batch.reference,
+    }
+    features = perceptual_features("random", 0)
+    assert features is not None
+    features = features.to(batch.target.device)
+    found = {name: float(reconstruction_loss(features, batch.target, picture)) for name, picture in shown.items()}
+    return {**found, "change": float((own - swapped).abs().mean()) / 2}
+
+
+def _painted(model: PosePriorLearner, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    parts = zip(keypoints.split(AT_ONCE), reference.split(AT_ONCE), strict=True)
+    heats, pictures = zip(*(model.paint(*part) for part in parts), strict=True)
+    return torch.cat(heats), torch.cat(pictures)
+
+
+def _decoded(model: PosePriorLearner, reference: Tensor, heats: Tensor) -> Tensor:
+    parts = zip(reference.split(AT_ONCE), heats.split(AT_ONCE), strict=True)
+    return torch.cat([model.decoder(model.alpha * some, heat) for some, heat in parts])
+
+
+def not_finite(model: PosePriorLearner) -> int:
+    """How many numbers of a model's weights are not finite."""
+    return sum(int((~value.isfinite()).sum()) for value in model.state_dict().values())
+
+
+def of_data(data: Dataset) -> Numbers:
+    """`images` to learn from, and their `variety`: mean difference of two of them, in [0, 1]."""
+    train = data["train"]
+    some = np.asarray(train.images[subset(train, LIMIT)]).astype(np.float32) / 255
+    return {"images": len(train), "variety": float(np.abs(some - np.roll(some, 1, 0)).mean())}
+
+
+def of_training(config: Config, rows: Sequence[Mapping[str, Any]]) -> Numbers:
+    """What the lines of metrics.jsonl say.
+
+    `done`: share of the steps; `seen`: images shown; `falling`: by how much the reconstruction is lower over the last
+    tenth of the steps than over the tenth before, in parts of itself; `rise`: how many times the last tenth is what the
+    best tenth was. Where painting begins coarse, steps at full resolution alone count, so that a tenth may be shorter.
+    """
+    steps = rows[-1]["step"] if rows else 0
+    found: Numbers = {"done": steps / config.steps, "seen": steps * config.batch_size}
+    fine = [row for row in rows if row["step"] > config.coarse * config.steps] or list(rows)
+    curve = np.array([row.get("reconstruction", row["loss"]) for row in fine])
+    length = min(max(1, len(rows) // 10), len(fine) // 2)
+    if length:  # two lines at least
+        tenths = np.convolve(curve, np.ones(length) / length, "valid")
+        found["falling"] = float(tenths[-1 - length] / tenths[-1]) - 1
+        found["rise"] = float(tenths[-1] / tenths.min())
+    return found

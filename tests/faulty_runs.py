@@ -1,0 +1,152 @@
+"""Trains runs that go wrong on purpose, each for a few hundred steps, and shows what `pplkit doctor` says of them.
+
+    python tests/faulty_runs.py [NAME ...] [--out DIR]
+
+One thread, about half an hour for all of them on one core; what is finished in DIR is not trained again. The status is
+1 if the doctor missed a fault. `pytest` does not run this; test_symptoms.py builds faults into tiny models.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from data_prep import puppets
+from pplkit.config import Config
+from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.doctor import diagnose
+from pplkit.errors import Diverged
+from pplkit.puppets import generate
+from pplkit.runs import RunFolder, write_json
+from pplkit.training import Progress, train
+
+STEPS = 1000  # of the good run
+MORE = 60
+
+
+class Fault(NamedTuple):
+    """What the doctor has to find, settings that differ from the preset `puppets`, and how it comes about.
+
+    `steps` from nothing, or, if 0, MORE steps on from where the good run ended.
+    """
+
+    finds: str
+    changes: dict[str, Any]
+    steps: int = 0
+    data: str = "humanoid"
+    stop: int = 0  # step at which the training is interrupted
+
+
+FAULTS = {
+    "good": Fault("", {}, STEPS),
+    "short": Fault("too few steps", {}, 400),
+    "collapsed": Fault("links collapsed", {"connectivity_learning_rate": 1e-3, "revive": False}, 300),
+    "weak": Fault("links weak", {"weight_links": 10.0, "connectivity_learning_rate": 1e-3}),
+    "one-place": Fault("keypoints in one place", {"weight_length": 2.0}),
+    "outside": Fault("keypoints outside", {"weight_boundary": 0.0, "learning_rate": 5e-3}),
+    "off-object": Fault(
+        "keypoints off the object", {"weight_separation": 0.5, "separation_radius": 0.6, "separation_share": 0.0}
+    ),
+    "ignored": Fault("links too thin", {"thickness": 1e-7, "thickness_start": 0.0}),
+    "given": Fault("reference gives away", {"reference": "masked", "missing": 0.0}),
+    "frozen": Fault("poses stand still", {"start": "identity", "learning_rate": 1e-7}, 100),
+    "links": Fault("poses stand still", {"weight_links": 1.0}),
+    "dead": Fault("dead vectors", {"distil": "all"}),
+    "few": Fault("too little data", {}, data="few"),
+    "alike": Fault("images alike", {}, 100, data="alike"),
+    "interrupted": Fault("unfinished", {}, 400, stop=220),
+    "diverged": Fault("unfinished", {"learning_rate": 1e3, "weight_boundary": 0.0}, 300),
+    "head-tail": Fault("left and right", {"flip": True}, STEPS, "quadruped"),
+}
+SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
+
+
+def few(out: Path) -> None:
+    """Eight images, four frames of two videos; 32 of others to test on."""
+    write(out, generate("humanoid", 2, 4, 64, seed=0))
+
+
+def alike(out: Path) -> None:
+    """Images that hardly differ: one, with a little noise."""
+    made = generate("humanoid", 1, 64, 64, seed=0)
+    noise = np.random.default_rng(0).integers(-3, 4, made.images.shape)
+    made.images[:] = np.clip(made.images[:1].astype(int) + noise, 0, 255).astype(np.uint8)
+    write(out, made)
+
+
+def write(out: Path, train_on: Any) -> None:
+    """A data set of these puppets, and others to test on."""
+    with DatasetWriter(out, name="puppets", size=64) as writer:
+        for split, made in (("train", train_on), ("test", generate("humanoid", 8, 8, 64, seed=1))):
+            writer.add(split, made.images, videos=made.videos, masks=made.masks)
+
+
+MAKERS: dict[str, Callable[[Path], Any]] = {
+    "humanoid": lambda out: puppets.prepare("humanoid", out, videos=200, test_videos=20),
+    "quadruped": lambda out: puppets.prepare("quadruped", out, videos=200, test_videos=20),
+    "few": few,
+    "alike": alike,
+}
+
+
+def trained(name: str, out: Path) -> Path:
+    """The run folder of a fault, trained unless it is there."""
+    fault, run = FAULTS[name], out / "runs" / name
+    folder = out / "data" / fault.data
+    if not folder.exists():
+        MAKERS[fault.data](folder)
+    data = open_dataset(folder)
+    if not run.exists():
+        changes = fault.changes if fault.steps else {**SAME, **fault.changes}
+        config = Config.preset("puppets").replace(**changes, steps=fault.steps or STEPS + MORE)
+        if not fault.steps:
+            go_on(trained("good", out), run, config, data)
+        try:
+            train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
+        except (Diverged, KeyboardInterrupt) as stopped:
+            print(f"{name}: {type(stopped).__name__} {stopped}", file=sys.stderr)
+    return run
+
+
+def go_on(good: Path, run: Path, config: Config, data: Dataset) -> None:
+    """A run folder that continues the good run's weights with other settings or data."""
+    (run / "checkpoints").mkdir(parents=True)
+    shutil.copy(RunFolder(good).checkpoints()[-1], run / "checkpoints")
+    write_json(run / "config.json", {"config": config.to_dict(), "made_by": {"data_sha256": data.sha256}})
+
+
+def interruption(step: int) -> Callable[[Progress], None]:
+    """A watcher that ends the training at `step`, if that is not 0."""
+
+    def watch(progress: Progress) -> None:
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def main() -> int:
+    """Train what is missing, and print a table: the fault, whether it was found, and what else was said."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FAULTS)} (default: all)")
+    parser.add_argument("--out", type=Path, default=Path("runs/faulty"), help="folder of data and runs")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    missed = 0
+    for name in options.names or FAULTS:
+        fault, run = FAULTS[name], trained(name, options.out)
+        found = diagnose(run, open_dataset(options.out / "data" / fault.data))["findings"]
+        said = {one["name"]: f"{one['name']} {one['number']:.3g}" for one in found}
+        missed += not (fault.finds in said if fault.finds else not said)
+        first = said.pop(fault.finds, "MISSED" if fault.finds else "")
+        print(f"| {name} | {first} | {', '.join(said.values())} |", flush=True)
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

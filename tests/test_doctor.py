@@ -1,0 +1,177 @@
+"""`pplkit doctor`: each fault is named by the number that shows it, good runs are passed in silence."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pplkit import doctor
+from pplkit.cli import main
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.doctor import diagnose, findings, table
+from pplkit.errors import PplkitError
+from pplkit.findings import CHECKS, Check
+from pplkit.runs import RunFolder, load
+from pplkit.training import build, train
+
+PRESET = Config.preset("puppets")
+ALL = PRESET.replace(distil="all")
+
+# The preset `puppets`, seed 0 on one core: 3,100 steps.
+GOOD = {
+    "images": 6400, "variety": 0.171, "strongest": 2.03, "top": 0.0558, "effective": 1.85, "unlinked": 0, "width": 1.73,
+    "outside": 0, "off_object": 0.0542, "strayed": 0.0651, "extent": 0.248, "variation": 0.109, "following": 0.915,
+    "mirrored": 0.353, "mixed": 0.00366, "unused": 0.133, "shift": 0.0532, "offset_all": 0.0504, "offset_used": 0.0184,
+    "harm": 0.032, "swapping": 0, "own": 0.234, "swapped": 0.398, "empty": 0.363, "another": 0.863, "reference": 0.359,
+    "change": 0.0453, "told": 0.412, "alone": 0.461, "gap": 1.0, "done": 1, "seen": 99200, "falling": 0.0243, "rise": 1,
+}  # fmt: skip
+
+
+def names(config: Config, numbers: dict[str, float]) -> list[str]:
+    return [found["name"] for found in findings(config, numbers)]
+
+
+def test_a_good_run_is_passed_in_silence() -> None:
+    assert names(PRESET, GOOD) == names(ALL, GOOD) == []
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_each_fault_is_found_by_its_number_alone(check: Check) -> None:
+    """Just beyond the limit it is named, and nothing else is; at the limit nothing is."""
+    limit = check.most if check.most is not None else check.least
+    assert limit is not None and (check.most is None) != (check.least is None)
+    beyond = limit + 1e-3 if check.most is not None else limit - 1e-3
+    (found,) = findings(ALL, {**GOOD, check.number: beyond})
+    assert (found["name"], found["number"]) == (check.name, beyond)
+    assert names(ALL, {**GOOD, check.number: limit}) == []
+    assert names(ALL, {name: value for name, value in GOOD.items() if name != check.number}) == []
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_advice_names_settings_that_exist_and_their_values(check: Check) -> None:
+    settings = PRESET.to_dict()
+    named = set(re.findall(r"([a-z_]+)=", check.tries)) | set(re.findall(r"{([a-z_]+)", check.tries))
+    assert named <= set(settings)
+    said = check.tries.format(**settings)
+    assert "{" not in said and len(check.means) < 160
+    for name, value in re.findall(r"([a-z_]+)=([\w.-]+\w)", check.tries):
+        PRESET.replace(
+            **{name: type(settings[name])(value) if not isinstance(settings[name], bool) else value == "True"}
+        )
+
+
+def test_what_explains_and_what_is_explained_are_checks() -> None:
+    known = [check.name for check in CHECKS]
+    assert len(set(known)) == len(known)
+    for check in CHECKS:
+        assert set(check.explains) <= set(known) - {check.name}
+
+
+def test_consequences_are_not_named_beside_their_cause() -> None:
+    ignored = {**GOOD, "told": 0.0}
+    assert names(PRESET, ignored) == ["link map ignored"]
+    assert names(PRESET, {**ignored, "alone": 0.05}) == ["reference gives away"]
+    assert names(PRESET, {**ignored, "seen": 12_800}) == ["too few steps"]
+    assert names(PRESET, {**ignored, "gap": 2.0, "outside": 0.5}) == ["too little data", "keypoints outside"]
+
+
+def test_dead_vectors_are_no_fault_where_they_do_no_harm() -> None:
+    harmful = {**GOOD, "harm": 0.07}
+    assert names(ALL, harmful) == ["dead vectors"]
+    assert names(PRESET, harmful) == names(ALL.replace(prior_keypoints="random"), harmful) == []
+
+
+def test_the_table_says_number_limit_meaning_and_remedy() -> None:
+    report = {"findings": findings(PRESET, {**GOOD, "outside": 0.2, "effective": 0.1}), "numbers": GOOD}
+    lines = table(report)
+    assert max(map(len, lines)) <= 130 and not any(line.endswith(" ") for line in lines)
+    assert lines[0].split("  ")[0] == "finding"
+    starts = [0, *(lines[0].index(head) for head in ("number", "what it means", "what to try"))]
+    cells = [[line[a:b].strip() for line in lines] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+    text = [" ".join(filter(None, column)) for column in cells]
+    assert "links collapsed keypoints outside" in text[0]
+    assert "0.1 (at least 0.4): links that count" in text[1] and "0.2 (at most 0.02): share of the" in text[1]
+    assert "Keypoints have left the image" in text[2] and "weight_boundary=1 (now 1)" in text[3]
+    assert table({"findings": [], "numbers": GOOD}) == ["No findings: 34 numbers are as in runs that went well."]
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "one"
+    train(tiny, puppets, path, device="cpu", bar=False)
+    return path
+
+
+def test_a_run_is_looked_at_and_the_report_is_in_its_folder(
+    run: Path, puppets: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "ENOUGH", 9)
+    assert main(["doctor", str(run)]) == 0  # findings are advice
+    said = capsys.readouterr().out
+    report = json.loads((run / "doctor.json").read_text())
+    assert [found["name"] for found in report["findings"]][0] == "too few steps"
+    assert said.splitlines() == table(report) and "too few steps" in said
+    assert set(GOOD) - {"falling", "rise"} == set(report["numbers"])  # six steps are a single line
+    assert report["made_by"]["step"] == 6 and report["made_by"]["data_sha256"] == puppets.sha256
+    again = diagnose(run, puppets)
+    assert again == report
+
+
+def copy(run: Path, out: Path, data: Dataset) -> RunFolder:
+    shutil.copytree(run, out)
+    return RunFolder(out)
+
+
+def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets: Dataset, tmp_path: Path) -> None:
+    """With a checkpoint, and without: then there are curves alone, or not even these."""
+    folder = copy(run, tmp_path / "one", puppets)
+    content = folder.read("config.json")
+    content["config"]["steps"] = 8
+    (folder.path / "config.json").write_text(json.dumps(content))
+    assert diagnose(folder.path, puppets)["findings"][0]["name"] == "unfinished"
+    shutil.rmtree(folder.path / "checkpoints")
+    (folder.path / "metrics.jsonl").write_text("")
+    report = diagnose(folder.path, puppets)
+    assert [found["name"] for found in report["findings"]] == ["unfinished"]
+    assert report["findings"][0]["number"] == 0 and set(report["numbers"]) == {"images", "variety", "done", "seen"}
+
+
+def test_weights_from_elsewhere_are_not_asked_for_curves(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "official")
+    folder.write(build(tiny)[0], {"source": "elsewhere"})
+    report = diagnose(folder.path, puppets)
+    assert not {"done", "seen", "falling"} & set(report["numbers"]) and "told" in report["numbers"]
+
+
+def test_weights_that_are_no_numbers_are_the_only_finding(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    model = build(tiny)[0]
+    with torch.no_grad():
+        model.decoder.paint.weight.fill_(torch.nan)
+    folder = RunFolder(tmp_path / "broken")
+    folder.write(model, {})
+    assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["not finite"]
+
+
+def test_single_images_are_shown_from_training_where_a_frame_is_the_reference(
+    run: Path, puppets: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test split without videos has no other frame; keypoints are looked at there all the same."""
+    test = replace(puppets["test"], videos=None, name="test")
+    other = replace(puppets, splits={**puppets.splits, "test": test})
+    monkeypatch.setattr(doctor, "ENOUGH", 1)
+    model = load(run)
+    found = doctor.measured(model, other)
+    assert "gap" not in found and "swapping" not in found and "strayed" in found
+    assert "gap" in doctor.measured(model, puppets)
+
+
+def test_what_is_no_run_is_refused(puppets: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PplkitError, match=r"config.json does not exist"):
+        diagnose(tmp_path, puppets)
+    assert main(["doctor", str(tmp_path / "nowhere")]) == 2
+    assert "config.json does not exist" in capsys.readouterr().err
