@@ -68,7 +68,6 @@ class Config:
     start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
     sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
-    decoder_cells: bool = False  # the decoder takes 2 x 2 pixels as channels of one: a quarter of the work
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
     perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
@@ -86,7 +85,6 @@ class Config:
     # optimisation
     steps: int = 20_000
     coarse: float = 0.0  # share of the steps, from the first, that paint and compare at half the resolution
-    settle: float = 0.0  # share of the steps after which links are short and learn faster; 0 = with the last coarse one
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
@@ -131,7 +129,7 @@ class Config:
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
             if not 0 <= getattr(self, name) < 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")
-        for name in ("coarse", "settle", "separation_share"):
+        for name in ("coarse", "separation_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
 
@@ -165,11 +163,6 @@ class Config:
             regressor_channels=(8, 8, 16, 16), regressor_features=16, decoder_channels=(8, 8, 16, 16, 16),
             perceptual="random", perceptual_size=32, batch_size=4, steps=40, precision="32-true",
         )  # fmt: skip
-
-    @property
-    def settled(self) -> float:
-        """Share of the steps after which links are kept short and their learning rate grows."""
-        return self.settle or self.coarse
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

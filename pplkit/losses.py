@@ -173,7 +173,7 @@ def losses(
         parts["equivariance"] = lambda: equivariance_loss(output.keypoints, output.again, moves)
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
-    weights["length"] *= share >= config.settled
+    weights["length"] *= share >= config.coarse
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

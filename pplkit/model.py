@@ -44,7 +44,7 @@ class PosePriorLearner(nn.Module):
         self.regressor = Regressor(
             config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
         )
-        self.decoder = Decoder(config.decoder_channels, config.image_size // 2 if config.decoder_cells else None)
+        self.decoder = Decoder(config.decoder_channels)
         self.completer: Completer | None = None  # see `completion`; not part of the training
         self.alpha = nn.Parameter(torch.ones(()))
         start = config.connectivity_mean + config.connectivity_std * torch.randn(config.keypoints, config.keypoints)

@@ -130,18 +130,12 @@ class Completer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """U-Net from the reference image and the link map to an image; `channels` at each of its resolutions.
+    """U-Net from the reference image and the link map to an image; `channels` at each of the five resolutions."""
 
-    With `grid`, images of that side are painted as published, and in those of twice that side the 2 x 2 pixels of a
-    cell are channels of one: nothing is lost, for a quarter of the work. All pixels of a cell start alike, so that a
-    decoder that has learned to paint small images begins to paint large ones as well as that allows. Not in the paper.
-    """
-
-    def __init__(self, channels: tuple[int, ...], grid: int | None = None) -> None:
+    def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.grid, pixels = grid, 4 if grid else 1
         first, *rest = channels
-        self.stem = nn.Sequential(_conv(4 * pixels, first), nn.LeakyReLU(0.2, inplace=True))
+        self.stem = nn.Sequential(_conv(4, first), nn.LeakyReLU(0.2, inplace=True))
         self.down = nn.ModuleList(self._down(a, b) for a, b in zip(channels, rest, strict=False))
         outputs = channels[-2::-1]
         inputs = (channels[-1], *(2 * width for width in outputs))
@@ -149,16 +143,10 @@ class Decoder(nn.Module):
         for finest in (self.down[0], self.up[-1]):
             assert isinstance(finest, Lean)
             finest.first_again = True  # the largest maps, from few channels
-        self.paint = _conv(2 * first, 3 * pixels)
+        self.paint = _conv(2 * first, 3)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
-        if grid:
-            stem, paint = next(self.stem.parameters()).data, self.paint.weight.data
-            stem.copy_(stem[:, ::4].repeat_interleave(4, 1) / 4)
-            paint.copy_(paint[::4].repeat_interleave(4, 0))
-            assert self.paint.bias is not None
-            self.paint.bias.data.zero_()
 
     @staticmethod
     def _down(inputs: int, outputs: int) -> Lean:
@@ -186,11 +174,7 @@ class Decoder(nn.Module):
 
     def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
         """Reference (B, 3, S, S) and link map (B, 1, S, S) to an image (B, 3, S, S), [-1, 1] where it is good."""
-        seen = torch.cat((reference, link_map), dim=1)
-        small = seen.shape[-1] == self.grid
-        if self.grid:
-            seen = seen.repeat_interleave(4, 1) if small else F.pixel_unshuffle(seen, 2)
-        x = self.stem(seen)
+        x = self.stem(torch.cat((reference, link_map), dim=1))
         skips = [x]
         for block in self.down:
             x = block(x)
@@ -199,10 +183,7 @@ class Decoder(nn.Module):
         *coarser, finest = self.up
         for block in coarser:
             x = torch.cat((block(x), skips.pop()), dim=1)
-        painted: Tensor = finest(x, partial(self._painted, skips.pop()))
-        if self.grid:
-            painted = painted.unflatten(1, (3, 4)).mean(2) if small else F.pixel_shuffle(painted, 2)
-        return painted.float()
+        return finest(x, partial(self._painted, skips.pop())).float()
 
     def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
         """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""

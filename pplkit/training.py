@@ -93,13 +93,12 @@ def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
 
 
 def rates(config: Config, step: int) -> tuple[float, float]:
-    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing once they settle."""
+    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part."""
     share = step / config.steps
     low = config.final_learning_rate
     networks = config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * share)) / 2)
-    settled = config.settled
-    late = max(0.0, share - settled) / (1 - settled) if settled < 1 else 0.0
-    return networks, config.connectivity_learning_rate * config.connectivity_growth**late
+    fine = max(0.0, share - config.coarse) / (1 - config.coarse) if config.coarse < 1 else 0.0
+    return networks, config.connectivity_learning_rate * config.connectivity_growth**fine
 
 
 def renewals(config: Config) -> set[int]:

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pplkit.geometry import apply_affine, pixel_grid
 from pplkit.networks import Completer, Decoder, Regressor, ResidualDown
@@ -129,27 +128,3 @@ def test_a_completer_starts_as_a_copy_with_two_numbers_more() -> None:
     assert completer.regressor.embed.weight.grad is not None
     joined, _ = network.look(images(), PRIOR)
     torch.testing.assert_close(completer.doubt(joined)[..., 0], distance)
-
-
-def test_a_decoder_of_cells_starts_as_one_of_small_images() -> None:
-    """At first all pixels of a cell count and are painted alike: a small image, each pixel four times."""
-    torch.manual_seed(0)
-    decoder = Decoder((8, 8, 8), grid=8).eval()
-    reference, heat = torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
-    small = decoder(F.avg_pool2d(reference, 2), F.avg_pool2d(heat, 2))
-    assert small.shape == (2, 3, 8, 8)
-    torch.testing.assert_close(decoder(reference, heat), F.interpolate(small, scale_factor=2, mode="nearest"))
-
-
-def test_a_decoder_of_cells_reads_and_paints_each_pixel_by_itself_once_it_has_learned() -> None:
-    torch.manual_seed(0)
-    decoder = Decoder((8, 8, 8), grid=8).eval()
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    reference, heat = torch.randn(1, 3, 16, 16), torch.rand(1, 1, 16, 16, requires_grad=True)
-    out = decoder(reference, heat)
-    (gradient,) = torch.autograd.grad(out.square().sum(), heat)
-    cells = F.pixel_unshuffle(torch.cat((out, gradient), dim=1), 2)
-    assert out.shape == (1, 3, 16, 16) and (gradient != 0).all()
-    assert not torch.allclose(cells[:, ::4], cells[:, 1::4])

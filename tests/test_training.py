@@ -257,8 +257,6 @@ def test_the_rate_of_the_links_grows_after_the_coarse_part() -> None:
     assert [rates(config, step)[1] / 5e-5 for step in (0, 60, 70, 80, 100)] == pytest.approx([1, 1, 2, 4, 16])
     assert rates(config.replace(coarse=0.0), 50)[1] / 5e-5 == pytest.approx(4)
     assert rates(config.replace(coarse=1.0), 99)[1] / 5e-5 == pytest.approx(1)
-    late = config.replace(settle=0.9)  # after the coarse part, or without one
-    assert [rates(late, step)[1] / 5e-5 for step in (90, 95, 100)] == pytest.approx([1, 4, 16])
 
 
 def test_what_is_lost_is_renewed_at_20_to_80_per_cent() -> None:
