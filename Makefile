@@ -24,7 +24,7 @@ help:
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
-	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json"
+	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json and .png"
 	@echo "make lint                  ruff and mypy"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
 

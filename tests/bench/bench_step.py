@@ -1,7 +1,8 @@
 """What a training step of the preset `paper` costs, beside a plain implementation of the same formulas (plain.py).
 
-python tests/bench/bench_step.py              the table, in some minutes on two CPU cores; also written to bench.json
-python tests/bench/bench_step.py --curves     and how the cost grows with batch, image size, keypoints and links
+python tests/bench/bench_step.py              the table, and how the cost grows with batch, size, keypoints and links,
+                                              in ten minutes on two CPU cores; also written to bench.json and bench.png
+python tests/bench/bench_step.py --quick      the table alone
 
 Each variant runs in a process of its own, one after the other and in turns (--rounds), on the same images and weights.
 Time is the median step after a first one that is not counted. Memory is the most that tensors held at once in a step,
@@ -163,13 +164,26 @@ def curves(device: torch.device) -> dict[str, list[list[float]]]:
         ],
         "link map by pixels": [[s * s, link_maps_alone("kit", device, 16, s)["seconds"]] for s in (64, 128, 256)],
     }
-    for name, changes in {"batch_size": (2, 4, 8), "image_size": (64, 128)}.items():
+    for name, changes in {"batch_size": (2, 4, 8), "image_size": (64, 96, 128), "keypoints": (8, 16, 32)}.items():
         rows = []
         for value in changes:
             config = base.replace(**{"batch_size": 4, name: value})
             rows.append([value, timed(step_of(VARIANTS[-1], config, device), device)])
         found[f"step by {name}"] = rows
     return found
+
+
+def draw(found: dict[str, list[list[float]]], path: Path) -> None:
+    """The curves, seconds on logarithmic axes, with a dashed line of what would be in proportion."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * len(found), 3), layout="constrained")
+    for axes, (name, rows) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
+        x, seconds = zip(*rows, strict=True)
+        axes.loglog(x, seconds, "o-", color="#0072B2")
+        axes.loglog(x, [seconds[-1] * value / x[-1] for value in x], "--", color="#999999")
+        axes.set(title=name, xlabel=name.split(" by ")[1].replace("_", " "), ylabel="seconds")
+    figure.savefig(path, dpi=120)
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -199,7 +213,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5, help="timed steps in each process")
     parser.add_argument("--rounds", type=int, default=2, help="processes for each variant")
-    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="without the curves")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     parser.add_argument("--variant", choices=VARIANTS, help="this one alone")
     parser.add_argument("--links", choices=("plain", "kit"), help="this link map alone")
@@ -213,10 +227,11 @@ def main() -> None:
     else:
         found = compare(options)
         print("\n".join(table(found)))
-        if options.curves:
+        if not options.quick:
             found["curves"] = curves(device)
             for name, rows in found["curves"].items():
                 print(f"{name}:", ", ".join(f"{x:g}: {1000 * seconds:.1f} ms" for x, seconds in rows))
+            draw(found["curves"], options.out.with_suffix(".png"))
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
 
 
