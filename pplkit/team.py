@@ -23,7 +23,7 @@ from pplkit.devices import AGAIN, as_rank, is_lost
 from pplkit.errors import PplkitError
 
 T = TypeVar("T")
-Show = Callable[[Any], None]
+Show = Callable[[Any], Any]
 
 GRACE = 1.0  # seconds after the first failure, in which the one that caused it may turn up
 
@@ -39,8 +39,8 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
     """function(fabric, show=...) in `count` new processes of this machine that are joined; what it returns in rank 0.
 
     `function` is found by its module and name, so it may not be that of a script or a notebook; `show` is called here,
-    with copies on the CPU of what rank 0 shows, which waits for it. Raises the PplkitError of a rank, or one that says
-    which rank ended and how; no process is left then, nor after any other error here.
+    with copies on the CPU of what rank 0 shows, which waits for what it returns. Raises the PplkitError of a rank, or
+    one that says which rank ended and how; no process is left then, nor after any other error here.
     """
     common = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
@@ -103,8 +103,7 @@ def _attend(team: dict[Any, Any], show: Show | None) -> Any:
                 continue
             if kind == "show":
                 assert show is not None
-                show(torch.load(io.BytesIO(content), map_location="cpu", weights_only=False))
-                ours.send(None)
+                ours.send(show(torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)))
                 continue
             results[number] = content
             if kind == "failed":
@@ -158,12 +157,12 @@ def _rank(
     theirs.send(("failed", failure))
 
 
-def _show(theirs: Connection, content: Any) -> None:
-    """Hand a copy to the process that started this one, and wait until it has looked at it."""
+def _show(theirs: Connection, content: Any) -> Any:
+    """Hand a copy to the process that started this one, and wait for what it says to it."""
     copy = io.BytesIO()  # not as tensors, which would put those of the model into shared memory
     torch.save(content, copy)
     theirs.send(("show", copy.getvalue()))
-    theirs.recv()
+    return theirs.recv()
 
 
 def _end_with_parent() -> None:

@@ -3,16 +3,12 @@
 import ctypes
 import math
 import os
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from pplkit import ranks
 from pplkit.batches import Batch, Batches, check
@@ -21,47 +17,21 @@ from pplkit.dataset import Dataset
 from pplkit.devices import as_launched, by_first, fabric_for, launched, processes
 from pplkit.errors import Diverged, PplkitError
 from pplkit.features import PerceptualFeatures, perceptual_features
+from pplkit.journal import Journal, Progress, Result, Watcher
 from pplkit.losses import losses
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Output
 from pplkit.prior import PosePrior
-from pplkit.runs import RunFolder, restore, write_json
+from pplkit.runs import RunFolder, restore
 from pplkit.team import in_team
+
+__all__ = ["Progress", "Result", "Watcher", "train"]
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 LOG_EVERY = 20  # steps between lines of metrics.jsonl
 SAVE_EVERY = 200  # steps between checkpoints; a multiple of LOG_EVERY, so that a continued run logs the same lines
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a watcher sees after each logged step."""
-
-    step: int
-    steps: int
-    row: dict[str, float]  # the line added to metrics.jsonl
-    images_per_second: float
-    model: PosePriorLearner
-    batch: Batch
-    output: Output
-
-
-@dataclass(frozen=True)
-class Result:
-    """Summary of a finished training; also in training.json."""
-
-    run: str
-    steps: int
-    loss: float
-    seconds: float  # of this call
-    images_per_second: float
-    device: str
-    precision: str
-
-
-Watcher = Callable[[Progress], None]
 
 
 def train(
@@ -80,7 +50,8 @@ def train(
     device is "auto", "cpu", "cuda" or "mps"; devices the number of processes, each on a device of its own, which share
     every batch and give what one gives (DDP through Lightning Fabric). Where torchrun, `fabric run` or srun started
     several processes, on one machine or more, the training takes these. precision overrides the config's.
-    `watch` is called after each logged step, here or in the launcher's rank 0; `bar` shows a progress bar.
+    `watch` is called after each logged step, here or in the launcher's rank 0, and may save or stop (see `Watcher`): a
+    stopped training returns what was done, and calling again continues it. `bar` shows a progress bar.
     Rank 0 writes checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json to the run folder.
     Raises PplkitError for settings that do not fit the data, when the loss is no longer finite, or a process is gone.
     """
@@ -170,7 +141,7 @@ def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: b
         wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
         first = restore(by_first(fabric, run.last), model, optimiser)
         means = ranks.Means()
-        log = _Log(run, config, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
+        log = Journal(run, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
         for step in range(first, config.steps):
             for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
                 group["lr"] = rate
@@ -184,11 +155,14 @@ def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: b
                 fabric, config, wrapped, wrapped_optimiser, features, batch, step / config.steps
             )
             means.add({"loss": total, **parts})
-            due = (step + 1) % LOG_EVERY == 0 or step + 1 == config.steps
-            row = _finite(means.row(), step + 1, run) if due else None
-            if log:
-                log.add(step + 1, row, batch, output)
-    return by_first(fabric, partial(_Log.finish, log, f"{fabric.device} x {fabric.world_size}"))  # type: ignore[arg-type]
+            if (step + 1) % LOG_EVERY and step + 1 < config.steps:
+                continue
+            row = _finite(means.row(), step + 1, run)
+            save = (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps
+            wish = by_first(fabric, lambda: log and log.add(step + 1, row, batch, output, LOG_EVERY, save))  # noqa: B023
+            if wish == "stop":
+                break
+    return by_first(fabric, partial(Journal.finish, log, f"{fabric.device} x {fabric.world_size}"))  # type: ignore[arg-type]
 
 
 def one_step(
@@ -220,78 +194,3 @@ def _finite(row: dict[str, float], step: int, run: RunFolder) -> dict[str, float
             "before; lower learning_rate, or raise weight_boundary, and start a new run."
         )
     return row
-
-
-class _Log:
-    """What is written while training: metrics, checkpoints, the prior as it evolves, the bar."""
-
-    def __init__(
-        self,
-        run: RunFolder,
-        config: Config,
-        first: int,
-        made_by: dict[str, Any],
-        model: PosePriorLearner,
-        optimiser: torch.optim.Optimizer,
-        watch: Watcher | None,
-        bar: bool,
-    ) -> None:
-        self.run, self.config, self.made_by, self.watch = run, config, made_by, watch
-        self.model, self.optimiser = model, optimiser
-        self.first, self.began = first, time.perf_counter()
-        self.bar = tqdm(total=config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
-        for name in ("metrics.jsonl", "prior_history.jsonl"):
-            run.cut(name, first)
-        before = run.rows("metrics.jsonl")
-        self.loss = before[-1]["loss"] if before else math.nan
-        if first:
-            self.bar.write(f"continues {run.path} after step {first}")
-
-    def add(self, step: int, row: dict[str, float] | None, batch: Batch, output: Output) -> None:
-        """Count one step; with a row of losses log, and save and watch when it is time."""
-        self.bar.update()
-        if row is None:
-            return
-        self.loss, last = row["loss"], step == self.config.steps
-        self.run.append("metrics.jsonl", {"step": step, **row})
-        self._history(step, last)
-        if step % SAVE_EVERY == 0 or last:
-            self.run.save(step, self.model, self.optimiser, self.made_by)
-        speed = self.speed(step)
-        self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {speed:.0f} images/s", refresh=False)
-        if self.watch:
-            self.watch(Progress(step, self.config.steps, row, speed, self.model, batch, output.detached()))
-
-    def _history(self, step: int, last: bool) -> None:
-        """The prior now, about forty times over a run."""
-        every = LOG_EVERY * max(1, self.config.steps // (40 * LOG_EVERY))
-        if step % every == 0 or last:
-            prior = self.model.prior()
-            links = {"keypoints": prior.keypoints.tolist(), "connectivity": prior.connectivity.tolist()}
-            self.run.append("prior_history.jsonl", {"step": step, **links})
-
-    def speed(self, step: int) -> float:
-        """Images per second since this call began."""
-        return (step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
-
-    def finish(self, device: str) -> Result:
-        """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
-        self.bar.close()
-        path = self.run.path / "training.json"
-        if self.first >= self.config.steps and path.exists():
-            return Result(**self.run.read(path.name))
-        self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.config.steps}
-        self.model.eval()
-        self.model.prior().save(self.run.path / "prior.json")
-        seconds = time.perf_counter() - self.began
-        result = Result(
-            self.run.path.name,
-            self.config.steps,
-            self.loss,
-            seconds,
-            self.speed(self.config.steps),
-            device,
-            self.config.precision,
-        )
-        write_json(path, asdict(result))
-        return result

@@ -192,6 +192,16 @@ def test_the_watcher_is_called_here_and_may_stop_it(tiny: Config, puppets: Datas
     assert seen[0].model.estimate(puppets["test"].images[:3]).keypoints.shape == (3, 4, 2)
 
 
+def test_all_stop_where_the_watcher_wishes(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    config, run = tiny.replace(steps=60), RunFolder(tmp_path / "one")
+    given: dict[str, Any] = {"device": "cpu", "devices": 2, "bar": False}
+    assert train(config, puppets, run.path, watch=lambda progress: "stop", **given).steps == 20
+    assert [path.name for path in run.checkpoints()] == ["step-00000020.safetensors"]
+    assert train(config, puppets, run.path, watch=lambda progress: "save", **given).steps == 60
+    train(config, puppets, tmp_path / "other", **given)
+    assert run.rows("metrics.jsonl") == RunFolder(tmp_path / "other").rows("metrics.jsonl")
+
+
 def test_an_error_of_all_is_raised_once_and_as_it_is(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match=r"no longer finite at step 20 .*lower learning_rate"):
         train(tiny.replace(learning_rate=1e25, steps=40), puppets, tmp_path / "one", device="cpu", devices=2, bar=False)

@@ -113,6 +113,29 @@ def test_stopped_by_an_error_and_continued(undisturbed: Path, config: Config, pu
     assert_equal_runs(run.path, undisturbed)
 
 
+def test_a_watcher_may_save_and_stop(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "one")
+    wishes = {2: "save", 6: "stop"}
+
+    def watch(progress: Progress) -> str | None:
+        if progress.step == 4:
+            assert [path.name for path in run.checkpoints()] == [f"step-{step:08d}.safetensors" for step in (2, 4)]
+        return wishes.get(progress.step)
+
+    result = train(config, puppets, run.path, device="cpu", bar=False, watch=watch)
+    assert result == Result(**run.read("training.json")) and result.steps == 6
+    assert PosePrior.load(run.path / "prior.json").made_by["step"] == load(run.path).made_by["step"] == 6
+    steps: list[int] = []
+    assert train(config, puppets, run.path, device="cpu", bar=False, watch=lambda it: steps.append(it.step)).steps == 10
+    assert steps == [8, 10]
+    assert_equal_runs(run.path, undisturbed)
+
+
+def test_a_wish_that_nobody_knows_is_named(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="the watcher returned 'halt': let it return 'save', 'stop' or None"):
+        train(tiny, puppets, tmp_path / "one", device="cpu", bar=False, watch=lambda progress: "halt")
+
+
 KILLED = """
 import json, os, signal, sys
 import torch
