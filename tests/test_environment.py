@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml"}
 READERS = PROJECT["optional-dependencies"]["data"]
 EVERYTHING = PROJECT["dependencies"] + READERS + PROJECT["optional-dependencies"]["dev"]
-JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "jupyterlab", "nbval")
+JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "nbval")
 
 
 def conda_dependencies() -> list[str | dict[str, list[str]]]:
