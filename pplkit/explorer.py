@@ -42,12 +42,12 @@ class _Panel:
         count, vectors = len(state.pose), state.usage.shape[1]
         used = (state.usage > 0).sum(1)
         banks = [(f"{bank} ({used[bank]} of {vectors} vectors in use)", bank) for bank in range(len(used))]
-        wide: dict[str, Any] = {"layout": {"width": "290px"}, "style": {"description_width": "initial"}}
+        wide: dict[str, Any] = {"layout": {"width": "320px"}, "style": {"description_width": "initial"}}
         self.bank = Dropdown(description="bank", options=banks, value=state.farthest_bank(), **wide)
         self.vector = SelectionSlider(description="vector", options=self._vectors(), value=MEAN, **wide)
         back = Button(description="Back to the prior", icon="undo", tooltip="take the mean of every bank")
         limits = {"min": 0.0, "max": 1.0, "step": 0.01}
-        self.share = FloatSlider(description="links from", value=state.share, **limits, **wide)
+        self.share = FloatSlider(description="hide links below", value=state.share, **limits, **wide)
         self.pose = board(LARGE, points=count, draggable=True, live=True)
         self.heat = board(SMALL, title="link map", picture=state.model.config.image_size)
         self.near = board(SMALL, points=count)

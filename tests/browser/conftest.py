@@ -59,10 +59,11 @@ class Lab:
 
     def __init__(self, root: Path, home: Path, address: str, token: str) -> None:
         self.root, self.home, self.address, self.token = root, home, address, token
+        self.notebooks = ROOT / "notebooks"
 
     def put(self, name: str, **parameters: Any) -> str:
         """A copy of a notebook without outputs and with other parameters; its address."""
-        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        notebook = nbformat.read(self.notebooks / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
@@ -104,7 +105,8 @@ def lab(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     }
     options = [
         "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={own / 'root'}", "--LabApp.extension_manager=readonly",
+        f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={own / 'root'}",
+        "--LabApp.extension_manager=readonly",
     ]  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     with (own / "log").open("w") as log:
@@ -148,6 +150,16 @@ def page(request: pytest.FixtureRequest) -> Iterator[Any]:
         made.screenshot(path=PICTURES / f"{request.node.name}.png")
         browser.close()
     assert errors == []
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
+    """Keeps a picture of a part of the page, under the name of the test and one of its own."""
+
+    def keep(name: str, part: Any) -> None:
+        part.screenshot(path=PICTURES / f"{request.node.name}-{name}.png")
+
+    return keep
 
 
 @pytest.fixture
