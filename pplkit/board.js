@@ -88,6 +88,10 @@ function render({ model, el }) {
     if (!movable) return;
     circle.style.cursor = "grab";
     circle.setAttribute("tabindex", "0");
+    circle.style.outline = "none"; // browsers draw it in units of the plane; a dark rim says where the focus is
+    for (const [event, rim] of [["focus", BLACK], ["blur", "white"]]) {
+      circle.addEventListener(event, () => circle.setAttribute("stroke", rim));
+    }
     circle.setAttribute("aria-label", `${name}, moved by the arrow keys`);
   }
 

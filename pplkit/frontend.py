@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import io
 import threading
+from contextlib import suppress
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -99,8 +100,13 @@ def _handled(kernel: Any, stream: Any, message: Any) -> bool:
         content = kernel.session.deserialize(parts, content=True, copy=False)
     except Exception:  # whatever is wrong with it, the kernel itself knows best what to do
         return False
-    # A front end waits with its next message until it hears that the kernel is idle again.
-    kernel._publish_status("busy", "shell", content)
+    _tell(kernel, "busy", content)
     handler(stream, sender, content)
-    kernel._publish_status("idle", "shell", content)
+    _tell(kernel, "idle", content)
     return True
+
+
+def _tell(kernel: Any, state: str, message: Any) -> None:
+    """A front end waits with its next message until it hears that the kernel is idle again."""
+    with suppress(Exception):  # there is no public way, and without it buttons still work
+        kernel._publish_status(state, "shell", message)

@@ -1,7 +1,8 @@
 """Landmarks that a person clicks on a handful of images: which is next, and the file that keeps them.
 
-The file is CSV with the header `image,landmark,x,y`: the image's index in its split, the name, and pixels of the
-prepared image, 0 = the centre of the first pixel. It is written anew with every click, complete or as before.
+The file is CSV with the header `image,landmark,x,y`: the image's position in its split, the name, and pixels of the
+prepared image, 0 = the centre of the first pixel. It is written anew with every click, complete or as before. Images
+that it names in another way, as by their source, are left as they are.
 """
 
 import csv
@@ -17,13 +18,13 @@ from pplkit.geometry import to_pixels, to_unit
 from pplkit.runs import write_text
 
 HEADER = ("image", "landmark", "x", "y")
-Points = dict[tuple[int, str], tuple[float, float]]
+Points = dict[tuple[str, str], tuple[float, float]]  # by image and landmark
 
 
 class Labels:
     """Where a person is with the clicking: `place`, a position in `images`, and `name`, the landmark that is next.
 
-    images (n,) are indices in a split of pictures of `size` pixels; `names` the landmarks, in the order of clicking;
+    images (n,) are positions in a split of pictures of `size` pixels; `names` the landmarks, in the order of clicking;
     `path` the file, whose labels are taken up, also those of other images and landmarks, and kept.
     Raises PplkitError for a name twice, and for a file that is not of this form.
     """
@@ -32,7 +33,7 @@ class Labels:
         twice = [name for name in names if list(names).count(name) > 1 or not name.strip()]
         if twice:
             raise PplkitError(f"landmarks has {twice[0]!r} more than once or empty: give each point a name of its own.")
-        self.images, self.names, self.size, self.path = [int(image) for image in images], list(names), size, path
+        self.images, self.names, self.size, self.path = [str(image) for image in images], list(names), size, path
         self.points = read_points(path)
         self._before: list[tuple[int, int, Points]] = []  # place, number and points before each change
         self.place = next((k for k in range(len(self.images)) if not self.done(k)), 0)
@@ -111,7 +112,7 @@ class Labels:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(HEADER)
-        table.writerows((image, name, *point) for (image, name), point in sorted(points.items()))
+        table.writerows((image, name, *point) for (image, name), point in points.items())
         try:
             write_text(self.path, text.getvalue())
         except OSError as error:
@@ -120,7 +121,7 @@ class Labels:
 
 
 def read_points(path: Path) -> Points:
-    """The labels of a file, pixels (x, y) by image and landmark; none if there is no file.
+    """The labels of a file in its order, pixels (x, y) by image and landmark; none if there is no file.
 
     Raises PplkitError naming the line that cannot be read.
     """
@@ -128,15 +129,15 @@ def read_points(path: Path) -> Points:
     if not path.exists():
         return found
     remedy = f"give lines as {','.join(HEADER)}, or delete the file to click again"
-    with path.open(encoding="utf8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
         rows = csv.reader(file)
-        if tuple(next(rows, ())) != HEADER:
+        if tuple(word.strip().lower() for word in next(rows, [])) != HEADER:
             raise PplkitError(f"{path} does not begin with {','.join(HEADER)}: {remedy}.")
-        for row in rows:
+        for row in filter(any, rows):
             try:
                 image, name, x, y = row
-                key, point = (int(image), name), (float(x), float(y))
-                if key in found or key[0] < 0 or not name or not all(map(math.isfinite, point)):
+                key, point = (image.strip(), name.strip()), (float(x), float(y))
+                if key in found or not all(key) or not all(map(math.isfinite, point)):
                     raise ValueError
             except ValueError:
                 raise PplkitError(f"{path} has a line that cannot be used, line {rows.line_num}: {remedy}.") from None

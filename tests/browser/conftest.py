@@ -169,7 +169,7 @@ def run_all(page: Any) -> Callable[[str], None]:
     def run(address: str) -> None:
         page.goto(address)
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
+        page.get_by_text("(ipykernel) | Idle").wait_for()  # in the status bar: the kernel has answered
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

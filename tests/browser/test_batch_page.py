@@ -21,9 +21,9 @@ def test_the_page_of_a_batch(home: Path, page: Any, tmp_path: Path) -> None:
     subprocess.run(command, check=True, env={**os.environ, "PPLKIT_HOME": str(home)})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((home / "runs" / "batches" / "seeds" / "index.html").as_uri())
+    page.goto((home / "runs" / "batches" / "seeds-smoke" / "index.html").as_uri())
 
-    assert page.get_by_role("heading", name="seeds").count() == 1
+    assert page.get_by_role("heading", name="seeds-smoke").count() == 1
     assert "2 runs: 2 finished" in page.locator("body").inner_text()
     (loss,) = page.locator("td.number").all_inner_texts()[:1]
     assert "(2) loss" in loss  # in short: the mean over both seeds

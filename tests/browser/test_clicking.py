@@ -34,7 +34,7 @@ def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], Non
     assert panel.get_by_role("button", name="✓ nose").count() == 1 and board.locator("circle").count() == 1
     ((image, name), (x, y)) = next(iter(read_points(file).items()))
     size = round(1 / float(board.locator("svg").evaluate("svg => -svg.viewBox.baseVal.x - 1"))) + 1  # from the margin
-    assert (image, name) == (0, "nose") and x == pytest.approx(0.25 * size - 0.5, abs=0.2)
+    assert (image, name) == ("0", "nose") and x == pytest.approx(0.25 * size - 0.5, abs=0.2)
     assert y == pytest.approx(0.5 * size - 0.5, abs=0.2)
     picture("clicked", panel)
 
@@ -45,7 +45,7 @@ def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], Non
     asked("Image 2 of 3: click left hand")
     panel.get_by_role("button", name="Undo").click()
     asked("Image 2 of 3: click nose")
-    assert list(read_points(file)) == [(0, "nose")]
+    assert list(read_points(file)) == [("0", "nose")]
 
     panel.get_by_role("button", name="Previous").click()
     asked("Image 1 of 3: click left hand")  # the one that was skipped
@@ -55,8 +55,8 @@ def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], Non
     page.mouse.move(box["x"] + 100, box["y"] + 30)
     page.mouse.up()
     for _ in range(100):
-        if read_points(file)[0, "nose"] != (x, y):
+        if read_points(file)["0", "nose"] != (x, y):
             break
         page.wait_for_timeout(200)
-    assert read_points(file)[0, "nose"][0] > x + 1
+    assert read_points(file)["0", "nose"][0] > x + 1
     assert "1 of 6 points have a label" in panel.inner_text()

@@ -19,7 +19,7 @@ from pplkit.plots import contact_sheet
 SIDE = 420  # CSS pixels of the image
 
 
-class Labelling:
+class LandmarkClicks:
     """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
 
     It takes a split, the indices of the images to show, the names of the landmarks in the order of clicking, and the
