@@ -15,7 +15,7 @@ BUILD := import torch, torchvision; \
 
 FIGURES := prior poses amounts rounds_completed
 
-.PHONY: help setup run run-real notebooks test bench lint clean
+.PHONY: help setup run run-real notebooks test test-browser bench lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
+	@echo "make test-browser          notebooks and the page of a batch in the system's Chromium; pictures in .browser/"
 	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json and .png"
 	@echo "make lint                  ruff and mypy"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
@@ -54,6 +55,11 @@ notebooks: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# The browser is the system's; playwright only drives it.
+test-browser: setup
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -e ".[browser]"
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 bench: setup
 	$(BIN)/python tests/bench/bench_step.py $(ARGS)

@@ -149,6 +149,14 @@ class HierarchicalMemory(nn.Module):
         counts = self.counts + EPSILON
         return counts / counts.sum(-1, keepdim=True)
 
+    def in_use(self, steps: int = 20) -> Tensor:
+        """Share (banks,) of each bank's vectors that some pose took within about the last `steps` updates.
+
+        A hit adds 1 - decay to a vector's count, which falls by the decay with every update: one that was taken once,
+        `steps` updates ago, is the last to be counted. Many hits at once are remembered a little longer.
+        """
+        return (self.counts > (1 - self.decay) * self.decay**steps).float().mean(-1)
+
     def means(self, over: str | None = None) -> Tensor:
         """The mean vector of every bank (banks, dimension), by the rule `over`, or the one given at construction.
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pplkit.drawing import (
-    BLACK,
     BLUE,
     COLOURS,
     GREY,
@@ -145,7 +144,7 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
     names = [name for name in LOSS_NAMES if rows and name in rows[0]]
     figure, axes = page(1, max(1, len(names)), 2.3, 2.2)
     for axis, name, colour in zip(axes[0], names, cycle(COLOURS), strict=False):
-        _curve(axis, rows, name, colour)
+        curve(axis, rows, name, colour)
     return figure
 
 
@@ -178,7 +177,8 @@ def compared_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]
     return figure
 
 
-def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
+def curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: str) -> None:
+    """One loss, by its name in LOSS_NAMES, against the step; logarithmic if it falls tenfold."""
     values = np.array([row.get(name, np.nan) for row in rows])
     axis.plot([row["step"] for row in rows], values, color=colour, linewidth=1.5, marker="o" * (len(rows) == 1))
     if np.nanmin(values) > 0 and np.nanmax(values) > 10 * np.nanmin(values):  # nan: a part that had faded out
@@ -186,32 +186,6 @@ def _curve(axis: Axes, rows: Sequence[Mapping[str, float]], name: str, colour: s
     tidy(axis, "step", "", LOSS_NAMES[name])
     axis.tick_params(axis="y", which="both", labelsize=7)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-
-
-def training_state(
-    rows: Sequence[Mapping[str, float]],
-    points: np.ndarray,
-    links: Links,
-    strengths: Sequence[float],
-    images: Pictures,
-    painted: Pictures,
-    text: str,
-) -> Figure:
-    """The training at a glance: loss, prior T (N, 2) with its links, some images and what is painted for them."""
-    figure, axes = page(2, 6, 1.5, 1.5)
-    figure.suptitle(text, fontsize=9, x=0.01, ha="left", color=BLACK)
-    grid = axes[0, 0].get_gridspec()
-    for axis in axes[:, :4].flat:
-        axis.remove()
-    curve, pose = figure.add_subplot(grid[:, :2]), figure.add_subplot(grid[:, 2:4])
-    _curve(curve, rows, "loss", BLUE)
-    plane(pose, "prior", ticks=False)
-    skeleton(pose, points, links, strengths, size=24, width=3)
-    sheets = zip(as_uint8(images), as_uint8(painted), strict=True)
-    for row, (image, paint) in zip(axes[:, 4:], sheets, strict=False):
-        picture(row[0], image, "image")
-        picture(row[1], paint, "painted")
-    return figure
 
 
 def error_bars(report: Mapping[str, Any]) -> Figure:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pplkit.drawing import (
     BLACK,
     BLUE,
+    ORANGE,
     Links,
     Pictures,
     as_uint8,
@@ -30,16 +32,25 @@ def prior_figure(prior: PosePrior) -> Figure:
     figure, axes = page(1, 2, 4.2, 3.9)
     plane(axes[0, 0], "keypoint prior T and strong links")
     skeleton(axes[0, 0], prior.keypoints, *_linked(prior), size=36, width=4, numbers=True)
-    axis, count = axes[0, 1], len(prior.keypoints)
-    heat = axis.imshow(prior.connectivity, cmap="Blues", vmin=0)
+    connectivity(figure, axes[0, 1], prior)
+    return figure
+
+
+def connectivity(figure: Figure, axis: Axes, prior: PosePrior, share: float = 0.0) -> None:
+    """The weights W as a heat map; grey those below `share` of the strongest, where the colour bar has a line."""
+    count, least = len(prior.keypoints), share * float(prior.connectivity.max())
+    colours = colormaps["Blues"].with_extremes(bad="#dddddd")
+    heat = axis.imshow(np.ma.masked_less(prior.connectivity, least), cmap=colours, vmin=0)
+    heat.set_clim(0, float(prior.connectivity.max()))
     every = 1 if count <= 20 else 5
     axis.set(xticks=range(0, count, every), yticks=range(0, count, every), xlabel="keypoint", ylabel="keypoint")
     axis.tick_params(labelsize=7)
-    axis.set_title("connectivity prior W", fontsize=9, color=BLACK, pad=4)
+    axis.set_title("connectivity prior W" + f" (grey: < {share:.2f})" * (share > 0), fontsize=9, color=BLACK, pad=4)
     bar = figure.colorbar(heat, ax=axis, shrink=0.8)
     bar.set_label("link weight", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    return figure
+    if share:
+        bar.ax.axhline(least, color=ORANGE, linewidth=2)
 
 
 def _linked(prior: PosePrior) -> tuple[list[tuple[int, int]], list[float]]:

@@ -189,6 +189,20 @@ def test_use_is_a_share_and_uniform_at_first() -> None:
     torch.testing.assert_close(kept.usage()[0], torch.tensor([0.75, 0.25, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
 
 
+def test_a_vector_is_in_use_for_so_many_updates_after_it_was_taken() -> None:
+    memory = HierarchicalMemory(3, 2, 4, 8)
+    tokens = torch.zeros(2, 2, 8)
+    assert memory.in_use().tolist() == [0, 0]
+    memory.update(tokens, torch.tensor([[0, 1], [2, 1]]))
+    assert memory.in_use(5).tolist() == [0.5, 0.25]
+    for _ in range(4):
+        memory.update(tokens, torch.tensor([[0, 1], [0, 1]]))
+    assert memory.in_use(5).tolist() == [0.5, 0.25]  # vector 2 of the first bank was taken four updates ago
+    for _ in range(2):
+        memory.update(tokens, torch.tensor([[0, 1], [0, 1]]))
+    assert memory.in_use(5).tolist() == [0.25, 0.25]
+
+
 def test_a_mixer_adds_both_parts_to_its_input() -> None:
     torch.manual_seed(0)
     layer = Mixer(4, 6, 5, 7)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.notebooks
 FIGURES = {
     "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
     "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
-    "amounts", "rounds_completed", "confidence", "sure", "drawn_to",
+    "amounts", "rounds_completed", "confidence", "sure", "drawn_to", "explorer",
 }  # fmt: skip
 
 
@@ -90,6 +90,7 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
 
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
     for path in executed.notebooks:
+        assert "widgets" not in nbformat.read(path, as_version=4).metadata  # nobody could have used them
         cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         assert all(cell.execution_count for cell in cells)
         outputs = [output for cell in cells for output in cell.outputs]
@@ -199,7 +200,7 @@ def test_parameters_are_those_of_the_command_line() -> None:
         "01_data_preparation": ["dataset", "source", "size", "options", "scale"],
         "02_training": ["dataset", "preset", "steps", "seed", "device", "devices", "settings", "run", "scale"],
         "03_prior_distillation": ["run", "scale"],
-        "04_evaluation": ["run", "baselines", "seeds", "steps", "scale"],
+        "04_evaluation": ["run", "baselines", "seeds", "steps", "landmarks", "to_click", "scale"],
         "05_occlusion": [
             "run",
             "center",

@@ -1,12 +1,9 @@
 """What the figures show: positions, widths, heights and order, read back from what matplotlib is going to draw."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import IPython
 import numpy as np
 import pytest
 import torch
@@ -14,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pplkit import drawing, plots, posters, widgets
+from pplkit import drawing, plots, posters, training_figures
 from pplkit.prior import PosePrior
 from pplkit.prototypes import Prototypes
 
@@ -45,7 +42,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "training_batch": lambda: plots.training_batch(FLOATS, FLOATS),
     "reconstructions": lambda: plots.reconstructions(FLOATS, FLOATS, FLOATS[:, :1], FLOATS),
     "training_curves": lambda: plots.training_curves(LOG),
-    "training_state": lambda: plots.training_state(LOG, POSES[0], LINKS, STRENGTHS, FLOATS, FLOATS, "step 1"),
+    "training_state": lambda: training_figures.training_state(
+        LOG, POSES[0], LINKS, STRENGTHS, FLOATS, FLOATS, np.array([0.25, 1.0]), "step 1"
+    ),
     "error_bars": lambda: plots.error_bars(REPORT),
     "keypoint_errors": lambda: plots.keypoint_errors("h36m", list("abcd"), np.array([1, 2, np.nan, 3]), np.ones(4)),
     "coverage_bars": lambda: plots.coverage_bars({"left_arm": 0.5, "head": 1.0}),
@@ -224,49 +223,11 @@ def test_the_colours_differ_from_keypoint_to_keypoint() -> None:
     assert len({to_rgba(colour) for colour in drawing.COLOURS}) == len(drawing.COLOURS)
 
 
-class FakeDisplay:
-    """Stands for IPython's display and its handle; counts what is shown and what replaces it."""
-
-    def __init__(self) -> None:
-        self.shown, self.updated = 0, 0
-
-    def __call__(self, figure: Figure, display_id: bool) -> "FakeDisplay":
-        assert isinstance(figure, Figure) and display_id
-        self.shown += 1
-        return self
-
-    def update(self, figure: Figure) -> None:
-        assert isinstance(figure, Figure)
-        self.updated += 1
-
-
-def progress(step: int) -> Any:
-    model = SimpleNamespace(prior=lambda: PRIOR, config=SimpleNamespace(batch_size=32))
-    batch, output = SimpleNamespace(images=FLOATS), SimpleNamespace(reconstruction=FLOATS)
-    return SimpleNamespace(
-        step=step, steps=100, row={"loss": 1.5}, images_per_second=20.0, model=model, batch=batch, output=output
-    )
-
-
-def test_the_monitor_draws_nothing_outside_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = widgets.TrainingMonitor(every=0)
-    monkeypatch.setattr(widgets, "training_state", lambda *_: 1 / 0)
-    monitor(progress(20))
-    monitor(progress(100))
-    assert [row["step"] for row in monitor.rows] == [20, 100]
-
-
-def test_the_monitor_renews_one_picture_and_always_draws_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    display = FakeDisplay()
-    monkeypatch.setattr(widgets, "_in_notebook", lambda: True)
-    monkeypatch.setattr(IPython.display, "display", display)
-    monitor = widgets.TrainingMonitor(every=1000)
-    for step in (20, 40, 60, 100):
-        monitor(progress(step))
-    assert (display.shown, display.updated) == (1, 1)
-
-
-def test_the_status_says_how_long_it_takes() -> None:
-    # 80 steps of 32 images are left, at 20 images a second: 128 s
-    assert widgets.status(progress(20)) == "step 20 of 100   loss 1.500   20 images/s   2 min 08 s left"
-    assert json.dumps(widgets._clock(3 * 3600 + 5 * 60 + 10)) == '"3 h 05 min"'
+def test_the_state_of_training_shows_each_bank_and_how_much_of_it_is_in_use() -> None:
+    figure = FIGURES["training_state"]()
+    (bank,) = [axis for axis in figure.axes if axis.get_ylabel() == "bank"]
+    assert [bar.get_width() for bar in bank.containers[1]] == [25.0, 100.0]
+    assert bank.get_ylim() == (1.6, -0.6) and "62 %" in bank.get_title()
+    curves = [axis for axis in figure.axes if axis.get_title(loc="left")]
+    assert [axis.get_title(loc="left") for axis in curves] == ["total loss", "pose recall"]
+    assert curves[0].lines[0].get_xydata().tolist() == [[20.0, 40.0], [40.0, 2.0]]

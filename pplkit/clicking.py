@@ -1,0 +1,110 @@
+"""Clicking landmarks in a notebook: one image after the other, by name, each click kept at once."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pplkit.boards import as_lists, board, on_click, on_drag, png
+from pplkit.dataset import Split
+from pplkit.drawing import keypoint_colours
+from pplkit.errors import PplkitError
+from pplkit.frontend import attended, bundle
+from pplkit.labels import Labels
+from pplkit.plots import contact_sheet
+
+SIDE = 420  # CSS pixels of the image
+
+
+class LandmarkClicks:
+    """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
+
+    It takes a split, the indices of the images to show, the names of the landmarks in the order of clicking, and the
+    file that keeps the clicks: see `Labels`, which `state` is. Without names there is nothing to click.
+    """
+
+    def __init__(self, split: Split, images: Sequence[int] | np.ndarray, names: Sequence[str], path: Path) -> None:
+        self.images = np.asarray(split.images[np.asarray(images)])
+        self.state = Labels(list(images), names, self.images.shape[1], path)
+        self._panel: _Panel | None = None
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        if self._panel is None and self.state.names and attended():
+            self._panel = _Panel(self.state, self.images)
+        return bundle(self._panel and self._panel.whole, self.figure())
+
+    def figure(self) -> Figure:
+        """The images with the labels that they have so far."""
+        state, count = self.state, len(self.images)
+        titles = [f"image {image}" for image in state.images]
+        points = np.stack([state.shown(place) for place in range(count)]) if state.names else None
+        figure = contact_sheet(self.images, points, titles=titles)
+        if state.names:
+            dots = [figure.axes[0].scatter([], [], color=colour) for colour in keypoint_colours(len(state.names))]
+            figure.legend(dots, state.names, loc="outside lower left", ncols=8, fontsize=8, frameon=False)
+        return figure
+
+
+class _Panel:
+    """The widgets: each changes the state, and all show it."""
+
+    def __init__(self, state: Labels, images: np.ndarray) -> None:
+        from ipywidgets import HTML, Button, HBox, ToggleButtons, VBox
+
+        def button(name: str, icon: str, tooltip: str, act: Any) -> Any:
+            made = Button(description=name, icon=icon, tooltip=tooltip, layout={"width": "110px"})
+            made.on_click(lambda _: self._do(act))
+            return made
+
+        self.state, self.images, self._showing = state, images, False
+        options: dict[str, Any] = {"clickable": True, "draggable": True, "labels": True, "names": state.names}
+        self.board = board(SIDE, points=len(state.names), picture=images.shape[1], **options)
+        self.next = ToggleButtons(options=self._names(), value=0, tooltips=["click it next"] * len(state.names))
+        self.text = HTML()
+        buttons = [
+            button("Previous", "arrow-left", "the image before", lambda: state.go(-1)),
+            button("Next", "arrow-right", "the image after", lambda: state.go(1)),
+            button("Skip", "forward", "a landmark that cannot be seen", state.skip),
+            button("Undo", "undo", "take back the last click", state.undo),
+        ]
+        self.whole = HBox([self.board, VBox([self.next, HBox(buttons), self.text])])
+        self.next.observe(self._choose, "value")
+        on_click(self.board, lambda point: self._do(lambda: state.click(point)))
+        on_drag(self.board, lambda points: self._do(lambda: state.drag(points)))
+        self._show()
+
+    def _names(self) -> list[tuple[str, int]]:
+        """The landmarks, with a tick those that the image has."""
+        known = np.isfinite(self.state.shown(self.state.place)).all(1)
+        return [(f"✓ {name}" if known[k] else name, k) for k, name in enumerate(self.state.names)]
+
+    def _choose(self, change: Any) -> None:
+        if not self._showing and change["new"] is not None:
+            self.state.number = change["new"]
+            self._show()
+
+    def _do(self, act: Any) -> None:
+        try:
+            act()
+        except PplkitError as error:
+            self._show()
+            self.text.value = f"<b>{escape(str(error))}</b>"
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        state = self.state
+        known, asked = state.count()
+        with self.board.hold_sync():
+            self.board.picture = png(self.images[state.place])
+            self.board.points = as_lists(state.shown(state.place))
+            todo = f"click {state.name}" if state.name else "all points have a label; drag them to correct them"
+            self.board.title = f"Image {state.place + 1} of {len(state.images)}: {todo}"
+        self._showing = True
+        self.next.options = self._names()
+        self.next.value = state.number if state.name else None
+        self._showing = False
+        self.text.value = f"{known} of {asked} points have a label; they are kept in {escape(state.path.name)}."

@@ -1,0 +1,56 @@
+"""Notebook 02 in JupyterLab: the buttons act while the cell of the training is busy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+STEPS = 100_000  # never reached
+
+
+def test_pause_go_on_save_and_stop(lab: Any, page: Any, run_all: Callable[[str], None], picture: Any) -> None:
+    run_all(lab.put("02_training", scale="smoke", run="watched", steps=STEPS))
+    page.get_by_role("button", name="Pause").wait_for()
+    cell = page.locator(".jp-CodeCell:has(button:has-text('Pause'))")
+    text, figure = cell.locator(".widget-label"), cell.locator(".jp-RenderedImage img")
+    figure.wait_for()
+    before = figure.get_attribute("src")
+
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_function("text => text.textContent.startsWith('paused at step')", arg=text.element_handle())
+    paused, drawn = text.inner_text(), figure.get_attribute("src")
+    assert drawn != before  # the figure of the step at which it waits
+    picture("paused", cell)
+    page.wait_for_timeout(2000)
+    assert (text.inner_text(), figure.get_attribute("src")) == (paused, drawn)
+
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_function("text => text.textContent.startsWith('step')", arg=text.element_handle())
+    assert text.inner_text().split("   ")[0] != paused.removeprefix("paused at ").split("   ")[0]
+
+    run = lab.home / "runs" / "watched-smoke"
+    page.get_by_role("button", name="Save").click()
+    saved = until(page, lambda: [step for step in steps(run) if step % 200])
+    assert saved[0] % 20 == 0
+
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text(f"of {STEPS}: run the cell again to go on from there").wait_for()
+    said = page.get_by_text("stopped after step").inner_text()
+    assert f"stopped after step {steps(run)[-1]} of" in said
+    assert page.get_by_role("button", name="Stop").count() == 0 and figure.is_visible()
+    page.get_by_text("steps, last loss").wait_for()  # the cells below go on
+    picture("stopped", page.locator(".jp-CodeCell:has-text('stopped after step')"))
+
+
+def steps(run: Any) -> list[int]:
+    return sorted(int(path.stem.split("-")[1]) for path in (run / "checkpoints").glob("step-*.safetensors"))
+
+
+def until(page: Any, look: Callable[[], Any]) -> Any:
+    """What `look` finds, once it finds something."""
+    for _ in range(600):
+        if found := look():
+            return found
+        page.wait_for_timeout(200)
+    raise AssertionError("it never came")
