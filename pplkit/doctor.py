@@ -27,25 +27,23 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
     """
     folder = RunFolder(Path(run))
     config = Config.from_dict(folder.read("config.json")["config"])
-    rows = folder.rows("metrics.jsonl")
-    numbers = symptoms.of_data(data)
+    numbers, step = symptoms.of_data(data), 0
     made_by: dict[str, Any] = {"run": folder.path.name}
     if trained := bool(folder.checkpoints()):
         model = load(folder.path, device)
-        made_by = model.made_by
-        numbers |= measured(model, data)
-    if rows or not trained:  # weights from elsewhere have no curves
-        numbers |= symptoms.of_training(config, rows)
+        made_by, step = model.made_by, int(folder.checkpoints()[-1].stem.removeprefix("step-"))
+        numbers |= measured(model, data, step)
+    if (folder.path / "metrics.jsonl").exists() or not trained:  # weights from elsewhere have no curves
+        numbers |= symptoms.of_training(config, folder.rows("metrics.jsonl"), step)
     numbers = {name: value for name, value in numbers.items() if math.isfinite(value)}
     report = {"made_by": made_by, "findings": findings(config, numbers), "numbers": numbers}
     write_json(folder.path / "doctor.json", report)
     return report
 
 
-def measured(model: PosePriorLearner, data: Dataset) -> symptoms.Numbers:
-    """All numbers of `symptoms` that need the model, on test images where there are any that fit."""
-    config, step = model.config, model.made_by["step"]
-    assert isinstance(step, int)
+def measured(model: PosePriorLearner, data: Dataset, step: int) -> symptoms.Numbers:
+    """All numbers of `symptoms` that need the model, of `step` steps, on test images where there are any that fit."""
+    config = model.config
     if broken := symptoms.not_finite(model):
         return {"broken_weights": broken}
     model.thickness = thickness(config, step)  # as the decoder knows it

@@ -112,7 +112,7 @@ CHECKS = (
         "The decoder paints well whatever the link map: it copies the reference, and keypoints have nothing to learn.",
         "missing=0.8 or more (now {missing:g}), or reference=frame (now {reference}) with frames farther apart",
         least=0.2,
-        explains=("too little data", "poses stand still", *_UNREADY),
+        explains=("loss still falling", "too little data", "poses stand still", *_UNREADY),
     ),
     Check(
         "poses stand still",
@@ -199,6 +199,7 @@ CHECKS = (
         "missing=0.9 (now {missing:g}), or reference=frame (now {reference}) with frames farther apart; more steps "
         "(now {steps})",
         least=0.08,
+        explains=("mirrored images",),
     ),
     Check(
         "mirrored images",

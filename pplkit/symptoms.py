@@ -93,7 +93,7 @@ def mirrored(model: PosePriorLearner, keypoints: Tensor, others: Tensor) -> floa
         torch.cat([link_map(part, model.connectivity(), DRAWN, THICK) for part in some.split(AT_ONCE)])
         for some in (keypoints, others)
     )
-    return float((one - other).abs().mean() / (one - one.roll(1, 0)).abs().mean().clamp_min(TINY))
+    return float((one - other).abs().mean() / (one - one.roll(len(one) // 2, 0)).abs().mean().clamp_min(TINY))
 
 
 def mixed(keypoints: np.ndarray, others: np.ndarray) -> float:
@@ -219,14 +219,14 @@ def of_data(data: Dataset) -> Numbers:
     return {"images": len(train), "variety": float(np.abs(some - np.roll(some, 1, 0)).mean())}
 
 
-def of_training(config: Config, rows: Sequence[Mapping[str, Any]]) -> Numbers:
-    """What the lines of metrics.jsonl say.
+def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 0) -> Numbers:
+    """What the lines of metrics.jsonl say of a training whose last checkpoint is of step `saved`.
 
     `done`: share of the steps; `seen`: images shown; `falling`: by how much the reconstruction is lower over the last
     tenth of the steps than over the tenth before, in parts of itself; `rise`: how many times the last tenth is what the
     best tenth was. Where painting begins coarse, steps at full resolution alone count, so that a tenth may be shorter.
     """
-    steps = rows[-1]["step"] if rows else 0
+    steps = max(saved, rows[-1]["step"] if rows else 0)
     found: Numbers = {"done": steps / config.steps, "seen": steps * config.batch_size}
     fine = [row for row in rows if row["step"] > config.coarse * config.steps] or list(rows)
     curve = np.array([row.get("reconstruction", row["loss"]) for row in fine])

@@ -47,7 +47,7 @@ FAULTS = {
     "short": Fault("too few steps", {}, 400),
     "collapsed": Fault("links collapsed", {"connectivity_learning_rate": 1e-3, "revive": False}, 300),
     "weak": Fault("links weak", {"weight_links": 10.0, "connectivity_learning_rate": 1e-3}),
-    "one-place": Fault("keypoints in one place", {"weight_length": 2.0}),
+    "one-place": Fault("keypoints in one place", {"weight_length": 0.5}),
     "outside": Fault("keypoints outside", {"weight_boundary": 0.0, "learning_rate": 5e-3}),
     "off-object": Fault(
         "keypoints off the object", {"weight_separation": 0.5, "separation_radius": 0.6, "separation_share": 0.0}
@@ -101,7 +101,8 @@ def trained(name: str, out: Path) -> Path:
     if not folder.exists():
         MAKERS[fault.data](folder)
     data = open_dataset(folder)
-    if not run.exists():
+    if not (run / "finished").exists():
+        shutil.rmtree(run, ignore_errors=True)
         changes = fault.changes if fault.steps else {**SAME, **fault.changes}
         config = Config.preset("puppets").replace(**changes, steps=fault.steps or STEPS + MORE)
         if not fault.steps:
@@ -110,6 +111,7 @@ def trained(name: str, out: Path) -> Path:
             train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
         except (Diverged, KeyboardInterrupt) as stopped:
             print(f"{name}: {type(stopped).__name__} {stopped}", file=sys.stderr)
+        (run / "finished").touch()
     return run
 
 

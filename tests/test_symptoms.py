@@ -58,7 +58,7 @@ def test_mirrored_skeletons_by_hand(spots: Tensor) -> None:
     model = seeing()
     points = symptoms.placed(model, spots)
     assert symptoms.mirrored(model, points, points[:, [1, 0, 2, 3]]) == pytest.approx(0, abs=1e-6)
-    assert symptoms.mirrored(model, points, points.roll(1, 0)) == pytest.approx(1)
+    assert symptoms.mirrored(model, points, points.roll(6, 0)) == pytest.approx(1)
 
 
 def test_left_and_right_by_hand() -> None:
@@ -111,6 +111,7 @@ def test_curves_after_a_coarse_start_are_those_of_the_full_resolution() -> None:
     found = symptoms.of_training(config, rows([0.2] * 15 + [0.66]))  # a single line of it
     assert set(found) == {"done", "seen"}
     assert symptoms.of_training(config, []) == {"done": 0, "seen": 0}
+    assert symptoms.of_training(config, [], saved=100) == {"done": 0.25, "seen": 800}
 
 
 def test_curves_of_other_losses_are_those_of_the_total() -> None:
