@@ -22,3 +22,8 @@ def visible(text: str) -> str:
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another library says, in its first line; the error's own name where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageOps
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.texts import check_file
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
@@ -29,7 +29,7 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
 
 def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise PplkitError(f"{path} is missing: correct the path or get the file again")
     check_file(path, "get it again or leave it out")
     try:
@@ -49,7 +49,9 @@ def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Imag
     except PplkitError:
         raise
     except Exception as error:  # a torn or hostile file can fail anywhere inside Pillow's fifty readers
-        raise PplkitError(f"{path} cannot be read as a picture ({error}): get it again or leave it out") from error
+        raise PplkitError(
+            f"{path} cannot be read as a picture ({reason(error)}): get it again or leave it out"
+        ) from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
@@ -132,5 +134,5 @@ def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir():
             yield from _files(entry, seen)
-        elif not entry.name.startswith(".") and entry.is_file():  # a pipe would keep its reader waiting
+        elif not entry.name.startswith("."):
             yield entry

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.texts import check_file
 
 
@@ -114,7 +114,7 @@ def load_array(file: Path, remedy: str, *, mapped: bool) -> np.ndarray:
             raise ValueError("it is not as long as its rows in order are")
         return array if mapped else np.array(array)
     except Exception as error:  # a foreign header can fail anywhere inside NumPy
-        raise PplkitError(f"{file} is damaged ({error}); {remedy}") from error
+        raise PplkitError(f"{file} is damaged ({reason(error)}); {remedy}") from error
 
 
 def file_hash(file: Path) -> str:

@@ -1,6 +1,7 @@
 """Text and JSON of files that nobody vouches for, read within limits: bytes, depth, and number of values."""
 
 import json
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ PARTS = 4_000_000  # lists and objects in JSON: each takes a hundred bytes or mo
 def check_file(path: Path, remedy: str) -> None:
     """Raise PplkitError, with `remedy`, where there is no file of bytes: a pipe would keep its reader waiting."""
     try:
-        if path.is_file():
+        if stat.S_ISREG(path.stat().st_mode):
             return
-        there = path.exists()
-    except (OSError, ValueError) as error:  # a folder that must not be entered; a name that cannot be one
+    except FileNotFoundError:
+        raise PplkitError(f"{path} does not exist: {remedy}.") from None
+    except (OSError, ValueError) as error:  # a circle of links, a folder that must not be entered, no possible name
         raise PplkitError(f"{path} cannot be read ({error}): {remedy}.") from None
-    raise PplkitError(f"{path} is no file: {remedy}." if there else f"{path} does not exist: {remedy}.")
+    raise PplkitError(f"{path} is no file: {remedy}.")
 
 
 def read_text(path: Path, remedy: str, most: int = BYTES) -> str:
