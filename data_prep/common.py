@@ -8,13 +8,15 @@ from typing import Any
 
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
+from pplkit.texts import read_text
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:
     """Rows of a text file of `columns` columns; the last may hold spaces. Raises PplkitError naming file and line."""
     if not path.is_file():
         raise PplkitError(f"{path} is missing; {remedy}")
-    rows = [line.split(maxsplit=columns - 1) for line in path.read_text(encoding="utf8").splitlines() if line.strip()]
+    lines = read_text(path, remedy).splitlines()
+    rows = [line.split(maxsplit=columns - 1) for line in lines if line.strip()]
     for number, row in enumerate(rows, start=1):
         if len(row) != columns:
             raise PplkitError(f"{path} has {len(row)} columns in line {number}, not {columns}; {remedy}")

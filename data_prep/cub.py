@@ -24,14 +24,17 @@ import numpy as np
 
 from data_prep.common import parser, read_table, run
 from data_prep.intake import picture, write
+from data_prep.matlab import read_mat
 from pplkit.crops import Box
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.pictures import inside
 
 VARIANTS = ("all", "three", "aligned")
 CLEANED = Path("cachedir") / "cub" / "data"
 REMEDY = "unpack CUB_200_2011 again and give the folder that holds images.txt"
 MULTIPLE = 16
+MOST = 1e6  # pixels, or classes
 SKELETON = (
     ("beak", "forehead"),
     ("forehead", "crown"),
@@ -74,7 +77,7 @@ def prepare(
     lacking = {part for bone in SKELETON for part in bone} - set(names)
     if lacking:
         raise PplkitError(f"{source / 'parts' / 'parts.txt'} lacks {', '.join(sorted(lacking))}; {REMEDY}")
-    paths = {int(image): path for image, path in read_table(source / "images.txt", 2, REMEDY)}
+    paths = _by_number(source / "images.txt")
     numbers = _numbers(source / "image_class_labels.txt", 2, paths)[:, 0].astype(int)
     splits = _splits(source, paths, variant)
     boxes = _numbers(source / "bounding_boxes.txt", 5, paths)
@@ -88,7 +91,7 @@ def prepare(
         seen = parts[row, :, 2] == 1
         tasks.append(
             picture(
-                source / "images" / files[row],
+                inside(source / "images", files[row]),
                 size,
                 split=splits[row],
                 source=files[row],
@@ -105,7 +108,7 @@ def prepare(
 
 def _box(box: np.ndarray, fault: str, width: int, height: int) -> Box:
     found = crop_box(width, height, box)
-    if found[0] >= found[2] or found[1] >= found[3]:
+    if not (found[0] < found[2] and found[1] < found[3]):
         raise PplkitError(f"{fault}; {REMEDY}")
     return found
 
@@ -138,22 +141,19 @@ def _splits(source: Path, paths: dict[int, str], variant: str) -> list[str]:
 
 def _cleaned(path: Path) -> list[str]:
     """The pictures that a cleaned list of the aligned variant names."""
-    from scipy.io import loadmat
-
+    if not path.exists():
+        raise PplkitError(f"{path} is missing; get it from https://github.com/akanazawa/cmr/issues/3")
+    images = read_mat(path, "images", "download it again", struct_as_record=False, squeeze_me=True)
     try:
-        with path.open("rb") as file:
-            images = loadmat(file, variable_names=["images"], struct_as_record=False, squeeze_me=True)["images"]
         return [str(image.rel_path) for image in np.atleast_1d(images)]
-    except FileNotFoundError as error:
-        raise PplkitError(f"{path} is missing; get it from https://github.com/akanazawa/cmr/issues/3") from error
-    except Exception as error:  # a torn file can fail anywhere inside the reader
+    except AttributeError as error:
         raise PplkitError(f"{path} holds no list of images ({error}); download it again") from error
 
 
 def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -> dict[int, str]:
     if variant not in VARIANTS:
         raise PplkitError(f"variant is {variant!r}; choose one of {', '.join(VARIANTS)}")
-    known = {int(number): name for number, name in read_table(source / "classes.txt", 2, REMEDY)}
+    known = _by_number(source / "classes.txt")
     if variant == "three":
         known = {number: name for number, name in known.items() if number <= 3}
     if classes is None:
@@ -162,6 +162,14 @@ def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -
     if unknown or not classes:
         raise PplkitError(f"classes has {unknown or 'no entry'}; choose ids from {min(known)} to {max(known)}")
     return {number: known[number] for number in sorted(classes)}
+
+
+def _by_number(path: Path) -> dict[int, str]:
+    """What a table of two columns names by number."""
+    try:
+        return {int(number): name for number, name in read_table(path, 2, REMEDY)}
+    except ValueError as error:
+        raise PplkitError(f"{path} holds something that is not a whole number ({error}); {REMEDY}") from error
 
 
 def _numbers(path: Path, columns: int, images: dict[int, str]) -> np.ndarray:
@@ -173,7 +181,10 @@ def _numbers(path: Path, columns: int, images: dict[int, str]) -> np.ndarray:
     missing = [image for image in images if image not in table]
     if missing:
         raise PplkitError(f"{path} has no line for image {missing[0]}; {REMEDY}")
-    return np.array([table[image] for image in images])
+    found = np.array([table[image] for image in images])
+    if not (np.abs(found) < MOST).all():  # NaN as well
+        raise PplkitError(f"{path} holds something that is no number of a class or pixels; {REMEDY}")
+    return found
 
 
 def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
@@ -189,6 +200,8 @@ def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
                 found[place[int(image)], int(part) - 1] = [float(value) for value in values]
     except (ValueError, IndexError) as error:
         raise PplkitError(f"{path} has a wrong line ({error}); {REMEDY}") from error
+    if np.isinf(found).any():
+        raise PplkitError(f"{path} puts a part infinitely far away; {REMEDY}")
     if np.isnan(found).any():
         missing = list(images)[int(np.flatnonzero(np.isnan(found).any((1, 2)))[0])]
         raise PplkitError(f"{path} lacks a part of image {missing}; {REMEDY}")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.archives import unpack
 from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from data_prep.matlab import read_mat
 from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
@@ -26,6 +28,7 @@ SUMS = {
     "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
 }
 SPLITS = {"train": "tstid", "val": "valid", "test": "trnid"}
+MOST = 1_000_000  # images or classes
 REMEDY = f"download it again from {PAGE} or pass download"
 
 
@@ -74,14 +77,14 @@ def prepare(
 
 
 def _download(folder: Path) -> None:
-    from torchvision.datasets.utils import download_and_extract_archive, download_url
+    from torchvision.datasets.utils import download_url
 
     try:
         for name, md5 in SUMS.items():
-            if name.endswith(".mat"):
+            if name.endswith(".mat") or not (folder / "jpg").is_dir():
                 download_url(PAGE + name, str(folder), md5=md5)
-            elif not (folder / "jpg").is_dir():
-                download_and_extract_archive(PAGE + name, str(folder), md5=md5)
+            if name.endswith(".tgz") and not (folder / "jpg").is_dir():
+                unpack(folder / name, folder)
     except (OSError, RuntimeError, EOFError) as error:
         raise PplkitError(
             f"{folder} could not be filled from {PAGE} ({error}); run it again or download 102flowers.tgz, setid.mat "
@@ -91,20 +94,13 @@ def _download(folder: Path) -> None:
 
 def _numbers(path: Path, key: str) -> np.ndarray:
     """The positive whole numbers (n,) called `key` in a file of MATLAB."""
-    from scipy.io import loadmat
-
-    try:
-        with path.open("rb") as file:
-            found = loadmat(file, variable_names=[key])[key].ravel().astype(np.int64)
-    except FileNotFoundError as error:
-        raise PplkitError(f"{path} is missing; {REMEDY}") from error
-    except KeyError as error:
-        raise PplkitError(f"{path} has no {key}; {REMEDY}") from error
-    except Exception as error:  # a torn file can fail anywhere inside the reader
-        raise PplkitError(f"{path} cannot be read ({error}); {REMEDY}") from error
-    if not len(found) or found.min() < 1:
-        raise PplkitError(f"{path} holds no numbers from 1 called {key}; {REMEDY}")
-    return found
+    if not path.exists():
+        raise PplkitError(f"{path} is missing; {REMEDY}")
+    found = np.asarray(read_mat(path, key, REMEDY))
+    whole = found.size and found.dtype.kind in "iuf" and np.isfinite(found).all() and (found == found.round()).all()
+    if not whole or found.min() < 1 or found.max() > MOST:
+        raise PplkitError(f"{path} holds no whole numbers from 1 called {key}; {REMEDY}")
+    return found.ravel().astype(np.int64)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

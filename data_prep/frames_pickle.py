@@ -6,21 +6,18 @@ wrote, a name outside the table is refused, and files of old versions that today
 """
 
 import math
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
+from pplkit.texts import check_file
+from pplkit.unpickling import Refused, Unpickler
 
 KINDS = "biufOU"  # bool, integers, floats, objects, text: what labels are made of
 MANAGER = "0.14.1"  # the key of a frame's parts in pandas 0.14 to 1.2; later ones give them as arguments
-
-
-class Refused(pickle.UnpicklingError):
-    """The file names something that is neither an array nor a table."""
 
 
 class Stand:
@@ -51,10 +48,40 @@ class Dtype(Stand):
         return np.dtype(name).newbyteorder(">" if swapped else "<")
 
 
+class Plain:
+    """Stored values with their stand-ins replaced: arrays, numbers, text, and lists and tuples of them.
+
+    Raises Refused where that would be more than `left` values or letters: a list that holds another one twice, and so
+    on, or a text that is taken again and again, is short in the file.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __call__(self, value: Any) -> Any:
+        """The value as it is to be used; raises ValueError for what is none."""
+        if isinstance(value, Array):
+            return value.made(self)
+        if isinstance(value, Scalar):
+            return value.made()
+        if isinstance(value, list | tuple):
+            self.spend(len(value))
+            return type(value)(self(part) for part in value)
+        if isinstance(value, Stand):
+            raise ValueError("a value is neither text, a number nor an array")
+        return value
+
+    def spend(self, count: int) -> None:
+        """Count what is about to be copied."""
+        self.left -= count
+        if self.left < 0:
+            raise Refused("it holds the same lists or text without end")
+
+
 class Array(Stand):
     """An array, as `_reconstruct` and a state, or, with pickle protocol 5, as the arguments of `_frombuffer`."""
 
-    def made(self) -> np.ndarray:
+    def made(self, plain: Plain) -> np.ndarray:
         """The array, built here from the stored bytes or list."""
         if self.state is not None:
             _, shape, dtype, fortran, content = self.state
@@ -67,8 +94,9 @@ class Array(Stand):
             if not isinstance(content, list) or len(content) != count:
                 raise Refused(f"it holds an array of {count} objects without them")
             values = np.empty(count, object)
-            values[:] = [plain(value) for value in content]
+            values[:] = plain(content)
         else:
+            plain.spend(len(content))
             raw = content.encode("latin1") if isinstance(content, str) else bytes(content)
             if len(raw) != count * kind.itemsize:
                 raise Refused(f"it holds an array of {count * kind.itemsize} bytes with {len(raw)}")
@@ -123,7 +151,7 @@ TABLE: dict[tuple[str, str], Callable[..., Any]] = {
 """All that a pickle may name, in the spellings of pandas 0.18 to 3 and NumPy 1 and 2."""
 
 
-class Unpickler(pickle.Unpickler):
+class _Reader(Unpickler):
     """Puts stand-ins for the names of TABLE and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -139,36 +167,26 @@ def read_frame(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
     Nothing in the file is executed. Raises PplkitError naming the file if it is missing, damaged or no table, lacks a
     column, or names anything but arrays and tables.
     """
+    if not path.exists():
+        raise PplkitError(f"{path} is missing; download the data set again")
+    check_file(path, "download the data set again")
     try:
         with path.open("rb") as file:
-            found = _table(Unpickler(file, encoding="latin1").load())
-    except FileNotFoundError:
-        raise PplkitError(f"{path} is missing; download the data set again") from None
+            size = path.stat().st_size
+            found = _table(_Reader(file, size, encoding="latin1").load(), Plain(10 * size))
     except Refused as error:
         raise PplkitError(
             f"{path} is refused, nothing was run: {error}, which no table of labels needs; download it again"
         ) from None
     except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
-        raise PplkitError(f"{path} cannot be read as a table of pandas ({reason}); download it again") from None
+        raise PplkitError(f"{path} cannot be read as a table of pandas ({reason(error)}); download it again") from None
     for column in columns:
         if column not in found:
             raise PplkitError(f"{path} has no column {column!r} among {', '.join(found)}; download it again")
     return {column: found[column] for column in columns}
 
 
-def plain(value: Any) -> Any:
-    """A stored value with its stand-ins replaced: arrays, numbers, and lists and tuples of them."""
-    if isinstance(value, Array | Scalar):
-        return value.made()
-    if isinstance(value, list | tuple):
-        return type(value)(plain(part) for part in value)
-    if isinstance(value, Stand):
-        raise ValueError("a value is neither text, a number nor an array")
-    return value
-
-
-def _table(frame: Any) -> dict[str, list[Any]]:
+def _table(frame: Any, plain: Plain) -> dict[str, list[Any]]:
     """Column name -> values of an unpickled frame of any version."""
     state = frame.state if isinstance(frame, Stand) else None
     manager = state.get("_mgr", state.get("_data")) if isinstance(state, dict) else None
@@ -180,18 +198,18 @@ def _table(frame: Any) -> dict[str, list[Any]]:
     else:
         content = manager.state[3][MANAGER]
         axes, parts = content["axes"], [(block["values"], block["mgr_locs"]) for block in content["blocks"]]
-    names = [str(name) for name in _values(axes[0].arguments[1]["data"])]
+    names = [str(name) for name in _values(axes[0].arguments[1]["data"], plain)]
     found: dict[str, list[Any]] = {}
     for values, places in parts:
         where = np.arange(len(names))[places if isinstance(places, slice) else plain(places)]
-        rows = _values(values)
+        rows = _values(values, plain)
         for column, row in zip(where, rows if rows.ndim == 2 else rows[None], strict=True):
             found[names[column]] = list(row)
     return {name: found[name] for name in names}
 
 
-def _values(stored: Any) -> np.ndarray:
+def _values(stored: Any, plain: Plain) -> np.ndarray:
     """The array of a block or an index; pandas 3 keeps text in an array class of its own, whose state holds it."""
     if isinstance(stored, Stand) and not isinstance(stored, Array):
-        return next(part for part in stored.state if isinstance(part, Array)).made()
+        return next(part for part in stored.state if isinstance(part, Array)).made(plain)
     return np.asarray(plain(stored))

@@ -34,6 +34,7 @@ import numpy as np
 from data_prep.common import parser, run
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from data_prep.intake import Row, Task, write
+from data_prep.matlab import read_mat
 from pplkit.crops import resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
@@ -221,17 +222,12 @@ def _frame(video: Video, file: Path, size: int, masks: bool) -> list[Row]:
 
 def _landmarks(path: Path) -> np.ndarray:
     """Joints (32, 2) as (row, column), shares of the picture's sides."""
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise PplkitError(f"{path} is missing; {REMEDY}")
-    try:
-        labels = np.asarray(loadmat(path, variable_names=["keypoints_2d"])["keypoints_2d"], np.float64)
-    except Exception as error:  # a damaged file fails wherever scipy meets the damage
-        raise PplkitError(f"{path} cannot be read as a MATLAB file with keypoints_2d ({error}); {REMEDY}") from error
-    if labels.shape != (JOINTS, 2):
-        raise PplkitError(f"{path} has keypoints_2d of shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")
-    return labels
+    labels = np.asarray(read_mat(path, "keypoints_2d", REMEDY))
+    if labels.shape != (JOINTS, 2) or labels.dtype.kind not in "iuf":
+        raise PplkitError(f"{path} has keypoints_2d of {labels.dtype} {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")
+    return labels.astype(np.float64)
 
 
 def _writer(out: Path | str, size: int, overwrite: bool, options: dict[str, Any]) -> DatasetWriter:

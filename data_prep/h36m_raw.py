@@ -15,8 +15,10 @@ from PIL import Image
 from data_prep.intake import Row
 from pplkit.arrays import FARTHEST
 from pplkit.crops import Box, around, resized, to_crop
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.frames import SOON, frames, reader, times
+from pplkit.pictures import PIXELS
+from pplkit.texts import check_file
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")
@@ -108,10 +110,11 @@ def _poses(path: Path) -> np.ndarray:
     """Joints (frames, 32, 2) as (x, y) in pixels of the film."""
     import cdflib
 
+    check_file(path, REMEDY)
     try:
         poses = np.asarray(cdflib.CDF(path).varget("Pose"), np.float64)
     except Exception as error:  # cdflib has no error of its own: a damaged file fails wherever it is damaged
-        raise PplkitError(f"{path} cannot be read as a CDF file with Pose ({error}); {REMEDY}") from error
+        raise PplkitError(f"{path} cannot be read as a CDF file with Pose ({reason(error)}); {REMEDY}") from error
     if poses.ndim < 2 or poses.shape[-1] != 2 * JOINTS or not np.isfinite(poses).all():
         raise PplkitError(f"{path} has Pose of shape {poses.shape}, not (1, frames, 64), or no numbers; {REMEDY}")
     return poses.reshape(-1, JOINTS, 2)
@@ -125,10 +128,11 @@ def _masks(path: Path | None) -> Iterator[Callable[[int], np.ndarray | None]]:
         return
     import h5py
 
+    check_file(path, REMEDY)
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise PplkitError(f"{path} cannot be read as a MATLAB 7.3 file ({error}); {REMEDY}") from error
+    except Exception as error:
+        raise PplkitError(f"{path} cannot be read as a MATLAB 7.3 file ({reason(error)}); {REMEDY}") from error
     with file:
         yield partial(_mask, path, file)
 
@@ -138,9 +142,12 @@ def _mask(path: Path, file: Any, number: int) -> np.ndarray | None:
         cells = file["Masks"]
         if number >= cells.size:
             return None
-        mask = np.asarray(file[cells[np.unravel_index(number, cells.shape)]])
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise PplkitError(f"{path} has no mask that can be read in Masks ({error}); {REMEDY}") from error
+        stored = file[cells[np.unravel_index(number, cells.shape)]]
+        if stored.size > PIXELS or stored.external is not None or stored.is_virtual:
+            raise ValueError("it has more pixels than any frame, or they lie in another file")
+        mask = np.asarray(stored)
+    except Exception as error:  # a damaged file fails wherever h5py meets the damage
+        raise PplkitError(f"{path} has no mask that can be read in Masks ({reason(error)}); {REMEDY}") from error
     mask = mask[0] if mask.ndim == 3 else mask
     return mask.T > 0 if mask.ndim == 2 else None  # MATLAB stores columns first, and an empty cell as its two sizes
 

@@ -10,6 +10,7 @@ counted among those chosen) makes up the test split, so no one is in both.
 
 import argparse
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from data_prep.intake import picture, write
 from pplkit.crops import whole
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.pictures import inside
+from pplkit.texts import read_text
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
 COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")
@@ -60,7 +63,7 @@ def prepare(
     )
     tasks = [
         picture(
-            source / "Hands" / row["imageName"],
+            inside(source / "Hands", row["imageName"]),
             size,
             split="test" if row["id"] in testing else "train",
             source=row["imageName"],
@@ -101,8 +104,10 @@ def _table(source: Path) -> list[dict[str, str]]:
         raise PplkitError(f"there is no folder {source}; give the one that holds HandInfo.csv and Hands")
     if not path.is_file():
         raise PplkitError(f"{path} is missing; {REMEDY}")
-    with path.open(encoding="utf8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path, REMEDY), newline="")))
+    except csv.Error as error:
+        raise PplkitError(f"{path} is no table of CSV ({error}); {REMEDY}") from error
     for number, row in enumerate(rows, start=2):
         if any(row.get(column) is None for column in COLUMNS) or row["accessories"] not in ("0", "1"):
             raise PplkitError(f"{path} lacks {', '.join(COLUMNS)} or garbles them in line {number}; {REMEDY}")

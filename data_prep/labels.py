@@ -5,7 +5,7 @@ COCO's bbox (left, top, width, height) counts from the picture's left upper corn
 """
 
 import csv
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,12 @@ import numpy as np
 
 from pplkit.crops import Box
 from pplkit.errors import PplkitError
+from pplkit.texts import read_json, read_text
+
+BYTES = 2**28  # of a file; COCO's own has 240 million
+FAR = 1e7  # pixels
+POINTS = 1000  # names of keypoints
+TOGETHER = 20_000_000  # names times files of a table: each file has room for all
 
 
 class Label(NamedTuple):
@@ -43,19 +49,17 @@ def read_labels(path: Path) -> Labels:
         raise PplkitError(f"there is no file {path}; give labels the path of a .json or .csv file")
     if path.suffix.lower() not in (".json", ".csv"):
         raise PplkitError(f"{path} is neither .json (COCO keypoints) nor .csv (file,name,x,y,visible); convert it")
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
-    except (OSError, UnicodeDecodeError) as error:
-        raise PplkitError(f"{path} cannot be read as text ({error}); save it as UTF-8") from error
-    return _coco(path, text) if path.suffix.lower() == ".json" else _table(path, text)
+    return _coco(path) if path.suffix.lower() == ".json" else _table(path)
 
 
-def _coco(path: Path, text: str) -> Labels:
+def _coco(path: Path) -> Labels:
+    content = read_json(path, "give COCO keypoints, or save it as UTF-8", BYTES)
     try:
-        content = json.loads(text)
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         named = {kind["id"]: kind for kind in content["categories"] if kind.get("keypoints")}
-        annotations = [(note["image_id"], note) for note in content["annotations"] if not note.get("iscrowd")]
+        notes = [note for note in content["annotations"] if not note.get("iscrowd")]
+        annotations = [(note["image_id"], note, note.get("category_id") in named) for note in notes]
+        hash(tuple(image for image, _, _ in annotations))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PplkitError(
             f"{path} is not COCO keypoints ({type(error).__name__}: {error}); it needs images, annotations, categories"
@@ -63,18 +67,20 @@ def _coco(path: Path, text: str) -> Labels:
     kinds = list(named.values())
     if not kinds or any(kind["keypoints"] != kinds[0]["keypoints"] for kind in kinds):
         raise PplkitError(f"{path} has {len(kinds)} categories with keypoints that differ; leave one kind of them")
-    names = [str(name) for name in kinds[0]["keypoints"]]
+    names = kinds[0]["keypoints"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > POINTS:
+        raise PplkitError(f"{path} has keypoints that are no list of at most {POINTS} names; correct it")
     objects: dict[str, list[Label]] = {name: [] for name in files.values()}
-    listed = [str(image["file_name"]) for image in content["images"]]
-    faults = {name: f"{path} lists {name} twice; leave one" for name in listed if listed.count(name) > 1}
-    for image, note in annotations:
+    listed = Counter(str(image["file_name"]) for image in content["images"])
+    faults = {name: f"{path} lists {name} twice; leave one" for name, count in listed.items() if count > 1}
+    for image, note, wanted in annotations:
         name = files.get(image, f"image {image}")
         if name.startswith("image ") and image not in files:
             faults[name] = f"{path} labels image {image}, which is not among its images; add or remove it"
-        elif note.get("category_id") in named:
+        elif wanted:
             try:
                 objects[name].append(_annotation(note, len(names)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 faults[name] = f"{path} has a wrong annotation {note.get('id')} of {name} ({error}); correct it"
     return Labels(names, _skeleton(path, kinds[0], len(names)), objects, faults)
 
@@ -82,7 +88,7 @@ def _coco(path: Path, text: str) -> Labels:
 def _skeleton(path: Path, kind: Mapping[str, Any], count: int) -> list[tuple[int, int]]:
     try:
         links = [(int(a) - 1, int(b) - 1) for a, b in kind.get("skeleton") or ()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise PplkitError(f"{path} has a skeleton that is not pairs of numbers ({error}); correct it") from error
     if any(not 0 <= end < count for link in links for end in link):
         raise PplkitError(f"{path} has a skeleton that leaves 1 to {count}; COCO counts keypoints from 1, correct it")
@@ -91,7 +97,7 @@ def _skeleton(path: Path, kind: Mapping[str, Any], count: int) -> list[tuple[int
 
 def _annotation(note: Mapping[str, Any], count: int) -> Label:
     values = np.asarray(note.get("keypoints", ()), dtype=np.float64)
-    if values.size != 3 * count:
+    if values.shape != (3 * count,):
         raise ValueError(f"{values.size} numbers in keypoints, not 3 x {count}")
     points, seen = values.reshape(count, 3)[:, :2], values[2::3]
     if not np.isin(seen, (0, 1, 2)).all():
@@ -101,14 +107,18 @@ def _annotation(note: Mapping[str, Any], count: int) -> Label:
     box = None
     if note.get("bbox") is not None:
         left, top, width, height = (float(value) for value in note["bbox"])
-        if not (np.isfinite((left, top)).all() and 0 < width < np.inf and 0 < height < np.inf):
-            raise ValueError("a bbox without an area")
+        if not (max(abs(left), abs(top)) < FAR and 0 < width < FAR and 0 < height < FAR):
+            raise ValueError("a bbox without an area, or far away")
         box = (left, top, left + width, top + height)
     return Label(np.where(seen[:, None] > 0, points, np.nan), seen == 2, box)
 
 
-def _table(path: Path, text: str) -> Labels:
-    rows = list(csv.reader(text.splitlines()))
+def _table(path: Path) -> Labels:
+    text = read_text(path, "save it as UTF-8", BYTES)
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise PplkitError(f"{path} is no table of CSV ({error}); its lines must be file,name,x,y,visible") from error
     header = [cell.strip() for cell in rows[0]] if rows else []
     if header != ["file", "name", "x", "y", "visible"]:
         raise PplkitError(f"{path} begins with {','.join(header)!r}; its first line must be file,name,x,y,visible")
@@ -119,6 +129,8 @@ def _table(path: Path, text: str) -> Labels:
     if not cells:
         raise PplkitError(f"{path} holds no label; add lines file,name,x,y,visible")
     names = list(dict.fromkeys(row[1] for _, row in cells))
+    if len(names) > POINTS or len(names) * len({row[0] for _, row in cells}) > TOGETHER:
+        raise PplkitError(f"{path} has {len(names)} names, or too many files for so many; leave {POINTS} at most")
     found: dict[str, dict[str, tuple[float, float] | None]] = {}
     faults: dict[str, str] = {}
     for number, (file, name, *values) in cells:

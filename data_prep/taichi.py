@@ -18,16 +18,19 @@ are not square are cut to the square in their middle.
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data_prep.common import parser, run
 from data_prep.frames_pickle import read_frame
 from data_prep.intake import Row, Task, picture, write
+from pplkit.arrays import FARTHEST
 from pplkit.crops import Box, centre, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
 from pplkit.frames import frames
+from pplkit.pictures import inside
 
 SIDE = 256  # of the labelled frames
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -117,16 +120,24 @@ def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:
     masks = source / "taichi-test-masks"
     masked = part == "test" and masks.is_dir()
     for name, value in zip(columns["file_name"], columns["value"], strict=True):
-        points = np.asarray(value, np.float64) if np.shape(value) == (len(NAMES), 2) else None
+        points = _points(value)
         if points is None or not isinstance(name, str):
-            raise PplkitError(
-                f"{table} gives {name!r} values of shape {np.shape(value)}, not ({len(NAMES)}, 2); download it again"
-            )
+            raise PplkitError(f"{table} gives {name!r} something else than {len(NAMES)} x 2 numbers; download it again")
         points = np.where((points == -1).any(1, keepdims=True), np.nan, points)[:, ::-1]
-        path = source / "eval_images" / "taichi-256" / part / name
+        path = inside(source / "eval_images" / "taichi-256" / part, name)
         mask = masks / name if masked else None
         box = partial(_exact, path)
         yield picture(path, size, split=split, source=f"{part}/{name}", box=box, points=points, mask=mask)
+
+
+def _points(value: Any) -> np.ndarray | None:
+    """(row, column) of the joints (18, 2), None if the value is something else."""
+    try:
+        points = np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    fits = points.shape == (len(NAMES), 2) and (np.abs(points) <= FARTHEST * SIDE).all()
+    return points if fits else None
 
 
 def _exact(path: Path, width: int, height: int) -> Box:

@@ -1,5 +1,7 @@
 """The arrays that a split of a data set may have, and the check of each."""
 
+import re
+
 import numpy as np
 
 from pplkit.errors import PplkitError
@@ -14,10 +16,23 @@ DTYPES = {
     "classes": np.int32,
 }
 SHARDED = ("images", "masks")
+SPLIT = re.compile(r"\w[\w .-]*")  # a name that no system takes for another folder
 FARTHEST = 10.0
 """A label may lie outside the image, but one this far out is in other units than [-1, 1]."""
 ROOM = "free some space or choose another folder; nothing was changed"
 AGAIN = "prepare the data set again (python -m data_prep.<data set> SOURCE OUT --overwrite)"
+
+
+def array_of(name: str) -> tuple[str, str] | None:
+    """Split and kind of the array in the file <split>/<kind>.npy or, in shards, <split>/<kind>-00000.npy; else None.
+
+    Anything else would lead out of the data set.
+    """
+    split, _, file = name.partition("/")
+    found = re.fullmatch(r"([a-z]+)(-[0-9]{5,8})?\.npy", file)
+    if not found or not SPLIT.fullmatch(split) or found[1] not in DTYPES or bool(found[2]) != (found[1] in SHARDED):
+        return None
+    return split, found[1]
 
 
 def as_stored(key: str, array: np.ndarray) -> np.ndarray:
@@ -36,5 +51,7 @@ def check_array(label: str, key: str, array: np.ndarray, metadata: Metadata, cou
         raise PplkitError(f"{label} must be {wanted} and is {found}; {remedy}")
     if key == "keypoints" and array.size and not bool(np.all(np.isnan(array) | (np.abs(array) <= FARTHEST))):
         raise PplkitError(f"{label} holds coordinates far outside [-1, 1]; {remedy}")
+    if key == "videos" and array.size and array.min() < 0:
+        raise PplkitError(f"{label} must count videos from 0; {remedy}")
     if key == "classes" and array.size and not 0 <= array.min() <= array.max() < len(metadata.class_names):
         raise PplkitError(f"{label} must index the {len(metadata.class_names)} class_names; {remedy}")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pplkit.arrays import AGAIN, DTYPES, SHARDED, check_array
-from pplkit.dataset import Dataset, Split, read_description
+from pplkit.arrays import AGAIN, SHARDED, array_of, check_array
+from pplkit.dataset import Dataset, Split, read_description, read_sources
 from pplkit.errors import PplkitError
 from pplkit.shards import file_hash, load_array
 
@@ -24,11 +24,7 @@ def faults(path: Path) -> list[str]:
     found, faulty = [], set()
     rows: Counter[tuple[str, str]] = Counter({(split, "images"): 0 for split in counts})
     for name, expected in hashes.items():
-        split, _, file = name.partition("/")
-        key = file.split("-")[0].split(".")[0]
-        if key not in DTYPES or split not in counts:
-            found.append(f"{path / 'dataset.json'} names {name}, which is no array of a split; {AGAIN}")
-            continue
+        split, key = array_of(name) or ("", "")  # `read_description` has seen to it
         try:
             array = load_array(path / name, AGAIN, mapped=True)
             check_array(str(path / name), key, array, metadata, None if key in SHARDED else counts[split], AGAIN)
@@ -43,9 +39,10 @@ def faults(path: Path) -> list[str]:
             found.append(f"{path / split}/{key}*.npy have {count} rows, dataset.json counts {counts[split]}; {AGAIN}")
     for split, count in counts.items():
         sources = path / split / "sources.txt"
-        lines = len(sources.read_text(encoding="utf8", errors="replace").splitlines()) if sources.is_file() else 0
-        if lines != count:
-            found.append(f"{sources} has {lines} lines, dataset.json counts {count} images; {AGAIN}")
+        try:
+            read_sources(sources, count)
+        except PplkitError as error:
+            found.append(str(error))
     return found
 
 
@@ -94,7 +91,9 @@ def _odd(split: Split) -> list[str]:
         "keypoints lie outside the image": 0,
     }
     if split.videos is not None:
-        said["videos have a single frame, which is its own reference"] = int((np.bincount(split.videos) == 1).sum())
+        said["videos have a single frame, which is its own reference"] = int(
+            (np.unique(split.videos, return_counts=True)[1] == 1).sum()
+        )
     if split.keypoints is not None:
         said["keypoints lie outside the image"] = int((np.abs(split.keypoints) > 1).any(-1).sum())
     return [f"{count} {what}" for what, count in said.items() if count]

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from pplkit.errors import PplkitError
 from pplkit.geometry import to_pixels, to_unit
+from pplkit.pictures import PIXELS
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels from the image's left upper corner; may reach beyond its borders"""
@@ -15,17 +17,33 @@ Box = tuple[float, float, float, float]
 def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray:
     """The part `box` of an image, or all of it, as uint8 (size, size, 3); for mode L, masks, (size, size).
 
-    Where the box reaches beyond the image, the outermost pixels are repeated.
+    Where the box reaches beyond the image, the outermost pixels are repeated; an image that would take gigabytes with
+    them is made smaller before. Raises PplkitError for a box that is none, or a million times as large as the image.
     """
     if box is not None:
+        if not (box[0] < box[2] and box[1] < box[3] and np.isfinite(box).all()):
+            raise PplkitError(f"the square {box} to cut out is empty: correct the box or the labels it comes from")
         left, top = (max(0, math.ceil(-start)) for start in box[:2])
         right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
+        if (area := (left + image.width + right) * (top + image.height + bottom)) > PIXELS:
+            return _resized_smaller(image, size, box, area)
         if left or top or right or bottom:
             pixels = np.asarray(image)
             spare = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
             image = Image.fromarray(np.pad(pixels, spare, "edge"))
             box = box[0] + left, box[1] + top, box[2] + left, box[3] + top
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def _resized_smaller(image: Image.Image, size: int, box: Box, area: int) -> np.ndarray:
+    """`resized` of an image that with its border has `area` pixels, more than PIXELS, after it was made smaller."""
+    if max(image.size) == 1:
+        raise PplkitError(f"the square {box} to cut out is far larger than the picture: correct the box or its labels")
+    share = math.sqrt(PIXELS / area)
+    width, height = (max(1, int(side * share)) for side in image.size)
+    x, y = width / image.width, height / image.height
+    small = image.resize((width, height), Image.Resampling.BILINEAR)
+    return resized(small, size, (box[0] * x, box[1] * y, box[2] * x, box[3] * y))
 
 
 def whole(width: int, height: int) -> Box:

@@ -13,7 +13,7 @@ dataset.json              the metadata, the count of each split, the sha256 of e
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +21,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from pplkit.arrays import AGAIN, DTYPES, ROOM, SHARDED, as_stored, check_array
+from pplkit.arrays import AGAIN, DTYPES, ROOM, SHARDED, SPLIT, array_of, as_stored, check_array
 from pplkit.errors import PplkitError
 from pplkit.metadata import Metadata
 from pplkit.partial import NEW, OLD, begin, clear_up, settle
 from pplkit.shards import NpyWriter, Shards, file_hash, load_array
+from pplkit.texts import read_json, read_text
 
 SCHEMA = 2  # 2: `dropped`
 
@@ -131,6 +132,8 @@ class DatasetWriter:
 
         Raises PplkitError if a shape, type or value is wrong or if the split so far had other arrays.
         """
+        if not SPLIT.fullmatch(split):
+            raise PplkitError(f"split {split!r} cannot name a folder; use letters, digits, spaces, - _ and . only")
         given = {
             "images": images, "keypoints": keypoints, "visible": visible, "videos": videos,
             "masks": masks, "classes": classes,
@@ -206,8 +209,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     metadata, counts, hashes = read_description(path)
     splits = {}
     for split, count in counts.items():
-        names = sorted(name for name in hashes if name.startswith(f"{split}/"))
-        splits[split] = _read_split(path, split, names, count, metadata)
+        splits[split] = _read_split(path, split, sorted(hashes), count, metadata)
     lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
     sha256 = hashlib.sha256(lines.encode()).hexdigest()
     return Dataset(
@@ -220,35 +222,49 @@ def read_description(path: Path) -> tuple[Metadata, dict[str, int], dict[str, st
 
     Raises PplkitError if it is missing, of another schema, or not usable.
     """
-    content = _read_json(path / "dataset.json")
-    try:
-        metadata = Metadata(**{key.name: content[key.name] for key in fields(Metadata)})
-        return metadata, {str(k): int(n) for k, n in content["splits"].items()}, dict(content["sha256"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PplkitError(f"{path / 'dataset.json'} lacks or garbles a field ({error}); {AGAIN}") from error
-    except PplkitError as error:
-        raise PplkitError(f"{path / 'dataset.json'} is not usable: {error}; {AGAIN}") from error
-
-
-def _read_json(file: Path) -> Mapping[str, Any]:
-    if not file.parent.is_dir():
-        raise PplkitError(f"there is no folder {file.parent}; correct the path or {AGAIN}")
+    file = path / "dataset.json"
+    if not path.is_dir():
+        raise PplkitError(f"there is no folder {path}; correct the path or {AGAIN}")
     if not file.exists():
         raise PplkitError(f"{file} is missing, so this is not a data set; correct the path or {AGAIN}")
+    content = read_json(file, AGAIN)
+    if content.get("schema") != SCHEMA:
+        raise PplkitError(f"{file} has schema {content.get('schema')}, this version reads schema {SCHEMA}; {AGAIN}")
+    lacking = [name for name in (*(key.name for key in fields(Metadata)), "splits", "sha256") if name not in content]
     try:
-        content = json.loads(file.read_text(encoding="utf8"))
-    except ValueError as error:
-        raise PplkitError(f"{file} is not valid JSON ({error}); {AGAIN}") from error
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise PplkitError(f"{file} has schema {schema}, this version reads schema {SCHEMA}; {AGAIN}")
-    return content
+        if lacking:
+            raise PplkitError(f"the field {lacking[0]!r} is missing")
+        metadata = Metadata(**{key.name: content[key.name] for key in fields(Metadata)})
+        return metadata, *_checked(content["splits"], content["sha256"])
+    except PplkitError as error:
+        raise PplkitError(f"{file} is not usable: {error}; {AGAIN}") from error
+
+
+def _checked(counts: Any, hashes: Any) -> tuple[dict[str, int], dict[str, str]]:
+    """Counts of splits, and hashes of arrays by file; raises PplkitError for anything else."""
+    for split, count in counts.items() if isinstance(counts, dict) else [("", None)]:
+        if not SPLIT.fullmatch(split) or type(count) is not int or count < 1:
+            raise PplkitError(f"splits has {split!r} of {count!r} images, which is no count by name")
+    for name, digest in hashes.items() if isinstance(hashes, dict) else [("", "")]:
+        if (array_of(name) or ("",))[0] not in counts or not isinstance(digest, str):
+            raise PplkitError(f"sha256 names {name!r}, which is no array of a split")
+    return counts, hashes
+
+
+def read_sources(file: Path, count: int) -> list[str]:
+    """The lines of sources.txt; raises PplkitError if there are not `count`."""
+    if not file.exists():
+        raise PplkitError(f"{file} is missing; {AGAIN}")
+    sources = read_text(file, AGAIN).splitlines()
+    if len(sources) != count:
+        raise PplkitError(f"{file} has {len(sources)} lines, dataset.json counts {count} images; {AGAIN}")
+    return sources
 
 
 def _read_split(path: Path, split: str, names: Sequence[str], count: int, metadata: Metadata) -> Split:
     arrays: dict[str, np.ndarray | Shards | None] = dict.fromkeys(DTYPES)
     for key in DTYPES:
-        files = [path / name for name in names if name.removeprefix(f"{split}/").split("-")[0].split(".")[0] == key]
+        files = [path / name for name in names if array_of(name) == (split, key)]
         if files:
             parts = [load_array(file, AGAIN, mapped=key in SHARDED) for file in files]
             for file, part in zip(files, parts, strict=True):
@@ -259,10 +275,5 @@ def _read_split(path: Path, split: str, names: Sequence[str], count: int, metada
                 raise PplkitError(f"{files[-1]} ends at {total} rows, dataset.json counts {count}; {AGAIN}")
     if arrays["images"] is None:
         raise PplkitError(f"{path / split} has no images-00000.npy; {AGAIN}")
-    file = path / split / "sources.txt"
-    if not file.exists():
-        raise PplkitError(f"{file} is missing; {AGAIN}")
-    sources = file.read_text(encoding="utf8").splitlines()
-    if len(sources) != count:
-        raise PplkitError(f"{file} has {len(sources)} lines, dataset.json counts {count} images; {AGAIN}")
+    sources = read_sources(path / split / "sources.txt", count)
     return Split(name=split, sources=sources, **arrays)  # type: ignore[arg-type]  # keys of DTYPES are its fields

@@ -1,14 +1,13 @@
 """Feature networks for the perceptual loss. All are frozen; images come in [-1, 1]."""
 
 import os
-from pickle import UnpicklingError
-from urllib.error import URLError
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 
 # Index of each block's last layer in torchvision's `features`: relu1_2, relu2_2, relu3_3 (19: 3_4), relu4_3 (19: 4_4).
 VGG_TAPS = {"vgg16": (3, 8, 15, 22), "vgg19": (3, 8, 17, 26)}
@@ -82,15 +81,26 @@ def _vgg_layers(name: str) -> list[nn.Module]:
     from torchvision import models  # here, since torchvision is slow to import and only VGG needs it
 
     weights = models.get_model_weights(name).DEFAULT
+    with torch.device("meta"):  # numbers come from the file alone
+        network = models.get_model(name, weights=None)
     try:
-        network = models.get_model(name, weights=weights)
-    except (URLError, OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        network.load_state_dict(_vgg_weights(weights.url), assign=True)
+    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
         folder = os.path.join(torch.hub.get_dir(), "checkpoints")
         raise PplkitError(
-            f"the weights of {name} cannot be loaded ({error}): fetch {weights.url} elsewhere and put the file "
+            f"the weights of {name} cannot be loaded ({reason(error)}): fetch {weights.url} elsewhere and put the file "
             f"into {folder}, or choose perceptual='random'."
         ) from error
     return list(network.features.children())
+
+
+def _vgg_weights(url: str) -> dict[str, Tensor]:
+    """The weights in torch's cache, fetched if need be; torchvision's own reader would run what is in the file."""
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), file.stem.rpartition("-")[2])  # checked by the hash in its name
+    return torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
 
 
 def _random_blocks() -> list[nn.Sequential]:

@@ -10,9 +10,14 @@ from PIL import Image
 
 from pplkit.errors import PplkitError
 from pplkit.pictures import PIXELS
+from pplkit.texts import check_file
 
 SOON = 1e-3  # seconds that a frame may come before its time: containers round times
 LATE = 0.5  # seconds that may lack at the end of a video before it counts as cut short
+FORMATS = (
+    "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
+)
+"""What is opened, by FFmpeg's names: no playlists, which name other files, and no scripts, whatever it is called"""
 REMEDY = "copy or download it again or remove it"
 
 
@@ -80,23 +85,29 @@ def frame_rate(path: Path) -> float:
 def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
     """The container, its first real video stream, and the time of its first frame in seconds."""
     av = reader()
+    if not path.exists():
+        raise PplkitError(f"{path} is missing; correct the path or download it again")
+    check_file(path, REMEDY)
+    limits = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(PIXELS)}
     try:
-        # An absolute path is never taken for a protocol, nor may a playlist name other places than files.
-        container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise PplkitError(f"{path} is missing; correct the path or download it again") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
+        # An absolute path is never taken for a protocol.
+        container = av.open(str(path.absolute()), options=limits, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise PplkitError(f"{path} cannot be read as a video ({_said(error)}); {REMEDY}") from error
     with container:
         if not container.streams.video:
             raise PplkitError(f"{path} holds no pictures, only {len(container.streams)} other streams; remove it")
         stream = container.streams.video[0]
+        stream.codec_context.options = {"max_pixels": str(PIXELS)}  # of later frames, too
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > PIXELS:
             raise PplkitError(f"{path} has {width} x {height} pixels, more than {PIXELS:,}; make it smaller")
-        yield container, stream, float((stream.start_time or 0) * stream.time_base)
+        try:
+            yield container, stream, float((stream.start_time or 0) * stream.time_base)
+        except (av.FFmpegError, ValueError, ArithmeticError, MemoryError) as error:
+            raise PplkitError(f"{path} cannot be read as a video ({_said(error)}); {REMEDY}") from error
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
@@ -123,7 +134,10 @@ def _upright(frame: Any) -> Image.Image:
     image: Image.Image = frame.to_image()
     shape = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
     if shape and shape != 1:
-        image = image.resize((max(1, round(image.width * float(shape))), image.height), Image.Resampling.BILINEAR)
+        width = max(1, round(image.width * float(shape)))
+        if width * image.height > PIXELS:
+            raise ValueError(f"its frames are to be shown {width} pixels wide")
+        image = image.resize((width, image.height), Image.Resampling.BILINEAR)
     turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
     turn = turns.get(round(frame.rotation) % 360)
     return image if turn is None else image.transpose(turn)

@@ -76,12 +76,13 @@ def load_official(
     without a state dict, and for missing, unknown or ill-shaped tensors.
     """
     state, numbers = (source, {}) if isinstance(source, Mapping) else read_state(Path(source))
-    if config is None:
-        links = state.get("skeleton_scalar", torch.zeros(16, 16))
-        said = {name: numbers.get(kept, RELEASED[name]) for name, kept in KEPT.items()}
-        config = Config.preset("paper").replace(keypoints=len(links), **said)
+    label = "the state dict" if isinstance(source, Mapping) else str(source)
+    try:
+        config = config or _config(state, numbers)
+        ours = {key: value for name, value in state.items() if (key := translate(name))}
+    except PplkitError as error:
+        raise PplkitError(f"{label}: {error}") from None
     model = PosePriorLearner(config)
-    ours = {key: value.clone() for name, value in state.items() if (key := translate(name))}
     try:
         for name in ("memory.embed.weight", "regressor.embed.weight"):
             ours[name] = ours[name].flip(1)
@@ -91,12 +92,19 @@ def load_official(
             rows = ours[name].unflatten(0, (2, 3))  # Θ: rows are the new, columns the old coordinates and a constant
             ours[name] = rows[[1, 0]][:, [1, 0, 2]].flatten(0, 1)
         model.load_state_dict(ours)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise PplkitError(
-            f"the state dict does not fit the model ({reason}): give the released one unchanged."
-        ) from None
+        raise PplkitError(f"{label} does not fit the model ({reason}): give the released one unchanged.") from None
     return model.eval()
+
+
+def _config(state: Mapping[str, Tensor], numbers: Mapping[str, int | float]) -> Config:
+    """The settings of a released model, as far as its file says them; raises PplkitError where no model has such."""
+    links = state.get("skeleton_scalar", torch.zeros(16, 16))
+    if links.ndim != 2 or links.shape[0] != links.shape[1]:
+        raise PplkitError(f"'skeleton_scalar' has the shape {tuple(links.shape)}: give the released state unchanged.")
+    said = {name: numbers.get(kept, RELEASED[name]) for name, kept in KEPT.items()}
+    return Config.preset("paper").replace(keypoints=len(links), **said)
 
 
 def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Config:

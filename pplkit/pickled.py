@@ -1,32 +1,31 @@
 """Files of torch.save read without running anything from them: tensors, containers, and stand-ins for modules."""
 
-import pickle
+import io
+import math
+import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
+from pplkit.texts import check_file
+from pplkit.unpickling import Refused, Unpickler
 
-# What a state dict or a module is built of. All of them build data from data; none looks anything up by name.
-BUILDERS = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,  # type: ignore[attr-defined]
-    ("torch", "Size"): torch.Size,
-    ("torch", "device"): torch.device,
-    ("builtins", "set"): set,
-    ("__builtin__", "set"): set,  # as protocol 2 writes it
-    ("builtins", "slice"): slice,
-    ("argparse", "Namespace"): SimpleNamespace,
-}
 MODULES = ("torch.nn.modules.", "torchvision.models.", "torchvision.transforms.", "models.", "utils.")
 """Where the classes of pickled modules live: torch's, torchvision's and the released code's."""
-ZIP = b"PK\x03\x04"  # how torch.load tells its newer format
+STORAGES = {
+    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+}  # fmt: skip
+PARTS = 10_000  # modules in a module; the released one has about 200
+TREE = 2**26  # bytes of the pickle in a file of torch.save, beside which the numbers lie
+OLD = (0x1950A86A20F9469CFC6C, 1001)  # the first words of a file of torch.save before 1.6
 WANTED = "save model.state_dict() with torch.save and give that file."
 
 
@@ -47,37 +46,60 @@ class Stored(NamedTuple):
     numbers: dict[str, int | float]  # settings by their attribute's name; empty for a bare state dict
 
 
-class Refused(pickle.UnpicklingError):
-    """The file names something that is neither data nor a module."""
+class _Kind(NamedTuple):
+    """In the place of a class of torch's storages, which a file could otherwise change."""
+
+    dtype: torch.dtype
 
 
-class Unpickler(pickle.Unpickler):
+class _Tensor:
+    """In the place of the function that puts tensors together."""
+
+    __slots__ = ()
+
+    def __call__(self, numbers: Tensor, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any) -> Tensor:
+        if math.prod(size) > numbers.numel():
+            raise Refused(f"it holds a tensor of shape {tuple(size)} with {numbers.numel()} numbers")
+        return numbers.as_strided(size, stride, offset)
+
+
+class _Parameter:
+    """In the place of the function that makes parameters of tensors."""
+
+    __slots__ = ()
+
+    def __call__(self, tensor: Tensor, *_: Any) -> Tensor:
+        return tensor
+
+
+# What a state dict or a module is built of. None of it looks anything up by name, or can be changed by a file.
+BUILDERS: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _Tensor(),
+    ("torch._utils", "_rebuild_parameter"): _Parameter(),
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("builtins", "set"): set,
+    ("__builtin__", "set"): set,  # as protocol 2 writes it
+    ("builtins", "slice"): slice,
+    ("argparse", "Namespace"): SimpleNamespace,
+}
+
+
+class _Reader(Unpickler):
     """Builds tensors and containers, stands in for module classes, and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
         """What the file may call by this name; raises Refused otherwise."""
-        if builder := BUILDERS.get((module, name)):
+        if (builder := BUILDERS.get((module, name))) is not None:
             return builder
-        if module == "torch" and name.endswith("Storage") and isinstance(kind := getattr(torch, name, None), type):
-            return kind
+        if module == "torch" and name in STORAGES:
+            return _Kind(STORAGES[name])
         if module == "torch" and isinstance(kind := getattr(torch, name, None), torch.dtype):
             return kind
         if f"{module}.".startswith(MODULES) and "." not in name:
-            return type(name, (Stand,), {})
+            return Stand
         raise Refused(f"it names {module}.{name}")
-
-
-def _load(file: IO[bytes], **options: Any) -> Any:
-    return Unpickler(file, **options).load()
-
-
-class _Pickle:
-    """What torch.load wants of a pickle module."""
-
-    Unpickler = Unpickler
-    load = staticmethod(_load)
-    UnpicklingError = pickle.UnpicklingError
-    __name__ = "pickle"
 
 
 def read_state(path: Path) -> Stored:
@@ -86,17 +108,14 @@ def read_state(path: Path) -> Stored:
     Nothing in the file is executed: classes of modules are replaced by stand-ins, and a file that names anything but
     tensors, containers and modules is refused with that name. Raises PplkitError naming the file.
     """
+    check_file(path, "give the file of a released state dict or module")
     try:
-        _refuse_scripts(path)
-        content = torch.load(path, map_location="cpu", pickle_module=_Pickle, weights_only=False)
-    except FileNotFoundError:
-        raise PplkitError(f"{path} does not exist: give the file of a released state dict or module.") from None
+        content = _zipped(path) if zipfile.is_zipfile(path) else _old(path)
+        state = _state(content) if isinstance(content, Stand) else content
     except Refused as error:
         raise PplkitError(f"{path} is refused, nothing was run: {error}, which no model needs; {WANTED}") from None
     except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
-        raise PplkitError(f"{path} holds no state dict ({reason}): {WANTED}") from None
-    state = _state(content) if isinstance(content, Stand) else content
+        raise PplkitError(f"{path} holds no state dict ({reason(error)}): {WANTED}") from None
     if isinstance(state, Mapping) and isinstance(inner := state.get("state_dict"), Mapping):
         state = inner
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -106,27 +125,92 @@ def read_state(path: Path) -> Stored:
     return Stored({str(name): value.detach() for name, value in state.items()}, numbers)
 
 
-def _refuse_scripts(path: Path) -> None:
-    """Raise Refused for TorchScript, which torch.load hands to an interpreter before any unpickler sees the file.
+def _zipped(path: Path) -> Any:
+    """What is in a file of torch.save since 1.6: an archive of a pickle, data.pkl, and of the numbers of each tensor.
 
-    The archive is listed by torch's own reader, so that no file is one thing here and another there.
+    What is compressed in it, or listed twice, could be any number of times as large as the file.
     """
+    with zipfile.ZipFile(path) as archive:
+        parts = {part.filename: part for part in archive.infolist()}
+        (tree,) = (name for name in parts if name.rpartition("/")[2] == "data.pkl")
+        folder = tree.removesuffix("data.pkl")
+        if f"{folder}constants.pkl" in parts:
+            raise Refused("it holds TorchScript code")
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts.values()):
+            raise Refused("it holds compressed parts")
+        if sum(part.file_size for part in parts.values()) > path.stat().st_size or parts[tree].file_size > TREE:
+            raise Refused("its parts are longer than the file, or its pickle than that of any model")
+        if f"{folder}byteorder" in parts and archive.read(f"{folder}byteorder") != b"little":
+            raise ValueError("its numbers are in big-endian order")
+        read: dict[str, Tensor] = {}
+
+        def numbers(saved: Any) -> Tensor:
+            what, kind, key, _, count = saved
+            if what != "storage" or not isinstance(kind, _Kind):
+                raise Refused(f"it refers to {what!r}")
+            if key not in read:
+                read[key] = _flat(archive.read(f"{folder}data/{key}"), kind.dtype, count)
+            return read[key]
+
+        pickled = io.BytesIO(archive.read(tree))
+        return _Reader(pickled, parts[tree].file_size, numbers).load()
+
+
+def _old(path: Path) -> Any:
+    """What is in a file of torch.save before 1.6: pickles one after the other, then the numbers of each tensor."""
+    size = path.stat().st_size
+    made: dict[str, Tensor] = {}
+    left = size
+
+    def numbers(saved: Any) -> Any:
+        nonlocal left
+        if saved[0] == "module":
+            return saved[1]  # a class, with its source
+        what, kind, key, _, count, view = saved
+        if what != "storage" or not isinstance(kind, _Kind):
+            raise Refused(f"it refers to {what!r}")
+        if key not in made:
+            left -= count * kind.dtype.itemsize
+            if left < 0 or count < 0:
+                raise Refused("it holds more numbers than it has bytes")
+            made[key] = torch.empty(count, dtype=kind.dtype)
+        return made[key] if view is None else made[key][view[1] : view[1] + view[2]]
+
     with path.open("rb") as file:
-        zipped = file.read(len(ZIP)) == ZIP
-    if zipped and "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records():
-        raise Refused("it holds TorchScript code")
+        if (_Reader(file, size).load(), _Reader(file, size).load()) != OLD:
+            raise ValueError("it does not begin as files of torch.save do")
+        if not _Reader(file, size).load().get("little_endian"):
+            raise ValueError("its numbers are in big-endian order")
+        content = _Reader(file, size, numbers).load()
+        for key in _Reader(file, size).load():
+            count = int.from_bytes(file.read(8), "little", signed=True)
+            if count != made[key].numel():
+                raise ValueError(f"it has {count} numbers of {made[key].numel()}")
+            made[key].copy_(_flat(file.read(made[key].nbytes), made[key].dtype, count))
+    return content
 
 
-def _state(module: Stand, prefix: str = "") -> dict[str, Tensor]:
+def _flat(content: bytes, dtype: torch.dtype, count: int) -> Tensor:
+    """Bytes as `count` numbers; raises ValueError for another length."""
+    if len(content) != count * dtype.itemsize:
+        raise ValueError(f"it has {len(content)} bytes for {count} numbers of {dtype}")
+    return torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
+
+
+def _state(module: Stand) -> dict[str, Tensor]:
     """Parameters and buffers of a module and of all modules in it, by the names that torch gives them."""
-    content = vars(module)
-    found = {}
-    transient = content.get("_non_persistent_buffers_set") or ()
-    for kind in ("_parameters", "_buffers"):
-        for name, value in (content.get(kind) or {}).items():
-            if isinstance(value, Tensor) and name not in transient:
-                found[prefix + name] = value
-    for name, part in (content.get("_modules") or {}).items():
-        if isinstance(part, Stand):
-            found |= _state(part, f"{prefix}{name}.")
+    found: dict[str, Tensor] = {}
+    waiting, seen = [("", module)], 0
+    while waiting:
+        prefix, part = waiting.pop()
+        if (seen := seen + 1) > PARTS:
+            raise Refused(f"it holds more than {PARTS:,} modules, or one in itself")
+        content = vars(part)
+        transient = content.get("_non_persistent_buffers_set") or ()
+        for kind in ("_parameters", "_buffers"):
+            for name, value in (content.get(kind) or {}).items():
+                if isinstance(value, Tensor) and name not in transient:
+                    found[prefix + name] = value
+        inside = [(f"{prefix}{name}.", one) for name, one in (content.get("_modules") or {}).items()]
+        waiting += [(name, one) for name, one in reversed(inside) if isinstance(one, Stand)]
     return found

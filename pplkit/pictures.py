@@ -3,14 +3,18 @@
 import os
 import warnings
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
+from pplkit.texts import check_file
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
+SCANNED = 10 * PIXELS  # pixels times scans of a JPEG; progressive ones have about ten
+BAND = 2**22  # pixels
+PROGRAMS = ("EPS", "WMF")  # what Pillow hands to other programs: a file of PostScript is one itself, whatever its name
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 """Endings of every format that Pillow reads as a picture by itself"""
 
@@ -25,37 +29,66 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
 
 def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
+    if not os.path.lexists(path):
+        raise PplkitError(f"{path} is missing: correct the path or get the file again")
+    check_file(path, "get it again or leave it out")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
-            image = Image.open(path)
+            image = Image.open(path, formats=[kind for kind in Image.ID if kind not in PROGRAMS])
         with image:
-            if image.width * image.height > PIXELS:
-                raise PplkitError(
-                    f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; "
-                    "make it smaller or remove it"
-                )
+            _check_size(path, image)
+            _check_scans(path, image)
             if least:
                 image.draft("RGB", (least, least))
-            upright = ImageOps.exif_transpose(image)
-            alpha = upright.convert("RGBA").getchannel("A") if upright.has_transparency_data else None
-            return as_rgb(upright), alpha
-    except FileNotFoundError as error:
-        raise PplkitError(f"{path} is missing: correct the path or get the file again") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise PplkitError(f"{path} cannot be read as a picture ({error}): get it again or leave it out") from error
+            image.load()
+            _check_size(path, image)  # again: a picture in an icon says its own
+            ImageOps.exif_transpose(image, in_place=True)
+            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            return as_rgb(image), alpha
+    except PplkitError:
+        raise
+    except Exception as error:  # a torn or hostile file can fail anywhere inside Pillow's fifty readers
+        raise PplkitError(
+            f"{path} cannot be read as a picture ({reason(error)}): get it again or leave it out"
+        ) from error
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > PIXELS:
+        raise PplkitError(
+            f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; make it smaller or remove it"
+        )
+
+
+def _check_scans(path: Path, image: Image.Image) -> None:
+    """Each scan of a JPEG goes over all of it, and takes a hundred bytes: thousands of them would take hours."""
+    if image.format in ("JPEG", "MPO"):
+        scans = path.read_bytes().count(b"\xff\xda")  # a byte of 255 among the pixels is followed by a zero
+        if scans * image.width * image.height > SCANNED:
+            raise PplkitError(f"{path} has {scans} scans of {image.size} pixels: save it anew or remove it")
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """Grey, palette, 16 bit and transparent pictures as RGB: 16 bit scaled to 8, what is transparent as white."""
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image).astype(np.float64)
-        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
-        image = Image.fromarray((values.clip(0) / (257 if deep else 1)).clip(0, 255).round().astype(np.uint8))
+        image = _eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of more bits; in bands, since numbers of eight bytes would take gigabytes."""
+    step = max(1, BAND // image.width)
+    bands = [(0, top, image.width, min(top + step, image.height)) for top in range(0, image.height, step)]
+    deep = image.mode.startswith("I;16") or any(np.asarray(image.crop(band)).max(initial=0) > 255 for band in bands)
+    found = np.empty((image.height, image.width), np.uint8)
+    for band in bands:
+        values = np.nan_to_num(np.asarray(image.crop(band)).astype(np.float64))
+        found[band[1] : band[3]] = (values.clip(0) / (257 if deep else 1)).clip(0, 255).round()
+    return Image.fromarray(found)
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -79,6 +112,14 @@ def listed(folder: Path, suffixes: Collection[str], noun: str) -> list[Path]:
 def below(path: Path, source: Path) -> str:
     """How a file is called below `source`; what is no text in its name is replaced, since sources.txt is text."""
     return path.relative_to(source).as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file that a list calls `name`, in `folder` or below; raises PplkitError for a name that leads elsewhere."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
+        raise PplkitError(f"{name!r} is no file in {folder}, where it should be; correct the list that names it")
+    return folder / name
 
 
 def _files(folder: Path, seen: set[str]) -> Iterator[Path]:

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
+from pplkit.texts import check_file
 
 
 class Shards:
@@ -98,13 +99,22 @@ class NpyWriter:
 
 
 def load_array(file: Path, remedy: str, *, mapped: bool) -> np.ndarray:
-    """One .npy file, memory-mapped or in memory; raises PplkitError, with `remedy`, if it is missing or damaged."""
+    """One .npy file, memory-mapped or in memory; raises PplkitError, with `remedy`, if it is missing or damaged.
+
+    Whatever the file says of its shape, no more memory is taken than it has bytes; one with objects, which would be a
+    pickle, is refused.
+    """
     if not file.exists():
         raise PplkitError(f"{file} is missing; {remedy}")
+    check_file(file, remedy)
     try:
-        return np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise PplkitError(f"{file} is damaged ({error}); {remedy}") from error
+        with np.errstate(all="ignore"):  # a shape beyond all numbers
+            array = np.lib.format.open_memmap(file, mode="r")
+        if not array.flags.c_contiguous or array.offset + array.nbytes != file.stat().st_size:
+            raise ValueError("it is not as long as its rows in order are")
+        return array if mapped else np.array(array)
+    except Exception as error:  # a foreign header can fail anywhere inside NumPy
+        raise PplkitError(f"{file} is damaged ({reason(error)}); {remedy}") from error
 
 
 def file_hash(file: Path) -> str:

@@ -7,32 +7,68 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
+from pplkit.texts import read_text
+
+BYTES = 2**15  # of a file; PyYAML takes seconds for as many
+BRACKETS = 1000  # one in the other, they take PyYAML the square of their number
+DEPTH = 20  # of lists and mappings
+PARTS = 20_000  # values, aliases written out
 
 
 def read_yaml(file: Path) -> Any:
     """The content of a YAML file: text, finite numbers, booleans, lists and mappings, nothing else.
 
-    Nothing in it is executed (`yaml.safe_load`). Raises PplkitError, naming file and line, for what is no YAML, for
-    two equal keys of a mapping, of which the loader would take the last without a word, and for any other content.
+    Nothing in it is executed: it is made by YAML's safe loader. Raises PplkitError, naming file and line, for what is
+    no YAML, for two equal keys of a mapping, of which the loader would take the last without a word, and for any other
+    content; and for more of it than people write.
     """
+    text = read_text(file, "name a YAML file", BYTES)
+    if text.count("[") + text.count("{") > BRACKETS:
+        raise PplkitError(f"{file} has more than {BRACKETS:,} opening brackets: write fewer of them.")
     try:
-        text = file.read_text(encoding="utf8")
-        content = yaml.safe_load(text)
-        _no_key_twice(At(file), yaml.compose(text, yaml.SafeLoader), set())
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        _check_size(file, node)
+        _no_key_twice(At(file), node, set())
+        content = None if node is None else loader.construct_document(node)
         json.dumps(content, allow_nan=False)
-    except OSError as error:
-        raise PplkitError(f"{file} cannot be read ({error.strerror}): name a YAML file.") from None
+    except PplkitError:
+        raise
+    except RecursionError:
+        raise PplkitError(f"{file} is more than {DEPTH} levels deep: write it in fewer.") from None
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise PplkitError(f"{file}{line}: {error.problem or error.context}: correct the YAML there.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PplkitError(f"{file} is no text in YAML ({str(error).splitlines()[0]}): name a YAML file.") from None
-    except (TypeError, ValueError, RecursionError) as error:
+    except yaml.YAMLError as error:
+        raise PplkitError(f"{file} is no text in YAML ({reason(error)}): name a YAML file.") from None
+    except Exception as error:  # the loader stumbles over values of the wrong kind anywhere, as over an empty !!int
         raise PplkitError(
-            f"{file} holds more than text, finite numbers, lists and mappings ({error}): put dates in quotes, say."
+            f"{file} holds more than text, finite numbers, lists and mappings ({reason(error)}): put dates in quotes, "
+            "say."
         ) from None
     return content
+
+
+def _check_size(file: Path, node: yaml.Node | None) -> None:
+    """Raise PplkitError where the content, with every alias written out, is larger or deeper than any that is meant.
+
+    Ten lists that each name the one before ten times are ten billion values.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node, depth: int) -> int:
+        if depth > DEPTH:
+            raise RecursionError
+        if id(node) not in sizes:
+            sizes[id(node)] = PARTS + 1  # of a list that holds itself
+            children = node.value if isinstance(node, yaml.CollectionNode) else ()
+            pairs = (child if isinstance(child, tuple) else (child,) for child in children)
+            sizes[id(node)] = 1 + sum(size(part, depth + 1) for pair in pairs for part in pair)
+        return sizes[id(node)]
+
+    if node is not None and size(node, 0) > PARTS:
+        raise PplkitError(f"{file} holds more than {PARTS:,} values, aliases written out, or itself: write fewer.")
 
 
 def _no_key_twice(at: "At", node: yaml.Node | None, seen: set[int]) -> None:

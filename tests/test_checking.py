@@ -59,16 +59,24 @@ def test_every_fault_is_named(folder: Path) -> None:
 def test_a_lost_shard_is_counted(folder: Path) -> None:
     content = json.loads((folder / "dataset.json").read_text())
     del content["sha256"]["train/images-00002.npy"]
-    content["sha256"]["notes.npy"] = ""
     (folder / "dataset.json").write_text(json.dumps(content))
-    first, second = faults(folder)
-    assert "names notes.npy, which is no array" in first and "images*.npy have 8 rows, dataset.json counts 10" in second
+    (fault,) = faults(folder)
+    assert "images*.npy have 8 rows, dataset.json counts 10" in fault
+
+
+@pytest.mark.parametrize("name", ["notes.npy", "train/../train/videos.npy", "/train/videos.npy", "../toy/videos.npy"])
+def test_a_name_that_is_no_array_of_a_split(folder: Path, name: str) -> None:
+    content = json.loads((folder / "dataset.json").read_text())
+    content["sha256"][name] = ""
+    (folder / "dataset.json").write_text(json.dumps(content))
+    (fault,) = faults(folder)
+    assert f"names '{name}', which is no array of a split" in fault
 
 
 def test_a_file_that_is_no_description(folder: Path) -> None:
     (folder / "dataset.json").write_text("{")
     (fault,) = faults(folder)
-    assert "is not valid JSON" in fault
+    assert "is not readable JSON" in fault
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,12 @@
 """Crops of pictures and of their points, by hand."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from pplkit import crops
 from pplkit.crops import around, centre, from_crop, resized, to_crop, whole
+from pplkit.errors import PplkitError
 
 
 def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:
@@ -29,3 +32,18 @@ def test_points_go_with_the_crop() -> None:
     np.testing.assert_allclose(found[0], [-1, 1])
     assert np.isnan(found[1, 0])
     np.testing.assert_allclose(from_crop(found[0], (2, 2, 10, 10), 4), [2.5, 8.5])
+
+
+def test_an_image_that_would_take_gigabytes_with_its_border_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long and thin, all of it: the same as with a border, but for the rounding of one more resizing."""
+    picture = Image.fromarray(np.linspace(0, 255, 640).astype(np.uint8)[None].repeat(64, 0))
+    plain = resized(picture, 16, whole(640, 64))
+    monkeypatch.setattr(crops, "PIXELS", 320 * 320)
+    assert np.abs(resized(picture, 16, whole(640, 64)).astype(int) - plain).max() <= 2
+    assert resized(Image.new("RGB", (10**5, 30)), 16, whole(10**5, 30)).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1e300, 1e300), (0, 0, np.nan, 1), (3, 0, 3, 1), (0, 0, np.inf, 1)])
+def test_a_box_that_is_none_is_refused(box: crops.Box) -> None:
+    with pytest.raises(PplkitError, match="to cut out is .*: correct the box"):
+        resized(Image.new("RGB", (4, 4)), 4, box)

@@ -193,13 +193,13 @@ def drop_field(folder: Path) -> None:
     ("spoil", "message"),
     [
         (lambda f: (f / "dataset.json").unlink(), r"dataset\.json is missing"),
-        (lambda f: truncate(f / "dataset.json"), r"dataset\.json is not valid JSON"),
+        (lambda f: truncate(f / "dataset.json"), r"dataset\.json is not readable JSON"),
         (
             lambda f: spoil_json(f, schema=1),
             r"dataset\.json has schema 1.*prepare the data set again .*SOURCE OUT --overwrite",
         ),
         (lambda f: spoil_json(f, skeleton=[[0, 9]]), r"dataset\.json is not usable"),
-        (drop_field, r"dataset\.json lacks or garbles"),
+        (drop_field, r"dataset\.json is not usable: the field 'size' is missing"),
         (lambda f: (f / "train/images-00001.npy").unlink(), r"images-00001\.npy is missing"),
         (lambda f: truncate(f / "train/images-00001.npy"), r"images-00001\.npy is damaged"),
         (lambda f: truncate(f / "train/visible.npy"), r"visible\.npy is damaged"),

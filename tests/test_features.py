@@ -39,11 +39,13 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG with random weights in the place of the trained one: no download, no classifier."""
     layouts = {"vgg16": vgg.cfgs["D"], "vgg19": vgg.cfgs["E"]}
 
-    def get_model(name: str, weights: Any) -> SimpleNamespace:
-        assert weights is models.get_model_weights(name).DEFAULT
-        return SimpleNamespace(features=vgg.make_layers(layouts[name]))
+    def get_model(name: str, weights: None) -> SimpleNamespace:
+        with torch.device("cpu"):
+            layers = vgg.make_layers(layouts[name])
+        return SimpleNamespace(features=layers, load_state_dict=lambda *_, **__: None)
 
     monkeypatch.setattr(models, "get_model", get_model)
+    monkeypatch.setattr("pplkit.features._vgg_weights", lambda url: {})
 
 
 def layer_names(layers: nn.Sequential) -> list[str]:
@@ -153,6 +155,20 @@ def test_without_weights_the_message_says_what_to_put_where(
         perceptual_features(name, 32)
     assert URLS[name] in str(caught.value) and str(tmp_path / "hub" / "checkpoints") in str(caught.value)
     assert name in str(caught.value) and "perceptual='random'" in str(caught.value)
+
+
+def test_weights_are_read_from_the_cache_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A VGG16 of which only the first layers are there: what is read arrives in them."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with torch.device("meta"):
+        whole = models.get_model("vgg16", weights=None)
+    state = {name: torch.zeros(1).expand(value.shape) for name, value in whole.state_dict().items()}
+    state["features.0.weight"] = torch.randn(64, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    file = tmp_path / "hub" / URLS["vgg16"].replace("models", "checkpoints")
+    file.parent.mkdir(parents=True)
+    torch.save(state, file)
+    features = perceptual_features("vgg16", 32)
+    assert features is not None and torch.equal(features.blocks[0][0].weight, state["features.0.weight"])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("torn", [b"", b"no weights at all", b"PK\x03\x04 cut short"])

@@ -1,0 +1,54 @@
+"""An archive unpacked into its folder and nowhere else: files and folders only, complete or not at all."""
+
+import lzma
+import shutil
+import tarfile
+import zlib
+from pathlib import Path
+
+from pplkit.errors import PplkitError, reason
+from pplkit.pictures import inside
+
+BYTES = 2**33  # of all files in it
+FILES = 1_000_000
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive, compressed or not, into `folder`; what it has at the top takes the place of what is there.
+
+    Raises PplkitError, with nothing left behind, for a torn archive, and for one with links, devices, names that lead
+    out of the folder, or more than BYTES.
+    """
+    partial = folder / f".{archive.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        with tarfile.open(archive) as file:
+            _extract(file, partial)
+        for entry in sorted(partial.iterdir()):
+            if (folder / entry.name).is_dir():
+                shutil.rmtree(folder / entry.name)
+            entry.replace(folder / entry.name)
+    except PplkitError as error:
+        raise PplkitError(f"{archive} is refused, nothing was unpacked ({error}): download it again.") from None
+    except (OSError, EOFError, ValueError, ArithmeticError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+        raise PplkitError(f"{archive} cannot be unpacked ({reason(error)}): download it again, or make room.") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+    left = BYTES
+    for number, part in enumerate(archive):
+        target = inside(folder, part.name)
+        left -= part.size
+        if left < 0 or number >= FILES:
+            raise PplkitError(f"it holds more than {BYTES:,} bytes or {FILES:,} files")
+        if part.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif part.isreg() and (content := archive.extractfile(part)) is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                shutil.copyfileobj(content, file)
+        else:
+            raise PplkitError(f"{part.name!r} is neither a file nor a folder")
