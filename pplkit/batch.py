@@ -1,6 +1,5 @@
 """Run a plan: data sets x variants x seeds, each combination in its run folder, and only what is missing."""
 
-import fcntl
 import json
 import os
 import time
@@ -13,6 +12,7 @@ from pplkit.baselines import labelled_prior
 from pplkit.batch_report import Outcome, write_report
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
+from pplkit.locks import locked
 from pplkit.notebooks import check_data, run_notebooks
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder
@@ -44,7 +44,7 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
     for name, source in plan.datasets.items():
         with _named(plan, f"datasets.{name}"):
             works[name] = prepare(name, source, plan.scale)
-    with locked(plan.folder, f"{plan.file}: another process runs this plan: wait for it, or stop it."):
+    with locked(plan.folder, f"{plan.file}: another process runs this plan"):
         data = {}
         for name, work in works.items():
             with _named(plan, f"datasets.{name}"):
@@ -122,7 +122,7 @@ class Worker:
         os.environ.update(environment, PPLKIT_HOME=str(self.root))
         run = run_folder(one.run, self.scale)
         try:
-            with locked(run, f"another process works in {run}: wait for it, and call again."):
+            with locked(run, f"another process works in {run}"):
                 for name in missing(one, self.scale):
                     started = time.monotonic()
                     run_notebooks(one.dataset, one.run, one.parameters[name], [name], self.root)
@@ -137,18 +137,6 @@ class Worker:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, *given)
-
-
-@contextmanager
-def locked(folder: Path, refusal: str) -> Iterator[None]:
-    """Holds `folder`, made if needed, for this process; raises PplkitError(refusal) while another one holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system takes it back, however this process ends
-        except BlockingIOError:
-            raise PplkitError(refusal) from None
-        yield
 
 
 def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:

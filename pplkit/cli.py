@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stderr
@@ -19,8 +20,8 @@ DESCRIPTION = "Learn the pose of an object category from unlabelled images: keyp
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: those of the process) and return the exit status.
 
-    0 = done, 2 = wrong input, or runs of a batch that failed (one line on stderr, no traceback), 130 = interrupted. Of
-    the processes that a launcher starts one speaks for all.
+    0 = done, 2 = wrong input, or runs of a batch that failed (one line on stderr, no traceback), 130 = interrupted, 143
+    = ended by SIGTERM after saving. Of the processes that a launcher starts one speaks for all.
     """
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere) if rank() else nullcontext():
         parsed = _parser().parse_args(arguments)
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if said := voice(error):
             print(f"pplkit: {said}", file=sys.stderr, flush=True)
         return 2
-    except KeyboardInterrupt:
-        print("pplkit: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        if not rank():
+            print(f"pplkit: {error if str(error) else 'interrupted'}", file=sys.stderr, flush=True)
+        return 128 + getattr(error, "number", signal.SIGINT)
     return 0
 
 
@@ -68,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; continues where it stopped")
     _add_training_options(train, preset_default="the name of the data set")
     train.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed")
+    train.add_argument("--save-every", type=int, metavar="STEPS", help="steps between checkpoints (default: 200)")
+    told = "the same numbers each time on a GPU as well, which takes longer"
+    train.add_argument("--deterministic", action="store_true", default=None, help=told)
     train.set_defaults(handler=commands.train)
 
     doctor = parsers.add_parser("doctor", help="what went wrong in a training, in words, and what to try")

@@ -84,7 +84,8 @@ def train(arguments: argparse.Namespace) -> None:
     data = pplkit.open_dataset(arguments.dataset)
     settings = _given(arguments, "steps", "seed", "precision")
     config = pplkit.Config.preset(arguments.preset or data.name).replace(**settings)
-    pplkit.train(config, data, arguments.run, **_given(arguments, "device", "devices"))
+    given = _given(arguments, "device", "devices", "save_every", "deterministic")
+    pplkit.train(config, data, arguments.run, **given)
     if rank() == 0:
         print(f"The run is in {arguments.run}.")
 

@@ -8,7 +8,7 @@ keypoints are hidden. No labels are used. Not in the paper, whose own way is `Po
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -20,16 +20,22 @@ from pplkit import occlusion
 from pplkit.batches import to_float
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
-from pplkit.errors import PplkitError
+from pplkit.errors import Diverged, PplkitError
 from pplkit.geometry import apply_affine, between, seen, views
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.poses import Completed
+from pplkit.ranks import Means
 from pplkit.runs import RunFolder, load
+from pplkit.stepping import Guard, patience
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 IMAGES = 20_000  # of the training images at most, evenly spread
 BATCH = 64
 RATE = 1e-3
+LOOK = 100  # steps between looks at whether steps were left out
 NEAR = 25.0  # weight of the distance, in [-1, 1] units, beside the two doubts, which share its features
 GREY = 0.8  # share of the images whose holes are grey; others show another image through them
 
@@ -48,8 +54,9 @@ def complete(
     """Teach a trained run's model to complete poses, write completer.safetensors beside its checkpoints; the model.
 
     Each of the `steps` (default: as many as the training's) takes 64 images. One that was made from the same
-    weights with as many steps or more is kept. Raises PplkitError if the run is not trained, the data has no training
-    images, or the device is not to be had.
+    weights with as many steps or more is kept. Interrupted, it begins again at the next call. Steps whose loss or
+    gradients are not finite are left out. Raises PplkitError if the run is not trained or in use, the data has no
+    training images, the device is not to be had, or the loss stays not finite.
     """
     if steps is not None and steps < 1:
         raise PplkitError(f"steps={steps} of the completer is too small: give a larger whole number.")
@@ -62,20 +69,33 @@ def complete(
     if kept >= steps:
         return model
     teacher = Teacher(model, data)
+    with folder.held():
+        _teach(fabric, model, teacher, steps, bar)
+        folder.save_completer(model, steps)
+    return model.eval()
+
+
+def _teach(fabric: "Fabric", model: PosePriorLearner, teacher: "Teacher", steps: int, bar: bool) -> None:
     torch.manual_seed(model.config.seed)
     model.completer = Completer(model.regressor).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.completer.train()
     optimiser = torch.optim.AdamW(model.completer.parameters(), weight_decay=0.0, fused=True)
+    guard, means = Guard(fabric, model.completer, fabric.setup_optimizers(optimiser)), Means()
     for step in trange(steps, disable=not bar, unit="step", desc="completer", mininterval=2):
         optimiser.param_groups[0]["lr"] = RATE * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
-        lesson = teacher(step)
+        lesson, before = teacher(step), guard.remember()
         with fabric.autocast():
             found = model.complete(lesson.images)
-        doubts_and_distance(found, lesson).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        optimiser.zero_grad()
-    folder.save_completer(model, steps)
-    return model.eval()
+        loss = doubts_and_distance(found, lesson)
+        fabric.backward(loss)
+        means.add({"loss": loss.detach()}, guard.step(loss, before))
+        if (step + 1) % LOOK == 0 or step + 1 == steps:
+            worst = means.row().worst
+            if worst > patience(model.config.precision):
+                raise Diverged(
+                    f"the completer's loss or its gradients were not finite in {worst} steps in a row before step "
+                    f"{step + 1}: look whether the training itself went well, or try precision='32-true'."
+                )
 
 
 def doubts_and_distance(found: Completed, lesson: Lesson) -> Tensor:

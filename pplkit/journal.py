@@ -2,18 +2,25 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from pplkit import checkpoints
 from pplkit.batches import Batch
 from pplkit.errors import PplkitError
+from pplkit.files import Unwritable, remove, sync, write_json
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Output
-from pplkit.runs import RunFolder, write_json
+from pplkit.runs import RunFolder
+
+LINES = ("metrics.jsonl", "prior_history.jsonl")
+NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did
+INSPECTED = "diverged.safetensors"  # the state in which a training gave up; not a checkpoint
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Result:
     images_per_second: float
     device: str
     precision: str
+    notes: list[str] = field(default_factory=list)  # what happened on the way; see `training`
 
 
 Watcher = Callable[[Progress], str | None]
@@ -49,7 +57,7 @@ WISHES = (None, "save", "stop")
 
 
 class Journal:
-    """What is written while training: metrics, checkpoints, the prior as it evolves, the bar."""
+    """Of one training, in the process that writes. Its methods raise PplkitError if a file cannot be written."""
 
     def __init__(
         self,
@@ -65,49 +73,78 @@ class Journal:
         self.model, self.optimiser = model, optimiser
         self.first, self.began = first, time.perf_counter()
         self.bar = tqdm(total=self.config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
-        for name in ("metrics.jsonl", "prior_history.jsonl"):
-            run.cut(name, first)
-        before = run.rows("metrics.jsonl")
-        self.loss = before[-1]["loss"] if before else math.nan
-        self.step = first
+        self.step = self.saved = first
+        self.loss = math.nan
+        self.back(first)
         if first:
             self.bar.write(f"continues {run.path} after step {first}")
 
-    def add(self, step: int, row: dict[str, float], batch: Batch, output: Output, every: int, save: bool) -> str | None:
-        """Log a row of losses and show it; save if told to, or if the watcher wishes it. Returns its wish.
+    def back(self, step: int) -> None:
+        """Go on after `step`: what was logged later is dropped, as it will come again."""
+        with self._writing():
+            for name in LINES:
+                self.run.cut(name, step)
+        rows = self.run.rows(LINES[0])
+        self.loss = rows[-1].get("loss", math.nan) if rows else math.nan
+        self.bar.update(step - self.step)
+        self.step = self.saved = step
 
-        `every` is the number of steps between rows.
-        """
+    def log(self, step: int, row: dict[str, float], every: int) -> None:
+        """Add a row of losses; `every` is the number of steps between rows."""
         self.bar.update(step - self.step)
         self.step, self.loss = step, row["loss"]
-        self.run.append("metrics.jsonl", {"step": step, **row})
-        self._history(step, every)
-        if save:
-            self.run.save(step, self.model, self.optimiser, self.made_by)
-        speed = self.speed(step)
-        self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {speed:.0f} images/s", refresh=False)
+        self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {self.speed():.0f} images/s", refresh=False)
+        with self._writing():
+            self.run.append(LINES[0], {"step": step, **row})
+            every *= max(1, self.config.steps // (40 * every))  # the prior about forty times over a run
+            if step % every == 0 or step == self.config.steps:
+                prior = self.model.prior()
+                links = {"keypoints": prior.keypoints.tolist(), "connectivity": prior.connectivity.tolist()}
+                self.run.append(LINES[1], {"step": step, **links})
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint, after the lines that belong before it are on the disk."""
+        self.bar.update(step - self.step)
+        self.step = step
+        with self._writing():
+            for name in LINES:
+                sync(self.run.path / name)
+            self.run.save(step, self.model, self.optimiser, self.made_by, state)
+        self.saved = step
+
+    def show(self, row: dict[str, float], batch: Batch, output: Output) -> str | None:
+        """What the watcher wishes after the row was logged."""
         if not self.watch:
             return None
-        wish = self.watch(Progress(step, self.config.steps, row, speed, self.model, batch, output.detached()))
+        seen = Progress(self.step, self.config.steps, row, self.speed(), self.model, batch, output.detached())
+        wish = self.watch(seen)
         if wish not in WISHES:
             raise PplkitError(f"the watcher returned {wish!r}: let it return 'save', 'stop' or None.")
-        if wish and not save:
-            self.run.save(step, self.model, self.optimiser, self.made_by)
         return wish
 
-    def _history(self, step: int, every: int) -> None:
-        """The prior now, about forty times over a run."""
-        every *= max(1, self.config.steps // (40 * every))
-        if step % every == 0 or step == self.config.steps:
-            prior = self.model.prior()
-            links = {"keypoints": prior.keypoints.tolist(), "connectivity": prior.connectivity.tolist()}
-            self.run.append("prior_history.jsonl", {"step": step, **links})
+    def note(self, notes: list[str], new: int = 0) -> None:
+        """Write down all notes, and say the last `new`."""
+        for note in notes[len(notes) - new :]:
+            self.bar.write(note)
+        with self._writing():
+            if notes:
+                write_json(self.run.path / NOTES, notes)
+            else:
+                remove(self.run.path / NOTES)
 
-    def speed(self, step: int) -> float:
+    def give_up(self, step: int) -> str:
+        """Keep the state for inspection; the path of its file."""
+        path = self.run.path / INSPECTED
+        about = {"schema": "pplkit-diverged-1", "step": str(step)}
+        with self._writing():
+            checkpoints.write(path, checkpoints.weights(self.model, self.optimiser), about)
+        return str(path)
+
+    def speed(self) -> float:
         """Images per second since this call began."""
-        return (step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
+        return max(0, self.step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
 
-    def finish(self, device: str) -> Result:
+    def finish(self, device: str, notes: list[str]) -> Result:
         """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
         self.bar.close()
         path = self.run.path / "training.json"
@@ -117,16 +154,25 @@ class Journal:
                 return before
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.step}
         self.model.eval()
-        self.model.prior().save(self.run.path / "prior.json")
-        seconds = time.perf_counter() - self.began
-        result = Result(
-            self.run.path.name,
-            self.step,
-            self.loss,
-            seconds,
-            self.speed(self.step),
-            device,
-            self.config.precision,
-        )
-        write_json(path, asdict(result))
+        seconds, speed = time.perf_counter() - self.began, self.speed()
+        names = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.config.precision, notes)
+        result = Result(*names)
+        with self._writing():
+            self.model.prior().save(self.run.path / "prior.json")
+            write_json(path, asdict(result))
         return result
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the system says of a file, in a sentence that says where the training is and what to do."""
+        try:
+            yield
+        except Unwritable as error:
+            self.bar.close()
+            said = f"the training stopped at step {self.step}, as {error.said}"
+            raise PplkitError(f"{said}; {self._kept()}.") from None
+
+    def _kept(self) -> str:
+        if not self.saved:
+            return "nothing was saved yet, and the same call or command starts again"
+        return f"what was saved is whole, and the same call or command continues after step {self.saved}"

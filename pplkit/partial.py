@@ -12,10 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from pplkit import locks
 
 NEW, OLD, REPLACED, LOCK = "new", "old", "replaced", "lock"
 
@@ -27,9 +24,7 @@ def begin(out: Path) -> tuple[Path, IO[bytes]]:
         folder.mkdir(parents=True)
         with suppress(FileNotFoundError):  # another writer may clear the folder up before it is locked
             lock = (folder / LOCK).open("xb")
-            if fcntl is not None:
-                with suppress(OSError):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+            locks.lock(lock, wait=True)
             if (folder / LOCK).exists():
                 (folder / NEW).mkdir()
                 return folder, lock
@@ -51,7 +46,7 @@ def settle(folder: Path, out: Path, lock: IO[bytes]) -> None:
 def clear_up(out: Path) -> None:
     """Settle the folders of writers of `out` that were killed; those of living ones are left alone."""
     try:
-        entries = [] if fcntl is None else list(out.parent.iterdir())
+        entries = list(out.parent.iterdir())
     except OSError:  # where nothing can be listed, writing will say what is wrong
         return
     name = re.compile(re.escape(f".{out.name}.partial-") + "[0-9a-f]{8}")
@@ -61,9 +56,7 @@ def clear_up(out: Path) -> None:
                 folder.rmdir()  # killed before it was locked, so it is empty
                 continue
             lock = (folder / LOCK).open("r+b")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-            else:
+            if locks.lock(lock):
                 settle(folder, out, lock)
+            else:
+                lock.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pplkit.errors import PplkitError
+from pplkit.files import write_json
 
 SCHEMA = "pplkit-prior-1"
 STRONG = 0.05  # a link is strong from this share of the strongest
@@ -47,7 +48,7 @@ class PosePrior:
         return float(self.connectivity[link] / self.connectivity.max())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the prior as JSON, atomically."""
+        """Write the prior as JSON, atomically; raises PplkitError if that cannot be."""
         path = Path(path)
         content = {
             "schema": SCHEMA,
@@ -55,9 +56,7 @@ class PosePrior:
             "connectivity": self.connectivity.astype(float).tolist(),
             "made_by": self.made_by,
         }
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
-        partial.replace(path)
+        write_json(path, content)
         return path
 
     @classmethod

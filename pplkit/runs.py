@@ -3,26 +3,34 @@
 import hashlib
 import json
 import os
+import platform
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
+from pplkit import checkpoints
+from pplkit.checkpoints import Checkpoint, Damaged, restore, weights
+from pplkit.checkpoints import read_checkpoint as read_checkpoint
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
+from pplkit.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
+from pplkit.files import write_json as write_json
+from pplkit.files import write_text as write_text
 from pplkit.handover import MODEL, read_model
+from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.version import __version__
 
-SCHEMA = "pplkit-checkpoint-1"
 COMPLETER = "completer.safetensors"
-COMPLETER_SCHEMA = "pplkit-completer-1"
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
 
@@ -38,30 +46,25 @@ def home() -> Path:
     return here
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: it is complete, or as it was before."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf8", newline="")
-    partial.replace(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically: the file is complete, or as it was before."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
 @dataclass(frozen=True)
 class RunFolder:
     """`runs/<name>`: where one training run keeps everything."""
 
     path: Path
 
-    def open(self, config: Config, data: Dataset) -> dict[str, Any]:
+    def held(self) -> AbstractContextManager[None]:
+        """Inside, no other process trains the run or teaches its completer; raises PplkitError if one does already."""
+        return locked(self.path, f"the run folder {self.path} is in use", ".training.lock")
+
+    def open(self, config: Config, data: Dataset, machine: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Create the folder for `config` and `data`, or check that it was made for them; returns what made it.
 
+        With the config and the hash of the data, that is all that determines a run: versions, and what `machine`
+        says of device and threads. What a killed process left half-written is removed.
         Raises PplkitError when the folder belongs to a run with other settings or other data.
         """
         made_by = {"version": __version__, "data": data.name, "data_sha256": data.sha256, "torch": torch.__version__}
+        made_by |= {"numpy": np.__version__, "python": platform.python_version(), **(machine or {})}
         made_by["data_path"] = os.path.relpath(data.path, self.path)
         if (self.path / MODEL).exists():
             raise PplkitError(f"{self.path} holds a model that was handed on: choose another folder to train in.")
@@ -70,9 +73,12 @@ class RunFolder:
                 self._check(config, made_by)
             for folder in ("checkpoints", "figures", "notebooks"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
+            remove(*self.path.glob(f"*.json*{PARTIAL}"), *(self.path / "checkpoints").glob(f"*{PARTIAL}"))
             write_json(self.path / "config.json", {"config": config.to_dict(), "made_by": made_by})
         except OSError as error:
-            raise PplkitError(f"the run folder {self.path} cannot be written ({error}): choose another.") from None
+            raise PplkitError(
+                f"the run folder {self.path} cannot be written ({reason(error)}): {remedy(error)}, or choose another."
+            ) from None
         return made_by
 
     def _check(self, config: Config, made_by: dict[str, Any]) -> None:
@@ -97,23 +103,25 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf8"))
         except FileNotFoundError:
             raise PplkitError(f"{path} does not exist: run the step that writes it (training comes first).") from None
-        except ValueError as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise PplkitError(f"{path} is not readable JSON ({error}): run the step that writes it again.") from None
 
     def append(self, name: str, row: dict[str, Any]) -> None:
-        """Add one line to a .jsonl file of the run."""
-        with (self.path / name).open("a", encoding="utf8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Add one line to a .jsonl file of the run; raises PplkitError if that cannot be."""
+        append_line(self.path / name, json.dumps(row))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The lines of a .jsonl file; a last line cut short by a crash is left out."""
         path = self.path / name
         found = []
-        for line in path.read_text(encoding="utf8").splitlines() if path.exists() else []:
+        for line in path.read_text(encoding="utf8", errors="replace").splitlines() if path.exists() else []:
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                break
+            found.append(row)
         return found
 
     def cut(self, name: str, step: int) -> None:
@@ -126,76 +134,99 @@ class RunFolder:
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
 
     def write(self, model: PosePriorLearner, made_by: dict[str, Any]) -> None:
-        """A folder for a model that was trained elsewhere: its config, its weights as step 0 and its prior."""
-        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        """A folder for a model that was trained elsewhere: its config, its weights as step 0 and its prior.
+
+        Raises PplkitError if it cannot be written.
+        """
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unwritable(self.path, error) from None
         self.save(0, model, None, made_by)
         model.made_by = {**made_by, "run": self.path.name, "step": 0}
         model.prior().save(self.path / "prior.json")
         write_json(self.path / "config.json", {"config": model.config.to_dict(), "made_by": made_by})
 
     def save(
-        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer | None, made_by: dict[str, Any]
+        self,
+        step: int,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer | None,
+        made_by: dict[str, Any],
+        state: dict[str, Any] | None = None,
     ) -> Path:
-        """Write the checkpoint of `step` atomically and drop all but the last two."""
-        tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-        for name, parameter in model.named_parameters():
-            for part, value in optimiser.state[parameter].items() if optimiser else ():
-                tensors[f"optimiser.{part}.{name}"] = value.contiguous()
+        """Write the checkpoint of `step` atomically, and when it is verified drop all but it and the one before it.
+
+        Those of later steps, which a run leaves behind that had to go back, are dropped as well. One whose `state` is
+        not "good" drops none. Raises PplkitError if it cannot be written.
+        """
         path = self.path / "checkpoints" / f"step-{step:08d}.safetensors"
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, {"schema": SCHEMA, "step": str(step), "made_by": json.dumps(made_by)})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-        for old in self.checkpoints()[:-KEPT]:
-            old.unlink()
+        about = {"schema": checkpoints.TRAINING[0], "step": str(step), "made_by": json.dumps(made_by)}
+        checkpoints.write(path, weights(model, optimiser), {**about, "state": json.dumps(state or {})})
+        if (state or {}).get("good", True):
+            every = self.checkpoints()
+            here = every.index(path) + 1
+            remove(*every[: max(0, here - KEPT)], *every[here:])
         return path
 
-    def last(self) -> tuple[Path, int, dict[str, Tensor]] | None:
-        """The last checkpoint: its file, step and tensors; None if there is none."""
-        paths = self.checkpoints()
-        return (paths[-1], *read_checkpoint(paths[-1])) if paths else None
+    def last(self, *, good: bool = False) -> Checkpoint | None:
+        """The last checkpoint that can be read, and with `good` that is "good"; None if there is none.
+
+        Says which cannot be read. Raises PplkitError if there are some and none of them can, or one is of another
+        version.
+        """
+        damaged = []
+        paths = self.checkpoints()[::-1]
+        for path in paths:
+            try:
+                found = read_checkpoint(path)
+            except Damaged as error:
+                damaged.append(str(error))
+                print(f"pplkit: {error}", file=sys.stderr, flush=True)
+                continue
+            if found.state.get("good", True) or not good:
+                return found
+        if damaged and len(damaged) == len(paths):
+            raise PplkitError(
+                f"no checkpoint in {self.path / 'checkpoints'} can be read, neither the last nor the one before: bring "
+                "back a copy of one, or delete the run folder to train anew."
+            )
+        return None
 
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> int:
         """Load the last checkpoint into model and optimiser (parameters on their device); returns its step, else 0."""
         return restore(self.last(), model, optimiser)
 
     def save_completer(self, model: PosePriorLearner, steps: int) -> None:
-        """Write the model's completer atomically, with the steps it learned for and the weights it learned from."""
+        """Write the model's completer atomically, with the steps it learned for and the weights it learned from.
+
+        Raises PplkitError if it cannot be written.
+        """
         assert model.completer is not None
-        tensors = {name: value.contiguous() for name, value in model.completer.state_dict().items()}
-        partial = self.path / f"{COMPLETER}.partial"
-        try:
-            save_file(tensors, partial, {"schema": COMPLETER_SCHEMA, "steps": str(steps), "of": _fingerprint(model)})
-            partial.replace(self.path / COMPLETER)
-        except OSError as error:
-            raise PplkitError(
-                f"{self.path / COMPLETER} cannot be written ({error}): make room or choose another run."
-            ) from None
+        path = self.path / COMPLETER
+        about = {"schema": checkpoints.COMPLETER[0], "steps": str(steps), "of": _fingerprint(model)}
+        checkpoints.write(path, model.completer.state_dict(), about)
 
     def restore_completer(self, model: PosePriorLearner) -> int:
         """Give the model its completer, if there is one made from its weights; the steps it learned for, else 0.
 
-        Raises PplkitError if the file is torn or of another version.
+        Raises PplkitError if the file is torn, altered or of another version.
         """
         path = self.path / COMPLETER
         if not path.exists():
             return 0
-        remedy = "delete it, and run `pplkit complete` again"
+        again = "delete it, and run `pplkit complete` again"
+        tensors, about = checkpoints.read(path, checkpoints.COMPLETER, again)
+        if about.get("of") != _fingerprint(model):  # the run went on, or was made anew
+            return 0
         try:
-            with safe_open(path, framework="pt") as file:
-                about = file.metadata() or {}
-                if about.get("schema") != COMPLETER_SCHEMA:
-                    raise PplkitError(f"{path} is of another version ({about.get('schema')!r}): {remedy}.")
-                if about["of"] != _fingerprint(model):  # the run went on, or was made anew
-                    return 0
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                completer = Completer(model.regressor)
-                completer.load_state_dict(tensors)
-                model.completer = completer
-                return int(about["steps"])
-        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-            raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[0]}): {remedy}.") from None
+            completer = Completer(model.regressor)
+            completer.load_state_dict(tensors)
+            steps = int(about["steps"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[0]}): {again}.") from None
+        model.completer = completer
+        return steps
 
 
 def _fingerprint(model: PosePriorLearner) -> str:
@@ -204,49 +235,6 @@ def _fingerprint(model: PosePriorLearner) -> str:
     for value in model.regressor.state_dict().values():
         found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
-
-
-def restore(
-    found: tuple[Path, int, dict[str, Tensor]] | None, model: nn.Module, optimiser: torch.optim.Optimizer | None
-) -> int:
-    """Load what `RunFolder.last` found into model and optimiser (parameters on their device); its step, else 0."""
-    if found is None:
-        return 0
-    path, step, tensors = found
-    state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise PplkitError(f"{path} does not fit the config beside it ({reason}): train again.") from None
-    if optimiser is not None:
-        _restore_optimiser(model, optimiser, tensors)
-    return step
-
-
-def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        for key, value in tensors.items():
-            if key.startswith("optimiser.") and key.endswith(f".{name}") and key.count(".") == name.count(".") + 2:
-                part = key.split(".")[1]
-                if part != "step":  # fused Adam goes through memory: its state must lie as the parameter does
-                    value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-                optimiser.state[parameter][part] = value
-
-
-def read_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
-    """Step and tensors of a checkpoint; raises PplkitError naming the file if it is torn or of another version."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("schema") != SCHEMA:
-                raise PplkitError(
-                    f"{path} is a checkpoint of another version ({metadata.get('schema')!r}, this one reads "
-                    f"{SCHEMA!r}): train again, or use the version that wrote it."
-                )
-            return int(metadata["step"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError) as error:
-        raise PplkitError(f"{path} cannot be read ({error}): delete it, the one before it will be taken.") from None
 
 
 def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:

@@ -21,6 +21,7 @@ import torch
 
 from pplkit.devices import AGAIN, as_rank, is_lost
 from pplkit.errors import PplkitError
+from pplkit.stops import Interrupted, Stops
 
 T = TypeVar("T")
 Show = Callable[[Any], Any]
@@ -40,7 +41,8 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
 
     `function` is found by its module and name, so it may not be that of a script or a notebook; `show` is called here,
     with copies on the CPU of what rank 0 shows, which waits for what it returns. Raises the PplkitError of a rank, or
-    one that says which rank ended and how; no process is left then, nor after any other error here.
+    one that says which rank ended and how; no process is left then, nor after any other error here. Ctrl-C and SIGTERM
+    go on to rank 0, which may save something and raise Interrupted; it is raised here then.
     """
     common = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
@@ -55,7 +57,8 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
                 process.start()
                 theirs.close()
                 team[ours] = process
-        return _attend(team, show)  # type: ignore[no-any-return]
+        with Stops() as stops:
+            return _attend(team, show, stops)  # type: ignore[no-any-return]
     finally:
         for process in team.values():
             process.kill()
@@ -83,13 +86,16 @@ def _no_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _attend(team: dict[Any, Any], show: Show | None) -> Any:
+def _attend(team: dict[Any, Any], show: Show | None, stops: Stops) -> Any:
     """Show what rank 0 has to show until all have ended; what rank 0 returns."""
     ranks: dict[Any, int] = {ours: number for number, ours in enumerate(team)}
     results: dict[int, Any] = {}
     failures: list[_Failure] = []
-    end = math.inf
+    end, told = math.inf, False
     while ranks and time.monotonic() < end:
+        if stops.heard and not told:
+            next(iter(team.values())).terminate()  # of all the first
+            told = True
         ready: list[Any] = connection.wait(list(ranks), timeout=GRACE)
         for ours in ready:
             number = ranks[ours]
@@ -108,8 +114,12 @@ def _attend(team: dict[Any, Any], show: Show | None) -> Any:
             results[number] = content
             if kind == "failed":
                 failures.append(content)
+            if kind == "interrupted" and number == 0:
+                raise Interrupted(content, stops.heard or signal.SIGTERM)
         if failures:
             end = min(end, time.monotonic() + GRACE)
+    if stops.heard and failures:
+        raise Interrupted("interrupted before there was something to save", stops.heard)
     if failures:
         raise min(failures, key=lambda failure: failure.order).error
     return results[0]
@@ -144,6 +154,9 @@ def _rank(
     show = partial(_show, theirs) if shown else None
     try:
         theirs.send(("done", as_rank(partial(function, show=show), device, precision)))
+        return
+    except Interrupted as error:
+        theirs.send(("interrupted", str(error)))
         return
     except PplkitError as error:
         failure = _Failure(0, error)

@@ -1,28 +1,30 @@
 """One step and the loop around it; the only optimiser."""
 
-import ctypes
 import math
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor, nn
 
 from pplkit import ranks
 from pplkit.batches import Batch, Batches, check
+from pplkit.checkpoints import Checkpoint, restore
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.devices import as_launched, by_first, fabric_for, launched, processes
+from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes
 from pplkit.errors import Diverged, PplkitError
-from pplkit.features import PerceptualFeatures, perceptual_features
+from pplkit.features import perceptual_features
 from pplkit.journal import Journal, Progress, Result, Watcher
-from pplkit.losses import losses
+from pplkit.machine import described, keep_memory, working
 from pplkit.model import PosePriorLearner
-from pplkit.poses import Output
 from pplkit.prior import PosePrior
-from pplkit.runs import RunFolder, restore
+from pplkit.runs import RunFolder
+from pplkit.stepping import Step, Taken, freeze_unused, patience
+from pplkit.stops import Interrupted, Stops, name_of
 from pplkit.team import in_team
 
 __all__ = ["Progress", "Result", "Watcher", "train"]
@@ -30,8 +32,12 @@ __all__ = ["Progress", "Result", "Watcher", "train"]
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+T = TypeVar("T")
+
 LOG_EVERY = 20  # steps between lines of metrics.jsonl
-SAVE_EVERY = 200  # steps between checkpoints; a multiple of LOG_EVERY, so that a continued run logs the same lines
+SAVE_EVERY = 200  # steps between checkpoints, unless told otherwise
+CALMER = 0.3  # of the learning rate, once that was not enough
+COUNTS = ("version", "torch", "numpy", "python", "device", "devices", "threads", "deterministic")  # for the last digits
 
 
 def train(
@@ -44,6 +50,8 @@ def train(
     precision: str | None = None,
     watch: Watcher | None = None,
     bar: bool = True,
+    save_every: int | None = None,
+    deterministic: bool = False,
 ) -> Result:
     """Train a model on data["train"], or continue where the run folder stopped, and write its prior.
 
@@ -51,33 +59,30 @@ def train(
     every batch and give what one gives (DDP through Lightning Fabric). Where torchrun, `fabric run` or srun started
     several processes, on one machine or more, the training takes these. precision overrides the config's.
     `watch` is called after each logged step, here or in the launcher's rank 0, and may save or stop (see `Watcher`): a
-    stopped training returns what was done, and calling again continues it. `bar` shows a progress bar.
+    stopped training returns what was done, and calling again continues it. `bar` shows a progress bar. `save_every` is
+    the number of steps between checkpoints, else SAVE_EVERY. `deterministic` has operations that add up in a changing
+    order replaced or refused; those of a CPU are not such, a GPU's can be.
     Rank 0 writes checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json to the run folder.
-    Raises PplkitError for settings that do not fit the data, when the loss is no longer finite, or a process is gone.
+    Ctrl-C and SIGTERM save a checkpoint and raise Interrupted. A step whose loss or gradients are not finite is left
+    out (`skipped` in metrics.jsonl), and after more than a few in a row it goes back to the last good checkpoint,
+    once; a batch for which a device lacks memory is done in parts. Such things are told in notes.json.
+    Raises PplkitError for settings that do not fit the data, a folder that cannot be written or that another process
+    trains in, when the loss is no longer finite after going back, or a process is gone.
     """
     if "train" not in data:
         raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
     if precision := precision or os.environ.get("LT_PRECISION"):  # `fabric run` takes the option for itself
         config = config.replace(precision=precision)
     check(data["train"], config, processes(devices))
+    if save_every is not None and save_every < 1:
+        raise PplkitError(f"save_every={save_every} is too small: give the number of steps between checkpoints.")
     job = partial(_fit, config=config, data=data, run=RunFolder(Path(run)), bar=bar)
+    job = partial(job, save_every=save_every, deterministic=deterministic)
     if launched():
         return as_launched(partial(job, show=watch), device, config.precision)
     if devices > 1:
         return in_team(job, devices, device, config.precision, watch)
     return fabric_for(device, config.precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
-
-
-def keep_memory() -> None:
-    """Ask glibc to keep what a step frees for the next step, if this is glibc.
-
-    It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a
-    step of the preset `puppets` at full resolution. Larger ones, of which a step has few, come and go: kept, they
-    would leave holes in which nothing fits.
-    """
-    if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(12 * 2**20))  # M_MMAP_THRESHOLD
-        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
 
 
 def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
@@ -119,87 +124,169 @@ def thickness(config: Config, step: int) -> float:
     return (config.thickness_start or config.thickness) ** (1 - share) * config.thickness**share
 
 
-def freeze_unused(model: PosePriorLearner) -> None:
-    """Freeze the parameters that no loss of the config reaches, for whose gradients DDP would wait."""
-    config = model.config
-    images = torch.zeros(2, 3, config.image_size, config.image_size)
-    again, moves = (images, torch.zeros(2, 2, 3)) if config.weight_equivariance else (None, None)
-    batch = Batch(images, images, images, again, moves)
-    model.eval()  # so that nothing else changes
-    output = model(images, images, again)
-    both = [losses(config, None, batch, output, share)[0] for share in (0.0, 1.0)]  # some count early, some late
-    torch.stack(both).sum().backward()  # type: ignore[no-untyped-call]
-    for parameter in model.parameters():
-        parameter.requires_grad_(parameter.grad is not None)
-    model.zero_grad()
-    model.train()
-
-
-def _fit(fabric: "Fabric", config: Config, data: Dataset, run: RunFolder, bar: bool, show: Watcher | None) -> Result:
-    """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
-    keep_memory()
-    with fabric.rank_zero_first(local=True):  # which may download
-        features = perceptual_features(config.perceptual, config.perceptual_size)
-    features = features and features.placed(fabric.device, config.precision)
-    model, optimiser = build(config)
-    if fabric.world_size > 1:
-        freeze_unused(model)
-        ranks.share_batch_norm(model, fabric.device)
-    with Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size) as batches:
-        made_by = by_first(fabric, lambda: run.open(config, data))  # last of the checks: nothing is left for nothing
-        wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-        first = restore(by_first(fabric, run.last), model, optimiser)
-        means = ranks.Means()
-        log = Journal(run, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
-        for step in range(first, config.steps):
-            for group, rate in zip(optimiser.param_groups, rates(config, step), strict=True):
-                group["lr"] = rate
-            model.thickness = thickness(config, step)
-            batch = batches(step)
-            if step < config.coarse * config.steps:
-                batch = batch.halved()
-            if step in renewals(config):
-                _renew(model, batch)
-            total, parts, output = one_step(
-                fabric, config, wrapped, wrapped_optimiser, features, batch, step / config.steps
-            )
-            means.add({"loss": total, **parts})
-            if (step + 1) % LOG_EVERY and step + 1 < config.steps:
-                continue
-            row = _finite(means.row(), step + 1, run)
-            save = (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps
-            wish = by_first(fabric, lambda: log and log.add(step + 1, row, batch, output, LOG_EVERY, save))  # noqa: B023
-            if wish == "stop":
-                break
-    return by_first(fabric, partial(Journal.finish, log, f"{fabric.device} x {fabric.world_size}"))  # type: ignore[arg-type]
-
-
-def one_step(
+def _fit(
     fabric: "Fabric",
     config: Config,
-    model: nn.Module,
-    optimiser: Any,
-    features: PerceptualFeatures | None,
-    batch: Batch,
-    share: float = 0.0,
-) -> tuple[Tensor, dict[str, Tensor], Output]:
-    """Forward, losses, backward, update; `model` and `optimiser` as Fabric set them up, `share` of the training done.
+    data: Dataset,
+    run: RunFolder,
+    bar: bool,
+    show: Watcher | None,
+    save_every: int | None = None,
+    deterministic: bool = False,
+) -> Result:
+    """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
+    keep_memory()
+    with ExitStack() as stack:
+        stack.enter_context(working(fabric.device, deterministic))
+        with fabric.rank_zero_first(local=True):  # which may download
+            features = perceptual_features(config.perceptual, config.perceptual_size)
+        features = features and features.placed(fabric.device, config.precision)
+        model, optimiser = build(config)
+        if fabric.world_size > 1:
+            freeze_unused(model)
+            ranks.share_batch_norm(model, fabric.device)
+        batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
+        stack.enter_context(batches)
+        machine = described(fabric.device, fabric.world_size, deterministic)
 
-    Returns the loss and its parts, without gradients, and the model's output.
-    """
-    output: Output = model(batch.images, batch.reference, batch.again)
-    with fabric.autocast():
-        total, parts = losses(config, features, batch, output, share)
-    fabric.backward(total)
-    optimiser.step()
-    optimiser.zero_grad()
-    return total.detach(), parts, output
+        def opened() -> dict[str, Any]:
+            stack.enter_context(run.held())
+            return run.open(config, data, machine)
+
+        made_by = by_first(fabric, opened)  # last of the checks: nothing is left for nothing
+        wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+        step = Step(fabric, config, wrapped, wrapped_optimiser, features)
+        found = by_first(fabric, run.last)
+        first = restore(found, model, optimiser)
+        journal = Journal(run, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
+        loop = _Loop(fabric, config, run, journal, step, batches, optimiser, save_every or SAVE_EVERY)
+        return loop.run(found, made_by)
 
 
-def _finite(row: dict[str, float], step: int, run: RunFolder) -> dict[str, float]:
-    if not all(map(math.isfinite, row.values())):
-        raise Diverged(
-            f"the loss is no longer finite at step {step} ({row}): the last checkpoint in {run.path} is from "
-            "before; lower learning_rate, or raise weight_boundary, and start a new run."
-        )
-    return row
+class _Loop:
+    """The steps on one rank, from the last checkpoint to the end, or to where it is told to stop."""
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        config: Config,
+        run: RunFolder,
+        journal: Journal | None,
+        step: Step,
+        batches: Batches,
+        optimiser: torch.optim.Optimizer,
+        save_every: int,
+    ) -> None:
+        self.fabric, self.config, self.folder, self.journal = fabric, config, run, journal
+        self.step, self.batches, self.optimiser, self.save_every = step, batches, optimiser, save_every
+        self.done = self.saved = 0  # steps; those of the last checkpoint
+        # What a continuation needs beside the weights, all of it in the checkpoints.
+        self.means, self.rate, self.notes = ranks.Means(), 1.0, list[str]()
+
+    def run(self, found: Checkpoint | None, made_by: dict[str, Any]) -> Result:
+        """Go on from `found`, which is restored already."""
+        if found:
+            self._continue(found, made_by)
+        self._first(lambda journal: journal.note(self.notes))
+        wish = None
+        with Stops() as stops:
+            while self.done < self.config.steps and wish != "stop":
+                wish = self._look(self._advance())
+                self._heed(stops)
+        device = f"{self.fabric.device} x {self.fabric.world_size}"
+        return self._first(lambda journal: journal.finish(device, self.notes))
+
+    def _first(self, function: Callable[[Journal], T]) -> T:
+        """What rank 0 does, known to all."""
+        return by_first(self.fabric, lambda: function(self.journal))  # type: ignore[arg-type]
+
+    def _advance(self) -> Taken:
+        step, config, model, parts = self.done, self.config, self.step.model, self.step.parts
+        for group, rate in zip(self.optimiser.param_groups, rates(config, step), strict=True):
+            group["lr"] = self.rate * rate
+        model.thickness = thickness(config, step)
+        batch = self.batches(step)
+        if step < config.coarse * config.steps:
+            batch = batch.halved()
+        if step in renewals(config):
+            _renew(model, batch)
+        taken = self.step(batch, step / config.steps)
+        self.means.add(taken.values, taken.skipped)
+        self.done += 1
+        if self.step.parts != parts:
+            where = f"step {self.done}: out of memory on {self.fabric.device}"
+            self._note(f"{where}, so that batches are done in {self.step.parts} parts from here on")
+        return taken
+
+    def _look(self, taken: Taken) -> str | None:
+        """Log and save when it is time, and ask the watcher what it wishes."""
+        step, last, row = self.done, self.done == self.config.steps, None
+        if step % LOG_EVERY == 0 or last:
+            row, worst = self.means.row()
+            if worst > patience(self.config.precision):
+                self._go_back(worst)
+                return None
+        if row:
+            self._first(lambda journal: journal.log(step, row, LOG_EVERY))
+        due = step // self.save_every > self.saved // self.save_every
+        if last or (due and not self.means.streak()):
+            self._save()
+        wish = self._first(lambda journal: journal.show(row, taken.batch, taken.output)) if row else None
+        if wish and self.saved != step:
+            self._save()
+        return wish
+
+    def _heed(self, stops: Stops) -> None:
+        """Save and end if a signal asks for it; with several processes on GPUs, which would wait, now and then."""
+        heard = stops.heard
+        if self.fabric.world_size > 1:
+            if self.fabric.device.type != "cpu" and self.done % LOG_EVERY:
+                return
+            heard = ranks.from_first(heard)
+        if heard:
+            if self.saved != self.done:
+                self._save()
+            here = f"at step {self.done} of {self.config.steps}, which is saved in {self.folder.path}"
+            raise Interrupted(f"the training was ended by {name_of(heard)} {here}: {AGAIN}.", heard)
+
+    def _save(self) -> None:
+        precision = self.fabric.strategy.precision.state_dict()  # of the scale of gradients, for 16-mixed
+        state = {"good": not self.means.streak(), "rate": self.rate, "parts": self.step.parts, "notes": self.notes}
+        state |= {"means": self.means.state(), "precision": precision}
+        self._first(lambda journal: journal.save(self.done, state))
+        self.saved = self.done
+
+    def _continue(self, found: Checkpoint, made_by: dict[str, Any]) -> None:
+        self.done = self.saved = found.step
+        if state := found.state:  # those of earlier versions have none
+            self.rate, self.step.parts, self.notes = state["rate"], state["parts"], list(state["notes"])
+            self.means.restore(state["means"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
+        then = {key: value for key, value in found.made_by.items() if key in COUNTS and value != made_by[key]}
+        if then and self.done < self.config.steps:
+            other = ", ".join(f"{key} {made_by[key]} instead of {value}" for key, value in then.items())
+            self._note(f"step {self.done}: continued with {other}, so that the last digits may differ")
+
+    def _note(self, note: str) -> None:
+        self.notes = [*self.notes, note]
+        self._first(lambda journal: journal.note(self.notes, 1))
+
+    def _go_back(self, worst: int) -> None:
+        """To the last good checkpoint, or the start, with a lower learning rate; raises Diverged the second time."""
+        seen = self.done
+        told = f"the loss or its gradients were no longer finite at step {seen}, {worst} steps in a row"
+        if self.rate < 1:
+            path = self._first(lambda journal: journal.give_up(seen))
+            raise Diverged(
+                f"{told}, with {CALMER} of the learning rate as well: the state is in {path}; lower learning_rate, or "
+                "raise weight_boundary, and start a new run."
+            )
+        found = by_first(self.fabric, partial(self.folder.last, good=True))
+        if found is None:
+            self.step.model.load_state_dict(build(self.config)[0].state_dict())
+            self.optimiser.state.clear()
+        self.done = restore(found, self.step.model, self.optimiser)
+        self.rate, self.means = CALMER, ranks.Means()
+        self._note(f"{told}: back to step {self.done}, with {CALMER} of the learning rate")
+        self._save()  # from here on a continuation does the same
+        self._first(lambda journal: journal.back(self.done))

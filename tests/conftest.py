@@ -1,6 +1,7 @@
 """What all tests share: one thread for arithmetic, no windows, and the folders of outside data."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ if not torch.cuda.is_available():
         "TRITON_INTERPRET", "1"
     )  # kernels run on the CPU; read when Triton is imported, here or later
 
+from pplkit import training
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.puppets import generate, layout
+from pplkit.runs import RunFolder
+from pplkit.training import build
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -77,3 +81,37 @@ def with_completer(model: PosePriorLearner) -> PosePriorLearner:
     with torch.no_grad():
         last.bias.add_(0.3)
     return model.eval()
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny: Config, puppets: Dataset) -> RunFolder:
+    folder = RunFolder(tmp_path / "runs" / "one")
+    folder.open(tiny, puppets)
+    return folder
+
+
+def stepped(config: Config, steps: int = 2) -> tuple[PosePriorLearner, torch.optim.Optimizer]:
+    """A model after some steps of the optimiser on numbers that mean nothing."""
+    model, optimiser = build(config)
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    for _ in range(steps):
+        out = model(images, images)
+        parts = (out.reconstruction, out.memory.tokens, out.memory.keypoints)
+        torch.stack([part.square().mean() for part in parts]).sum().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return model, optimiser
+
+
+@pytest.fixture
+def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Have a training do something once before the step of a number, from 0."""
+    plans: dict[int, Callable[[], object]] = {}
+    given = training.thickness
+
+    def thickness(config: Config, step: int) -> float:
+        plans.pop(step, lambda: None)()
+        return given(config, step)
+
+    monkeypatch.setattr(training, "thickness", thickness)
+    return plans.__setitem__

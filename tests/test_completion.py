@@ -185,7 +185,7 @@ def test_the_model_stays_as_it_is(run: Path, puppets: Dataset) -> None:
     files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     after = complete(run, puppets, steps=3, device="cpu", bar=False)
     assert {path: path.read_bytes() for path in files} == files
-    assert {path for path in run.rglob("*") if path.is_file()} == {*files, run / COMPLETER}
+    assert {path for path in run.rglob("*") if path.is_file()} == {*files, run / COMPLETER, run / ".training.lock"}
     for made in (after, load(run)):
         assert made.completer is not None and not made.training and not made.completer.training
         state = made.state_dict()  # statistics of BatchNorm included
@@ -271,3 +271,27 @@ def test_a_completer_learns_to_see_past_what_hides(
             for name in ("published", "completed")
         }
         assert away["completed"] < 0.8 * away["published"]  # about half in runs with three seeds
+
+
+def test_a_step_that_is_not_finite_is_left_out_and_many_end_it(
+    run: Path, puppets: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def spoilt(found: Completed, given: Lesson) -> Tensor:
+        made.append(1)
+        return doubts_and_distance(found, given) * (torch.nan if len(made) > few else 1.0)
+
+    few = 3
+    monkeypatch.setattr(completion, "doubts_and_distance", spoilt)
+    complete(run, puppets, steps=5, device="cpu", bar=False)
+    assert all(torch.isfinite(value).all() for value in weights(run).values())
+    with pytest.raises(PplkitError, match="loss or its gradients were not finite in 12 steps in a row before step 12"):
+        complete(run, puppets, steps=12, device="cpu", bar=False)
+    assert all(torch.isfinite(value).all() for value in weights(run).values())  # the one before is still there
+
+
+def test_a_run_in_use_gets_no_completer(run: Path, puppets: Dataset) -> None:
+    with RunFolder(run).held(), pytest.raises(PplkitError, match="is in use"):
+        complete(run, puppets, steps=1, device="cpu", bar=False)
+    assert not (run / COMPLETER).exists()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit import devices, links, ranks, training
+from pplkit import devices, links, ranks, stepping, training
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
@@ -94,7 +94,9 @@ def differences(one: Path, other: Path) -> dict[str, float]:
     rows, others = (RunFolder(folder).rows("metrics.jsonl") for folder in (one, other))
     pairs = list(zip(rows, others, strict=True))
     found = {name: max(abs(a[name] - b[name]) for a, b in pairs if name in a) for name in rows[0]}
-    (step, tensors), (_, them) = (read_checkpoint(RunFolder(run).checkpoints()[-1]) for run in (one, other))
+    (_, step, tensors, *_), (_, _, them, *_) = (
+        read_checkpoint(RunFolder(run).checkpoints()[-1]) for run in (one, other)
+    )
     assert step == len(rows) and tensors.keys() == them.keys()
     assert tensors["model.alpha"].dtype == torch.float64
     return found | {name: float((value - them[name]).abs().max()) for name, value in tensors.items()}
@@ -119,7 +121,7 @@ def test_what_no_loss_reaches_is_frozen(tiny: Config) -> None:
     for name, some in (("masked", set()), ("attention", {"regressor.predict.0.weight", "regressor.embed.bias"})):
         model, _ = training.build(tiny.replace(**CHANGES[name]))
         before = {part: value.clone() for part, value in model.state_dict().items()}
-        training.freeze_unused(model)
+        stepping.freeze_unused(model)
         frozen = {part for part, value in model.named_parameters() if not value.requires_grad}
         assert some <= frozen and bool(some) == bool(frozen) and "regressor.attention.weight" not in frozen
         assert model.training and all(value.grad is None for value in model.parameters())
@@ -203,7 +205,7 @@ def test_all_stop_where_the_watcher_wishes(tiny: Config, puppets: Dataset, tmp_p
 
 
 def test_an_error_of_all_is_raised_once_and_as_it_is(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(PplkitError, match=r"no longer finite at step 20 .*lower learning_rate"):
+    with pytest.raises(PplkitError, match=r"no longer finite at step 20, 19 steps in a row, .*lower learning_rate"):
         train(tiny.replace(learning_rate=1e25, steps=40), puppets, tmp_path / "one", device="cpu", devices=2, bar=False)
 
 

@@ -8,7 +8,8 @@ import torch
 from pplkit.config import Config
 from pplkit.devices import fabric_for
 from pplkit.features import perceptual_features
-from pplkit.training import build, one_step
+from pplkit.stepping import Step
+from pplkit.training import build
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
@@ -26,7 +27,7 @@ def test_plain_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:
     plain = PlainStep(model, features)
     fabric = fabric_for("cpu", "32-true")
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-    total, _, _ = one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
-    torch.testing.assert_close(plain(batch), total, rtol=1e-5, atol=1e-6)
+    taken = Step(fabric, config, wrapped, wrapped_optimiser, features)(batch)
+    torch.testing.assert_close(plain(batch), taken.values["loss"], rtol=1e-5, atol=1e-6)
     for name in ("codebook", "counts", "sums"):
         torch.testing.assert_close(getattr(plain.model.memory, name), getattr(model.memory, name), rtol=1e-5, atol=1e-6)

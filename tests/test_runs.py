@@ -2,40 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from conftest import stepped
+from faults import faulty
 
 import pplkit
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
-from pplkit.runs import RunFolder, home, load, read_checkpoint, write_json
+from pplkit.runs import RunFolder, home, load, write_json
 from pplkit.training import build
-
-
-@pytest.fixture
-def run(tmp_path: Path, tiny: Config, puppets: Dataset) -> RunFolder:
-    folder = RunFolder(tmp_path / "runs" / "one")
-    folder.open(tiny, puppets)
-    return folder
-
-
-def stepped(config: Config, steps: int = 2) -> tuple[PosePriorLearner, torch.optim.Optimizer]:
-    """A model after some steps of the optimiser on numbers that mean nothing."""
-    model, optimiser = build(config)
-    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    for _ in range(steps):
-        out = model(images, images)
-        parts = (out.reconstruction, out.memory.tokens, out.memory.keypoints)
-        torch.stack([part.square().mean() for part in parts]).sum().backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    return model, optimiser
 
 
 def test_json_is_whole_or_as_before(tmp_path: Path) -> None:
@@ -157,39 +137,21 @@ def test_nothing_saved_starts_at_zero(run: RunFolder, tiny: Config) -> None:
     assert run.restore(*build(tiny)) == 0
 
 
-def test_a_write_that_is_cut_short_leaves_the_checkpoints(
-    run: RunFolder, tiny: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, optimiser = stepped(tiny)
-    run.save(1, model, optimiser, {})
-
-    def full(tensors: Any, path: Path, metadata: Any) -> None:
-        path.write_bytes(b"half of a check")
-        raise OSError("no space left")
-
-    monkeypatch.setattr("pplkit.runs.save_file", full)
-    with pytest.raises((OSError, PplkitError), match="no space left"):
-        run.save(2, model, optimiser, {})
-    assert [path.name for path in run.checkpoints()] == ["step-00000001.safetensors"]
-    assert run.restore(model, optimiser) == 1
+def test_what_is_no_row_ends_the_rows(run: RunFolder) -> None:
+    for garbage in (b"\xff\xfe\n", b"7\n", b'{"step": "a"}\n', b"[" * 100_000 + b"\n", b"\0\0\0\n"):
+        (run.path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + garbage + b'{"step": 2}\n')
+        assert run.rows("metrics.jsonl") == [{"step": 1}]
+        run.cut("metrics.jsonl", 9)
+        assert (run.path / "metrics.jsonl").read_text() == '{"step": 1}\n'
 
 
-def test_a_torn_checkpoint_is_named(run: RunFolder, tiny: Config) -> None:
-    model, optimiser = stepped(tiny)
-    path = run.save(1, model, optimiser, {})
-    content = path.read_bytes()
-    for torn in (b"", content[:100], content[: len(content) // 2]):
-        path.write_bytes(torn)
-        with pytest.raises(PplkitError, match="step-00000001.safetensors cannot be read .*: delete it"):
-            run.restore(model)
-
-
-def test_a_checkpoint_of_another_version_is_named(run: RunFolder, tiny: Config) -> None:
-    path = run.path / "checkpoints" / "step-00000001.safetensors"
-    for metadata in ({"schema": "pplkit-checkpoint-0"}, {}):
-        save_file({"a": torch.zeros(2)}, path, metadata)
-        with pytest.raises(PplkitError, match="is a checkpoint of another version"):
-            read_checkpoint(path)
+def test_a_full_disk_leaves_lines_whole(run: RunFolder) -> None:
+    run.append("metrics.jsonl", {"step": 1})
+    for at in (1, 2):  # opening, and half of the line
+        with faulty(at), pytest.raises(PplkitError, match="metrics.jsonl cannot be written .No space left"):
+            run.append("metrics.jsonl", {"step": 2})
+    run.append("metrics.jsonl", {"step": 3})
+    assert (run.path / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 3}\n'
 
 
 def test_a_checkpoint_that_does_not_fit_is_named(run: RunFolder, tiny: Config) -> None:

@@ -51,7 +51,7 @@ def assert_equal_runs(run: Path, other: Path) -> None:
     ours, theirs_ = RunFolder(run).checkpoints(), RunFolder(other).checkpoints()
     assert [path.name for path in ours] == [path.name for path in theirs_]
     for path, there in zip(ours, theirs_, strict=True):
-        (step, tensors), (other_step, others) = read_checkpoint(path), read_checkpoint(there)
+        (_, step, tensors, *_), (_, other_step, others, *_) = read_checkpoint(path), read_checkpoint(there)
         assert step == other_step and tensors.keys() == others.keys()
         different = [name for name in tensors if not torch.equal(tensors[name], others[name])]
         assert different == []
@@ -191,14 +191,6 @@ def test_a_run_with_other_settings_is_refused(undisturbed: Path, config: Config,
     with pytest.raises(PplkitError, match=r"holds a run with other settings \(batch_size\): choose another run name"):
         train(config.replace(batch_size=2), puppets, undisturbed, device="cpu", bar=False)
     assert (undisturbed / "config.json").read_bytes() == before
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
-    config = tiny.replace(learning_rate=1e25, steps=20)
-    with pytest.raises(PplkitError, match=r"no longer finite at step 2 .*lower learning_rate") as caught:
-        train(config, puppets, tmp_path / "one", device="cpu", bar=False)
-    assert "\n" not in str(caught.value)
-    assert RunFolder(tmp_path / "one").checkpoints() == []  # nothing that is not finite is saved
 
 
 def test_settings_that_do_not_fit_can_be_put_right(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:

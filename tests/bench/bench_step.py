@@ -38,7 +38,9 @@ from pplkit.config import Config
 from pplkit.devices import fabric_for
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.links import link_map
-from pplkit.training import build, keep_memory, one_step
+from pplkit.machine import keep_memory
+from pplkit.stepping import Step
+from pplkit.training import build
 
 VARIANTS = ("plain", "kit float32", "kit bfloat16")
 
@@ -78,7 +80,8 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     features = features.placed(device, precision)
     batch = some_batch(config, device)
-    return lambda: one_step(fabric, config, wrapped, wrapped_optimiser, features, batch)
+    one_step = Step(fabric, config, wrapped, wrapped_optimiser, features)
+    return lambda: one_step(batch)
 
 
 def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:

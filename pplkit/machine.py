@@ -1,0 +1,60 @@
+"""The machine that a training runs on, as far as it decides what comes out, and what is asked of it."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from pplkit.errors import PplkitError
+
+
+def keep_memory() -> None:
+    """Ask glibc to keep what a step frees for the next step, if this is glibc.
+
+    It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a
+    step of the preset `puppets` at full resolution. Larger ones, of which a step has few, come and go: kept, they
+    would leave holes in which nothing fits.
+    """
+    if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(12 * 2**20))  # M_MMAP_THRESHOLD
+        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
+
+
+def described(device: torch.device, processes: int, deterministic: bool) -> dict[str, Any]:
+    """What rounds sums in its own way: the kind of device, how many of them, and threads."""
+    if device.type == "cuda":
+        kind = f"cuda ({torch.cuda.get_device_name(device)})"
+    else:
+        kind = f"{device.type} ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type
+    return {"device": kind, "devices": processes, "threads": torch.get_num_threads(), "deterministic": deterministic}
+
+
+@contextmanager
+def working(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """Inside, operations that add up in a changing order are replaced or refused, if `deterministic`.
+
+    Raises PplkitError for one that is refused, and for a device without enough memory.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU's library is first used
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise PplkitError(
+            f"{device} has too little memory for the model ({str(error).splitlines()[0]}): end what else uses it, or "
+            "take another device."
+        ) from None
+    except RuntimeError as error:
+        if not deterministic or "deterministic" not in str(error):
+            raise
+        raise PplkitError(
+            f"deterministic=True is not to be had on {device} ({str(error).splitlines()[0]}): leave it away, or take "
+            "another device."
+        ) from None
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,37 @@
+"""Short trainings that something happens to, for tests of what comes of it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pplkit.checkpoints import read_checkpoint
+from pplkit.config import Config
+from pplkit.dataset import Dataset
+from pplkit.prior import PosePrior
+from pplkit.runs import RunFolder
+from pplkit.training import Result, train
+
+Act = Callable[[], object]
+Plan = Callable[[int, Act], None]
+
+
+def trained(config: Config, data: Dataset, run: Path, **given: Any) -> Result:
+    return train(config, data, run, device="cpu", bar=False, **given)
+
+
+def kill(number: int) -> Act:
+    return lambda: os.kill(os.getpid(), number)
+
+
+def assert_same_end(run: Path, other: Path) -> None:
+    """The same lines, weights and prior, to the last bit."""
+    for name in ("metrics.jsonl", "prior_history.jsonl"):
+        assert (run / name).read_bytes() == (other / name).read_bytes()
+    ours, theirs = (read_checkpoint(RunFolder(folder).checkpoints()[-1]) for folder in (run, other))
+    assert ours.step == theirs.step and ours.tensors.keys() == theirs.tensors.keys()
+    assert [name for name, value in ours.tensors.items() if not torch.equal(value, theirs.tensors[name])] == []
+    priors = [PosePrior.load(folder / "prior.json") for folder in (run, other)]
+    assert (priors[0].keypoints == priors[1].keypoints).all()
