@@ -17,6 +17,7 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.drawing import error_unit
 from pplkit.errors import PplkitError
+from pplkit.files import Unwritable
 from pplkit.handover import to_tell, write_model
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
@@ -74,7 +75,7 @@ def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         facts = Facts(len(model.prior().links()), model.completer is not None, named["names"] if named else [])
         write_text(partial / CARD, card(config, model.made_by, facts, _data(folder), scores))
         partial.replace(out)
-    except OSError as error:
+    except (OSError, Unwritable) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise PplkitError(f"{out} cannot be written ({error}): name another folder.") from None
     return out

@@ -113,10 +113,7 @@ class Labels:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(HEADER)
         table.writerows((image, name, *point) for (image, name), point in points.items())
-        try:
-            write_text(self.path, text.getvalue())
-        except OSError as error:
-            raise PplkitError(f"{self.path} cannot be written ({error}): make room, then click again.") from None
+        write_text(self.path, text.getvalue())
         self.points = points
 
 

@@ -36,8 +36,9 @@ from pplkit.config import Config
 from pplkit.dataset import DatasetWriter, Split, open_dataset
 from pplkit.features import perceptual_features
 from pplkit.losses import losses
+from pplkit.machine import keep_memory
 from pplkit.occlusion import spread
-from pplkit.training import build, keep_memory
+from pplkit.training import build
 
 FRAMES = 20  # of each synthetic video
 
