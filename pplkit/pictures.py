@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pplkit.errors import PplkitError
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
+ORIENTATION = ExifTags.Base.Orientation
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 """Endings of every format that Pillow reads as a picture by itself"""
 
@@ -20,11 +21,21 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
 
     With `least`, a JPEG is decoded in less time to a smaller size, whose sides are no shorter than that.
     """
-    return read_cutout(path, least)[0]
+    return _read(path, least)[0]
 
 
 def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
+    return _read(path, least)[:2]
+
+
+def read_reduced(path: Path, least: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture as `read_image` gives it with `least`, and the width and height that all of it has, upright."""
+    image, _, size = _read(path, least)
+    return image, size
+
+
+def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | None, tuple[int, int]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
@@ -35,11 +46,14 @@ def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Imag
                     f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; "
                     "make it smaller or remove it"
                 )
+            size = image.size
             if least:
                 image.draft("RGB", (least, least))
             upright = ImageOps.exif_transpose(image)
+            if image.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn, and its mirror images
+                size = size[1], size[0]
             alpha = upright.convert("RGBA").getchannel("A") if upright.has_transparency_data else None
-            return as_rgb(upright), alpha
+            return as_rgb(upright), alpha, size
     except FileNotFoundError as error:
         raise PplkitError(f"{path} is missing: correct the path or get the file again") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:

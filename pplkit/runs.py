@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,11 +39,23 @@ def home() -> Path:
     return here
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """A text file to write into, piece by piece: afterwards it is complete, and on an error it is as it was before."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf8", newline="") as file:
+            yield file
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically: it is complete, or as it was before."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf8", newline="")
-    partial.replace(path)
+    with writing(path) as file:
+        file.write(text)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -163,7 +177,7 @@ class RunFolder:
         tensors = {name: value.contiguous() for name, value in model.completer.state_dict().items()}
         partial = self.path / f"{COMPLETER}.partial"
         try:
-            save_file(tensors, partial, {"schema": COMPLETER_SCHEMA, "steps": str(steps), "of": _fingerprint(model)})
+            save_file(tensors, partial, {"schema": COMPLETER_SCHEMA, "steps": str(steps), "of": fingerprint(model)})
             partial.replace(self.path / COMPLETER)
         except OSError as error:
             raise PplkitError(
@@ -184,7 +198,7 @@ class RunFolder:
                 about = file.metadata() or {}
                 if about.get("schema") != COMPLETER_SCHEMA:
                     raise PplkitError(f"{path} is of another version ({about.get('schema')!r}): {remedy}.")
-                if about["of"] != _fingerprint(model):  # the run went on, or was made anew
+                if about["of"] != fingerprint(model):  # the run went on, or was made anew
                     return 0
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 completer = Completer(model.regressor)
@@ -195,7 +209,7 @@ class RunFolder:
             raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[0]}): {remedy}.") from None
 
 
-def _fingerprint(model: PosePriorLearner) -> str:
+def fingerprint(model: PosePriorLearner) -> str:
     """The sha256 of the regressor's weights and the prior, from which a completer learns."""
     found = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
     for value in model.regressor.state_dict().values():
@@ -247,11 +261,13 @@ def read_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
 
 
 def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
-    """The trained model of a run folder, in eval mode on `device`.
+    """The trained model of a run folder, in eval mode on `device`; "auto" takes the best one present.
 
     Raises PplkitError if the folder holds no finished checkpoint, or one of another version.
     """
     folder = RunFolder(Path(run))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     content = folder.read("config.json")
     model = PosePriorLearner(Config.from_dict(content["config"]))
     if not folder.checkpoints():
