@@ -20,6 +20,7 @@ from pplkit.runs import write_json
 from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
 
 SCHEMA = "pplkit-landmarks-1"
+FOLDS = 10  # fits for the error: one for each image, or for each tenth of many
 TOLD = 0.8  # of the labelled images whose side the points must tell, if they are to say it
 
 
@@ -30,7 +31,7 @@ class LandmarkMap:
     names: list[str]
     weights: np.ndarray  # (J, 2, N, 2): coordinate of the landmark, keypoint, its coordinate
     offsets: np.ndarray  # (J, 2)
-    error: np.ndarray  # (J,) mean distance on labelled images, each left out of the fit, in image sides; NaN: one label
+    error: np.ndarray  # (J,) mean distance on labelled images left out of the fit, in image sides; NaN: one label
     still: np.ndarray  # (J,) the same of the mean of the other images' labels
     labelled: np.ndarray  # (J,) images
     pairs: list[tuple[int, int]] = field(default_factory=list)  # (left, right) landmarks
@@ -101,31 +102,53 @@ def fit_landmarks(
     """
     keypoints, labels = np.asarray(keypoints, float), np.asarray(labels, float)
     _check(keypoints, labels, names)
-    pairs = side_pairs(names)
-    back = turned(keypoints, labels, pairs)
-    straight = exchanged(labels, pairs, back)
-    fitted, both = ridge.fit(keypoints[:, None], straight[:, None]), labels
-    if mirrored is not None:
-        copies = _mirrored(labels, names, pairs)
-        there = np.einsum("jckd,bkd->bjc", fitted.weights, mirrored) + fitted.offsets
-        sided = exchanged(copies, pairs, nearer_exchanged(there, copies, pairs) & back.any())
-        second = ridge.fit(np.stack((keypoints, mirrored), 1), np.stack((straight, sided), 1))
-        if np.isnan(fitted.score) or second.score < fitted.score:
-            fitted, both = second, np.concatenate((labels, copies))
+    fitted = _fitted(keypoints, labels, names, mirrored)
     count = np.isfinite(labels).all(-1).sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.linalg.norm(labels - ridge.mean(labels, 0), axis=-1) * (count / (count - 1))
-    still = ridge.mean(apart, 0) * sides_per_unit(size)
-    made = LandmarkMap(
-        list(names), fitted.weights, fitted.offsets, still, still, count, pairs,
-        mirrored=both is not labels, made_by=made_by or {},
-    )  # fmt: skip
-    if back.any():
-        sides = direction(both, pairs)
-        told = float(((agreement(fitted.left_out, pairs, sides) < 0) == back).mean())
-        made = replace(made, sides=sides if told >= TOLD else None, told=told)
-    distances = np.linalg.norm(made._named(fitted.left_out) - labels, axis=-1)
-    return replace(made, error=ridge.mean(distances, 0) * sides_per_unit(size))
+    expected = _expected(keypoints, labels, names, mirrored)
+    scale = sides_per_unit(size)
+    error = ridge.mean(np.linalg.norm(expected - labels, axis=-1), 0) * scale
+    return replace(fitted, error=error, still=ridge.mean(apart, 0) * scale, labelled=count, made_by=made_by or {})
+
+
+def _fitted(
+    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
+) -> LandmarkMap:
+    """The map without what is said of its errors."""
+    pairs = side_pairs(names)
+    back = turned(keypoints, labels, pairs)
+    straight = exchanged(labels, pairs, back)
+    found, both = ridge.fit(keypoints[:, None], straight[:, None]), labels
+    if mirrored is not None:
+        copies = _mirrored(labels, names, pairs)
+        there = np.einsum("jckd,bkd->bjc", found.weights, mirrored) + found.offsets
+        sided = exchanged(copies, pairs, nearer_exchanged(there, copies, pairs) & back.any())
+        second = ridge.fit(np.stack((keypoints, mirrored), 1), np.stack((straight, sided), 1))
+        if np.isnan(found.score) or second.score < found.score:
+            found, both = second, np.concatenate((labels, copies))
+    none = np.full(len(names), np.nan)
+    made = LandmarkMap(list(names), found.weights, found.offsets, none, none, none, pairs, mirrored=both is not labels)
+    if not back.any():
+        return made
+    sides = direction(both, pairs)
+    told = float(((agreement(found.left_out, pairs, sides) < 0) == back).mean())
+    return replace(made, sides=sides if told >= TOLD else None, told=told)
+
+
+def _expected(
+    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
+) -> np.ndarray:
+    """Where maps fitted anew to the other images put the landmarks (n, J, 2), at most FOLDS maps; NaN as `labels`."""
+    expected = np.full_like(labels, np.nan)
+    fold = np.arange(len(labels)) % FOLDS
+    for number in range(fold.max() + 1 if len(labels) > 1 else 0):
+        rest = fold != number
+        there = np.flatnonzero(np.isfinite(labels[rest]).all(-1).any(0))
+        some = None if mirrored is None else mirrored[rest]
+        fitted = _fitted(keypoints[rest], labels[rest][:, there], [names[index] for index in there.tolist()], some)
+        expected[np.ix_(~rest, there)] = fitted.apply(keypoints[~rest])
+    return np.where(np.isfinite(labels), expected, np.nan)
 
 
 def _check(keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:

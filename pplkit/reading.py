@@ -93,12 +93,13 @@ def squared(image: Image.Image, side: int, crop: str, size: tuple[int, int] | No
     """The square that a model sees of a picture, as a box in its pixels and as uint8 (side, side, 3).
 
     `crop="centre"` is the largest in the middle, "pad" all of the picture, the shorter side filled up, as in the
-    preparation of data. The picture may be a reduced one of `size`, width and height, which the box then refers to.
+    preparation of data. The picture may be one of `size`, width and height, that was decoded to a half, a quarter or an
+    eighth; the box is then that of all of it.
     """
     size = size or image.size
     box = CROPS[crop](*size)
-    x, y = image.width / size[0], image.height / size[1]
-    return box, resized(image, side, (box[0] * x, box[1] * y, box[2] * x, box[3] * y))
+    scale = round(size[0] / image.width)  # the last row and column of a reduced picture reach beyond the whole one
+    return box, resized(image, side, (box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale))
 
 
 def _picture(file: Path, side: int, crop: str, whole: bool) -> Seen:

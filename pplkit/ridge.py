@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-HELD = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # how tightly weights are held; 1: as by an image
+HELD = (1e-4, 1e-3, 0.01, 0.1, 0.3, 1.0, 3.0)  # how tightly weights are held to the guess; 1: as by one image
 FREE = (0.0, 0.1, 0.3, 1.0)  # variance of U's weights beside that of w's
 USUAL = (1.0, 0.0)  # where too few images tell
 SOFT = 0.2  # a choice whose error is so much higher than the best one's, as a share of that, counts 1/e of it
