@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.video import SUFFIXES as FILMS
 from pplkit.errors import PplkitError
+from pplkit.frames import SUFFIXES as FILMS
 from pplkit.overlay import write_video
 from pplkit.pictures import SUFFIXES, listed
 from pplkit.puppets import generate

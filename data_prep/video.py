@@ -29,14 +29,9 @@ from data_prep.splits import check_share, held_out, place
 from pplkit.crops import CROPS, Box, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
-from pplkit.frames import SOON, frames, reader, times
+from pplkit.frames import SOON, SUFFIXES, frames, reader, times
 from pplkit.pictures import below, listed
 
-SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".m1v", ".m2ts", ".m2v", ".m4v",
-    ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
-    ".vob", ".webm", ".wmv", ".y4m",
-}  # fmt: skip
 Range = tuple[float | None, int | None, float, float | None]
 """rate, frames, start, end"""
 

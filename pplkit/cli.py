@@ -58,12 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
     run.set_defaults(handler=commands.run)
 
-    batch = parsers.add_parser("batch", help="notebooks over data sets x variants x seeds, as a plan says")
-    batch.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; the README has an example")
-    batch.add_argument("--jobs", type=int, help="runs at a time (default: the plan's; else one for each GPU or core)")
-    told = "send the runs to a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
-    batch.add_argument("--slurm", type=_option, nargs="*", metavar="NAME=VALUE", help=told)
-    batch.set_defaults(handler=commands.batch)
+    _add_batch(parsers)
 
     train = parsers.add_parser("train", help="train on a prepared data set, or continue a run")
     train.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
@@ -95,6 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_batch(parsers: Any) -> None:
+    batch = parsers.add_parser("batch", help="notebooks over data sets x variants x seeds, as a plan says")
+    batch.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; the README has an example")
+    batch.add_argument("--jobs", type=int, help="runs at a time (default: the plan's; else one for each GPU or core)")
+    told = "send the runs to a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
+    batch.add_argument("--slurm", type=_option, nargs="*", metavar="NAME=VALUE", help=told)
+    batch.set_defaults(handler=commands.batch)
+
+
 def _add_poses(parsers: Any) -> None:
     complete = parsers.add_parser("complete", help="teach a trained run to see past what hides the object")
     complete.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
@@ -102,13 +106,44 @@ def _add_poses(parsers: Any) -> None:
     complete.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")
     complete.set_defaults(handler=commands.complete)
 
-    estimate = parsers.add_parser("estimate", help="poses of images, as JSON")
+    _add_inference(parsers)
+    _add_export(parsers)
+
+
+def _add_inference(parsers: Any) -> None:
+    estimate = parsers.add_parser("estimate", help="poses of pictures and videos, as JSON or CSV")
     estimate.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
-    estimate.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="image files or folders")
-    estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    _add_estimate_options(estimate)
+    estimate.add_argument("paths", nargs="+", type=Path, metavar="PATHS", help="pictures, videos, or folders of them")
+    estimate.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write: .json, or .csv")
+    estimate.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    estimate.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
+    _add_inference_options(estimate)
     estimate.set_defaults(handler=commands.estimate)
 
+    landmarks = parsers.add_parser("landmarks", help="name points by labels on a handful of images")
+    landmarks.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    told = "table image,landmark,x,y in pixels of the prepared images (default: RUN/landmarks.csv)"
+    landmarks.add_argument("labels", type=Path, nargs="?", metavar="LABELS", help=told)
+    landmarks.add_argument("--suggest", type=int, metavar="N", help="only say which N images it pays most to label")
+    landmarks.add_argument("--split", default="train", help="split of the images (default: train)")
+    landmarks.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps (default: the best one present)")
+    landmarks.set_defaults(handler=commands.landmarks)
+
+    track = parsers.add_parser("track", help="smooth tracks of a video, as CSV and drawn over it")
+    track.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
+    track.add_argument("source", type=Path, metavar="VIDEO", help="video")
+    track.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    track.add_argument("--video", type=Path, metavar="FILE", help="MP4 file to write: the video with its tracks")
+    told = "how far smooth points may be from found ones, in pixels of the model's images (default: 0.5; 0: as found)"
+    track.add_argument("--smooth", type=float, dest="smoothing", metavar="PIXELS", help=told)
+    track.add_argument("--gap", type=int, metavar="FRAMES", help="longest gap that is filled (default: 5)")
+    told = "a point counts as not found below this share of its median confidence (default: a third)"
+    track.add_argument("--least", type=float, metavar="SHARE", help=told)
+    _add_inference_options(track)
+    track.set_defaults(handler=commands.track)
+
+
+def _add_export(parsers: Any) -> None:
     export = parsers.add_parser("export", help="poses, prior or model for other programs and people")
     export.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
     told = "image files or folders, to export the poses of"
@@ -118,7 +153,10 @@ def _add_poses(parsers: Any) -> None:
     export.add_argument("--out", type=Path, metavar="FILE", help="file of poses to write")
     told = "confidence from which COCO calls a keypoint visible (default: 0)"
     export.add_argument("--visible", type=float, default=0.0, metavar="SHARE", help=told)
-    _add_estimate_options(export)
+    export.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
+    export.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
+    export.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
+    export.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     export.add_argument("--prior", type=Path, metavar="FILE", help="the prior as a drawing (.svg)")
     told = "folder to write: weights, config, prior and a card, which pplkit.load reads"
     export.add_argument("--model", type=Path, metavar="FOLDER", help=told)
@@ -126,11 +164,12 @@ def _add_poses(parsers: Any) -> None:
     export.set_defaults(handler=commands.export)
 
 
-def _add_estimate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
-    parser.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
+def _add_inference_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--named", action="store_true", help="the landmarks of the run instead of its keypoints")
     parser.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images at a time through the model (default: 64)")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps (default: the best one present)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) -> None:

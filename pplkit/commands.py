@@ -111,18 +111,73 @@ def complete(arguments: argparse.Namespace) -> None:
     print(f"The completer is in {arguments.run}; `pplkit estimate` will use it.")
 
 
-def estimate(arguments: argparse.Namespace) -> None:
-    """Write the poses of pictures as JSON."""
-    out = arguments.out
-    _check_folder(out, "--out")
+def _loaded(arguments: argparse.Namespace) -> Any:
+    """The model on the device that is wanted, or on the best one present."""
     import pplkit
-    from pplkit.inference import estimate_files
-    from pplkit.runs import write_json
 
-    model = pplkit.load(arguments.run, **_given(arguments, "device"))
-    poses = estimate_files(model, arguments.images, arguments.iterations, arguments.crop, arguments.procedure)
-    write_json(out, poses)
-    print(f"The poses of {len(poses['images'])} images are in {out}.")
+    return pplkit.load(arguments.run, arguments.device or "auto")
+
+
+def _check_out(name: str, path: Path, *endings: str) -> None:
+    """Raise PplkitError for a file that cannot come to be, before anything is computed."""
+    if not path.parent.is_dir():
+        raise PplkitError(f"the folder {path.parent} of {name} does not exist: create it or name another file.")
+    if path.suffix.lower() not in endings:
+        raise PplkitError(f"{name} {path} does not end in {' or '.join(endings)}: name the file so.")
+
+
+def _inference_options(arguments: argparse.Namespace, model: Any) -> dict[str, Any]:
+    from pplkit.labelling import landmarks_of
+
+    named = landmarks_of(arguments.run, model) if arguments.named else None
+    return {"batch_size": arguments.batch_size, "landmarks": named, "bar": not arguments.quiet}
+
+
+def estimate(arguments: argparse.Namespace) -> None:
+    """Write the poses of pictures and videos as JSON or CSV."""
+    _check_out("--out", arguments.out, ".json", ".csv")
+    from pplkit.inference import write_poses
+
+    model = _loaded(arguments)
+    how = (arguments.iterations, arguments.crop, arguments.procedure)
+    options = _inference_options(arguments, model)
+    number = write_poses(model, arguments.paths, arguments.out, *how, **options)
+    print(f"The poses of {number} images are in {arguments.out}.")
+
+
+def landmarks(arguments: argparse.Namespace) -> None:
+    """Fit named landmarks to labels, or say which images to label."""
+    from pplkit import labelling
+    from pplkit.projects import data_of
+    from pplkit.runs import RunFolder
+
+    model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
+    if arguments.suggest is not None:
+        for index in labelling.suggest(model, data, arguments.suggest, arguments.split):
+            print(f"{index}  {data[arguments.split].sources[index]}")
+        return
+    found = labelling.name_landmarks(model, data, arguments.labels or arguments.run / labelling.TABLE, arguments.split)
+    out = arguments.run / labelling.MAP
+    found.save(out)
+    print("\n".join(labelling.summary(found)))
+    print(f"The landmarks are in {out}; `pplkit estimate --named` and `pplkit track --named` write them.")
+
+
+def track(arguments: argparse.Namespace) -> None:
+    """Write smooth tracks of a video, and the video with them drawn over it."""
+    _check_out("--out", arguments.out, ".csv")
+    if arguments.video is not None:
+        _check_out("--video", arguments.video, ".mp4")
+    from pplkit import overlay, tracks
+
+    model = _loaded(arguments)
+    options = _inference_options(arguments, model) | _given(arguments, "smoothing", "gap", "least")
+    found = tracks.track(model, arguments.source, arguments.crop, **options)
+    tracks.write_tracks(arguments.out, found)
+    if arguments.video is not None:
+        overlay.track_video(model, arguments.source, arguments.video, found)
+    print("\n".join(tracks.summary(found)))
+    print(f"The tracks are in {arguments.out}{f', drawn in {arguments.video}' if arguments.video else ''}.")
 
 
 def _check_folder(path: Path, option: str) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pplkit.errors import PplkitError
 
@@ -55,6 +55,27 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically: the file is complete, or as it was before. Raises Unwritable."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """A text file to write into, piece by piece: afterwards it is complete, and on an error it is as it was before.
+
+    Raises Unwritable.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with _named(path):
+            with partial.open("w", encoding="utf8", newline="") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
 
 
 def append_line(path: Path, line: str) -> None:

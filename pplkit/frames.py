@@ -1,6 +1,6 @@
 """The frames of a video, one by one and upright, and when they are shown; PyAV reads them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,11 @@ FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
 )
 """What is opened, by FFmpeg's names: no playlists, which name other files, and no scripts, whatever it is called"""
+SUFFIXES = {
+    ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".m1v", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
+    ".vob", ".webm", ".wmv", ".y4m",
+}  # fmt: skip
 REMEDY = "copy or download it again or remove it"
 
 
@@ -32,7 +37,7 @@ def reader() -> Any:
 
 def frames(
     path: Path, start: float, end: float | None, wanted: np.ndarray | float | None, threads: int = 0
-) -> Iterator[tuple[float, Image.Image]]:
+) -> Generator[tuple[float, Image.Image], None, None]:
     """Seconds from the first frame, and the frame in RGB, turned and stretched as it is to be shown.
 
     From `start` to before `end`, where a frame is the first after one of the times `wanted`: ascending seconds, or so
@@ -73,6 +78,14 @@ def times(path: Path, rate: float | None, start: float, end: float | None) -> np
     due = _due(rate, start)
     within = (time for time in sorted(found) if time >= start - SOON and (end is None or time < end - SOON))
     return np.array([time for time in within if due(time)])
+
+
+def frame_count(path: Path) -> int | None:
+    """About how many frames a video has, as its file says; None where it says nothing, or cannot be read."""
+    with suppress(PplkitError), _opened(path, 1) as (container, stream, _):
+        length = _length(container, stream)
+        return stream.frames or (None if length is None else round(length / _step(stream)))
+    return None
 
 
 def frame_rate(path: Path) -> float:

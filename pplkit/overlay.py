@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,8 +16,10 @@ from pplkit.errors import PplkitError
 from pplkit.frames import frame_rate, frames
 from pplkit.inference import located
 from pplkit.model import PosePriorLearner
-from pplkit.pictures import read_image
+from pplkit.reading import Seen, seen
+from pplkit.tracks import Tracks
 
+AT_ONCE = 16  # pictures held at full size
 THICKNESS = 1 / 90  # of the picture's longer side: the strongest link
 
 
@@ -94,8 +97,8 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     are those of `posed`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
     rate = frame_rate(source)
-    images = (np.asarray(image) for _, image in frames(source, 0.0, None, None))
-    return write_video(out, posed(model, images, crop, **options), rate)
+    with closing(seen([source], model.config.image_size, crop, AT_ONCE, whole=True)) as images:
+        return write_video(out, posed(model, images, **options), rate)
 
 
 def pose_pictures(
@@ -103,24 +106,45 @@ def pose_pictures(
 ) -> list[Path]:
     """Pictures with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
     out.mkdir(parents=True, exist_ok=True)
-    made = posed(model, (np.asarray(read_image(file)) for file in files), crop, **options)
     written = []
-    for number, (file, picture) in enumerate(zip(files, made, strict=True)):
-        path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
-        Image.fromarray(picture).save(path)
-        written.append(path)
+    with closing(seen(files, model.config.image_size, crop, AT_ONCE, whole=True)) as images:
+        for number, (file, picture) in enumerate(zip(files, posed(model, images, **options), strict=True)):
+            path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
+            Image.fromarray(picture).save(path)
+            written.append(path)
     return written
 
 
 def posed(
-    model: PosePriorLearner, images: Iterable[np.ndarray], crop: str = "centre", iterations: int = 0, least: float = 0.0
+    model: PosePriorLearner, images: Iterable[Seen], iterations: int = 0, least: float = 0.0
 ) -> Iterator[np.ndarray]:
-    """Images uint8 (H, W, 3) of any sizes, one by one, with their poses; `crop` and `iterations` as in `located`.
+    """Images, kept whole by `reading.seen`, with their poses, one by one; `iterations` as in `located`.
 
-    Points less sure than `least` are left out. Raises PplkitError for an unknown `crop`.
+    Points less sure than `least` are left out.
     """
+    links, strengths = _skeleton(model)
+    for one in located(model, images, iterations, batch_size=AT_ONCE):
+        assert one.of.image is not None
+        yield draw(one.of.image, one.points, links, strengths, one.confidence, least)
+
+
+def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks) -> Path:
+    """The video `source` with its tracks drawn over it, as the MP4 file `out`; returns it.
+
+    Keypoints have the links of the model; named landmarks have none. Raises PplkitError as `pose_video`.
+    """
+    plain = tracks.names == [str(number) for number in range(model.config.keypoints)]
+    links, strengths = _skeleton(model) if plain else ([], [])
+    rate = frame_rate(source)
+    with closing(frames(source, 0.0, None, None)) as film:
+        drawn = (
+            draw(np.asarray(image), points, links, strengths)
+            for (_, image), points in zip(film, tracks.points, strict=True)
+        )
+        return write_video(out, drawn, rate)
+
+
+def _skeleton(model: PosePriorLearner) -> tuple[list[tuple[int, int]], list[float]]:
     prior = model.prior()
     links = prior.links()
-    strengths = [prior.strength(link) for link in links]
-    for image, points, sure in located(model, images, crop, iterations):
-        yield draw(image, points, links, strengths, sure, least)
+    return links, [prior.strength(link) for link in links]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pplkit.errors import PplkitError, reason
 from pplkit.texts import check_file
@@ -15,6 +15,7 @@ PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
 SCANNED = 10 * PIXELS  # pixels times scans of a JPEG; progressive ones have about ten
 BAND = 2**22  # pixels
 PROGRAMS = ("EPS", "WMF")  # what Pillow hands to other programs: a file of PostScript is one itself, whatever its name
+ORIENTATION = ExifTags.Base.Orientation
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 """Endings of every format that Pillow reads as a picture by itself"""
 
@@ -24,11 +25,21 @@ def read_image(path: Path, least: int | None = None) -> Image.Image:
 
     With `least`, a JPEG is decoded in less time to a smaller size, whose sides are no shorter than that.
     """
-    return read_cutout(path, least)[0]
+    return _read(path, least)[0]
 
 
 def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
+    return _read(path, least)[:2]
+
+
+def read_reduced(path: Path, least: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture as `read_image` gives it with `least`, and the width and height that all of it has, upright."""
+    image, _, size = _read(path, least)
+    return image, size
+
+
+def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | None, tuple[int, int]]:
     if not os.path.lexists(path):
         raise PplkitError(f"{path} is missing: correct the path or get the file again")
     check_file(path, "get it again or leave it out")
@@ -39,13 +50,16 @@ def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Imag
         with image:
             _check_size(path, image)
             _check_scans(path, image)
+            size = image.size
             if least:
                 image.draft("RGB", (least, least))
             image.load()
             _check_size(path, image)  # again: a picture in an icon says its own
+            if image.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn, and its mirror images
+                size = size[1], size[0]
             ImageOps.exif_transpose(image, in_place=True)
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            return as_rgb(image), alpha
+            return as_rgb(image), alpha, size
     except PplkitError:
         raise
     except Exception as error:  # a torn or hostile file can fail anywhere inside Pillow's fifty readers

@@ -24,6 +24,7 @@ from pplkit.errors import PplkitError
 from pplkit.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
 from pplkit.files import write_json as write_json
 from pplkit.files import write_text as write_text
+from pplkit.files import writing as writing
 from pplkit.handover import MODEL, read_model
 from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
@@ -204,7 +205,7 @@ class RunFolder:
         """
         assert model.completer is not None
         path = self.path / COMPLETER
-        about = {"schema": checkpoints.COMPLETER[0], "steps": str(steps), "of": _fingerprint(model)}
+        about = {"schema": checkpoints.COMPLETER[0], "steps": str(steps), "of": fingerprint(model)}
         checkpoints.write(path, model.completer.state_dict(), about)
 
     def restore_completer(self, model: PosePriorLearner) -> int:
@@ -217,7 +218,7 @@ class RunFolder:
             return 0
         again = "delete it, and run `pplkit complete` again"
         tensors, about = checkpoints.read(path, checkpoints.COMPLETER, again)
-        if about.get("of") != _fingerprint(model):  # the run went on, or was made anew
+        if about.get("of") != fingerprint(model):  # the run went on, or was made anew
             return 0
         try:
             completer = Completer(model.regressor)
@@ -229,7 +230,7 @@ class RunFolder:
         return steps
 
 
-def _fingerprint(model: PosePriorLearner) -> str:
+def fingerprint(model: PosePriorLearner) -> str:
     """The sha256 of the regressor's weights and the prior, from which a completer learns."""
     found = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
     for value in model.regressor.state_dict().values():
@@ -240,10 +241,13 @@ def _fingerprint(model: PosePriorLearner) -> str:
 def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     """The trained model of a run folder, or of one that was handed on (see `cards`), in eval mode on `device`.
 
+    "auto" is the best device present.
     Raises PplkitError if the folder holds no finished checkpoint, or one of another version, or was changed since it
     was handed on.
     """
     folder = RunFolder(Path(run))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     content = folder.read("config.json")
     model = PosePriorLearner(Config.from_dict(content["config"]))
     if (folder.path / MODEL).exists():

@@ -1,6 +1,5 @@
 """The command line calls what it should with what it was given; the notebook driver runs small notebooks for real."""
 
-import json
 import os
 import subprocess
 import sys
@@ -155,25 +154,6 @@ def test_train_replaces_only_the_given_settings(monkeypatch: pytest.MonkeyPatch)
     assert calls == [(expected, data, Path("runs/first"), {"device": "cpu"})]
 
 
-def test_estimate_writes_the_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    poses = {"images": [{"file": "a.png", "keypoints": [[12.5, 3.0]], "confidence": [1.0]}]}
-    calls: Calls = []
-    monkeypatch.setattr(pplkit, "load", lambda run, device="cpu": (run, device))
-    inference = SimpleNamespace(estimate_files=lambda *given: calls.append(given) or poses)
-    monkeypatch.setitem(sys.modules, "pplkit.inference", inference)
-    line = ["estimate", "runs/first", "a.png", "b.png", "--out", str(tmp_path / "poses.json"), "--iterations", "4"]
-    assert cli.main(line) == 0 and cli.main([*line, "--crop", "pad", "--procedure", "published"]) == 0
-    given = ((Path("runs/first"), "cpu"), [Path("a.png"), Path("b.png")], 4)
-    assert calls == [(*given, "centre", None), (*given, "pad", "published")]
-    assert [path.name for path in tmp_path.iterdir()] == ["poses.json"]
-    assert json.loads((tmp_path / "poses.json").read_text()) == poses
-
-
-def test_estimate_finds_a_wrong_out_before_it_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["estimate", "nowhere", "a.png", "--out", str(tmp_path / "no" / "poses.json")]) == 2
-    assert "--out" in capsys.readouterr().err
-
-
 def test_complete_hands_over_the_run_and_its_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,7 +173,9 @@ def test_complete_wants_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.startswith("pplkit: nowhere/config.json does not exist: ") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["run", "batch", "train", "complete", "estimate", "export"])
+@pytest.mark.parametrize(
+    "command", ["run", "batch", "train", "complete", "estimate", "landmarks", "track", "export", "doctor"]
+)
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])

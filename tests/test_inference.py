@@ -1,6 +1,8 @@
 """Image files of all kinds in, poses in their own pixels out."""
 
+import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sources import FPS, film
 
-from pplkit import inference
 from pplkit.config import Config
 from pplkit.errors import PplkitError
-from pplkit.inference import estimate_files, image_files
+from pplkit.inference import estimate_files, write_poses
+from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.pictures import read_image
@@ -30,18 +33,6 @@ def picture(path: Path, width: int = 20, height: int = 30, mode: str = "RGB", se
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).convert(mode).save(path, **options)
     return path
-
-
-def test_folders_give_their_images_in_order(tmp_path: Path) -> None:
-    for name in ("b.png", "a.JPG", "deep/c.webp"):
-        picture(tmp_path / "folder" / name)
-    (tmp_path / "folder" / "notes.txt").write_text("")
-    alone = picture(tmp_path / "z.png")
-    found = image_files([alone, tmp_path / "folder"])
-    assert [path.name for path in found] == ["z.png", "a.JPG", "b.png", "c.webp"]
-    (tmp_path / "nothing").mkdir()
-    with pytest.raises(PplkitError, match="nothing holds no picture of a format that Pillow reads"):
-        image_files([tmp_path / "nothing"])
 
 
 def test_poses_come_in_pixels_of_each_file(model: PosePriorLearner, tmp_path: Path) -> None:
@@ -82,7 +73,7 @@ def test_corners_by_hand(
     Image.fromarray(pixels).save(tmp_path / "a.png")
     seen: list[np.ndarray] = []
 
-    def estimate(images: np.ndarray, iterations: int, *, procedure: str | None) -> Poses:
+    def estimate(images: np.ndarray, iterations: int, batch_size: int, *, procedure: str | None) -> Poses:
         seen.append(images)
         return Poses(torch.tensor([[[-1.0, -1], [1, 1], [0, -1]]]), torch.ones(1, 3))
 
@@ -95,17 +86,80 @@ def test_corners_by_hand(
         estimate_files(model, [tmp_path], crop="left")
 
 
-def test_many_files_are_taken_in_portions(
-    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_files_are_taken_in_portions(model: PosePriorLearner, tmp_path: Path) -> None:
     for k in range(5):
         picture(tmp_path / f"{k}.png", seed=k)
     whole = estimate_files(model, [tmp_path], iterations=1)
-    monkeypatch.setattr(inference, "AT_ONCE", 2)
-    parts = estimate_files(model, [tmp_path], iterations=1)
+    parts = estimate_files(model, [tmp_path], iterations=1, batch_size=2)
     assert [row["file"] for row in parts["images"]] == [row["file"] for row in whole["images"]]
     for a, b in zip(whole["images"], parts["images"], strict=True):
         np.testing.assert_allclose(a["keypoints"], b["keypoints"], atol=0.02)
+    with pytest.raises(PplkitError, match="batch_size=0 is too small"):
+        estimate_files(model, [tmp_path], batch_size=0)
+
+
+def spot() -> LandmarkMap:
+    """The second keypoint, under a name."""
+    weights = np.zeros((1, 2, 4, 2))
+    weights[0, :, 1] = np.eye(2)
+    zero = np.zeros(1)
+    return LandmarkMap(["spot"], weights, np.zeros((1, 2)), zero, zero, zero)
+
+
+def test_json_and_csv_say_what_estimate_files_does(model: PosePriorLearner, tmp_path: Path) -> None:
+    """A picture and a video, whose frames have numbers and times; and by name."""
+    paths = [picture(tmp_path / "a.png"), film(tmp_path / "b.mp4", 3)]
+    expected = estimate_files(model, paths, crop="pad")
+    assert [row.get("frame") for row in expected["images"]] == [None, 0, 1, 2]
+    assert [row["seconds"] for row in expected["images"][1:]] == pytest.approx([0, 1 / FPS, 2 / FPS])
+    assert write_poses(model, paths, tmp_path / "poses.json", 0, "pad", bar=False) == 4
+    found = json.loads((tmp_path / "poses.json").read_text())
+    assert found == json.loads(json.dumps(expected))
+    assert write_poses(model, paths, tmp_path / "poses.csv", 0, "pad", bar=False) == 4
+    with (tmp_path / "poses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16 and [row["frame"] for row in rows[::4]] == ["", "0", "1", "2"]
+    last = expected["images"][3]
+    x, y = last["keypoints"][2]
+    assert rows[14] == {
+        "file": str(paths[1]), "frame": "2", "keypoint": "2", "x": str(x), "y": str(y),
+        "confidence": str(last["confidence"][2]),
+    }  # fmt: skip
+    write_poses(model, paths, tmp_path / "named.csv", 0, "pad", bar=False, landmarks=spot())
+    with (tmp_path / "named.csv").open(newline="") as file:
+        named = list(csv.DictReader(file))
+    assert [row["keypoint"] for row in named] == ["spot"] * 4
+    assert [(row["x"], row["y"]) for row in named] == [(row["x"], row["y"]) for row in rows[1::4]]
+    by_name = estimate_files(model, paths, landmarks=spot())
+    assert by_name["names"] == ["spot"] and "links" not in by_name and len(by_name["images"][0]["keypoints"]) == 1
+
+
+def test_nothing_is_left_of_poses_that_cannot_be_written(model: PosePriorLearner, tmp_path: Path) -> None:
+    files = [picture(tmp_path / "pictures" / f"{k}.png") for k in range(3)]
+    files[2].write_bytes(b"torn")
+    out = tmp_path / "poses.csv"
+    out.write_text("as it was")
+    with pytest.raises(PplkitError, match="2.png cannot be read as a picture"):
+        write_poses(model, files, out, batch_size=1)
+    assert out.read_text() == "as it was"
+    with pytest.raises(PplkitError, match="poses.txt ends in neither of .json, .csv"):
+        write_poses(model, files, tmp_path / "poses.txt")
+    with pytest.raises(PplkitError, match="poses.json cannot be written"):
+        write_poses(model, files[:2], tmp_path / "none" / "poses.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "poses.csv"]
+
+
+def test_a_bar_is_shown_on_a_terminal_alone(
+    model: PosePriorLearner, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [picture(tmp_path / "a.png")]
+    write_poses(model, files, tmp_path / "poses.csv")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    write_poses(model, files, tmp_path / "poses.csv", bar=False)
+    assert capsys.readouterr().err == ""
+    write_poses(model, files, tmp_path / "poses.csv")
+    assert "1/1" in capsys.readouterr().err
 
 
 def test_iterations_are_handed_on(model: PosePriorLearner, tmp_path: Path) -> None:

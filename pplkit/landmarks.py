@@ -1,0 +1,170 @@
+"""Names for learned keypoints: a map from them to landmarks that somebody has labelled on a handful of images.
+
+`ridge` fits it, and `sides` says which side is which. Mirrored copies of the labelled images, in which left and right
+landmarks have changed places, are fitted as well where that helps.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pplkit import ridge
+from pplkit.errors import PplkitError
+from pplkit.geometry import mirror, sides_per_unit
+from pplkit.runs import write_json
+from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
+
+SCHEMA = "pplkit-landmarks-1"
+FOLDS = 10  # fits for the error: one for each image, or for each tenth of many
+TOLD = 0.8  # of the labelled images whose side the points must tell, if they are to say it
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkMap:
+    """From N keypoints to J named landmarks, all (x, y) in [-1, 1]."""
+
+    names: list[str]
+    weights: np.ndarray  # (J, 2, N, 2): coordinate of the landmark, keypoint, its coordinate
+    offsets: np.ndarray  # (J, 2)
+    error: np.ndarray  # (J,) mean distance on labelled images left out of the fit, in image sides; NaN: one label
+    still: np.ndarray  # (J,) the same of the mean of the other images' labels
+    labelled: np.ndarray  # (J,) images
+    pairs: list[tuple[int, int]] = field(default_factory=list)  # (left, right) landmarks
+    sides: np.ndarray | None = None  # (pairs, 2), see `sides.direction`; None: as the keypoints have them
+    told: float | None = None  # share of labelled images whose side was told when left out; None where none had to be
+    mirrored: bool = False  # whether mirrored copies were fitted as well
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, keypoints: np.ndarray) -> np.ndarray:
+        """Keypoints (B, N, 2) to landmarks (B, J, 2); raises PplkitError for another N."""
+        wanted = self.weights.shape[2]
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (wanted, 2):
+            raise PplkitError(
+                f"keypoints of shape {keypoints.shape} do not fit landmarks of {wanted}: fit landmarks to this model."
+            )
+        return self._named(np.einsum("jckd,bkd->bjc", self.weights, keypoints) + self.offsets)
+
+    def _named(self, points: np.ndarray) -> np.ndarray:
+        if self.sides is None:
+            return points
+        return exchanged(points, self.pairs, agreement(points, self.pairs, self.sides) < 0)
+
+    def confidence(self, confidence: np.ndarray) -> np.ndarray:
+        """Of keypoints (B, N) to that of landmarks (B, J): the mean, by what each keypoint weighs."""
+        shares = np.linalg.norm(self.weights, axis=(1, 3))
+        return confidence @ (shares / shares.sum(1, keepdims=True)).T
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON, complete or not at all."""
+        write_json(Path(path), {"schema": SCHEMA, **{name: _plain(value) for name, value in vars(self).items()}})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "LandmarkMap":
+        """The inverse of `save`; raises PplkitError if the file is missing, torn or of another version."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf8"))
+            if content.pop("schema") != SCHEMA:
+                raise ValueError("of another version")
+            for name in ("weights", "offsets", "error", "still", "sides"):
+                content[name] = None if content[name] is None else np.array(content[name], float)
+            content["labelled"] = np.array(content["labelled"], int)
+            content["pairs"] = [(int(a), int(b)) for a, b in content["pairs"]]
+            return cls(**content)
+        except FileNotFoundError:
+            raise PplkitError(f"{path} does not exist: run `pplkit landmarks` with a table of labels first.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PplkitError(f"{path} holds no landmarks ({error}): run `pplkit landmarks` again.") from None
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists, NaN as None."""
+    return np.where(np.isnan(value), np.array(None), value).tolist() if isinstance(value, np.ndarray) else value
+
+
+def fit_landmarks(
+    keypoints: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    size: int,
+    mirrored: np.ndarray | None = None,
+    made_by: dict[str, Any] | None = None,
+) -> LandmarkMap:
+    """The map from keypoints (n, N, 2) of n images to labels (n, J, 2), NaN where missing, both in [-1, 1].
+
+    `mirrored` (n, N, 2), the keypoints found in the mirrored images, doubles the labels if that predicts images left
+    out better; left and right landmarks are known by their names. `size` of the images in pixels.
+    Raises PplkitError for other shapes, and for a landmark without any label.
+    """
+    keypoints, labels = np.asarray(keypoints, float), np.asarray(labels, float)
+    _check(keypoints, labels, names)
+    fitted = _fitted(keypoints, labels, names, mirrored)
+    count = np.isfinite(labels).all(-1).sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.linalg.norm(labels - ridge.mean(labels, 0), axis=-1) * (count / (count - 1))
+    expected = _expected(keypoints, labels, names, mirrored)
+    scale = sides_per_unit(size)
+    error = ridge.mean(np.linalg.norm(expected - labels, axis=-1), 0) * scale
+    return replace(fitted, error=error, still=ridge.mean(apart, 0) * scale, labelled=count, made_by=made_by or {})
+
+
+def _fitted(
+    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
+) -> LandmarkMap:
+    """The map without what is said of its errors."""
+    pairs = side_pairs(names)
+    back = turned(keypoints, labels, pairs)
+    straight = exchanged(labels, pairs, back)
+    found, both = ridge.fit(keypoints[:, None], straight[:, None]), labels
+    if mirrored is not None:
+        copies = _mirrored(labels, names, pairs)
+        there = np.einsum("jckd,bkd->bjc", found.weights, mirrored) + found.offsets
+        sided = exchanged(copies, pairs, nearer_exchanged(there, copies, pairs) & back.any())
+        second = ridge.fit(np.stack((keypoints, mirrored), 1), np.stack((straight, sided), 1))
+        if np.isnan(found.score) or second.score < found.score:
+            found, both = second, np.concatenate((labels, copies))
+    none = np.full(len(names), np.nan)
+    made = LandmarkMap(list(names), found.weights, found.offsets, none, none, none, pairs, mirrored=both is not labels)
+    if not back.any():
+        return made
+    sides = direction(both, pairs)
+    told = float(((agreement(found.left_out, pairs, sides) < 0) == back).mean())
+    return replace(made, sides=sides if told >= TOLD else None, told=told)
+
+
+def _expected(
+    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
+) -> np.ndarray:
+    """Where maps fitted anew to the other images put the landmarks (n, J, 2), at most FOLDS maps; NaN as `labels`."""
+    expected = np.full_like(labels, np.nan)
+    fold = np.arange(len(labels)) % FOLDS
+    for number in range(fold.max() + 1 if len(labels) > 1 else 0):
+        rest = fold != number
+        there = np.flatnonzero(np.isfinite(labels[rest]).all(-1).any(0))
+        some = None if mirrored is None else mirrored[rest]
+        fitted = _fitted(keypoints[rest], labels[rest][:, there], [names[index] for index in there.tolist()], some)
+        expected[np.ix_(~rest, there)] = fitted.apply(keypoints[~rest])
+    return np.where(np.isfinite(labels), expected, np.nan)
+
+
+def _check(keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+    if keypoints.ndim != 3 or keypoints.shape[2] != 2 or labels.shape != (len(keypoints), len(names), 2):
+        raise PplkitError(
+            f"labels of shape {labels.shape} do not fit keypoints of shape {keypoints.shape} and {len(names)} names: "
+            "give (images, landmarks, 2) and (images, keypoints, 2)."
+        )
+    for name, known in zip(names, np.isfinite(labels).all(-1).T, strict=True):
+        if not known.any():
+            raise PplkitError(f"landmark {name!r} is labelled on no image: label it, or leave it out.")
+
+
+def _mirrored(labels: np.ndarray, names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Labels (n, J, 2) of the mirrored images; NaN for a landmark that is left or right without the other."""
+    alone = one_sided(names)
+    for pair in pairs:
+        alone[list(pair)] = False
+    return np.where(alone[:, None], np.nan, mirror(labels, pairs))

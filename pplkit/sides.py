@@ -1,0 +1,118 @@
+"""Left and right of landmarks that a model's keypoints may take for each other.
+
+A model without labels calls left what it sees there: its points may belong to the left arm in one image and to the
+right one in another. Which images those are is found by exchanging the labels of one image after the other, as the
+h36m protocol does; where that helps greatly, landmarks are fitted to sides as the points have them, and each pose is
+named the way round in which its left-right vectors agree with the labels'.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pplkit import ridge
+
+GAIN = 0.8  # labels are exchanged only where that lowers the error of images left out to less than this share
+WORDS = r"left|right|(?<![a-z])[lr](?![a-z])"
+OTHER = {"left": "right", "l": "r"}
+STARTS = 4  # ways to begin the search beside that of no exchange
+ROUNDS = 10  # of each
+TIE = 1e-3  # of a usual step: what an exchange in a frame costs
+QUICK = {"tightness": (0.1, 1.0), "freedom": (0.0,)}  # of the ridge: enough to see which side fits
+
+
+def side_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Indices of (left, right) names: those that differ in "left" and "right", or in a lone "l" and "r"."""
+    places = {name.lower(): index for index, name in enumerate(names)}
+    partners = {name: re.sub(WORDS, lambda word: OTHER.get(word[0], word[0]), name) for name in places}
+    return [(places[name], places[other]) for name, other in partners.items() if other != name and other in places]
+
+
+def one_sided(names: Sequence[str]) -> np.ndarray:
+    """Which names speak of a side: bool (J,)."""
+    return np.array([re.search(WORDS, name.lower()) is not None for name in names], bool)
+
+
+def exchanged(points: np.ndarray, pairs: Sequence[tuple[int, int]], which: np.ndarray) -> np.ndarray:
+    """Points (B, J, 2) with left and right exchanged in those poses that `which` (B,) bool says."""
+    order = list(range(points.shape[1]))
+    for left, right in pairs:
+        order[left], order[right] = right, left
+    return np.where(which[:, None, None], points[:, order], points)
+
+
+def turned(keypoints: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """In which images keypoints (n, N, 2) have the sides of the labels (n, J, 2) exchanged: bool (n,), fewer than half.
+
+    None where exchanging labels does not make the images far more predictable.
+    """
+    none = np.zeros(len(labels), bool)
+    if not pairs or len(labels) < 3:
+        return none
+    flat = keypoints.reshape(len(keypoints), -1)
+    # Points that change sides are what differs most between images.
+    main = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[0][:, :STARTS]
+    plain = ridge.fit(keypoints[:, None], labels[:, None], **QUICK).score
+    found = [_settled(keypoints, labels, pairs, start) for start in (none, *(main > 0).T)]
+    score, best = min(found, key=lambda one: one[0])
+    if not score < GAIN * plain:
+        return none
+    return ~best if best.mean() > 0.5 else best
+
+
+def _settled(
+    keypoints: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]], which: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Exchange labels that the other images expect the other way round, until none is; their error, and which."""
+    best = np.inf, which
+    for _ in range(ROUNDS):
+        fitted = ridge.fit(keypoints[:, None], exchanged(labels, pairs, which)[:, None], **QUICK)
+        if not fitted.score < best[0]:
+            break
+        best = fitted.score, which
+        which = nearer_exchanged(fitted.left_out, labels, pairs)
+    return best
+
+
+def nearer_exchanged(points: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Whether points (n, J, 2) lie nearer to the labels with left and right exchanged: bool (n,)."""
+    every = np.ones(len(labels), bool)
+    mine, other = (
+        ridge.mean(np.linalg.norm(points - some, axis=-1), 1) for some in (labels, exchanged(labels, pairs, every))
+    )
+    return other < mine
+
+
+def agreement(points: np.ndarray, pairs: Sequence[tuple[int, int]], direction: np.ndarray) -> np.ndarray:
+    """How well the left-right vectors of points (B, J, 2) agree with the direction (pairs, 2): (B,), 0 = undecided."""
+    left, right = np.array(pairs).T
+    return np.asarray(np.nansum((points[:, left] - points[:, right]) * direction, axis=(1, 2)))
+
+
+def direction(labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Mean left-right vector of labels (n, J, 2), over its variance: (pairs, 2), 0 where no image has both."""
+    left, right = np.array(pairs).T
+    vectors = labels[:, left] - labels[:, right]
+    middle = ridge.mean(vectors, 0)
+    variance = ridge.mean(np.square(vectors - middle), 0)
+    return np.asarray(np.nan_to_num(middle / (variance + ridge.LEAST)))
+
+
+def steady(points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Points (T, J, 2) of a video with left and right exchanged in as few frames as make them move least in all.
+
+    The path of least total motion, found exactly (Viterbi); as they are given, where that makes no difference.
+    """
+    both = np.stack((points, exchanged(points, pairs, np.ones(len(points), bool))))
+    steps = np.linalg.norm(both[:, None, 1:] - both[None, :, :-1], axis=-1).sum(-1)  # (now, before, T - 1)
+    price = TIE * float(np.median(steps[0, 0])) if steps.size else 0.0
+    cost, came = np.array([0.0, price]), np.zeros((len(points), 2), int)
+    for frame in range(1, len(points)):
+        ways = steps[:, :, frame - 1] + cost
+        came[frame] = ways.argmin(1)
+        cost = ways.min(1) + (0.0, price)
+    made, state = np.empty_like(points), int(cost.argmin()) if len(points) else 0
+    for frame in range(len(points) - 1, -1, -1):
+        made[frame], state = both[state, frame], int(came[frame, state])
+    return made

@@ -1,0 +1,221 @@
+"""The keypoints of a video over time: smooth without lag, short gaps filled.
+
+Smooth points minimise Σ w |z - x|² + λ Σ |z''|² (Whittaker's smoother), w the square of the confidence of x, z'' the
+acceleration at the times of the frames. Past and future count alike, so nothing lags. λ is one number for all keypoints
+of a video, the largest with which smooth points stay, in root mean square, within `smoothing` of what was found: fast
+or slow, nothing is moved farther than the model can see anyway, by default half a pixel of its images. Choosing λ by
+cross-validation smooths hardly at all, since the errors of neighbouring frames are alike.
+"""
+
+import csv
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from tqdm import tqdm
+
+from pplkit.errors import PplkitError
+from pplkit.inference import BATCH, located
+from pplkit.landmarks import LandmarkMap
+from pplkit.model import PosePriorLearner
+from pplkit.reading import count, is_video, seen
+from pplkit.runs import writing
+from pplkit.sides import steady
+
+SMOOTHING = 0.5  # pixels of the model's images
+GAP = 5  # frames that are filled
+UNSURE = 1 / 3  # of its median confidence: a keypoint that is less sure counts as not found
+RANGE = (-6.0, 10.0)  # logarithms of λ that are looked at
+HINT = 1e-6  # weight of a straight line through gaps, which keeps the equations solvable however long they are
+HEADER = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
+
+
+class Tracks(NamedTuple):
+    """T frames, N keypoints or named landmarks; places in pixels of the frames, 0 = centre of the first."""
+
+    names: list[str]
+    seconds: np.ndarray  # (T,)
+    points: np.ndarray  # (T, N, 2) smooth; NaN in gaps that are too long to be filled
+    found: np.ndarray  # (T, N, 2) as the model found them
+    confidence: np.ndarray  # (T, N)
+    filled: np.ndarray  # (T, N) bool: hardly seen, and filled from the frames before and after
+    side: float  # of the square that the model sees, in pixels
+
+
+def track(
+    model: PosePriorLearner,
+    video: Path,
+    crop: str = "centre",
+    *,
+    smoothing: float = SMOOTHING,
+    gap: int = GAP,
+    least: float = UNSURE,
+    landmarks: LandmarkMap | None = None,
+    batch_size: int = BATCH,
+    bar: bool = True,
+) -> Tracks:
+    """The tracks of the keypoints, or of the `landmarks`, in a video; `crop` as in `squared`.
+
+    `smoothing` in pixels of the model's images, 0 for none. A keypoint less sure than `least` of its median confidence
+    counts as not found; gaps of up to `gap` frames are filled. `bar` shows on stderr, if that is a terminal, how far it
+    is. Raises PplkitError for a file that is no video or cannot be read, and for numbers below 0.
+    """
+    for name, value in (("smoothing", smoothing), ("gap", gap), ("least", least)):
+        if not value >= 0:
+            raise PplkitError(f"{name}={value} is below 0: give 0 or more.")
+    if not is_video(video):
+        raise PplkitError(f"{video} is no video that is known by its ending: name one that is.")
+    side = model.config.image_size
+    with (
+        closing(seen([video], side, crop, batch_size)) as images,
+        tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True) as shown,
+    ):
+        rows = []
+        for one in located(model, images, batch_size=batch_size, landmarks=landmarks):
+            rows.append((one.of.seconds or 0.0, one.points, one.confidence, one.of.box[2] - one.of.box[0]))
+            shown.update()
+    seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
+    names = landmarks.names if landmarks else [str(number) for number in range(found.shape[1])]
+    if landmarks is not None and landmarks.told is not None:
+        found = steady(found, landmarks.pairs)
+    known = confidence >= least * np.median(confidence, axis=0)
+    within = smoothing * sides[0] / side
+    points = smooth(found, seconds, within, np.where(known, confidence**2, 0))
+    filled = ~known & short_gaps(known, gap)
+    return Tracks(
+        names, seconds, np.where((known | filled)[..., None], points, np.nan), found, confidence, filled, sides[0]
+    )
+
+
+def smooth(points: np.ndarray, seconds: np.ndarray, within: float, weights: np.ndarray | None = None) -> np.ndarray:
+    """Points (T, N, 2) at times (T,), smooth: at most `within` from the given ones in weighted root mean square.
+
+    weights (T, N): 0 for what is not known, and is interpolated; their scale for each point is of no matter. What has
+    fewer than three known frames stays as it is.
+    """
+    weights = np.ones(points.shape[:2]) if weights is None else weights
+    enough = (weights > 0).sum(0) > 2
+    if within <= 0 or not enough.any():
+        return _bridged(points, seconds, weights)
+    known, straight = weights[:, enough], _bridged(points, seconds, weights)[:, enough]
+    scaled = known / (known.sum(0) / (known > 0).sum(0))
+    bands = _bending(seconds)
+
+    def smoothed(strength: float) -> np.ndarray:
+        made = np.empty_like(straight)
+        for n in range(made.shape[1]):
+            w = np.maximum(scaled[:, n], HINT)
+            system = 10.0**strength * bands
+            system[2] += w
+            made[:, n] = solveh_banded(system, w[:, None] * straight[:, n])
+        return made
+
+    low, high = RANGE
+    while high - low > 0.05:
+        middle = (low + high) / 2
+        off = scaled * np.square(smoothed(middle) - straight).sum(-1)
+        low, high = (middle, high) if off.sum() <= within**2 * scaled.sum() else (low, middle)
+    made = _bridged(points, seconds, weights)
+    made[:, enough] = smoothed(low)
+    return made
+
+
+def _bridged(points: np.ndarray, seconds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Points with straight lines through what is not known."""
+    made = np.array(points, float)
+    for n in range(made.shape[1]):
+        known = weights[:, n] > 0
+        if known.any() and not known.all():
+            for axis in range(2):
+                made[~known, n, axis] = np.interp(seconds[~known], seconds[known], made[known, n, axis])
+    return made
+
+
+def _bending(seconds: np.ndarray) -> np.ndarray:
+    """Σ |z''|² as a matrix in upper bands (3, T), time counted in median steps; with even steps z'' = z₋ - 2z + z₊."""
+    steps = np.diff(seconds)
+    steps = np.maximum(steps / max(float(np.median(steps)), 1e-9), 1e-3)
+    before, after = steps[:-1], steps[1:]
+    scale = np.sqrt(2 / (before + after))
+    first, last = scale / before, scale / after
+    middle = -first - last
+    bands = np.zeros((3, len(seconds)))
+    for place, (one, other) in enumerate(((first, first), (middle, middle), (last, last))):
+        bands[2, place : place + len(first)] += one * other
+    bands[1, 1 : 1 + len(first)] += first * middle
+    bands[1, 2 : 2 + len(first)] += middle * last
+    bands[0, 2 : 2 + len(first)] += first * last
+    return bands
+
+
+def short_gaps(known: np.ndarray, longest: int) -> np.ndarray:
+    """Where, bool (T, N), at most `longest` frames in a row are not known, with a known one before and after."""
+    short = np.zeros_like(known)
+    for n in range(known.shape[1]):
+        there = np.flatnonzero(known[:, n])
+        for before, after in zip(there[:-1], there[1:], strict=True):
+            if 1 < after - before <= longest + 1:
+                short[before + 1 : after, n] = True
+    return short
+
+
+def jitter(points: np.ndarray, truth: np.ndarray | None = None) -> float:
+    """Root mean square acceleration of points (T, N, 2) per frame², NaN left out; with `truth`, that of the error.
+
+    Without truth the motion's own acceleration is in it as well.
+    """
+    error = points if truth is None else points - truth
+    bend = np.square(np.diff(error, 2, axis=0)).sum(-1)
+    return float(np.sqrt(np.nanmean(bend))) if np.isfinite(bend).any() else float("nan")
+
+
+def lag(points: np.ndarray, truth: np.ndarray, most: int = 5) -> float:
+    """By how many frames points (T, N, 2) come later than `truth`: where their velocities agree best, at most `most`.
+
+    The place of the maximum of the cross-correlation, between frames by the parabola through it and its neighbours.
+    Raises PplkitError for fewer than 3 `most` + 2 frames.
+    """
+    if len(points) < 3 * most + 2:
+        raise PplkitError(f"{len(points)} frames are too few to measure a lag of up to {most}: give more.")
+    ours, theirs = np.diff(points, axis=0), np.diff(truth, axis=0)[most:-most]
+    count = len(theirs)
+    agreement = [float(np.nansum(ours[shift : shift + count] * theirs)) for shift in range(2 * most + 1)]
+    best = int(np.argmax(agreement))
+    if best in (0, 2 * most):
+        return float(best - most)
+    before, there, after = agreement[best - 1 : best + 2]
+    return best - most + 0.5 * (before - after) / (before - 2 * there + after)
+
+
+def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
+    """A table with a line for each keypoint of each frame, complete or not at all; places left open in long gaps.
+
+    frame, seconds, keypoint, x, y (smooth), confidence, filled (1 where it was hardly seen), found_x, found_y.
+    Raises PplkitError if it cannot be written.
+    """
+    path = Path(path)
+    try:
+        with writing(path) as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(HEADER)
+            for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
+                for name, place, found, sure, filled in zip(tracks.names, *rows, strict=True):
+                    where = ["" if np.isnan(value) else f"{value:.2f}" for value in place]
+                    lines.writerow((frame, f"{time:.4f}", name, *where, f"{sure:.4f}", int(filled), *found.round(2)))
+    except OSError as error:
+        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
+    return path
+
+
+def summary(tracks: Tracks) -> list[str]:
+    """Lines of text: how long, how steady before and after, and what was filled."""
+    before, after = (100 * jitter(points) / tracks.side for points in (tracks.found, tracks.points))
+    missing = np.isnan(tracks.points).any(-1)
+    return [
+        f"{len(tracks.seconds)} frames, {len(tracks.names)} points",
+        f"acceleration {before:.2f} % of the square's side per frame² as found, {after:.2f} smooth",
+        f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
+    ]

@@ -1,0 +1,101 @@
+"""The commands that take a trained model to pictures and videos hand over what they were given."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import pplkit
+from pplkit import cli
+
+Calls = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are the run and the device that they would be loaded from and to."""
+    monkeypatch.setattr(pplkit, "load", lambda run, device="cpu": (run, device))
+    monkeypatch.setattr("pplkit.labelling.landmarks_of", lambda run, model: f"landmarks of {run}")
+
+
+def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("pplkit.inference.write_poses", lambda *given, **named: calls.append((*given, named)) or 7)
+    out = tmp_path / "poses.json"
+    line = ["estimate", "runs/first", "a.png", "b.mp4", "--out", str(out), "--iterations", "4"]
+    more = ["--crop", "pad", "--procedure", "published", "--batch-size", "8", "--device", "cpu", "--quiet", "--named"]
+    assert cli.main(line) == 0 and cli.main([*line, *more]) == 0
+    plain = {"batch_size": 64, "landmarks": None, "bar": True}
+    named = {"batch_size": 8, "landmarks": "landmarks of runs/first", "bar": False}
+    paths = [Path("a.png"), Path("b.mp4")]
+    assert calls == [
+        ((Path("runs/first"), "auto"), paths, out, 4, "centre", None, plain),
+        ((Path("runs/first"), "cpu"), paths, out, 4, "pad", "published", named),
+    ]
+
+
+def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+
+    def call(name: str, result: Any) -> Any:
+        return lambda *given, **named: calls.append((name, *given, named)) or result
+
+    for name, result in {"tracks.track": "t", "tracks.write_tracks": None, "overlay.track_video": None}.items():
+        monkeypatch.setattr(f"pplkit.{name}", call(name, result))
+    monkeypatch.setattr("pplkit.tracks.summary", lambda tracks: ["2 frames"])
+    out, film = tmp_path / "t.csv", tmp_path / "t.mp4"
+    line = ["track", "runs/first", "a.mp4", "--out", str(out)]
+    assert cli.main(line) == 0
+    more = f"--video {film} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
+    assert cli.main([*line, *more]) == 0
+    model = (Path("runs/first"), "auto")
+    plain = {"batch_size": 64, "landmarks": None, "bar": True}
+    named = {"batch_size": 64, "landmarks": "landmarks of runs/first", "bar": False}
+    assert calls == [
+        ("tracks.track", model, Path("a.mp4"), "centre", plain),
+        ("tracks.write_tracks", out, "t", {}),
+        ("tracks.track", model, Path("a.mp4"), "pad", {**named, "smoothing": 0.0, "gap": 3, "least": 0.5}),
+        ("tracks.write_tracks", out, "t", {}),
+        ("overlay.track_video", model, Path("a.mp4"), film, "t", {}),
+    ]
+
+
+def test_landmarks_are_suggested_or_fitted(
+    loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: Calls = []
+    data = {"test": SimpleNamespace(sources=["zero", "one", "two"])}
+    monkeypatch.setattr("pplkit.projects.data_of", lambda folder: data)
+    monkeypatch.setattr("pplkit.labelling.suggest", lambda *given: [2, 0])
+    assert cli.main(["landmarks", str(tmp_path), "--suggest", "2", "--split", "test"]) == 0
+    assert capsys.readouterr().out == "2  two\n0  zero\n"
+    made = SimpleNamespace(save=lambda path: calls.append(("save", path)))
+    monkeypatch.setattr("pplkit.labelling.name_landmarks", lambda *given: calls.append(given) or made)
+    monkeypatch.setattr("pplkit.labelling.summary", lambda landmarks: ["so good"])
+    assert cli.main(["landmarks", str(tmp_path)]) == 0
+    assert cli.main(["landmarks", str(tmp_path), "mine.csv", "--device", "cpu"]) == 0
+    assert calls == [
+        ((tmp_path, "auto"), data, tmp_path / "landmarks.csv", "train"),
+        ("save", tmp_path / "landmarks.json"),
+        ((tmp_path, "cpu"), data, Path("mine.csv"), "train"),
+        ("save", tmp_path / "landmarks.json"),
+    ]
+    assert "so good" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("estimate nowhere a.png --out no/poses.json", "the folder no of --out does not exist"),
+        ("estimate nowhere a.png --out poses.txt", "--out poses.txt does not end in .json or .csv"),
+        ("track nowhere a.mp4 --out no/t.csv", "the folder no of --out does not exist"),
+        ("track nowhere a.mp4 --out t.json", "--out t.json does not end in .csv"),
+        ("track nowhere a.mp4 --out t.csv --video t.gif", "--video t.gif does not end in .mp4"),
+    ],
+)
+def test_a_wrong_file_to_write_is_found_before_anything_is_loaded(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    assert said in capsys.readouterr().err

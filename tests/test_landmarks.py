@@ -1,0 +1,155 @@
+"""Named landmarks: fits, errors of images left out, mirrored copies, points that change sides, files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pplkit.errors import PplkitError
+from pplkit.landmarks import LandmarkMap, fit_landmarks
+from pplkit.sides import exchanged
+
+NAMES = ["nose", "left_hand", "right_hand"]
+
+
+def bodies(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints in another order and a little away from the labels: right hand, left hand, nose, and a fourth."""
+    rng = np.random.default_rng(seed)
+    middle = rng.normal(0, 0.2, (count, 1, 2))
+    labels = middle + np.array([[0, -0.5], [0.4, 0], [-0.4, 0]]) + rng.normal(0, 0.1, (count, 3, 2))
+    keypoints = np.concatenate((labels[:, ::-1] + (0, 0.1), rng.normal(0, 0.3, (count, 1, 2))), 1)
+    return keypoints, labels
+
+
+def mirrored(points: np.ndarray, order: list[int]) -> np.ndarray:
+    return points[:, order] * (-1, 1)
+
+
+def test_the_map_finds_the_landmarks_and_says_how_well() -> None:
+    keypoints, labels = bodies(10)
+    found = fit_landmarks(keypoints, labels, NAMES, 64, made_by={"run": "a"})
+    fresh, truth = bodies(200, 1)
+    error = np.linalg.norm(found.apply(fresh) - truth, axis=-1).mean(0) * 63 / 128
+    assert (error < 0.01).all() and (found.error < 0.01).all()
+    assert found.labelled.tolist() == [10] * 3 and found.pairs == [(1, 2)] and found.sides is None
+    assert found.told is None and not found.mirrored and found.made_by == {"run": "a"}
+
+
+def test_the_error_is_that_of_images_left_out_of_the_fit() -> None:
+    """Labels that nothing tells: the error is near the spread, and never below what the images left out have."""
+    keypoints = bodies(6)[0]
+    labels = np.random.default_rng(5).normal(0, 0.3, (6, 1, 2))
+    found = fit_landmarks(keypoints, labels, ["nose"], 64)
+    distances = []
+    for image in range(6):
+        rest = np.arange(6) != image
+        expected = fit_landmarks(keypoints[rest], labels[rest], ["nose"], 64).apply(keypoints[[image]])
+        distances.append(np.linalg.norm(expected - labels[image]))
+    np.testing.assert_allclose(found.error, np.mean(distances) * 63 / 128)
+    others = [np.delete(labels, image, 0).mean(0) for image in range(6)]
+    still = np.linalg.norm(np.array(others) - labels, axis=-1).mean(0) * 63 / 128
+    np.testing.assert_allclose(found.still, still)
+
+
+def test_missing_labels_are_left_out() -> None:
+    keypoints, labels = bodies(10)
+    labels[1:, 0] = np.nan
+    labels[3, 1] = np.nan
+    found = fit_landmarks(keypoints, labels, NAMES, 64)
+    assert found.labelled.tolist() == [1, 9, 10]
+    assert np.isnan(found.error[0]) and np.isnan(found.still[0]) and np.isfinite(found.error[1:]).all()
+    fresh, truth = bodies(50, 1)
+    np.testing.assert_allclose(found.apply(fresh)[:, 1:], truth[:, 1:], atol=0.05)
+
+
+def test_mirrored_copies_are_taken_where_they_help() -> None:
+    """Each arm's label lies between two of its keypoints; in a mirrored image the arms have changed places."""
+    rng = np.random.default_rng(3)
+    arms = rng.normal(0, 0.2, (204, 2, 2, 2)) + np.array([[[0.4, 0]], [[-0.4, 0]]])  # image, side, joint, coordinate
+    labels, keypoints = arms.mean(2), arms.reshape(-1, 4, 2)
+    copies = mirrored(keypoints, [2, 3, 0, 1])
+    names = ["left", "right"]
+    with_copies = fit_landmarks(keypoints[:4], labels[:4], names, 64, copies[:4])
+    without = fit_landmarks(keypoints[:4], labels[:4], names, 64)
+    apart = [np.linalg.norm(one.apply(keypoints[4:]) - labels[4:], axis=-1).mean() for one in (with_copies, without)]
+    assert with_copies.mirrored and apart[0] < apart[1]
+    useless = rng.normal(0, 0.3, (4, 4, 2))
+    assert not fit_landmarks(keypoints[:4], labels[:4], names, 64, useless).mirrored
+
+
+def test_a_lone_left_point_has_no_place_in_a_mirrored_image() -> None:
+    keypoints, labels = bodies(6)
+    names = ["nose", "left_hand"]
+    copies = mirrored(keypoints, [1, 0, 2, 3])
+    found = fit_landmarks(keypoints, labels[:, :2], names, 64, copies)
+    fresh, truth = bodies(50, 1)
+    np.testing.assert_allclose(found.apply(fresh), truth[:, :2], atol=0.05)
+
+
+def test_left_and_right_are_told_where_keypoints_change_sides() -> None:
+    """A model that calls its two hand points as it likes: in every second image they have changed places."""
+    keypoints, labels = bodies(12)
+    hands = [(0, 1)]  # of the keypoints
+    changed = exchanged(keypoints, hands, np.arange(12) % 2 == 1)
+    found = fit_landmarks(changed, labels, NAMES, 64)
+    assert found.sides is not None and found.told == 1.0 and (found.error < 0.02).all()
+    fresh, truth = bodies(100, 1)
+    named = found.apply(exchanged(fresh, hands, np.arange(100) % 3 == 0))
+    assert np.linalg.norm(named - truth, axis=-1).max() < 0.15  # a hand named the wrong way round is off by 0.8
+    loaded = found.apply(fresh)
+    assert np.linalg.norm(loaded - truth, axis=-1).max() < 0.15
+
+
+def test_sides_that_the_points_do_not_tell_stay_as_they_are() -> None:
+    """People seen from the front and from behind: the hands' places alone do not say which is the left one."""
+    keypoints, labels = bodies(12)
+    behind = np.arange(12) % 2 == 1
+    found = fit_landmarks(keypoints, exchanged(labels, [(1, 2)], behind), NAMES, 64)
+    assert found.sides is None and found.told is not None and found.told < 0.8
+    assert found.error[0] < 0.02 and found.error[1] > 0.1  # and the error says so
+
+
+def test_confidence_is_that_of_the_keypoints_that_count() -> None:
+    weights = np.zeros((2, 2, 3, 2))
+    weights[0, :, 0] = np.eye(2)
+    weights[1, :, 1], weights[1, :, 2] = 3 * np.eye(2), np.eye(2)
+    zero = np.zeros(2)
+    made = LandmarkMap(["a", "b"], weights, np.zeros((2, 2)), zero, zero, zero)
+    np.testing.assert_allclose(made.confidence(np.array([[0.5, 0.8, 0.4]])), [[0.5, 0.7]])
+
+
+def test_a_map_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    keypoints, labels = bodies(8)
+    labels[1:, 0] = np.nan
+    found = fit_landmarks(
+        exchanged(keypoints, [(0, 1)], np.arange(8) % 2 == 1), labels, NAMES, 64, made_by={"run": "a"}
+    )
+    found.save(tmp_path / "landmarks.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["landmarks.json"]
+    again = LandmarkMap.load(tmp_path / "landmarks.json")
+    for name, value in vars(found).items():
+        np.testing.assert_array_equal(value, getattr(again, name))
+    np.testing.assert_array_equal(again.apply(keypoints), found.apply(keypoints))
+
+
+def test_files_that_hold_no_landmarks_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "landmarks.json"
+    with pytest.raises(PplkitError, match="landmarks.json does not exist: run `pplkit landmarks`"):
+        LandmarkMap.load(path)
+    for content in ("{", "[]", json.dumps({"schema": "other"}), json.dumps({"schema": "pplkit-landmarks-1"})):
+        path.write_text(content)
+        with pytest.raises(PplkitError, match="landmarks.json holds no landmarks"):
+            LandmarkMap.load(path)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    keypoints, labels = bodies(4)
+    with pytest.raises(PplkitError, match=r"labels of shape \(4, 3, 2\) do not fit .* and 2 names"):
+        fit_landmarks(keypoints, labels, NAMES[:2], 64)
+    labels[:, 1] = np.nan
+    with pytest.raises(PplkitError, match="landmark 'left_hand' is labelled on no image"):
+        fit_landmarks(keypoints, labels, NAMES, 64)
+    found = fit_landmarks(keypoints, labels[:, :1], NAMES[:1], 64)
+    with pytest.raises(PplkitError, match="do not fit landmarks of 4"):
+        found.apply(keypoints[:, :3])

@@ -1,0 +1,82 @@
+"""Left and right: names that belong together, points that change sides, and paths through a video."""
+
+import numpy as np
+import pytest
+
+from pplkit.sides import (
+    agreement,
+    direction,
+    exchanged,
+    nearer_exchanged,
+    one_sided,
+    side_pairs,
+    steady,
+    turned,
+)
+
+PAIRS = [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["nose", "left_eye", "right_eye"], [(1, 2)]),
+        (["Right Wrist", "Left Wrist"], [(1, 0)]),
+        (["wrist_l", "wrist_r", "l.ear", "r.ear"], [(0, 1), (2, 3)]),
+        (["tail", "lip", "rip", "left_wing"], []),
+        (["leftPaw", "rightPaw"], [(0, 1)]),
+    ],
+)
+def test_names_that_differ_in_their_side_belong_together(names: list[str], pairs: list[tuple[int, int]]) -> None:
+    assert side_pairs(names) == pairs
+
+
+def test_names_that_speak_of_a_side() -> None:
+    assert one_sided(["nose", "left_eye", "wrist_r", "lip", "Right"]).tolist() == [False, True, True, False, True]
+
+
+def test_only_the_poses_that_are_named_are_exchanged() -> None:
+    points = np.arange(12.0).reshape(2, 3, 2)
+    found = exchanged(points, [(0, 2)], np.array([False, True]))
+    np.testing.assert_array_equal(found, [points[0], points[1][[2, 1, 0]]])
+    assert nearer_exchanged(points, found, [(0, 2)]).tolist() == [False, True]
+
+
+def test_the_direction_is_the_mean_vector_over_its_variance() -> None:
+    """x: vectors 1 and 3, mean 2, variance 1; y: both 0; the third image has no right one."""
+    labels = np.array([[[1.0, 0.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]], [[9.0, 9.0], [np.nan, np.nan]]])
+    found = direction(labels, PAIRS)
+    np.testing.assert_allclose(found, [[2 / 1.0001, 0]])
+    np.testing.assert_allclose(agreement(labels[:2], PAIRS, found), [2 / 1.0001, 6 / 1.0001])
+    np.testing.assert_allclose(agreement(labels[:2, ::-1], PAIRS, found), [-2 / 1.0001, -6 / 1.0001])
+
+
+def bodies(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints and labels: nose, left hand, right hand; left lies to the right, as of people who face the camera."""
+    rng = np.random.default_rng(seed)
+    middle = rng.normal(0, 0.2, (count, 1, 2))
+    labels = middle + np.array([[0, -0.5], [0.4, 0], [-0.4, 0]]) + rng.normal(0, 0.08, (count, 3, 2))
+    return labels + 0.01, labels
+
+
+def test_images_in_which_keypoints_change_sides_are_found() -> None:
+    keypoints, labels = bodies(12)
+    assert not turned(keypoints, labels, [(1, 2)]).any()
+    back = np.arange(12) % 3 == 1
+    changed = exchanged(keypoints, [(1, 2)], back)
+    np.testing.assert_array_equal(turned(changed, labels, [(1, 2)]), back)
+    np.testing.assert_array_equal(turned(exchanged(keypoints, [(1, 2)], ~back), labels, [(1, 2)]), back)  # the fewer
+    assert not turned(changed, labels, []).any() and not turned(changed[:2], labels[:2], [(1, 2)]).any()
+
+
+def test_a_video_keeps_its_sides() -> None:
+    """Two hands that swing through each other's height; frames 3 and 7 to 9 have them exchanged."""
+    time = np.arange(20)[:, None] / 5
+    path = np.stack((np.hstack((0.5 + 0 * time, np.sin(time))), np.hstack((-0.5 + 0 * time, -np.sin(time)))), 1)
+    wrong = np.isin(np.arange(20), [3, 7, 8, 9])
+    np.testing.assert_array_equal(steady(exchanged(path, PAIRS, wrong), PAIRS), path)
+    np.testing.assert_array_equal(
+        steady(exchanged(path, PAIRS, ~wrong), PAIRS), path[:, ::-1]
+    )  # as most frames have it
+    np.testing.assert_array_equal(steady(path, []), path)
+    assert steady(path[:1], PAIRS).shape == (1, 2, 2) and steady(path[:0], PAIRS).shape == (0, 2, 2)
