@@ -54,7 +54,7 @@ notebooks: setup
 	mkdir -p docs && for name in $(FIGURES); do cp runs/puppets/figures/$$name.png docs/; done
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # The browser is the system's; playwright only drives it.
 test-browser: setup
