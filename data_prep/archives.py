@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pplkit.errors import PplkitError, reason
 from pplkit.pictures import inside
+from pplkit.texts import check_file
 
 BYTES = 2**33  # of all files in it
 FILES = 1_000_000
@@ -20,11 +21,14 @@ def unpack(archive: Path, folder: Path) -> None:
     out of the folder, or more than BYTES.
     """
     partial = folder / f".{archive.name}.partial"
+    check_file(archive, "download it again")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         with tarfile.open(archive) as file:
             _extract(file, partial)
+        if not any(partial.iterdir()):
+            raise PplkitError("it holds no files")
         for entry in sorted(partial.iterdir()):
             if (folder / entry.name).is_dir():
                 shutil.rmtree(folder / entry.name)

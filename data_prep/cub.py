@@ -143,11 +143,12 @@ def _cleaned(path: Path) -> list[str]:
     """The pictures that a cleaned list of the aligned variant names."""
     if not path.exists():
         raise PplkitError(f"{path} is missing; get it from https://github.com/akanazawa/cmr/issues/3")
-    images = read_mat(path, "images", "download it again", struct_as_record=False, squeeze_me=True)
-    try:
-        return [str(image.rel_path) for image in np.atleast_1d(images)]
-    except AttributeError as error:
-        raise PplkitError(f"{path} holds no list of images ({error}); download it again") from error
+    images = read_mat(path, "images", "download it again")
+    names = [image.get("rel_path") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    found = [name for name in names if isinstance(name, str)]
+    if len(found) != len(images):
+        raise PplkitError(f"{path} holds no list of images; download it again")
+    return found
 
 
 def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -> dict[int, str]:

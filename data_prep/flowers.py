@@ -99,7 +99,7 @@ def _numbers(path: Path, key: str) -> np.ndarray:
     found = np.asarray(read_mat(path, key, REMEDY))
     whole = found.size and found.dtype.kind in "iuf" and np.isfinite(found).all() and (found == found.round()).all()
     if not whole or found.min() < 1 or found.max() > MOST:
-        raise PplkitError(f"{path} holds no whole numbers from 1 called {key}; {REMEDY}")
+        raise PplkitError(f"{path} holds no numbers from 1 called {key}; {REMEDY}")
     return found.ravel().astype(np.int64)
 
 

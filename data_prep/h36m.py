@@ -226,7 +226,9 @@ def _landmarks(path: Path) -> np.ndarray:
         raise PplkitError(f"{path} is missing; {REMEDY}")
     labels = np.asarray(read_mat(path, "keypoints_2d", REMEDY))
     if labels.shape != (JOINTS, 2) or labels.dtype.kind not in "iuf":
-        raise PplkitError(f"{path} has keypoints_2d of {labels.dtype} {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")
+        raise PplkitError(
+            f"{path} has keypoints_2d of {labels.dtype}, shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}"
+        )
     return labels.astype(np.float64)
 
 

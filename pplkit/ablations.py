@@ -1,6 +1,8 @@
 """One table of variants: every one trained on the same images, steps and seeds, and scored by the same protocol."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 from pplkit.baselines import VARIANTS, labelled_prior, variant
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.errors import Diverged, PplkitError
+from pplkit.errors import Diverged, PplkitError, visible
 from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import train
@@ -83,8 +85,10 @@ def _report(config: Config, data: Dataset, run: Path, device: str) -> dict[str, 
         train(config, data, run, device=device, bar=False)
     except Diverged as error:
         return {"diverged": str(error)}
-    if (run / "evaluation.json").exists() and done.read("evaluation.json")["made_by"]["step"] == config.steps:
-        return dict(done.read("evaluation.json"))
+    if (run / "evaluation.json").exists():
+        before = done.read("evaluation.json", "made_by")
+        if before["made_by"].get("step") == config.steps:
+            return before
     report = evaluation_report(load(run), data)
     write_json(run / "evaluation.json", report)
     return report
@@ -121,13 +125,18 @@ def table_text(result: Mapping[str, Any]) -> str:
     for name, row in result["rows"].items():
         cells = [_cell(row.get(measure), *how[1:]) for measure, how in shown.items()]
         lines.append([name, *cells, str(row["diverged"] or ""), row["published"]])
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(map(_shown, line)) + " |" for line in lines)
     seeds = f"{len(result['seeds'])} seeds: mean ± standard deviation" if len(result["seeds"]) > 1 else "one seed"
     return (
-        f"{table}\n\n{result['data']}, {result['steps']} steps, {seeds}. The published errors are of models of "
+        f"{table}\n\n{_shown(result['data'])}, {result['steps']} steps, {seeds}. The published errors are of models of "
         "published size with VGG features, trained longer, H36M, Taichi and CUB on those sets: **data and scale "
         "differ**, so compare their order and not their size. A fixed or predefined prior comes from training labels."
     )
+
+
+def _shown(text: str) -> str:
+    """Text for Markdown that shows as it is written: classes and data sets may be called anything."""
+    return re.sub(r"([\\`*\[\]|$])", r"\\\1", escape(visible(text), quote=False))
 
 
 def _constant(result: Mapping[str, Any], measure: str) -> dict[str, Any] | None:

@@ -79,7 +79,15 @@ def missing(one: Combination, scale: str) -> list[str]:
 
 def finished(run: Path) -> dict[str, Any]:
     """The notebooks that batches finished in a run folder: `parameters` and `seconds` of each."""
-    return dict(RunFolder(run).read(MARKER)["notebooks"]) if (run / MARKER).exists() else {}
+    if not (run / MARKER).exists():
+        return {}
+    done = RunFolder(run).read(MARKER, "notebooks")["notebooks"]
+    for name, row in done.items():
+        if not isinstance(row, dict) or not isinstance(row.get("seconds"), int | float) or "parameters" not in row:
+            raise PplkitError(
+                f"{run / MARKER} garbles what it says of {name!r}: delete it, and the notebooks run again."
+            )
+    return done
 
 
 def check_same(one: Combination, data: Dataset, scale: str) -> None:
@@ -90,7 +98,10 @@ def check_same(one: Combination, data: Dataset, scale: str) -> None:
     run = RunFolder(run_folder(one.run, scale))
     if not run.checkpoints():
         return
-    before, now = run.read("config.json"), json.loads(one.config.replace(image_size=data.size).to_json())
+    before, now = (
+        run.read("config.json", "config", "made_by"),
+        json.loads(one.config.replace(image_size=data.size).to_json()),
+    )
     old = before["config"]
     changed = [f"{name} {old.get(name)!r}, now {now[name]!r}" for name in now if now[name] != old.get(name)]
     if [text for text in changed if not text.startswith("name ")]:
@@ -98,7 +109,7 @@ def check_same(one: Combination, data: Dataset, scale: str) -> None:
             f"{run.path} holds a training with other settings ({'; '.join(changed)}): give the variant another name, "
             "or delete the folder to train anew."
         )
-    if before["made_by"]["data_sha256"] != data.sha256:
+    if before["made_by"].get("data_sha256") != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
 
 

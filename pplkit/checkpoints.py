@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.files import write_bytes
+from pplkit.texts import check_file
 
 EMPTY = "0" * 64  # stands for the checksum while it is computed
 LONGEST = 100_000_000  # bytes of a header, as safetensors has it
@@ -66,6 +66,11 @@ def read(path: Path, schemas: tuple[str, ...], remedy: str) -> Content:
     another schema.
     """
     try:
+        check_file(path, remedy)
+    except PplkitError as error:
+        raise Damaged(str(error)) from None
+    try:
+        _check_length(path)
         content = path.read_bytes()
         about = verify(io.BytesIO(content))
         schema = about.get("schema", "")
@@ -77,9 +82,22 @@ def read(path: Path, schemas: tuple[str, ...], remedy: str) -> Content:
                 "version that wrote it."
             )
         return Content(safetensors.torch.load(content), about)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError, RuntimeError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Damaged(f"{path} cannot be read ({told}): {remedy}.") from None
+    except PplkitError:
+        raise
+    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
+        raise Damaged(f"{path} cannot be read ({reason(error)}): {remedy}.") from None
+
+
+def _check_length(path: Path) -> None:
+    """Raise ValueError if the file is not as long as its tensors say, before all of it is read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LONGEST:
+            raise ValueError("its header is longer than any is")
+        entries = json.loads(file.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
+    if path.stat().st_size != 8 + length + max(ends, default=0):
+        raise ValueError("it is not as long as its tensors say")
 
 
 def verify(file: BinaryIO) -> dict[str, str]:
@@ -128,7 +146,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         state, made_by = (dict(json.loads(about.get(name, "{}"))) for name in ("state", "made_by"))
         return Checkpoint(path, int(about["step"]), tensors, state, made_by)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} cannot be read ({error!r}): {again}.") from None
 
 
@@ -148,11 +166,11 @@ def restore(found: Checkpoint | None, model: nn.Module, optimiser: torch.optim.O
     state = {name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")}
     try:
         model.load_state_dict(state)
+        if optimiser is not None:
+            _restore_optimiser(model, optimiser, found.tensors)
     except RuntimeError as error:
         said = str(error).splitlines()[-1].strip()
         raise PplkitError(f"{found.path} does not fit the config beside it ({said}): train again.") from None
-    if optimiser is not None:
-        _restore_optimiser(model, optimiser, found.tensors)
     return found.step
 
 
@@ -161,6 +179,8 @@ def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tenso
         for key, value in tensors.items():
             if key.startswith("optimiser.") and key.endswith(f".{name}") and key.count(".") == name.count(".") + 2:
                 part = key.split(".")[1]
+                if value.shape != (torch.Size() if part == "step" else parameter.shape):
+                    raise RuntimeError(f"{key} has the shape {tuple(value.shape)}")
                 if part == "step":
                     value = value.to(parameter.device)  # where fused Adam counts
                 else:  # fused Adam goes through memory: its state must lie as the parameter does

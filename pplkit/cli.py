@@ -1,7 +1,6 @@
 """The command line: what a line may say, and what becomes of errors; `commands` does what it says."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from pplkit import commands
 from pplkit.devices import launched, rank, voice
 from pplkit.errors import PplkitError
+from pplkit.texts import parse_json
 
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
 
@@ -193,6 +193,6 @@ def _option(text: str) -> tuple[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.devices import rank
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, visible
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -250,10 +250,10 @@ def check(arguments: argparse.Namespace) -> None:
 
     found = faults(arguments.dataset)
     if found:
-        print("\n".join(found))
+        print("\n".join(map(visible, found)))
         raise PplkitError(f"{arguments.dataset} has {len(found)} fault{'s' * (len(found) > 1)}, named above.")
     data = open_dataset(arguments.dataset)
-    print("\n".join(summary(data)))
+    print("\n".join(map(visible, summary(data))))
     first = next(iter(data.splits.values()))
     shown = subset(first, 48)
     labels = None if first.keypoints is None else first.keypoints[shown]

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from pplkit.errors import PplkitError
+from pplkit.sizes import check_sizes
 
 CHOICES = {
     "reference": ("masked", "frame"),
@@ -109,7 +111,7 @@ class Config:
             raise PplkitError(
                 f"image_size={self.image_size} cannot start at half the resolution: use a multiple of 32, or coarse=0."
             )
-        if self.reference == "masked" and self.image_size % self.block:
+        if self.reference == "masked" and (self.block < 1 or self.image_size % self.block):
             raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
         for name in ("keypoints", "views", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
@@ -132,6 +134,7 @@ class Config:
         for name in ("coarse", "separation_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
+        check_sizes(self.to_dict())
 
     @classmethod
     def preset(cls, name: str) -> "Config":
@@ -151,7 +154,7 @@ class Config:
             if isinstance(old, tuple) and isinstance(value, list):
                 changes[name] = tuple(value)
             elif number:
-                changes[name] = float(value)
+                changes[name] = float(value) if abs(value) < 2**1000 else math.inf
             elif type(value) is not type(old):
                 raise PplkitError(f"setting {name}={value!r} must be of type {type(old).__name__}.")
         return dataclasses.replace(self, **changes)

@@ -16,10 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
+from pplkit.errors import visible
+
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY, BLACK = "#56B4E9", "#CC79A7", "#8a8a8a", "#222222"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK)
 DPI = 100
+LONGEST = 60  # letters of a name
 Pictures = np.ndarray | Tensor
 Links = Sequence[tuple[int, int]]
 
@@ -29,6 +32,12 @@ def page(rows: int, columns: int, width: float = 1.5, height: float = 1.5, **opt
     figure = Figure(figsize=(columns * width, rows * height), dpi=DPI, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def plain(text: str) -> str:
+    """A name for a figure that shows as it is written: one with two dollar signs is no formula; a long one is cut."""
+    text = visible(text)
+    return (text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…").replace("$", r"\$")
 
 
 def save(figure: Figure, run: str | os.PathLike[str], name: str) -> Figure:
@@ -65,7 +74,7 @@ def picture(axis: Axes, image: np.ndarray, title: str = "") -> None:
     for side in axis.spines.values():
         side.set_visible(False)
     if title:
-        axis.set_title(title, fontsize=8, color=BLACK, pad=3)
+        axis.set_title(plain(title), fontsize=8, color=BLACK, pad=3)
 
 
 def plane(axis: Axes, title: str = "", ticks: bool = True) -> None:
@@ -81,7 +90,7 @@ def plane(axis: Axes, title: str = "", ticks: bool = True) -> None:
     for side in axis.spines.values():
         side.set_color("#c8c8c8")
     if title:
-        axis.set_title(title, fontsize=9, color=BLACK, pad=4)
+        axis.set_title(plain(title), fontsize=9, color=BLACK, pad=4)
 
 
 def keypoint_colours(count: int) -> np.ndarray:
@@ -140,7 +149,7 @@ def tidy(axis: Axes, x: str, y: str, title: str = "") -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     if title:
-        axis.set_title(title, fontsize=10, color=BLACK, loc="left")
+        axis.set_title(plain(title), fontsize=10, color=BLACK, loc="left")
 
 
 def blank(axes: Sequence[Axes] | np.ndarray) -> None:

@@ -14,7 +14,6 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 """
 
 import csv
-import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,10 @@ import numpy as np
 from pplkit.errors import PplkitError
 from pplkit.handover import to_tell
 from pplkit.runs import write_json
+from pplkit.texts import read_json
 from pplkit.version import __version__
 
+BYTES = 2**30  # of a file of poses
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
 """How the files of each format end"""
 
@@ -74,7 +75,7 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
             raise ValueError(f"{len(set(names))} different names for {count} keypoints")
         if any(not 0 <= end < count for link in links for end in link):
             raise ValueError(f"a link that leaves 0 to {count - 1}")
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = f"{type(error).__name__}: {error}"
         raise PplkitError(f"{source} holds no poses ({said}): write it with `pplkit estimate`.") from None
     return made
@@ -82,12 +83,7 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
 
 def read_poses(path: Path) -> PoseTable:
     """The poses of a file of `pplkit estimate`; raises PplkitError naming it."""
-    try:
-        return pose_table(json.loads(path.read_text(encoding="utf8")), path)
-    except FileNotFoundError:
-        raise PplkitError(f"{path} does not exist: write it with `pplkit estimate`.") from None
-    except (OSError, ValueError) as error:
-        raise PplkitError(f"{path} is not readable JSON ({error}): write it with `pplkit estimate`.") from None
+    return pose_table(read_json(path, "write it with `pplkit estimate`", BYTES), path)
 
 
 def check_format(kind: str, out: Path) -> None:

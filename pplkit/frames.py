@@ -58,7 +58,7 @@ def frames(
             if end is not None and time >= end - SOON:
                 break
             if time >= start - SOON and due(time):
-                yield time, _upright(frame)
+                yield time, _upright(frame, stream.sample_aspect_ratio)
         else:
             length = _length(container, stream)
             if time >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * _step(stream)):
@@ -111,6 +111,8 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
         if not container.streams.video:
             raise PplkitError(f"{path} holds no pictures, only {len(container.streams)} other streams; remove it")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise PplkitError(f"{path} is of a kind that cannot be decoded here; {REMEDY}")
         stream.codec_context.options = {"max_pixels": str(PIXELS)}  # of later frames, too
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
@@ -143,9 +145,9 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             yield None
 
 
-def _upright(frame: Any) -> Image.Image:
+def _upright(frame: Any, shape: Any) -> Image.Image:
+    """The frame as it is to be shown; `shape` is the width of its pixels in heights, None or 0 if not said."""
     image: Image.Image = frame.to_image()
-    shape = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
     if shape and shape != 1:
         width = max(1, round(image.width * float(shape)))
         if width * image.height > PIXELS:

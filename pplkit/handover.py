@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
+from torch import Tensor
 
+from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
+from pplkit.pictures import inside
 from pplkit.shards import file_hash
+from pplkit.texts import check_file
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"
@@ -32,27 +37,47 @@ def write_model(model: PosePriorLearner, folder: Path, made_by: Mapping[str, Any
     (folder / MODEL).write_bytes(save(tensors, {"schema": SCHEMA, "made_by": json.dumps(made_by)}))
 
 
-def read_model(model: PosePriorLearner, folder: Path, hashes: Mapping[str, str]) -> None:
-    """Fill `model`, and give it its completer, from a folder whose files have the sha256 `hashes` (name -> hash).
+def read_model(config: Config, folder: Path, hashes: Mapping[str, str]) -> PosePriorLearner:
+    """The model, with its completer if there is one, of a folder whose files have the sha256 `hashes` (name -> hash).
 
     Raises PplkitError naming the file that is missing, was changed, is of another version or does not fit.
     """
     again = "get the folder again from where it came"
+    if not isinstance(hashes, Mapping):
+        raise PplkitError(f"{folder / 'config.json'} has no sha256 by file: {again}.")
     for name, wanted in hashes.items():
-        path = folder / name
+        path = inside(folder, name)
         if not path.is_file():
             raise PplkitError(f"{path} is missing: {again}.")
         if file_hash(path) != wanted:
             raise PplkitError(f"{path} is not the file that was handed on (its sha256 is another): {again}.")
     path = folder / MODEL
+    check_file(path, again)
     try:
         with safe_open(path, framework="pt") as file:
             schema = (file.metadata() or {}).get("schema")
             if schema != SCHEMA:
                 raise PplkitError(f"{path} is of another version ({schema!r}, not {SCHEMA!r}): {again}.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        check_shapes(config, path, tensors)
+        model = PosePriorLearner(config)
         if any(name.startswith("completer.") for name in tensors):
             model.completer = Completer(model.regressor)
         model.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {again}.") from None
+        return model
+    except PplkitError:
+        raise
+    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
+        said = (str(error) or type(error).__name__).splitlines()[-1].strip()
+        raise PplkitError(f"{path} cannot be read ({said}): {again}.") from None
+
+
+def check_shapes(config: Config, path: Path, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
+    """Raise PplkitError where a model of `config` has other tensors than `path`, before memory is taken for one."""
+    with torch.device("meta"):
+        model = PosePriorLearner(config)
+    for name, value in model.state_dict().items():
+        found = tensors.get(prefix + name)
+        if found is None or found.shape != value.shape:
+            shape = "is not there" if found is None else f"has the shape {tuple(found.shape)}, not {tuple(value.shape)}"
+            raise PplkitError(f"{path} does not fit the config beside it ({name} {shape}): train again.")

@@ -149,9 +149,9 @@ class Journal:
         self.bar.close()
         path = self.run.path / "training.json"
         if self.first >= self.config.steps and path.exists():
-            before = Result(**self.run.read(path.name))
-            if before.steps == self.first:
-                return before
+            before = self.run.read(path.name)
+            if before.get("steps") == self.first and before.keys() == Result.__dataclass_fields__.keys():
+                return Result(**before)
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.step}
         self.model.eval()
         seconds, speed = time.perf_counter() - self.began, self.speed()

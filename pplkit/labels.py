@@ -16,6 +16,7 @@ import numpy as np
 from pplkit.errors import PplkitError
 from pplkit.geometry import to_pixels, to_unit
 from pplkit.runs import write_text
+from pplkit.texts import read_text
 
 HEADER = ("image", "landmark", "x", "y")
 Points = dict[tuple[str, str], tuple[float, float]]  # by image and landmark
@@ -126,17 +127,16 @@ def read_points(path: Path) -> Points:
     if not path.exists():
         return found
     remedy = f"give lines as {','.join(HEADER)}, or delete the file to click again"
-    with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-        rows = csv.reader(file)
+    rows = csv.reader(io.StringIO(read_text(path, remedy), newline=""))
+    try:
         if tuple(word.strip().lower() for word in next(rows, [])) != HEADER:
             raise PplkitError(f"{path} does not begin with {','.join(HEADER)}: {remedy}.")
         for row in filter(any, rows):
-            try:
-                image, name, x, y = row
-                key, point = (image.strip(), name.strip()), (float(x), float(y))
-                if key in found or not all(key) or not all(map(math.isfinite, point)):
-                    raise ValueError
-            except ValueError:
-                raise PplkitError(f"{path} has a line that cannot be used, line {rows.line_num}: {remedy}.") from None
+            image, name, x, y = row
+            key, point = (image.strip(), name.strip()), (float(x), float(y))
+            if key in found or not all(key) or not all(map(math.isfinite, point)):
+                raise ValueError
             found[key] = point
+    except (ValueError, csv.Error):
+        raise PplkitError(f"{path} has a line that cannot be used, line {rows.line_num}: {remedy}.") from None
     return found

@@ -16,9 +16,10 @@ from papermill.exceptions import PapermillExecutionError
 from pplkit.batches import check
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder, home
+from pplkit.texts import check_file
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
 START_TIMEOUT = 300  # seconds for a kernel to start, which on a cold or busy machine takes longer than papermill's 60
@@ -114,10 +115,12 @@ def declared(notebook: Path) -> dict[str, Any]:
 
     Raises PplkitError for a file that is no notebook.
     """
+    check_file(notebook, "restore it from the repository")
     try:
         found = papermill.inspect_notebook(notebook)
-    except ValueError as error:
-        raise PplkitError(f"{notebook} is no notebook for Python ({error}): restore it from the repository.") from error
+    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
+        said = reason(error)
+        raise PplkitError(f"{notebook} is no notebook for Python ({said}): restore it from the repository.") from error
     return {name: _literal(about["default"]) for name, about in found.items()}
 
 
@@ -152,7 +155,7 @@ def _told(run: RunFolder) -> Iterator[None]:
         while not done.wait(TOLD_EVERY):
             rows = run.rows("metrics.jsonl")
             if rows and rows[-1]["step"] != before:
-                config = run.read("config.json")["config"]
+                config = run.read("config.json", "config")["config"]
                 step, loss = rows[-1]["step"], rows[-1]["loss"]
                 speed = (step - (before or 0)) * config["batch_size"] / TOLD_EVERY
                 told = "" if before is None else f", {speed:.0f} images/s"  # the first steps began at an unknown time

@@ -23,6 +23,7 @@ from pplkit.drawing import (
     keypoint_colours,
     page,
     picture,
+    plain,
     plane,
     skeleton,
     tidy,
@@ -165,7 +166,7 @@ def compared_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]
                 axis.plot(
                     [row["step"] for row in rows],
                     values,
-                    label="" if seed else variant,
+                    label="" if seed else plain(variant),
                     marker="o" * (len(rows) == 1),
                     **look,
                 )
@@ -199,7 +200,7 @@ def error_bars(report: Mapping[str, Any]) -> Figure:
         values = [scale * group[key] for group in groups.values()]
         bars = axis.bar(places + shift, values, 0.38, color=colour, label=label)
         axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
-    names = [name.split(".")[-1].replace("_", "\n") for name in groups]
+    names = [plain(name).split(".")[-1].replace("_", "\n") for name in groups]
     axis.set_xticks(places, names)
     axis.set_xlim(-0.7, len(groups) - 0.3)
     tidy(axis, "", unit)
@@ -218,7 +219,7 @@ def keypoint_errors(protocol: str, names: Sequence[str], errors: np.ndarray, mea
     axis, places = axes[0, 0], np.arange(len(order))
     axis.barh(places, errors[order], 0.6, color=BLUE, label="model")
     axis.plot(mean_pose[order], places, "d", color=ORANGE, markersize=6, markeredgecolor="white", label="mean pose")
-    axis.set_yticks(places, [names[k].replace("_", " ") for k in order])
+    axis.set_yticks(places, [plain(names[k]).replace("_", " ") for k in order])
     tidy(axis, unit, "")
     axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -1,6 +1,5 @@
 """The pose prior V = (T, W) as an object that can be saved, read by other programs, and drawn."""
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from pplkit.errors import PplkitError
 from pplkit.files import write_json
+from pplkit.texts import read_json
 
 SCHEMA = "pplkit-prior-1"
 STRONG = 0.05  # a link is strong from this share of the strongest
@@ -62,14 +62,18 @@ class PosePrior:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "PosePrior":
         """Read a prior; raises PplkitError naming the file if it is missing or not a prior of this version."""
+        if not os.path.lexists(path):
+            raise PplkitError(f"{path} does not exist: train a model first, which writes it.")
+        content = read_json(Path(path), "write it again with PosePrior.save")
         try:
-            content = json.loads(Path(path).read_text(encoding="utf8"))
             if content["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {content['schema']!r}, this version reads {SCHEMA!r}")
             keypoints = np.array(content["keypoints"], dtype=np.float32)
             connectivity = np.array(content["connectivity"], dtype=np.float32)
-            return cls(keypoints, connectivity, dict(content["made_by"]))
-        except FileNotFoundError:
-            raise PplkitError(f"{path} does not exist: train a model first, which writes it.") from None
-        except (KeyError, TypeError, ValueError, OSError, PplkitError) as error:
+            prior = cls(keypoints, connectivity, dict(content["made_by"]))
+            sound = np.isfinite(keypoints).all() and (connectivity >= 0).all() and np.isfinite(connectivity).all()
+            if len(keypoints) < 2 or not sound or not (connectivity == connectivity.T).all():
+                raise ValueError("it needs two keypoints or more, finite numbers, and links as strong there as back")
+            return prior
+        except (KeyError, TypeError, ValueError, OverflowError, PplkitError) as error:
             raise PplkitError(f"{path} is not a pose prior ({error}): write it again with PosePrior.save.") from None

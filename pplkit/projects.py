@@ -45,11 +45,12 @@ def trained(run: str, scale: str = "default") -> Trained:
 
 def data_of(folder: RunFolder) -> Dataset:
     """The data set that a run was trained on; raises PplkitError if it is gone, was changed since, or is not named."""
-    made_by = folder.read("config.json")["made_by"]
-    if "data_path" not in made_by:
+    made_by = folder.read("config.json", "made_by")["made_by"]
+    place = made_by.get("data_path")
+    if not isinstance(place, str) or not place or "\0" in place:
         raise PplkitError(f"{folder.path} does not say where its data set is: give the folder it was trained in.")
-    data = open_dataset(os.path.normpath(folder.path / made_by["data_path"]))
-    if data.sha256 != made_by["data_sha256"]:
+    data = open_dataset(os.path.normpath(folder.path / place))
+    if data.sha256 != made_by.get("data_sha256"):
         raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")
     return data
 
@@ -57,6 +58,6 @@ def data_of(folder: RunFolder) -> Dataset:
 def _folder(kind: str, what: str, name: str, scale: str) -> Path:
     if scale not in SCALES:
         raise PplkitError(f"scale={scale!r} is unknown: choose one of {', '.join(SCALES)}.")
-    if name in ("", ".", "..") or Path(name).name != name:
+    if name in ("", ".", "..") or Path(name).name != name or not name.isprintable():
         raise PplkitError(f"{what}={name!r} cannot name a folder: use letters, digits, - and _ only.")
     return home() / kind / (name if scale == "default" else f"{name}-{scale}")

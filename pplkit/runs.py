@@ -25,12 +25,15 @@ from pplkit.files import PARTIAL, Unwritable, append_line, reason, remedy, remov
 from pplkit.files import write_json as write_json
 from pplkit.files import write_text as write_text
 from pplkit.files import writing as writing
-from pplkit.handover import MODEL, read_model
+from pplkit.handover import MODEL, check_shapes, read_model
 from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
+from pplkit.texts import parse_json, read_json, read_text
 from pplkit.version import __version__
 
+AGAIN = "run the step that writes it (training comes first)"
+LOG = 2**30  # bytes of a .jsonl file
 COMPLETER = "completer.safetensors"
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
@@ -83,7 +86,7 @@ class RunFolder:
         return made_by
 
     def _check(self, config: Config, made_by: dict[str, Any]) -> None:
-        before = self.read("config.json")
+        before = self.read("config.json", "config", "made_by")
         old, new = before["config"], config.to_dict()
         changed = [name for name in new if name not in FREE and old.get(name) != json.loads(json.dumps(new[name]))]
         if changed:
@@ -91,21 +94,19 @@ class RunFolder:
                 f"{self.path} holds a run with other settings ({', '.join(changed)}): choose another run name, or "
                 "delete the folder to start again."
             )
-        if before["made_by"]["data_sha256"] != made_by["data_sha256"]:
+        if before["made_by"].get("data_sha256") != made_by["data_sha256"]:
             raise PplkitError(
                 f"{self.path} was trained on other data than {made_by['data']}: choose another run name, or delete "
                 "the folder to start again."
             )
 
-    def read(self, name: str) -> Any:
-        """A JSON file of the run; raises PplkitError if it is missing or torn."""
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf8"))
-        except FileNotFoundError:
-            raise PplkitError(f"{path} does not exist: run the step that writes it (training comes first).") from None
-        except (ValueError, RecursionError, OSError) as error:
-            raise PplkitError(f"{path} is not readable JSON ({error}): run the step that writes it again.") from None
+    def read(self, name: str, *keys: str) -> dict[str, Any]:
+        """A JSON object of the run, in which `keys` hold objects; raises PplkitError if it is missing or torn."""
+        content = read_json(self.path / name, AGAIN)
+        for key in keys:
+            if not isinstance(content.get(key), dict):
+                raise PplkitError(f"{self.path / name} has no {key!r} with names: {AGAIN}.")
+        return content
 
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add one line to a .jsonl file of the run; raises PplkitError if that cannot be."""
@@ -115,12 +116,12 @@ class RunFolder:
         """The lines of a .jsonl file; a last line cut short by a crash is left out."""
         path = self.path / name
         found = []
-        for line in path.read_text(encoding="utf8", errors="replace").splitlines() if path.exists() else []:
+        for line in read_text(path, AGAIN, LOG, errors="replace").splitlines() if path.exists() else []:
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
+                row = parse_json(line)
+            except ValueError:
                 break
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            if not isinstance(row, dict) or type(row.get("step")) is not int:
                 break
             found.append(row)
         return found
@@ -225,7 +226,7 @@ class RunFolder:
             completer.load_state_dict(tensors)
             steps = int(about["steps"])
         except (KeyError, ValueError, RuntimeError) as error:
-            raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[0]}): {again}.") from None
+            raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {again}.") from None
         model.completer = completer
         return steps
 
@@ -248,15 +249,21 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     folder = RunFolder(Path(run))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    content = folder.read("config.json")
-    model = PosePriorLearner(Config.from_dict(content["config"]))
+    content = folder.read("config.json", "config", "made_by")
+    try:
+        config = Config.from_dict(content["config"])
+    except PplkitError as error:
+        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
     if (folder.path / MODEL).exists():
-        read_model(model, folder.path, content.get("sha256", {}))
+        model = read_model(config, folder.path, content.get("sha256", {}))
         model.made_by = content["made_by"]
     else:
-        if not folder.checkpoints():
+        found = folder.last()
+        if found is None:
             raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-        step = folder.restore(model)
+        check_shapes(config, found.path, found.tensors, "model.")
+        model = PosePriorLearner(config)
+        step = restore(found, model, None)
         folder.restore_completer(model)
         model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
     try:

@@ -10,7 +10,7 @@ from pplkit.errors import PplkitError
 
 BYTES = 2**26  # of a file, unless it may be longer
 DEPTH = 64  # of JSON: what the kit writes is 6 deep
-PARTS = 4_000_000  # lists and objects in JSON: each takes a hundred bytes or more, and two in the file
+PARTS = 8_000_000  # lists and objects in JSON: each takes a hundred bytes or more, and two in the file
 
 
 def check_file(path: Path, remedy: str) -> None:
@@ -25,10 +25,11 @@ def check_file(path: Path, remedy: str) -> None:
     raise PplkitError(f"{path} is no file: {remedy}.")
 
 
-def read_text(path: Path, remedy: str, most: int = BYTES) -> str:
+def read_text(path: Path, remedy: str, most: int = BYTES, errors: str = "strict") -> str:
     """A text file in UTF-8, with or without a mark in front, as spreadsheets put one there.
 
-    Raises PplkitError, naming the file and `remedy`, if it is missing, longer than `most` bytes, or no such text.
+    Raises PplkitError, naming the file and `remedy`, if it is missing, longer than `most` bytes, or no such text,
+    unless `errors` is "replace".
     """
     check_file(path, remedy)
     try:
@@ -36,7 +37,7 @@ def read_text(path: Path, remedy: str, most: int = BYTES) -> str:
             content = file.read(most + 1)
         if len(content) > most:
             raise PplkitError(f"{path} is longer than {most:,} bytes, which it never should be: {remedy}.")
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig", errors)
     except OSError as error:
         raise PplkitError(f"{path} cannot be read ({error}): {remedy}.") from None
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 if not torch.cuda.is_available():
     os.environ.setdefault(
@@ -25,6 +26,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 torch.set_num_threads(1)  # the models of the tests are too small to gain from more
 os.environ.setdefault("MPLBACKEND", "Agg")
+# The same examples each time, few enough for a test of a second, and none saved.
+settings.register_profile(
+    "kit", max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("kit")
 
 
 def _folder(path: Path, what: str) -> Path:

@@ -110,7 +110,7 @@ def test_weights_that_do_not_belong_there_are_named(handed: Path) -> None:
     del content["sha256"]
     write_json(handed / "config.json", content)
     for tensors, schema, said in (
-        ({"alpha": torch.ones(())}, SCHEMA, "cannot be read"),
+        ({"alpha": torch.ones(())}, SCHEMA, "does not fit the config"),
         ({"alpha": torch.ones(())}, "pplkit-model-9", "is of another version .'pplkit-model-9'"),
     ):
         save_file(tensors, handed / MODEL, {"schema": schema})

@@ -74,7 +74,7 @@ def test_the_aligned_variant_has_the_splits_of_its_lists(source: Path, tmp_path:
     with pytest.raises(PplkitError, match=r"cachedir.* lists 001\.A/9\.png, which images\.txt does not have"):
         prepare(source, tmp_path / "out2", size=32, variant="aligned")
     (source / "cachedir/cub/data/test_cub_cleaned.mat").write_bytes(b"text")
-    with pytest.raises(PplkitError, match=r"test_cub_cleaned\.mat holds no list of images"):
+    with pytest.raises(PplkitError, match=r"test_cub_cleaned\.mat cannot be read as a MATLAB file"):
         prepare(source, tmp_path / "out2", size=32, variant="aligned")
 
 

@@ -1,6 +1,5 @@
 """Checkpoints as the authors' code writes them, and files that would like to do more than hold numbers."""
 
-import os
 import pickle
 import sys
 from argparse import Namespace
@@ -96,54 +95,6 @@ def test_buffers_that_are_not_kept_are_left_out(tmp_path: Path) -> None:
     module.register_buffer("grid", torch.zeros(3), persistent=False)
     torch.save(module, tmp_path / "module.pt")
     assert list(read_state(tmp_path / "module.pt").state) == list(module.state_dict())
-
-
-class Calls:
-    """Pickles as a call of `function`."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(zipped: bool, tmp_path: Path) -> None:
-    path, trace = tmp_path / "evil.pt", tmp_path / "trace"
-    content = {"weight": torch.zeros(1), "more": Calls(os.system, f"touch '{trace}'")}
-    torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(PplkitError, match=r"evil.pt is refused, nothing was run: it names posix.system") as caught:
-        read_state(path)
-    assert "\n" not in str(caught.value) and not trace.exists()
-    torch.load(path, weights_only=False)  # the file does work where nobody looks
-    assert trace.exists()
-
-
-class Scripted(nn.Module):
-    """Says something as soon as it is loaded, if TorchScript loads it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-    @torch.jit.export
-    def __getstate__(self) -> int:
-        return 0
-
-    @torch.jit.export
-    def __setstate__(self, state: int) -> None:
-        print("this file ran")
-        self.training = False
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
-def test_torchscript_is_refused_and_nothing_runs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    torch.jit.script(Scripted()).save(tmp_path / "script.pt")
-    with pytest.raises(PplkitError, match=r"script.pt is refused, nothing was run: it holds TorchScript code"):
-        read_state(tmp_path / "script.pt")
-    assert "ran" not in capfd.readouterr().out
-    torch.jit.load(tmp_path / "script.pt")
-    assert "ran" in capfd.readouterr().out  # the file does work where nobody looks
 
 
 @pytest.mark.parametrize(

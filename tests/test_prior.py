@@ -67,18 +67,25 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     ["", "{", "[]", '{"keypoints": []}', '{"schema": "pplkit-prior-0", "keypoints": [], "connectivity": []}',
      '{"schema": "pplkit-prior-1", "keypoints": [[0, "x"]], "connectivity": [[0]], "made_by": {}}',
      '{"schema": "pplkit-prior-1", "keypoints": [[0, 1]], "connectivity": [[0]], "made_by": 3}',
-     '{"schema": "pplkit-prior-1", "keypoints": [[0, 1], [1, 1]], "connectivity": [[0]], "made_by": {}}'],
+     '{"schema": "pplkit-prior-1", "keypoints": [[0, 1], [1, 1]], "connectivity": [[0]], "made_by": {}}',
+     '{"schema": "pplkit-prior-1", "keypoints": [[0, 1]], "connectivity": [[0]], "made_by": {}}',
+     '{"schema": "pplkit-prior-1", "keypoints": [[0, NaN], [1, 1]], "connectivity": [[0, 1], [1, 0]], "made_by": {}}',
+     '{"schema": "pplkit-prior-1", "keypoints": [[0, 1], [1, 1]], "connectivity": [[0, 1], [2, 0]], "made_by": {}}',
+     '{"schema": "pplkit-prior-1", "keypoints": [[0, 1], [1, 1]], "connectivity": [[0, -1], [-1, 0]], "made_by": {}}'],
 )  # fmt: skip
 def test_files_that_are_no_prior_are_named(content: str, tmp_path: Path) -> None:
     path = tmp_path / "prior.json"
     path.write_text(content)
-    with pytest.raises(PplkitError, match="prior.json is not a pose prior .*: write it again with PosePrior.save"):
+    with pytest.raises(
+        PplkitError,
+        match="prior.json (is not a pose prior|is not readable JSON|holds JSON).*: write it again with PosePrior.save",
+    ):
         PosePrior.load(path)
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PplkitError, match="prior.json is not a pose prior"):
+    with pytest.raises(PplkitError, match="prior.json is no text in UTF-8 .*: write it again with PosePrior.save"):
         PosePrior.load(tmp_path / "prior.json")
 
 

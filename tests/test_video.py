@@ -151,3 +151,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     arguments = [str(tmp_path / "a.mp4"), str(tmp_path / "out"), "--rate", "5", "--crop", "0,0,32,32", "--size", "32"]
     assert main(arguments) == 0 and "8 train, 2 test images of 32 pixels" in capsys.readouterr().out
     assert main([str(tmp_path / "gone"), str(tmp_path / "x")]) == 2 and "no folder" in capsys.readouterr().err
+
+
+def test_frames_are_as_wide_as_they_are_to_be_shown(tmp_path: Path) -> None:
+    """Pixels twice as wide as high, as a film of YUV says in its head."""
+    head = b"YUV4MPEG2 W64 H48 F10:1 Ip A2:1 C420jpeg\n"
+    (tmp_path / "a.y4m").write_bytes(head + (b"FRAME\n" + bytes(64 * 72)) * 3)
+    assert [image.size for _, image in frames(tmp_path / "a.y4m", 0.0, None, None, threads=1)] == [(128, 48)] * 3

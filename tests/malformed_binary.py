@@ -1,0 +1,290 @@
+"""Pickles, archives, pictures and films that were made to harm: calls, bombs, loops, and ways out of a folder."""
+
+import io
+import pickle
+import struct
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from malformed_arrays import Spoil, long, raw, text
+from PIL import Image
+from scipy.io import savemat
+
+LANDMARKS = "landmark/taichi_train_gt.pkl"
+POSES = "S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf"
+BOXES = "S1/MySegmentsMat/ground_truth_bb/Directions 1.54138969.mat"
+
+
+def compressed(kind: int, content: bytes, times: int) -> bytes:
+    """A MATLAB file with one compressed element: `content` again and again."""
+    press = zlib.compressobj()
+    press.compress(content)
+    start = press.flush(zlib.Z_FULL_FLUSH)
+    press.compress(content)
+    again = press.flush(zlib.Z_FULL_FLUSH)
+    body = start + again * times
+    return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<II", kind, len(body)) + body
+
+
+def external(folder: Path) -> None:
+    """A mask whose pixels lie in another file."""
+    import h5py
+
+    with h5py.File(folder / BOXES, "w") as file:
+        cells = file.create_dataset("Masks", (12, 1), h5py.ref_dtype)
+        outside = [(str(folder / "S1/Videos/Directions 1.54138969.mp4"), 0, 100)]
+        cells[:, 0] = [file.create_dataset("a", (10, 10), np.uint8, external=outside).ref] * 12
+
+
+def endless(folder: Path) -> None:
+    """A mask of a terabyte that was never written."""
+    import h5py
+
+    with h5py.File(folder / BOXES, "w") as file:
+        cells = file.create_dataset("Masks", (12, 1), h5py.ref_dtype)
+        cells[:, 0] = [file.create_dataset("a", (10**6, 10**6), np.uint8, chunks=(1000, 1000)).ref] * 12
+
+
+MAT: dict[str, Spoil] = {
+    "text for numbers": lambda f: savemat(f / "setid.mat", dict.fromkeys(("trnid", "valid", "tstid"), "a")),
+    "numbers without end": lambda f: savemat(f / "imagelabels.mat", {"labels": np.array([np.inf] * 6)}),
+    "numbers beyond all": lambda f: savemat(f / "setid.mat", dict.fromkeys(("trnid", "valid", "tstid"), [1e18])),
+    "cells for numbers": lambda f: savemat(f / "imagelabels.mat", {"labels": np.array([{}, "a"], object)}),
+    "longer than the disk": long("setid.mat"),
+    "a compressed bomb": raw("setid.mat", compressed(15, bytes(2**20), 300)),
+    "an element longer than the file": raw("setid.mat", compressed(14, b"", 0)[:-4] + b"\xff" * 4 + bytes(64)),
+}
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def doubling(levels: int) -> list[Any]:
+    """Lists that hold the one before twice."""
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found, found]
+    return found
+
+
+def call(module: str, name: str, arguments: bytes) -> bytes:
+    """Pickle's opcodes by hand: protocol 4, look a name up, call it with what is on the stack."""
+    strings = b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name))
+    return b"\x80\x04" + strings + b"\x93" + arguments + b"R."
+
+
+TEXT = b"X" + struct.pack("<I", 10**5) + b"x" * 10**5 + b"q\x00"
+BOMBS: dict[str, bytes] = {
+    "that calls": pickle.dumps(Calls(print, "ran")),
+    "that notes down at the highest number": b"\x80\x02]r\xff\xff\xff\x7f.",
+    "of lists in lists": pickle.dumps(doubling(60)),
+    "of depth 100,000": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
+    "of bytes that are not there": b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b"x.",
+    "of a buffer that is not there": b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"x.",
+    "of the same text again and again": b"\x80\x02" + TEXT + b"0" + b"c_codecs\nencode\nh\x00\x85R0" * 30_000 + b"N.",
+    "of an array of giants": call("numpy._core.multiarray", "_reconstruct", b")"),
+    "of a frame longer than all": b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b"N.",
+    "of another protocol": b"\x80\xff.",
+    "that pops nothing": b"\x80\x020000.",
+    "without end": b"\x80\x02" + b"(" * 1000,
+}
+
+
+def framed(**columns: list[Any]) -> Spoil:
+    """A table of pandas with other values."""
+    import pandas as pd
+
+    table = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    return lambda folder: table.to_pickle(folder / LANDMARKS)
+
+
+FRAMES = {f"pickle {name}": raw(LANDMARKS, content) for name, content in BOMBS.items()} | {
+    "no such column": framed(file_name=["a"]),
+    "values in lists in lists": framed(file_name=["a"], value=[doubling(40)]),
+}
+
+
+def zipped(parts: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tensor(size: str, stride: str, count: str = "I1\n", kind: bytes = b"FloatStorage") -> bytes:
+    """The pickle of a state dict with one tensor, in the opcodes of protocol 2."""
+    storage = b"(X\x07\x00\x00\x00storagectorch\n" + kind + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"
+    storage += count.encode() + b"tQ"
+    shape = f"({size}t({stride}t".encode()
+    made = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00" + shape + b"\x89ccollections\nOrderedDict\n)RtR"
+    return b"\x80\x02}X\x01\x00\x00\x00a" + made + b"s."
+
+
+def checkpoint(tree: bytes, **more: bytes) -> bytes:
+    """A file of torch.save with any pickle, and one number beside it."""
+    return zipped({"a/data.pkl": tree, "a/data/0": bytes(4), **{f"a/{name}": part for name, part in more.items()}})
+
+
+def module_in_itself(folder: Path) -> None:
+    module = torch.nn.Sequential()
+    module._modules["again"] = module
+    torch.save(module, folder / "module.pt")
+
+
+def modules_by_the_billion(folder: Path) -> None:
+    module = torch.nn.Sequential()
+    for _ in range(40):
+        module = torch.nn.Sequential(module, module)
+    torch.save(module, folder / "module.pt")
+
+
+STATE = tensor("I1\n", "I1\n")
+OLD = b"".join(pickle.dumps(one, 2) for one in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+GIANT = OLD + tensor("I1\n", "I1\n", f"L{2**40}L\n").replace(b"tQ", b"NtQ")
+OFFICIAL: dict[str, Spoil] = {
+    **{f"pickle {name}": raw("state.pt", checkpoint(content)) for name, content in BOMBS.items()},
+    **{f"old pickle {name}": raw("old.pt", OLD + content) for name, content in BOMBS.items()},
+    "tensor of giants": raw("state.pt", checkpoint(tensor(f"L{2**40}L\n", "I0\n"))),
+    "tensor beyond its numbers": raw("state.pt", checkpoint(tensor("I1\n", "I1\n").replace(b"K\x00", b"K\x63"))),
+    "tensor with steps back": raw("state.pt", checkpoint(tensor("I1\n", "I-1\n"))),
+    "numbers that are not there": raw("state.pt", checkpoint(tensor("I1\n", "I1\n", "I9\n"))),
+    "numbers of another kind": raw("state.pt", checkpoint(tensor("I1\n", "I1\n", kind=b"hub"))),
+    "numbers in other order": raw("state.pt", checkpoint(STATE, byteorder=b"big")),
+    "TorchScript": raw("state.pt", checkpoint(STATE, **{"constants.pkl": b""})),
+    "compressed parts": raw("state.pt", zipped({"a/data.pkl": STATE, "a/data/0": bytes(4)}, zipfile.ZIP_DEFLATED)),
+    "two pickles": raw("state.pt", zipped({"a/data.pkl": STATE, "b/data.pkl": STATE, "a/data/0": bytes(4)})),
+    "no pickle": raw("state.pt", zipped({"a/data/0": bytes(4)})),
+    "old numbers of giants": raw("old.pt", GIANT),
+    "module in itself": module_in_itself,
+    "modules by the billion": modules_by_the_billion,
+    "empty dictionary": raw("state.pt", checkpoint(b"\x80\x02}.")),
+    "longer than the disk": long("old.pt"),
+}
+
+
+def member(name: str, size: int = 0, content: bytes = b"", **fields: Any) -> Spoil:
+    """An archive with a member of any kind; one longer than it is, if told so."""
+
+    def spoil(folder: Path) -> None:
+        part = tarfile.TarInfo(name)
+        part.size = size
+        for field, value in fields.items():
+            setattr(part, field, value)
+        (folder / "a.tgz").write_bytes(part.tobuf() + content.ljust(-(-len(content) // 512) * 512, b"\0") + bytes(1024))
+
+    return spoil
+
+
+ARCHIVES = {
+    "a way up": member("../evil", 4, b"evil"),
+    "a way from the root": member("/tmp/pplkit-evil", 4, b"evil"),
+    "a way of Windows": member("C:\\evil", 4, b"evil"),
+    "a link": member("a", type=tarfile.SYMTYPE, linkname="/etc"),
+    "a hard link": member("a", type=tarfile.LNKTYPE, linkname="../../set"),
+    "a pipe": member("a", type=tarfile.FIFOTYPE),
+    "a device": member("a", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
+    "a file of a terabyte": member("a", 2**40, b"x"),
+    "longer than the disk": long("a.tgz", 10**10),
+}
+HEAD = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, *more: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG whose pixels are missing."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return HEAD + head + b"".join(more) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def scanned(folder: Path) -> None:
+    """A JPEG whose last scan comes a hundred thousand times."""
+    file = io.BytesIO()
+    Image.new("L", (1000, 1000)).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    (folder / "b.jpg").write_bytes(content[:-2] + last * 10_000 + content[-2:])
+
+
+def icon(folder: Path) -> None:
+    """An icon of 16 pixels a side that holds a picture of 30,000."""
+    inside = png(30_000, 30_000, colour=6)
+    head = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
+    (folder / "h.ico").write_bytes(head + inside)
+
+
+def tiff(*entries: tuple[int, int, int, int], again: int = 0) -> bytes:
+    """A TIFF of these (tag, type, count, value), with its next directory at `again`."""
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + body + struct.pack("<I", again)
+
+
+SIZES = ((256, 4, 1, 30_000), (257, 4, 1, 30_000), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
+SMALL = ((256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
+PICTURES: dict[str, Spoil] = {
+    "PNG of giants": raw("a.png", png(2**31 - 1, 2**31 - 1)),
+    "PNG of 30,000 pixels a side": raw("a.png", png(30_000, 30_000)),
+    "PNG of no pixels": raw("a.png", png(0, 0)),
+    "PNG without its pixels": raw("a.png", png(100, 100)),
+    "PNG with words by the gigabyte": raw("a.png", png(9, 9, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8))))),
+    "PNG with a profile by the gigabyte": raw(
+        "a.png", png(9, 9, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(10**8))))
+    ),
+    "JPEG of ten thousand scans": scanned,
+    "GIF of giants": raw("c.gif", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";"),
+    "GIF with a picture beyond it": raw("c.gif", b"GIF89a" + bytes([1, 0, 1, 0, 0, 0, 0, 44]) + b"\xff" * 9 + b"\x08;"),
+    "TIFF of giants": raw("d.tif", tiff(*SIZES)),
+    "TIFF in a circle": raw("d.tif", tiff(*SMALL, again=8)),
+    "TIFF with strips by the billion": raw("d.tif", tiff(*SMALL, (273, 4, 2**31, 8), (279, 4, 2**31, 8))),
+    "WebP of nothing": raw("e.webp", b"RIFF\xff\xff\xff\xffWEBPVP8X" + bytes([10, 0, 0, 0, 2, 0, 0, 0]) + b"\xff" * 6),
+    "BMP of giants": raw("f.bmp", b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 2**31 - 1, 2**31 - 1, 1, 24, 0)),
+    "PPM of giants": raw("g.ppm", b"P6 99999999 99999999 255\n"),
+    "PPM of 5,000 digits": raw("g.ppm", b"P6 " + b"9" * 5000 + b" 1 255\n"),
+    "an icon with a giant": icon,
+    "PostScript called PNG": text("a.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) (w) file\nshowpage\n"),
+    "SVG called PNG": text("a.png", '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
+    "longer than the disk": long("a.png"),
+}
+
+
+VIDEOS: dict[str, Spoil] = {
+    "a list of other films": text("a.mp4", "ffconcat version 1.0\nfile b.avi\n"),
+    "a list to play": text("a.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nd.ts\n#EXT-X-ENDLIST\n"),
+    "a list of places": text("a.mp4", "#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n"),
+    "frames of giants": raw("a.mp4", b"YUV4MPEG2 W60000 H60000 F25:1 Ip A1:1 C420\nFRAME\n" + bytes(1000)),
+    "GIF of giants": raw("a.mp4", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b"," + bytes(9)),
+    "frames to be shown 65,535 times as wide": raw(
+        "c.mkv", b"YUV4MPEG2 W64 H48 F10:1 Ip A65535:1 C420jpeg\n" + (b"FRAME\n" + bytes(64 * 72)) * 10
+    ),
+    "a part longer than the file": raw("a.mp4", struct.pack(">I4sQ", 1, b"ftyp", 2**62) + bytes(100)),
+    "a picture": raw("a.mp4", png(100, 100)),
+    "longer than the disk": long("c.mkv", 10**10),
+}
+BINARY: dict[str, dict[str, Spoil]] = {
+    "MATLAB": MAT,
+    "CDF and HDF5": {
+        "mask in another file": external,
+        "mask of a terabyte": endless,
+        "longer than it says": long(POSES, 10**9),
+    },
+    "pandas pickle": FRAMES,
+    "official": OFFICIAL,
+    "archive": ARCHIVES,
+    "picture": PICTURES,
+    "video": VIDEOS,
+}
