@@ -45,8 +45,7 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
     same, divided by that of all pixels; `extent`: root mean square distance from their middle; `variation`: the same
     from the mean pose; `following`: how far keypoints go along with an image that is moved, in parts of the way.
     `mirrored` and `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
-    `prototypes.unused` and `prior_offsets`; `harm` is how much farther from the mean pose T from all vectors lies than
-    T from those in use.
+    `prototypes.unused` and `prior_offsets`; `harm` is the shift, if it is one away from the mean pose, else 0.
     """
     index = subset(split, LIMIT)
     images = model.prepare(np.asarray(split.images[index]))
@@ -66,7 +65,7 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
         found["mixed"] = mixed(side * points, side * others.cpu().numpy())
     unused, shift, _ = prototypes.unused(model, prototypes.taken(model, points))
     offsets = {f"offset_{name}": side * away for name, away in prototypes.prior_offsets(model, points).items()}
-    harm = offsets["offset_all"] - offsets["offset_used"]
+    harm = side * shift * (offsets["offset_all"] > offsets["offset_used"])
     return {**found, "unused": unused, "shift": side * shift, **offsets, "harm": harm}
 
 

@@ -45,7 +45,7 @@ class Fault(NamedTuple):
 FAULTS = {
     "good": Fault("", {}, STEPS),
     "short": Fault("too few steps", {}, 400),
-    "collapsed": Fault("links collapsed", {"connectivity_learning_rate": 1e-3, "revive": False}, 300),
+    "collapsed": Fault("links collapsed", {"connectivity_learning_rate": 1e-3, "connectivity_growth": 40.0}),
     "weak": Fault("links weak", {"weight_links": 10.0, "connectivity_learning_rate": 1e-3}),
     "one-place": Fault("keypoints in one place", {"weight_length": 0.5}),
     "outside": Fault("keypoints outside", {"weight_boundary": 0.0, "learning_rate": 5e-3}),
@@ -58,10 +58,12 @@ FAULTS = {
     "links": Fault("poses stand still", {"weight_links": 1.0}),
     "dead": Fault("dead vectors", {"distil": "all"}),
     "few": Fault("too little data", {}, data="few"),
-    "alike": Fault("images alike", {}, 100, data="alike"),
+    "alike": Fault("images alike", {}, data="alike"),
     "interrupted": Fault("unfinished", {}, 400, stop=220),
-    "diverged": Fault("unfinished", {"learning_rate": 1e3, "weight_boundary": 0.0}, 300),
-    "head-tail": Fault("left and right", {"flip": True}, STEPS, "quadruped"),
+    "diverged": Fault("unfinished", {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
+    "falling": Fault("loss still falling", {"flip": False}, data="quadruped"),
+    "diverging": Fault("diverging", {"learning_rate": 0.1}),
+    "unlinked": Fault("keypoints without links", {"connectivity_learning_rate": 3e-3}),
 }
 SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
 
