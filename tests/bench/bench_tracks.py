@@ -1,0 +1,161 @@
+"""Error, jitter and lag of tracks before and after smoothing, on puppet videos, whose joints are known exactly.
+
+python tests/bench/bench_tracks.py RUN ...      also written to bench_tracks.json; minutes on one core
+
+RUN is the folder of a model trained on puppets. Its keypoints in each frame become joints by the linear map fitted to
+the labels of its training set, so that they can be compared with the truth. Videos: those of the test set (10 frames, a
+new key pose every 3 frames), and others of the same puppets with a key pose every 3, 6, 12 and 24 frames, that is, the
+same movements filmed at 1, 2, 4 and 8 times the rate. All numbers are means over videos, in % of the image side: the
+error, the jitter (root mean square acceleration of the error, per frame²) and how often smoothing halves it; the lag is
+in frames, against the truth.
+
+kit          half a pixel of the model's images, weighted by confidence
+equal        the same, all frames alike
+validated    smoothing splines by generalised cross-validation, one for each coordinate (scipy)
+polynomial   Savitzky-Golay, cubic over 7 frames
+mean of 5    of this frame and the four before: what smoothing costs that must not look ahead
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.interpolate import make_smoothing_spline
+from scipy.signal import savgol_filter
+
+import pplkit
+from pplkit import puppets
+from pplkit.geometry import sides_per_unit
+from pplkit.model import PosePriorLearner
+from pplkit.projects import data_of
+from pplkit.runs import RunFolder
+from pplkit.tracks import SMOOTHING, jitter, lag, smooth
+
+FIRST = 1_000_000  # the test set's first video
+Smoother = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # points (T, N, 2), confidence (T, N), half a pixel
+
+
+def validated(points: np.ndarray, confidence: np.ndarray, within: float) -> np.ndarray:
+    """Smoothing splines by generalised cross-validation."""
+    time = np.arange(len(points))
+    lines = points.reshape(len(points), -1).T
+    return np.stack([make_smoothing_spline(time, line)(time) for line in lines], 1).reshape(points.shape)
+
+
+def past(points: np.ndarray, confidence: np.ndarray, within: float) -> np.ndarray:
+    """Means over five frames."""
+    return np.stack([points[max(0, frame - 4) : frame + 1].mean(0) for frame in range(len(points))])
+
+
+SMOOTHERS: dict[str, Smoother] = {
+    "as found": lambda points, confidence, within: points,
+    "kit": lambda points, confidence, within: smooth(points, np.arange(len(points)), within, confidence**2),
+    "equal": lambda points, confidence, within: smooth(points, np.arange(len(points)), within),
+    "validated": validated,
+    "polynomial": lambda points, confidence, within: savgol_filter(points, 7, 3, axis=0),
+    "mean of 5": past,
+}
+
+
+def joint_map(model: PosePriorLearner, data: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """From keypoints (T, N, 2) to joints, by least squares on the training set."""
+    train = data["train"]
+    found = model.estimate(np.asarray(train.images), procedure="published").keypoints.numpy().astype(float)
+
+    def rows(points: np.ndarray) -> np.ndarray:
+        return np.hstack((points.reshape(len(points), -1), np.ones((len(points), 1))))
+
+    labels = np.asarray(train.keypoints)
+    numbers = np.linalg.lstsq(rows(found), labels.reshape(len(labels), -1), rcond=None)[0]
+    return lambda points: (rows(points) @ numbers).reshape(len(points), -1, 2)
+
+
+def films(data: Any, every: int, videos: int, frames: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images and joints of each video: of the test set (`every` 0), or drawn anew."""
+    if not every:
+        test = data["test"]
+        names = np.asarray(test.videos)
+        return [(np.asarray(test.images)[names == v], np.asarray(test.keypoints)[names == v]) for v in np.unique(names)]
+    before, puppets.KEY_EVERY = puppets.KEY_EVERY, every
+    try:
+        made = puppets.generate("humanoid", videos, frames, data.size, first_video=FIRST)
+    finally:
+        puppets.KEY_EVERY = before
+    split = (part.reshape(videos, frames, *part.shape[1:]) for part in (made.images, made.keypoints))
+    return list(zip(*split, strict=True))
+
+
+def measured(model: PosePriorLearner, joints: Callable[[np.ndarray], np.ndarray], film: Any) -> dict[str, list[float]]:
+    """Error and jitter in % of the image side, and lag in frames, of each smoother on one video."""
+    images, truth = film
+    poses = model.estimate(images, procedure="published")
+    points, sure = poses.keypoints.numpy().astype(float), poses.confidence.numpy()
+    percent = 100 * sides_per_unit(model.config.image_size)
+    found = {}
+    for name, smoother in SMOOTHERS.items():
+        made = joints(smoother(points, sure, SMOOTHING * 2 / (model.config.image_size - 1)))
+        error = float(np.linalg.norm(made - truth, axis=-1).mean())
+        late = lag(made, truth) if len(truth) > 16 else float("nan")
+        found[name] = [percent * error, percent * jitter(made, truth), late]
+    return found
+
+
+def compare(run: Path, rates: list[int], videos: int, frames: int) -> dict[str, Any]:
+    """For each rate and smoother the numbers of all videos."""
+    model, data = pplkit.load(run, "auto"), data_of(RunFolder(run))
+    joints = joint_map(model, data)
+    rows: dict[str, dict[str, list[list[float]]]] = {}
+    for every in rates:
+        name = f"a key pose every {every} frames" if every else "test set, 10 frames each"
+        for film in films(data, every, videos, frames):
+            for smoother, numbers in measured(model, joints, film).items():
+                rows.setdefault(name, {}).setdefault(smoother, []).append(numbers)
+    return {"run": run.name, "rows": rows}
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Lines of text."""
+    lines = []
+    for name, rows in found["rows"].items():
+        raw = np.array(rows["as found"])
+        lines.append(f"{found['run']}, {name}, {len(raw)} videos")
+        lines.append(
+            f"{'':12}{'error':>8}{'worse in':>10}{'jitter':>8}{'of found':>16}{'halved in':>11}{'lag':>8}{'largest':>9}"
+        )
+        for smoother, numbers in rows.items():
+            now = np.array(numbers)
+            ratio = now[:, 1] / raw[:, 1]
+            late = now[:, 2][np.isfinite(now[:, 2])]
+            lines.append(
+                f"{smoother:12}{now[:, 0].mean():8.3f}{(now[:, 0] > raw[:, 0]).mean():10.0%}{now[:, 1].mean():8.3f}"
+                f"{f'{ratio.mean():.2f} ± {ratio.std():.2f}':>16}{(ratio <= 0.5).mean():11.0%}"
+                + (f"{late.mean():8.2f}{np.abs(late).max():9.2f}" if len(late) else "")
+            )
+    return lines
+
+
+def main() -> None:
+    """Read the options and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--rates", nargs="+", type=int, default=[0, 3, 6, 12, 24], help="frames of a key pose; 0: test set"
+    )
+    parser.add_argument("--videos", type=int, default=30)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("bench_tracks.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = []
+    for run in options.runs:
+        found.append(compare(run, options.rates, options.videos, options.frames))
+        print("\n".join(table(found[-1])), flush=True)
+    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
