@@ -272,9 +272,11 @@ def main() -> int:
             wrong += [f"{what.__name__}: {', '.join(found)}" for found in ends if found]
             print(f"{what.__name__}: {ends.count([])} of {times} ends are that of the undisturbed one", flush=True)
         if options.faults:
+            kills = sum(trials.moments.values())
             found = trials.faults(options.faults)
             wrong += found
-            print(f"faults: {len(found)} of {sum(trials.moments.values())} ends differ or were not refused", flush=True)
+            times = sum(trials.moments.values()) - kills
+            print(f"faults: {len(found)} of {times} ends differ, or the fault was not refused", flush=True)
     print(f"{sum(trials.moments.values())} kills and faults in {time.monotonic() - begun:.0f} s:")
     for moment, times in sorted(trials.moments.items()):
         print(f"  {times:4} {moment}")

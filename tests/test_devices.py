@@ -7,6 +7,7 @@ several, in one process as well (the last test). `test_launchers` compares the f
 import multiprocessing
 import os
 import signal
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pplkit.errors import PplkitError
 from pplkit.geometry import pixel_grid
 from pplkit.links import segment_distance
 from pplkit.runs import RunFolder, read_checkpoint
+from pplkit.stops import Interrupted
 from pplkit.team import in_team
 from pplkit.training import Progress, train
 
@@ -202,6 +204,46 @@ def test_all_stop_where_the_watcher_wishes(tiny: Config, puppets: Dataset, tmp_p
     assert train(config, puppets, run.path, watch=lambda progress: "save", **given).steps == 60
     train(config, puppets, tmp_path / "other", **given)
     assert run.rows("metrics.jsonl") == RunFolder(tmp_path / "other").rows("metrics.jsonl")
+
+
+def signalled(fabric: Any, *, show: Any, to: str, **given: Any) -> None:
+    """A training that is asked to end before its sixth step: rank 0 alone, or the process that started it."""
+
+    def thickness(config: Config, step: int) -> float:
+        if step == 5 and fabric.global_rank == 0:
+            os.kill(os.getpid() if to == "rank" else os.getppid(), signal.SIGTERM)
+            if to == "parent":
+                time.sleep(3)
+        return config.thickness
+
+    training.LOG_EVERY = 4
+    training.thickness = thickness  # type: ignore[assignment]
+    training._fit(fabric, show=show, bar=False, **given)
+
+
+@pytest.mark.parametrize("to", ["rank", "parent"])
+def test_all_save_and_end_by_a_signal_and_go_on_from_there(
+    tiny: Config, puppets: Dataset, tmp_path: Path, to: str
+) -> None:
+    """Between two rows: the sums of both ranks go on, and the metrics are those of an undisturbed run."""
+    config, run = tiny.replace(steps=8), RunFolder(tmp_path / "one")
+    given: dict[str, Any] = {"config": config, "data": puppets}
+    with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as told:
+        in_team(partial(signalled, run=run, to=to, **given), 2, "cpu", "32-true", None)
+    assert told.value.number == signal.SIGTERM and multiprocessing.active_children() == []
+    (saved,) = run.checkpoints()
+    state = read_checkpoint(saved).state
+    assert 6 <= int(saved.name[5:13]) <= 8 and (saved.name[5:13] != "00000006" or len(state["means"]["sums"]) == 2)
+    for folder in (run, RunFolder(tmp_path / "other")):
+        in_team(partial(every_fourth, run=folder, **given), 2, "cpu", "32-true", None)
+    rows, others = run.rows("metrics.jsonl"), RunFolder(tmp_path / "other").rows("metrics.jsonl")
+    assert [row["step"] for row in rows] == [4, 8] and rows == others
+
+
+def every_fourth(fabric: Any, *, show: Any, **given: Any) -> None:
+    """A training with a row for every four steps."""
+    training.LOG_EVERY = 4
+    training._fit(fabric, show=show, bar=False, **given)
 
 
 def test_an_error_of_all_is_raised_once_and_as_it_is(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
