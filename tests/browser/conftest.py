@@ -30,7 +30,7 @@ QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE = 300_000  # milliseconds; a cell of a cold kernel on a busy machine takes its time
+PATIENCE = 600_000  # milliseconds; a cell of a cold kernel on a busy machine takes its time
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # all cells are there, to be looked at

@@ -46,8 +46,7 @@ def test_vectors_drags_and_the_threshold(lab: Any, page: Any, run_all: Callable[
         page.mouse.move(x + 6 * step, y - 4 * step)
     page.mouse.up()
     third = changed(second, 0, 1, 2, 3)
-    moved = [k for k, (a, b) in enumerate(zip(second[0], third[0], strict=True)) if a != b]
-    assert moved == [3]
+    assert sum(a != b for a, b in zip(second[0], third[0], strict=True)) == 1  # that which lies on top
     picture("dragged", panel)
 
     lines = pose.locator("line").count()

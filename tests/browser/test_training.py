@@ -12,7 +12,7 @@ STEPS = 100_000  # never reached
 def test_pause_go_on_save_and_stop(lab: Any, page: Any, run_all: Callable[[str], None], picture: Any) -> None:
     run_all(lab.put("02_training", scale="smoke", run="watched", steps=STEPS))
     page.get_by_role("button", name="Pause").wait_for()
-    cell = page.locator(".jp-CodeCell:has(button:has-text('Pause'))")
+    cell = page.locator(".jp-CodeCell:has-text('TrainingMonitor()')")
     text, figure = cell.locator(".widget-label"), cell.locator(".jp-RenderedImage img")
     figure.wait_for()
     before = figure.get_attribute("src")
@@ -40,7 +40,7 @@ def test_pause_go_on_save_and_stop(lab: Any, page: Any, run_all: Callable[[str],
     assert f"stopped after step {steps(run)[-1]} of" in said
     assert page.get_by_role("button", name="Stop").count() == 0 and figure.is_visible()
     page.get_by_text("steps, last loss").wait_for()  # the cells below go on
-    picture("stopped", page.locator(".jp-CodeCell:has-text('stopped after step')"))
+    picture("stopped", cell)
 
 
 def steps(run: Any) -> list[int]:
