@@ -11,6 +11,7 @@ from pplkit import symptoms
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.findings import CHECKS, Numbers
+from pplkit.journal import INSPECTED
 from pplkit.model import PosePriorLearner
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import thickness
@@ -31,10 +32,12 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
     made_by: dict[str, Any] = {"run": folder.path.name}
     if trained := bool(folder.checkpoints()):
         model = load(folder.path, device)
-        made_by, step = model.made_by, int(folder.checkpoints()[-1].stem.removeprefix("step-"))
+        made_by = model.made_by
+        step = made_by["step"]
         numbers |= measured(model, data, step)
     if (folder.path / "metrics.jsonl").exists() or not trained:  # weights from elsewhere have no curves
-        numbers |= symptoms.of_training(config, folder.rows("metrics.jsonl"), step)
+        gave_up = (folder.path / INSPECTED).exists()
+        numbers |= symptoms.of_training(config, folder.rows("metrics.jsonl"), step, gave_up)
     numbers = {name: value for name, value in numbers.items() if math.isfinite(value)}
     report = {"made_by": made_by, "findings": findings(config, numbers), "numbers": numbers}
     write_json(folder.path / "doctor.json", report)

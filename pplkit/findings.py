@@ -44,20 +44,38 @@ CHECKS = (
         "not finite",
         "broken_weights",
         "weights that are no numbers",
-        "The training diverged, and nothing that the model says means anything.",
-        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true; in a "
-        "new run",
+        "Nothing that the model says means anything.",
+        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now "
+        "{precision}); in a new run",
         most=0,
+    ),
+    Check(
+        "diverged",
+        "diverged",
+        "whether the training gave up as its loss was no longer finite",
+        "Numbers grew beyond all bounds, also at a quarter of the learning rate.",
+        "learning_rate far below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true "
+        "(now {precision}); in a new run",
+        most=0,
+        explains=("unfinished", "steps left out", "diverging", "too few steps", "loss still falling", *_UNREADY),
     ),
     Check(
         "unfinished",
         "done",
         "share of the steps that were done",
-        "The training was interrupted, or it diverged: then its last message said that the loss is no longer finite.",
-        "the same command again, which continues; if it diverged, a new run with learning_rate below "
-        "{learning_rate:g} or weight_boundary=1 (now {weight_boundary:g})",
+        "The training was interrupted or stopped.",
+        "the same command again, which continues",
         least=1,
-        explains=("too few steps", "loss still falling"),
+        explains=("too few steps", "loss still falling", *_UNREADY),
+    ),
+    Check(
+        "steps left out",
+        "skipped",
+        "share of the steps left out, as their numbers were not finite",
+        "The training is near to diverging.",
+        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now "
+        "{precision})",
+        most=0.02,
     ),
     Check(
         "diverging",
@@ -234,7 +252,8 @@ CHECKS = (
         "harm",
         "how far the vectors that nothing takes move T away from the mean pose, in image sides",
         "T is the mean of all vectors, also of those that have no meaning: it is no typical pose.",
-        "distil=used (now {distil}), fewer vectors (now {vectors}), more steps (now {steps})",
+        "distil=used (now {distil}), restart=True (now {restart}), fewer vectors (now {vectors}), more steps (now "
+        "{steps})",
         most=0.07,
         only=("distil=all", "prior_keypoints=memory"),
     ),

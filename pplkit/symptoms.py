@@ -218,15 +218,19 @@ def of_data(data: Dataset) -> Numbers:
     return {"images": len(train), "variety": float(np.abs(some - np.roll(some, 1, 0)).mean())}
 
 
-def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 0) -> Numbers:
-    """What the lines of metrics.jsonl say of a training whose last checkpoint is of step `saved`.
+def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 0, gave_up: bool = False) -> Numbers:
+    """What the lines of metrics.jsonl say of a training whose last checkpoint is of step `saved`, and that gave up.
 
-    `done`: share of the steps; `seen`: images shown; `falling`: by how much the reconstruction is lower over the last
-    tenth of the steps than over the tenth before, in parts of itself; `rise`: how many times the last tenth is what the
-    best tenth was. Where painting begins coarse, steps at full resolution alone count, so that a tenth may be shorter.
+    `done`: share of the steps; `diverged`: 1 if it gave up and was not done anew; `skipped`: share of the steps left
+    out, as their numbers were not finite; `seen`: images shown; `falling`: by how much the reconstruction is lower
+    over the last tenth of the steps than over the tenth before, in parts of itself; `rise`: how many times the last
+    tenth is what the best tenth was. Where painting begins coarse, steps at full resolution alone count, so that a
+    tenth may be shorter.
     """
     steps = max(saved, rows[-1]["step"] if rows else 0)
-    found: Numbers = {"done": steps / config.steps, "seen": steps * config.batch_size}
+    skipped = sum(row.get("skipped", 0) for row in rows) / max(1, steps)
+    found: Numbers = {"done": steps / config.steps, "skipped": skipped, "seen": steps * config.batch_size}
+    found["diverged"] = float(gave_up and steps < config.steps)
     fine = [row for row in rows if row["step"] > config.coarse * config.steps] or list(rows)
     curve = np.array([row.get("reconstruction", row["loss"]) for row in fine])
     length = min(max(1, len(rows) // 10), len(fine) // 2)

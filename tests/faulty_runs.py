@@ -21,9 +21,10 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
 from pplkit.errors import Diverged
+from pplkit.journal import Watcher
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder, write_json
-from pplkit.training import Progress, train
+from pplkit.training import train
 
 STEPS = 1000  # of the good run
 MORE = 60
@@ -48,7 +49,10 @@ FAULTS = {
     "collapsed": Fault("links collapsed", {"connectivity_learning_rate": 1e-3, "connectivity_growth": 40.0}),
     "weak": Fault("links weak", {"weight_links": 10.0, "connectivity_learning_rate": 1e-3}),
     "one-place": Fault("keypoints in one place", {"weight_length": 0.5}),
-    "outside": Fault("keypoints outside", {"weight_boundary": 0.0, "learning_rate": 5e-3}),
+    "outside": Fault(
+        "keypoints outside",
+        {"weight_boundary": 0.0, "weight_separation": 1.0, "separation_radius": 1.5, "separation_share": 0.0},
+    ),
     "off-object": Fault(
         "keypoints off the object", {"weight_separation": 0.5, "separation_radius": 0.6, "separation_share": 0.0}
     ),
@@ -60,7 +64,7 @@ FAULTS = {
     "few": Fault("too little data", {}, data="few"),
     "alike": Fault("images alike", {}, data="alike"),
     "interrupted": Fault("unfinished", {}, 400, stop=220),
-    "diverged": Fault("unfinished", {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
+    "diverged": Fault("diverged", {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
     "falling": Fault("loss still falling", {"flip": False}, data="quadruped"),
     "diverging": Fault("diverging", {"learning_rate": 0.1}),
     "unlinked": Fault("keypoints without links", {"connectivity_learning_rate": 3e-3}),
@@ -111,8 +115,8 @@ def trained(name: str, out: Path) -> Path:
             go_on(trained("good", out), run, config, data)
         try:
             train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
-        except (Diverged, KeyboardInterrupt) as stopped:
-            print(f"{name}: {type(stopped).__name__} {stopped}", file=sys.stderr)
+        except Diverged as stopped:
+            print(f"{name}: {stopped}", file=sys.stderr)
         (run / "finished").touch()
     return run
 
@@ -124,14 +128,10 @@ def go_on(good: Path, run: Path, config: Config, data: Dataset) -> None:
     write_json(run / "config.json", {"config": config.to_dict(), "made_by": {"data_sha256": data.sha256}})
 
 
-def interruption(step: int) -> Callable[[Progress], None]:
+def interruption(step: int) -> Watcher:
     """A watcher that ends the training at `step`, if that is not 0."""
 
-    def watch(progress: Progress) -> None:
-        if progress.step == step:
-            raise KeyboardInterrupt
-
-    return watch
+    return lambda progress: "stop" if progress.step == step else None
 
 
 def main() -> int:

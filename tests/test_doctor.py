@@ -16,6 +16,7 @@ from pplkit.dataset import Dataset
 from pplkit.doctor import diagnose, findings, table
 from pplkit.errors import PplkitError
 from pplkit.findings import CHECKS, Check
+from pplkit.journal import INSPECTED
 from pplkit.runs import RunFolder, load
 from pplkit.training import build, train
 
@@ -28,7 +29,8 @@ GOOD = {
     "outside": 0, "off_object": 0.0542, "strayed": 0.0651, "extent": 0.248, "variation": 0.109, "following": 0.915,
     "mirrored": 0.353, "mixed": 0.00366, "unused": 0.133, "shift": 0.0532, "offset_all": 0.0504, "offset_used": 0.0184,
     "harm": 0.0532, "swapping": 0, "own": 0.234, "swapped": 0.398, "empty": 0.363, "another": 0.863, "reference": 0.359,
-    "change": 0.0453, "told": 0.412, "alone": 0.461, "gap": 1.0, "done": 1, "seen": 99200, "falling": 0.0243, "rise": 1,
+    "change": 0.0453, "told": 0.412, "alone": 0.461, "gap": 1.0, "done": 1, "skipped": 0, "diverged": 0, "seen": 99200,
+    "falling": 0.0243, "rise": 1,
 }  # fmt: skip
 
 
@@ -97,7 +99,7 @@ def test_the_table_says_number_limit_meaning_and_remedy() -> None:
     assert "links collapsed keypoints outside" in text[0]
     assert "0.1 (at least 0.4): links that count" in text[1] and "0.2 (at most 0.02): share of the" in text[1]
     assert "Keypoints have left the image" in text[2] and "weight_boundary=1 (now 1)" in text[3]
-    assert table({"findings": [], "numbers": GOOD}) == ["No findings: 34 numbers are as in runs that went well."]
+    assert table({"findings": [], "numbers": GOOD}) == ["No findings: 36 numbers are as in runs that went well."]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,9 @@ def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets:
     shutil.rmtree(folder.path / "checkpoints")
     report = diagnose(folder.path, puppets)
     assert [found["name"] for found in report["findings"]] == ["unfinished"]
-    assert report["findings"][0]["number"] == 0 and set(report["numbers"]) == {"images", "variety", "done", "seen"}
+    assert report["findings"][0]["number"] == 0 and "told" not in report["numbers"]
+    (folder.path / INSPECTED).touch()
+    assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["diverged"]
 
 
 def test_weights_from_elsewhere_are_not_asked_for_curves(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def rows(values: list[float], every: int = 20) -> list[dict[str, float]]:
 def test_curves_by_hand() -> None:
     config = Config(steps=800, batch_size=8)
     found = symptoms.of_training(config, rows([1.0] * 16 + [0.6, 0.6, 0.5, 0.5]))
-    assert found == pytest.approx({"done": 0.5, "seen": 3200, "falling": 0.2, "rise": 1})
+    assert found == pytest.approx({"done": 0.5, "skipped": 0, "seen": 3200, "diverged": 0, "falling": 0.2, "rise": 1})
     found = symptoms.of_training(config.replace(steps=400), rows([1.0] * 10 + [0.4] * 8 + [0.8, 0.8]))
     assert found["rise"] == pytest.approx(2) and found["falling"] == pytest.approx(-0.5)
 
@@ -109,9 +109,17 @@ def test_curves_after_a_coarse_start_are_those_of_the_full_resolution() -> None:
     found = symptoms.of_training(config, rows([0.2] * 15 + [0.5, 0.5, 0.5, 0.44, 0.44]))
     assert found["rise"] == pytest.approx(1) and found["falling"] == pytest.approx(0.5 / 0.44 - 1)
     found = symptoms.of_training(config, rows([0.2] * 15 + [0.66]))  # a single line of it
-    assert set(found) == {"done", "seen"}
-    assert symptoms.of_training(config, []) == {"done": 0, "seen": 0}
-    assert symptoms.of_training(config, [], saved=100) == {"done": 0.25, "seen": 800}
+    assert not {"falling", "rise"} & set(found)
+
+
+def test_trainings_that_did_not_end_by_hand() -> None:
+    config = Config(steps=400, batch_size=8)
+    assert symptoms.of_training(config, []) == {"done": 0, "skipped": 0, "seen": 0, "diverged": 0}
+    assert symptoms.of_training(config, [], 100) == {"done": 0.25, "skipped": 0, "seen": 800, "diverged": 0}
+    lines = [{"step": 20, "loss": 1.0}, {"step": 40, "loss": 1.0, "skipped": 3.0}]
+    assert symptoms.of_training(config, lines)["skipped"] == pytest.approx(3 / 40)
+    assert symptoms.of_training(config, lines, 0, gave_up=True)["diverged"] == 1
+    assert symptoms.of_training(config, lines, 400, gave_up=True)["diverged"] == 0  # done anew since
 
 
 def test_curves_of_other_losses_are_those_of_the_total() -> None:
