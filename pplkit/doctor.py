@@ -32,7 +32,7 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
     made_by: dict[str, Any] = {"run": folder.path.name}
     if trained := bool(folder.checkpoints()):
         model = load(folder.path, device)
-        made_by = model.made_by
+        made_by |= model.made_by
         step = made_by["step"]
         numbers |= measured(model, data, step)
     if (folder.path / "metrics.jsonl").exists() or not trained:  # weights from elsewhere have no curves
