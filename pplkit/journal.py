@@ -128,7 +128,7 @@ class Journal:
             self.bar.write(note)
         with self._writing():
             if notes:
-                write_json(self.run.path / NOTES, notes)
+                write_json(self.run.path / NOTES, {"notes": notes})
             else:
                 remove(self.run.path / NOTES)
 

@@ -183,6 +183,8 @@ class RunFolder:
             try:
                 found = read_checkpoint(path)
             except Damaged as error:
+                if not path.exists():  # a training has just replaced it
+                    return self.last(good=good)
                 damaged.append(str(error))
                 print(f"pplkit: {error}", file=sys.stderr, flush=True)
                 continue

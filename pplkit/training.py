@@ -261,7 +261,8 @@ class _Loop:
         if state := found.state:  # those of earlier versions have none
             self.rate, self.step.parts, self.notes = state["rate"], state["parts"], list(state["notes"])
             self.means.restore(state["means"])
-            self.fabric.strategy.precision.load_state_dict(state["precision"])
+            if state["precision"]:
+                self.fabric.strategy.precision.load_state_dict(state["precision"])
         then = {key: value for key, value in found.made_by.items() if key in COUNTS and value != made_by[key]}
         if then and self.done < self.config.steps:
             other = ", ".join(f"{key} {made_by[key]} instead of {value}" for key, value in then.items())

@@ -70,7 +70,8 @@ class TrainingMonitor:
 
     def __call__(self, progress: Progress) -> Request:
         """Take note of a logged step, draw if it is time, wait while paused; what `pplkit.train` is asked to do."""
-        self.rows.append({"step": progress.step, **progress.row})
+        before = [row for row in self.rows if row["step"] < progress.step]  # a training may have gone back
+        self.rows = [*before, {"step": progress.step, **progress.row}]
         speed = self._speed.at(progress)
         said = status(progress, speed)
         if self._buttons is None and attended():

@@ -97,7 +97,7 @@ def test_after_many_in_a_row_it_goes_back_once_with_less_of_the_learning_rate(
     result = trained(longer, puppets, run.path)
     assert rows(run.path) == [(step, 0) for step in (4, 8, 12, 16, 20, 24)]
     note = "the loss or its gradients were no longer finite at step 16, 6 steps in a row: back to step 8, with 0.3 of "
-    assert result.notes == run.read("notes.json") == [f"{note}the learning rate"]
+    assert result.notes == run.read("notes.json")["notes"] == [f"{note}the learning rate"]
     # A kill later on: the next call goes on with the lower rate, and comes to the same.
     for step in (18, 22):
         before_step(step, kill(signal.SIGTERM))
@@ -106,7 +106,7 @@ def test_after_many_in_a_row_it_goes_back_once_with_less_of_the_learning_rate(
             trained(longer, puppets, tmp_path / "other")
     trained(longer, puppets, tmp_path / "other")
     assert_same_end(tmp_path / "other", run.path)
-    assert RunFolder(tmp_path / "other").read("notes.json") == result.notes
+    assert RunFolder(tmp_path / "other").read("notes.json")["notes"] == result.notes
 
 
 def test_a_loss_that_stays_not_finite_ends_the_run_and_keeps_its_state(

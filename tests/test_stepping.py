@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor, nn
 
 from pplkit import stepping
@@ -82,6 +83,24 @@ def test_a_first_step_that_is_not_finite_leaves_the_model_as_it_was_built(tiny: 
     step(spoilt_images(step, batch))
     step(batch), other(batch)
     assert different(everything(other), everything(step)) == []
+
+
+def test_with_a_scale_of_gradients_it_falls_and_nothing_else_changes(tiny: Config, puppets: Dataset) -> None:
+    """As 16-mixed has it on a GPU; the loss alone is not finite here, of which the scaler itself knows nothing."""
+    config = tiny.replace(distil="used")  # the others lie outside of what half precision can hold
+    fabric = fabric_for("cpu", "32-true")
+    fabric.strategy.precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0))
+    wrapped, optimiser = fabric.setup(*build(config))
+    step = Step(fabric, config, wrapped, optimiser, perceptual_features("random", 32))
+    batches = Batches(puppets["train"], config, CPU)
+    assert not step(batches(0)).skipped
+    before = everything(step)
+    loss = torch.tensor(torch.inf)
+    step.model.alpha.grad = torch.ones(())
+    assert step.guard.step(loss, step.guard.remember())
+    assert different(before, everything(step)) == []
+    assert fabric.strategy.precision.state_dict()["scale"] == 4.0
+    assert not step(batches(1)).skipped and len(different(before, everything(step))) == len(before)
 
 
 class Full:
