@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pplkit.geometry import pixel_grid
 
+AT_ONCE = 2**17  # pixels of a batch that a CPU looks at together
 TINY = 1e-12  # squared lengths are at least this when something is divided by them
 
 
@@ -108,7 +109,8 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
     """Index (B, size * size) into `pairs` of the link with the least d²/σ - log W at each pixel.
 
     Each link has axes of its own, u along it from its middle and v across: d² = v² + max(0, |u| - half length)².
-    Coordinates are divided by the root of σ, and all work goes through the same few buffers, which stay in cache.
+    Coordinates are divided by the root of σ. All work goes through the same few buffers, on a CPU for a band of rows
+    after the other, so that they stay in its cache.
     """
     scale = thickness**-0.5
     points = keypoints.float() * scale
@@ -122,13 +124,22 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
     u_rows = (line * y[..., None] - (middle[..., 0] * x + middle[..., 1] * y)[..., None])[..., None]
     v_columns = (line * -y[..., None])[:, :, None]
     v_rows = (line * x[..., None] + (middle[..., 0] * y - middle[..., 1] * x)[..., None])[..., None]
-    halves, costs = (length / 2)[..., None], -weights.float().log()
-    parts = (u_columns, u_rows, v_columns, v_rows, halves, costs[None])
-    best = torch.full((len(points), size, size), torch.finfo(torch.float32).max, device=keypoints.device)
+    halves, costs = (length / 2)[..., None], -weights.float().log()[None]
+    at_once = max(1, AT_ONCE // (len(points) * size)) if keypoints.device.type == "cpu" else size
+    bands = zip(u_rows.split(at_once, 2), v_rows.split(at_once, 2), strict=True)
+    found = [_least((u_columns, u_band, v_columns, v_band, halves, costs)) for u_band, v_band in bands]
+    return torch.cat(found, 1).flatten(1).long()
+
+
+def _least(parts: tuple[Tensor, ...]) -> Tensor:
+    """Number (B, rows, S), int32, of the link with the least cost, from what `_winners` knows of each link and row."""
+    u_columns, u_rows = parts[:2]
+    shape = (len(u_rows), u_rows.shape[2], u_columns.shape[3])
+    best = u_rows.new_full(shape, torch.finfo(torch.float32).max)
     index = torch.zeros_like(best, dtype=torch.int32)
     u, v = torch.empty_like(best), torch.empty_like(best)
     # As tensors, which operations on bits take as they are, where they would make one of a number each time.
-    sign, numbers = torch.tensor(31, dtype=torch.int32, device=best.device), index.new_tensor(range(pairs.shape[1]))
+    sign, numbers = torch.tensor(31, dtype=torch.int32, device=best.device), index.new_tensor(range(u_rows.shape[1]))
     parted = zip(*(part.unbind(1) for part in parts), strict=True)
     for link, (u_column, u_row, v_column, v_row, half, cost) in zip(numbers, parted, strict=True):
         torch.add(u_column, u_row, out=u)
@@ -139,4 +150,4 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
         better = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(sign).bitwise_and_(link)
         torch.maximum(index, better, out=index)
         torch.minimum(best, v, out=best)
-    return index.flatten(1).long()
+    return index

@@ -152,14 +152,22 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         }  # fmt: skip
     maps = {name: alone(["--links", name, "--device", options.device]) for name in ("plain", "kit")}
     machine = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
     return {"machine": machine, "batch": options.batch, "steps": steps, "link_maps": maps}
 
 
+def processor() -> str:
+    """The processor's name, and the instructions for which PyTorch has its own code."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(named or [platform.processor() or platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def curves(device: torch.device) -> dict[str, list[list[float]]]:
     """Seconds of the kit's link map by keypoints and by image size, and of its step by batch and image size."""
+    keep_memory()
     base = Config.preset("paper")
     found: dict[str, list[list[float]]] = {
         "link map by links": [
@@ -179,13 +187,17 @@ def curves(device: torch.device) -> dict[str, list[list[float]]]:
 def draw(found: dict[str, list[list[float]]], path: Path) -> None:
     """The curves, seconds on logarithmic axes, with a dashed line of what would be in proportion."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     figure = Figure(figsize=(3.2 * len(found), 3), layout="constrained")
     for axes, (name, rows) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
         x, seconds = zip(*rows, strict=True)
         axes.loglog(x, seconds, "o-", color="#0072B2")
         axes.loglog(x, [seconds[-1] * value / x[-1] for value in x], "--", color="#999999")
-        axes.set(title=name, xlabel=name.split(" by ")[1].replace("_", " "), ylabel="seconds")
+        axes.set(title=name.replace("_", " "), xlabel=name.split(" by ")[1].replace("_", " "), ylabel="seconds")
+        axes.xaxis.set(major_locator=FixedLocator(x), minor_locator=NullLocator(), major_formatter="{x:g}")
+        axes.yaxis.set(minor_formatter=NullFormatter())
+        axes.set_ylim(min(seconds) / 3, max(seconds) * 3)
     figure.savefig(path, dpi=120)
 
 
