@@ -151,6 +151,7 @@ def _add_export(parsers: Any) -> None:
     export.add_argument("--poses", type=Path, metavar="FILE", help="or poses that `pplkit estimate` has written")
     export.add_argument("--format", help="of poses: coco (.json), csv, dlc (.csv or .h5) or sleap (.slp)")
     export.add_argument("--out", type=Path, metavar="FILE", help="file of poses to write")
+    export.add_argument("--named", action="store_true", help="the landmarks of the run instead of its keypoints")
     told = "confidence from which COCO calls a keypoint visible (default: 0)"
     export.add_argument("--visible", type=float, default=0.0, metavar="SHARE", help=told)
     export.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")

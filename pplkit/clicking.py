@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from pplkit.boards import as_lists, board, on_click, on_drag, png
 from pplkit.dataset import Split
-from pplkit.drawing import keypoint_colours
 from pplkit.errors import PplkitError
 from pplkit.frontend import attended, bundle
 from pplkit.labels import Labels
-from pplkit.plots import contact_sheet
+from pplkit.plots import contact_sheet, named_points
 
 SIDE = 420  # CSS pixels of the image
 
@@ -40,12 +39,9 @@ class LandmarkClicks:
         """The images with the labels that they have so far."""
         state, count = self.state, len(self.images)
         titles = [f"image {image}" for image in state.images]
-        points = np.stack([state.shown(place) for place in range(count)]) if state.names else None
-        figure = contact_sheet(self.images, points, titles=titles)
-        if state.names:
-            dots = [figure.axes[0].scatter([], [], color=colour) for colour in keypoint_colours(len(state.names))]
-            figure.legend(dots, state.names, loc="outside lower left", ncols=8, fontsize=8, frameon=False)
-        return figure
+        if not state.names:
+            return contact_sheet(self.images, titles=titles)
+        return named_points(self.images, np.stack([state.shown(place) for place in range(count)]), state.names, titles)
 
 
 class _Panel:

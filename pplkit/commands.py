@@ -195,6 +195,8 @@ def export(arguments: argparse.Namespace) -> None:
     sources = (arguments.images is not None) + (arguments.poses is not None)
     if sources > 1 or (sources == 1) != (arguments.format is not None) or (sources == 1) != (arguments.out is not None):
         raise PplkitError("poses are exported from --images or --poses, with both --format and --out: give these.")
+    if arguments.named and arguments.images is None:
+        raise PplkitError("--named is for the poses of --images: give these, or --poses of `pplkit estimate --named`.")
     if not sources and not given:
         raise PplkitError("nothing to export is named: give --images, --poses, --prior, --model or --onnx.")
     if sources:
@@ -217,10 +219,12 @@ def _export_poses(arguments: argparse.Namespace) -> None:
     else:
         import pplkit
         from pplkit.inference import estimate_files
+        from pplkit.labelling import landmarks_of
 
         model = pplkit.load(arguments.run, **_given(arguments, "device"))
         given = arguments.images, arguments.iterations, arguments.crop, arguments.procedure
-        poses = pose_table(estimate_files(model, *given))
+        named = landmarks_of(arguments.run, model) if arguments.named else None
+        poses = pose_table(estimate_files(model, *given, landmarks=named))
     export_poses(poses, arguments.format, arguments.out, arguments.visible)
     print(f"The poses of {len(poses.files)} images are in {arguments.out}.")
 

@@ -84,6 +84,29 @@ def poses_on_images(
     return figure
 
 
+def named_points(
+    images: Pictures,
+    points: np.ndarray,
+    names: Sequence[str],
+    titles: Sequence[str] | None = None,
+    squares: Sequence[int] = (),
+) -> Figure:
+    """Points (n, J, 2) on images, NaN where there is none, with a legend of their names.
+
+    Those at the positions `squares`, such as what is on the right, are squares, so that a pair is told apart by more
+    than colours.
+    """
+    figure = contact_sheet(images, titles=titles)
+    legend = []
+    for number, (name, colour) in enumerate(zip(names, keypoint_colours(len(names)), strict=True)):
+        look: dict[str, Any] = {"marker": "s" if number in squares else "o", "color": colour, "edgecolors": "white"}
+        here = zip(figure.axes, points[:, number], strict=False)
+        dots = [axis.scatter(x, y, s=22, linewidths=0.6, zorder=3, **look) for axis, (x, y) in here]
+        legend.append((dots[0], plain(name)))
+    figure.legend(*zip(*legend, strict=True), loc="outside lower left", ncols=6, fontsize=8, frameon=False)
+    return figure
+
+
 def video_strips(images: Pictures, videos: np.ndarray, rows: int = 4, columns: int = 8) -> Figure:
     """The first frames of the first videos, a row each: images (n, S, S, 3), videos (n,) the video of each."""
     names = np.unique(np.asarray(videos))[:rows]

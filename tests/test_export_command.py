@@ -13,8 +13,11 @@ from PIL import Image
 import pplkit
 from pplkit import cli
 from pplkit.config import Config
+from pplkit.inference import estimate_files
+from pplkit.labelling import MAP
+from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
-from pplkit.runs import RunFolder
+from pplkit.runs import RunFolder, fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,35 @@ def test_poses_of_images_and_of_a_file_are_the_same(run: Path, picture: Path, tm
     assert json.loads(direct.read_text()) == content
     assert content["categories"][0]["name"] == "mice"
     assert {flag for note in content["annotations"] for flag in note["keypoints"][2::3]} <= {0, 1}  # nothing is sure
+
+
+def test_named_points_are_read_back(run: Path, picture: Path, tmp_path: Path) -> None:
+    """Two landmarks that are the second keypoint and its mirror image, as pycocotools and pandas see them."""
+    owner = pytest.importorskip("pycocotools.coco", reason="pycocotools reads COCO: pip install 'pplkit[dev]'")
+    pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
+    model = pplkit.load(run)
+    weights = np.zeros((2, 2, 4, 2))
+    weights[:, :, 1] = np.eye(2) * np.array([1, -1])[:, None, None]
+    zero = np.zeros(2)
+    names = ["left hand", "right hand"]
+    made = LandmarkMap(names, weights, np.zeros((2, 2)), zero, zero, zero, made_by={"weights": fingerprint(model)})
+    made.save(run / MAP)
+    (row,) = estimate_files(model, [picture])["images"]
+    middle = np.array([19.5, 15.5])
+    offset = row["keypoints"][1] - middle
+    line = ["export", str(run), "--images", str(picture), "--named"]
+    assert cli.main([*line, "--format", "coco", "--out", str(tmp_path / "a.json")]) == 0
+    read = owner.COCO(tmp_path / "a.json")
+    assert read.loadCats(1)[0]["keypoints"] == names and read.loadCats(1)[0]["skeleton"] == []
+    (note,) = read.loadAnns(read.getAnnIds())
+    places = np.reshape(note["keypoints"], (2, 3))[:, :2]
+    np.testing.assert_allclose(places, [middle + offset, middle - offset], atol=0.02)
+    assert cli.main([*line, "--format", "dlc", "--out", str(tmp_path / "a.csv")]) == 0
+    table = pandas.read_csv(tmp_path / "a.csv", header=[0, 1, 2], index_col=0)
+    assert table.columns.get_level_values("bodyparts").unique().tolist() == names
+    (run / MAP).unlink()
+    assert cli.main([*line, "--format", "csv", "--out", str(tmp_path / "b.csv")]) == 2
+    assert not (tmp_path / "b.csv").exists()
 
 
 def test_prior_model_and_onnx_in_one_line(
@@ -76,6 +108,8 @@ def test_prior_model_and_onnx_in_one_line(
         ("--images a.png --format csv", "with both --format and --out"),
         ("--format csv --out a.csv", "from --images or --poses"),
         ("--images a.png --poses p.json --format csv --out a.csv", "from --images or --poses"),
+        ("--named --prior a.svg", "--named is for the poses of --images"),
+        ("--named --poses p.json --format csv --out a.csv", "or --poses of `pplkit estimate --named`"),
         ("--images a.png --format voc --out a.csv", "format='voc' is unknown"),
         ("--images a.png --format coco --out a.csv", "does not end in .json"),
         ("--images a.png --format csv --out no/a.csv", "the folder no of --out does not exist"),

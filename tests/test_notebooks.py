@@ -16,16 +16,19 @@ from PIL import Image
 
 from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
+from pplkit.labelling import landmarks_of
 from pplkit.notebooks import NOTEBOOKS, run_notebooks
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate
+from pplkit.runs import load
 
 pytestmark = pytest.mark.notebooks
 FIGURES = {
     "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
     "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
-    "amounts", "rounds_completed", "confidence", "sure", "drawn_to", "explorer",
+    "amounts", "rounds_completed", "confidence", "sure", "drawn_to", "explorer", "landmark_errors", "landmarks",
 }  # fmt: skip
+LABELS = "image,landmark,x,y\n0,left hand,9,12\n2,left hand,10,14\n4,right hand,20,12\n2,right hand,21,13\n"
 
 
 class Executed(NamedTuple):
@@ -69,7 +72,10 @@ def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
 
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    return execute(tmp_path_factory.mktemp("home"), "puppets", "first", baselines=["autolink"], seeds=[0])
+    home = tmp_path_factory.mktemp("home")
+    (home / "runs" / "first-smoke").mkdir(parents=True)
+    (home / "runs" / "first-smoke" / "landmarks.csv").write_text(LABELS, encoding="utf8")
+    return execute(home, "puppets", "first", baselines=["autolink"], seeds=[0])
 
 
 def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
@@ -77,7 +83,9 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     notebook = ("07_your_images",)
     folder = run_notebooks("films", "video-try", {"scale": "smoke"}, notebook, root=tmp_path)
     assert folder == tmp_path / "runs" / "video-try-smoke" and (tmp_path / "data" / "video-try-smoke").is_dir()
-    assert [path.name for path in (folder / "overlay").iterdir()] == ["puppet-000.mp4"]
+    assert {path.name for path in (folder / "overlay").iterdir()} == {"puppet-000.mp4", "puppet-000-tracks.mp4"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses", "tracks", "steadiness"}
+    assert len((folder / "tracks.csv").read_text(encoding="utf8").splitlines()) == 1 + 6 * 16
     pictures = tmp_path / "my pictures"
     pictures.mkdir()
     for number, image in enumerate(generate("hand", 1, 20, 48).images):
@@ -86,6 +94,7 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     folder = run_notebooks("films", "folder-try", given, notebook, root=tmp_path)
     assert len(list((folder / "overlay").iterdir())) == 20
     assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses"}
+    assert not (folder / "tracks.csv").exists()
 
 
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
@@ -137,6 +146,13 @@ def test_the_baselines_are_scored_beside_the_run(executed: Executed) -> None:
     assert result["mean_pose"]["error"] == executed.read("evaluation.json")["mean_pose_error"]
 
 
+def test_labels_in_the_run_folder_become_named_points(executed: Executed) -> None:
+    found = landmarks_of(executed.run, load(executed.run))
+    assert found.names == ["left hand", "right hand"] and found.labelled.tolist() == [2, 2]
+    text = said(executed.notebooks[3])
+    assert "left hand        2  " in text and "There are no landmarks" not in text
+
+
 def test_the_occlusion_report_has_a_row_for_each_round(executed: Executed) -> None:
     report = executed.read("occlusion.json")
     settings = [("none", 0), ("center", 4), ("center", 6), ("random", 0.1), ("random", 0.2), ("things", 0.5)]
@@ -175,7 +191,15 @@ def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
     assert "error" not in noise.read("evaluation.json")
     assert noise.read("occlusion.json")["measure"] == "distance to the pose of the complete image"
     made = {path.stem for path in (noise.run / "figures").iterdir()}
-    assert made == FIGURES - {"errors", "keypoint_errors", "best_and_worst", "shares"}
+    labelled = {"errors", "keypoint_errors", "best_and_worst", "shares", "landmark_errors", "landmarks"}
+    assert made == FIGURES - labelled
+    assert "There are no landmarks yet" in said(noise.notebooks[3])
+
+
+def said(notebook: Path) -> str:
+    """All that the cells of a notebook have printed."""
+    outputs = [one for cell in nbformat.read(notebook, as_version=4).cells for one in cell.get("outputs", [])]
+    return "".join(one.text for one in outputs if one.output_type == "stream")
 
 
 def test_training_needs_no_other_notebook_and_the_later_ones_ask_for_it(tmp_path: Path) -> None:

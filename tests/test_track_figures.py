@@ -1,0 +1,75 @@
+"""Figures of tracks: what is drawn where, and what is left out."""
+
+import numpy as np
+import pytest
+
+from pplkit import plots
+from pplkit.drawing import BLUE, ORANGE, RED
+from pplkit.track_figures import over_time, steadiness, telling
+from pplkit.tracks import Tracks, jitter
+
+SECONDS = np.arange(12) / 25
+
+
+def some_tracks() -> Tracks:
+    """Four points that move 0, 3, 2 and 1 pixels a frame; the second was filled once and is lost at the end."""
+    smooth = SECONDS[:, None, None] * 25 * np.array([0, 3, 2, 1.0])[:, None] * (1, -1) + (10, 50)
+    found = smooth + np.array([0.0, 0.4, 0.2, 0.1])[:, None] * (-1) ** np.arange(12)[:, None, None]
+    filled = np.zeros((12, 4), bool)
+    filled[5, 1] = True
+    smooth[10:, 1] = np.nan
+    confidence = np.linspace(0.2, 0.8, 48).reshape(12, 4)
+    return Tracks(["0", "1", "nose_$tip$", "3"], SECONDS, smooth, found, confidence, filled, 64.0)
+
+
+def test_points_over_time_are_drawn_as_found_smooth_and_filled() -> None:
+    tracks = some_tracks()
+    figure = over_time(tracks, [1, 2])
+    x, other, y, _, sure, _ = figure.axes
+    lines = {line.get_color(): line for line in x.lines if line.get_color() in (BLUE, ORANGE)}
+    np.testing.assert_array_equal(lines[ORANGE].get_xydata(), np.column_stack((SECONDS, tracks.found[:, 1, 0])))
+    np.testing.assert_array_equal(lines[BLUE].get_ydata(), tracks.points[:, 1, 0])
+    (ring,) = (line for line in x.lines if line.get_markeredgecolor() == RED)
+    np.testing.assert_array_equal(ring.get_xydata(), [[SECONDS[5], tracks.points[5, 1, 0]]])
+    np.testing.assert_array_equal(y.lines[0].get_ydata(), tracks.found[:, 1, 1])
+    np.testing.assert_array_equal(sure.lines[0].get_ydata(), tracks.confidence[:, 1])
+    assert y.yaxis_inverted() and not x.yaxis_inverted()
+    titles = [x.get_title("left"), other.get_title("left")]
+    assert titles == ["point 1", r"nose_\$tip\$"]
+    assert (x.get_ylabel(), y.get_ylabel(), sure.get_ylabel()) == ("x (pixels)", "y (pixels, down)", "confidence")
+    assert sure.get_xlabel() == "time (s)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["found", "smooth", "filled, as hardly seen"]
+    assert [text.get_text() for text in over_time(tracks, [0]).legends[0].get_texts()] == ["found", "smooth"]
+
+
+def test_points_to_show_go_from_the_stillest_to_the_liveliest() -> None:
+    tracks = some_tracks()
+    assert telling(tracks) == [0, 2, 1] and telling(tracks, 4) == [0, 3, 2, 1] and telling(tracks, 9) == [0, 3, 2, 1]
+    lost = tracks.points.copy()
+    lost[:, 1] = np.nan
+    assert telling(tracks._replace(points=lost), 2) == [0, 2]  # one that was never seen cannot be shown
+
+
+def test_the_least_steady_point_is_at_the_top() -> None:
+    tracks = some_tracks()
+    (axis,) = steadiness(tracks).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "3", r"nose_\$tip\$", "1"]
+    bars = [bar.get_width() for bar in axis.patches]
+    assert bars == pytest.approx([0, 0, 0, 0], abs=1e-9)  # straight lines
+    expected = 100 * jitter(tracks.found[:, [1]]) / 64
+    assert expected == pytest.approx(100 * 4 * 0.4 * np.sqrt(2) / 64)  # each frame turns by four times the swing
+    assert axis.lines[0].get_xdata()[-1] == pytest.approx(expected)
+    assert "% of the square's side per frame²" in axis.get_xlabel()
+
+
+def test_named_points_lie_on_their_images_and_the_right_ones_are_squares() -> None:
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    points = np.array([[[0.1, 0.2], [0.3, 0.4]], [[-0.5, 0.0], [np.nan, np.nan]]])
+    figure = plots.named_points(images, points, ["left hand", "right hand"], squares=[1])
+    first, second = figure.axes
+    places = [dots.get_offsets().tolist() for dots in first.collections]
+    assert places == [[[0.1, 0.2]], [[0.3, 0.4]]]
+    assert second.collections[0].get_offsets().tolist() == [[-0.5, 0.0]]
+    corners = [len(dots.get_paths()[0].vertices) for dots in first.collections]
+    assert corners[0] > corners[1] == 5  # a circle, and a square with its end
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["left hand", "right hand"]
