@@ -41,6 +41,7 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222222; background: #ffffff; margin: 2rem auto; max-width: 70rem;
   padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } a { color: #0072B2 }
+details { margin-top: 2.5rem } summary { cursor: pointer } summary h2 { display: inline }
 div { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #d0d0d0; vertical-align: top }
 th { background: #f4f4f4 } td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
@@ -116,7 +117,8 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
     ]
     for dataset in datasets:
         own = [(one, result) for one, result in runs if one.dataset == dataset]
-        parts += [f"<h2>{escape(dataset)}</h2>", _measures(own), *_pictures(dataset, own)]
+        parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>", _measures(own)]
+        parts += [*_pictures(dataset, own), "</details>"]
     parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -67,7 +67,7 @@ def run_notebooks(
 
 
 def publish(run: Path, out: Path) -> list[Path]:
-    """Copy a run's executed notebooks to `out`, with outputs, without the traces of papermill; returns the copies.
+    """Copy a run's executed notebooks to `out`, without the traces of papermill and progress bars; returns the copies.
 
     The parameters cell stays as it is in the sources, so publish runs with the default parameters only.
     Raises PplkitError if the run has no executed notebooks.
@@ -83,6 +83,8 @@ def publish(run: Path, out: Path) -> list[Path]:
         for cell in notebook.cells:
             for key in ("papermill", "execution"):
                 cell.metadata.pop(key, None)
+            if cell.cell_type == "code":
+                cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         nbformat.write(notebook, out / path.name)
         written.append(out / path.name)
     return written

@@ -127,7 +127,7 @@ def pose_spread(images: Pictures, keypoints: Pictures | None = None, links: Link
     pictures = as_uint8(images)
     figure, axes = page(1, 2 if keypoints is None else 4, 2.4, 2.5)
     picture(axes[0, 0], pictures.mean(0).round().astype(np.uint8), "mean image")
-    picture(axes[0, 1], pictures.std(0, dtype=np.float32).mean(-1), "spread of the pixels")
+    picture(axes[0, 1], pictures.std(0, dtype=np.float32).mean(-1), "spread of the pixels (white: most)")
     if keypoints is not None:
         points = as_points(keypoints)
         plane(axes[0, 2], "mean pose", ticks=False)
@@ -169,6 +169,7 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
     figure, axes = page(1, max(1, len(names)), 2.3, 2.2)
     for axis, name, colour in zip(axes[0], names, cycle(COLOURS), strict=False):
         curve(axis, rows, name, colour)
+    axes[0, 0].set_ylabel("loss (no unit)", fontsize=9)
     return figure
 
 

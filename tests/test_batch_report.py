@@ -37,6 +37,8 @@ TAGS = {
     "td",
     "a",
     "img",
+    "details",
+    "summary",
 }
 
 

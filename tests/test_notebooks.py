@@ -17,7 +17,7 @@ from PIL import Image
 from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.labelling import landmarks_of
-from pplkit.notebooks import NOTEBOOKS, run_notebooks
+from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate
 from pplkit.runs import load
@@ -213,6 +213,23 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="parameter 'stepz' is declared by none of the notebooks: .*steps"):
         run_notebooks("puppets", "puppets", {"stepz": 3, "scale": "smoke"}, root=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Path) -> None:
+    new = nbformat.v4
+    outputs = [new.new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    cell = new.new_code_cell("print()", outputs=outputs, metadata={"papermill": {}, "execution": {}, "tags": []})
+    given = new.new_code_cell("steps = 1", metadata={"tags": ["injected-parameters"]})
+    (tmp_path / "notebooks").mkdir()
+    made = new.new_notebook(cells=[given, cell], metadata={"papermill": {"duration": 1}})
+    nbformat.write(made, tmp_path / "notebooks" / "a.ipynb")
+    (path,) = publish(tmp_path, tmp_path)
+    found = nbformat.read(path, as_version=4)
+    (only,) = found.cells
+    assert [one.text for one in only.outputs] == ["stdout"] and only.metadata == {"tags": []}
+    assert not found.metadata
+    with pytest.raises(PplkitError, match="has no executed notebooks"):
+        publish(tmp_path / "none", tmp_path)
 
 
 def test_parameters_are_those_of_the_command_line() -> None:

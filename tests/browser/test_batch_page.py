@@ -13,7 +13,7 @@ import yaml
 pytestmark = pytest.mark.browser
 
 
-def test_the_page_of_a_batch(home: Path, page: Any, tmp_path: Path) -> None:
+def test_the_page_of_a_batch(home: Path, page: Any, tmp_path: Path, picture: Any) -> None:
     plan = tmp_path / "seeds.yaml"
     content = {"datasets": ["puppets"], "seeds": [0, 1], "scale": "smoke", "notebooks": ["02_training"]}
     plan.write_text(yaml.safe_dump(content), encoding="utf8")
@@ -31,5 +31,13 @@ def test_the_page_of_a_batch(home: Path, page: Any, tmp_path: Path) -> None:
     assert len(sizes) == 2 and min(sizes) > 100  # curves and priors
     links = page.locator("a").evaluate_all("all => all.map(one => one.href)")
     assert len(links) == 4 and all(Path(unquote(urlparse(link).path)).exists() for link in links)
+    picture("whole", page.locator("body"))
+    fold = page.locator("summary")
+    assert fold.inner_text() == "puppets" and page.locator("img").first.is_visible()
+    fold.click()  # a data set's part is folded, and what is in short above and the runs below stay
+    page.locator("img").first.wait_for(state="hidden")
+    assert page.locator("table:visible").count() == 2
+    fold.click()
+    page.locator("img").first.wait_for(state="visible")
     assert {urlparse(url).scheme for url in asked} <= {"file", "data"}
     assert page.evaluate("document.scripts.length") == 0

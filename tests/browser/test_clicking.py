@@ -60,3 +60,21 @@ def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], Non
         page.wait_for_timeout(200)
     assert read_points(file)["0", "nose"][0] > x + 1
     assert "1 of 6 points have a label" in panel.inner_text()
+    panel.get_by_role("button", name="Next").click()
+    asked("Image 2 of 3: click nose")
+    click(0.5, 0.5)
+    asked("Image 2 of 3: click left hand")
+
+    page.locator(".jp-CodeCell:has-text('name_landmarks(')").locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Shift+Enter")  # the fit, which had nothing before
+    fitted = page.locator(".jp-CodeCell:has-text('name_landmarks(') .jp-OutputArea-output")
+    fitted.get_by_text("images left out of the fit").wait_for()
+    assert "nose" in fitted.inner_text() and "There are no landmarks" not in fitted.inner_text()
+    for _ in range(2):
+        page.keyboard.press("Shift+Enter")  # over the text to the figure of errors
+    drawn = page.locator(".jp-CodeCell:has-text('named_points(') .jp-RenderedImage img")
+    for _ in range(2):
+        page.keyboard.press("Shift+Enter")
+    drawn.wait_for()
+    drawn.scroll_into_view_if_needed()
+    picture("named", drawn)
