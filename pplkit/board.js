@@ -27,9 +27,9 @@ function render({ model, el }) {
   const coarse = size * model.get("margin") > 1; // pixels of more than two CSS pixels
   const figure = document.createElement("figure");
   figure.className = "pplkit-board";
-  figure.style.cssText = `margin: 0 8px 0 0; width: ${size}px; font: 12px system-ui, sans-serif`;
+  figure.style.cssText = `margin: 1px 8px 1px 1px; width: ${size}px; font: 12px system-ui, sans-serif`;
   const title = document.createElement("figcaption");
-  title.style.cssText = "min-height: 1.5em; white-space: pre-wrap";
+  title.style.cssText = "min-height: 1.5em; padding-bottom: 4px; line-height: 1.25; white-space: pre-wrap";
   const svg = document.createElementNS(SVG, "svg");
   for (const [key, value] of Object.entries({
     viewBox: `${-edge} ${-edge} ${2 * edge} ${2 * edge}`, width: size, height: size, role: "img",

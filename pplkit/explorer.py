@@ -42,7 +42,10 @@ class _Panel:
         count, vectors = len(state.pose), state.usage.shape[1]
         used = (state.usage > 0).sum(1)
         banks = [(f"{bank} ({used[bank]} of {vectors} vectors in use)", bank) for bank in range(len(used))]
-        wide: dict[str, Any] = {"layout": {"width": "320px"}, "style": {"description_width": "initial"}}
+        wide: dict[str, Any] = {
+            "layout": {"width": "320px", "margin": "2px 14px 2px 2px"},
+            "style": {"description_width": "initial"},
+        }
         self.bank = Dropdown(description="bank", options=banks, value=state.farthest_bank(), **wide)
         self.vector = SelectionSlider(description="vector", options=self._vectors(), value=MEAN, **wide)
         back = Button(description="Back to the prior", icon="undo", tooltip="take the mean of every bank")

@@ -198,6 +198,7 @@ def compared_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]
         tidy(axis, "step", "", LOSS_NAMES[name])
         axis.tick_params(axis="y", which="both", labelsize=7)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[0, 0].set_ylabel("loss (no unit)", fontsize=9)
     axes[0, 1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

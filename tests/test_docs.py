@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,11 @@ def test_notebook_file_is_small_and_names_its_kernel(path: Path) -> None:
 def test_the_checks_can_fail() -> None:
     tree = ast.parse("class A:\n    def b(self): ...\n    def _c(self): ...\n")
     assert list(undocumented(tree, "m")) == ["m.A", "m.A.b"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_what_a_page_links_to_is_there(name: str) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert name != "README.md" or local
+    assert [link for link in local if not (ROOT / link.split("#")[0]).exists()] == []

@@ -17,7 +17,7 @@ def test_pause_go_on_save_and_stop(lab: Any, page: Any, run_all: Callable[[str],
     figure.wait_for()
     before = figure.get_attribute("src")
 
-    page.get_by_role("button", name="Pause").click()
+    cell.get_by_role("button", name="Pause").click()
     page.wait_for_function("text => text.textContent.startsWith('paused at step')", arg=text.element_handle())
     paused, drawn = text.inner_text(), figure.get_attribute("src")
     assert drawn != before  # the figure of the step at which it waits
@@ -25,21 +25,21 @@ def test_pause_go_on_save_and_stop(lab: Any, page: Any, run_all: Callable[[str],
     page.wait_for_timeout(2000)
     assert (text.inner_text(), figure.get_attribute("src")) == (paused, drawn)
 
-    page.get_by_role("button", name="Go on").click()
+    cell.get_by_role("button", name="Go on").click()
     page.wait_for_function("text => text.textContent.startsWith('step')", arg=text.element_handle())
     assert text.inner_text().split("   ")[0] != paused.removeprefix("paused at ").split("   ")[0]
 
     run = lab.home / "runs" / "watched-smoke"
-    page.get_by_role("button", name="Save").click()
+    cell.get_by_role("button", name="Save").click()  # the toolbar has one as well
     saved = until(page, lambda: [step for step in steps(run) if step % 200])
     assert saved[0] % 20 == 0
 
-    page.get_by_role("button", name="Stop").click()
+    cell.get_by_role("button", name="Stop").click()
     page.get_by_text(f"of {STEPS}: run the cell again to go on from there").wait_for()
     said = page.get_by_text("stopped after step").inner_text()
     assert f"stopped after step {steps(run)[-1]} of" in said
-    assert page.get_by_role("button", name="Stop").count() == 0 and figure.is_visible()
-    page.get_by_text("steps, last loss").wait_for()  # the cells below go on
+    assert cell.get_by_role("button", name="Stop").count() == 0 and figure.is_visible()
+    page.locator(".jp-OutputArea-output").get_by_text("steps, last loss").wait_for()  # the cells below go on
     picture("stopped", cell)
 
 
