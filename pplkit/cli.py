@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = parsers.add_parser("run", help="prepare, train, distil, evaluate, occlude: notebooks 01 to 05")
     run.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or video-mine")
-    _add_training_options(run, preset_default="those of the data set's name or kind")
+    _add_training_options(run)
     run.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
     run.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     run.add_argument("--scale", choices=("default", "smoke"), help="smoke: only to see that everything works")
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     train = parsers.add_parser("train", help="train on a prepared data set, or continue a run")
     train.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
     train.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; continues where it stopped")
-    _add_training_options(train, preset_default="the name of the data set")
+    _add_training_options(train)
     train.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed")
     train.add_argument("--save-every", type=int, metavar="STEPS", help="steps between checkpoints (default: 200)")
     told = "the same numbers each time on a GPU as well, which takes longer"
@@ -146,7 +146,7 @@ def _add_inference(parsers: Any) -> None:
 def _add_export(parsers: Any) -> None:
     export = parsers.add_parser("export", help="poses, prior or model for other programs and people")
     export.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained model")
-    told = "image files or folders, to export the poses of"
+    told = "pictures, videos, or folders of them, to export the poses of"
     export.add_argument("--images", nargs="+", type=Path, metavar="IMAGES", help=told)
     export.add_argument("--poses", type=Path, metavar="FILE", help="or poses that `pplkit estimate` has written")
     export.add_argument("--format", help="of poses: coco (.json), csv, dlc (.csv or .h5) or sleap (.slp)")
@@ -173,8 +173,8 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def _add_training_options(parser: argparse.ArgumentParser, preset_default: str) -> None:
-    parser.add_argument("--preset", help=f"named settings (default: {preset_default})")
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", help="named settings (default: those of the data set's name or kind)")
     parser.add_argument("--steps", type=int, help="training steps")
     parser.add_argument("--seed", type=int, help="seed of everything random")
     parser.add_argument("--device", help="auto, cpu, cuda or mps (default: the best one present)")

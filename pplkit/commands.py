@@ -80,10 +80,11 @@ def batch(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train on a prepared data set."""
     import pplkit
+    from data_prep.known import preset_for
 
     data = pplkit.open_dataset(arguments.dataset)
     settings = _given(arguments, "steps", "seed", "precision")
-    config = pplkit.Config.preset(arguments.preset or data.name).replace(**settings)
+    config = pplkit.Config.preset(arguments.preset or preset_for(data.name)).replace(**settings)
     given = _given(arguments, "device", "devices", "save_every", "deterministic")
     pplkit.train(config, data, arguments.run, **given)
     if rank() == 0:
@@ -160,7 +161,7 @@ def landmarks(arguments: argparse.Namespace) -> None:
     out = arguments.run / labelling.MAP
     found.save(out)
     print("\n".join(labelling.summary(found)))
-    print(f"The landmarks are in {out}; `pplkit estimate --named` and `pplkit track --named` write them.")
+    print(f"The landmarks are in {out}; `pplkit estimate`, `track` and `export` write them with --named.")
 
 
 def track(arguments: argparse.Namespace) -> None:

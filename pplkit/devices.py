@@ -83,6 +83,8 @@ def fabric_for(device: str, precision: str) -> "Fabric":
 def _fabric(**settings: Any) -> "Fabric":
     from lightning.fabric import Fabric  # takes longer to import than all the rest, and only training needs it
 
+    for part in ("fabric", "pytorch"):  # all ranks say that they are there, and which precision the config has
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     try:
         return Fabric(**settings)
     except (ValueError, RuntimeError) as error:
@@ -96,8 +98,6 @@ def as_rank(function: "Callable[[Fabric], T]", device: str, precision: str) -> T
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning.fabric.strategies.ddp import DDPStrategy
 
-    for part in ("fabric", "pytorch"):  # all ranks say that they are there
-        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     here = _on_this_machine()
     try:
         environment = TorchElasticEnvironment() if _by_torchrun() else SLURMEnvironment(auto_requeue=False)

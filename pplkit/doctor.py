@@ -91,7 +91,8 @@ def table(report: Mapping[str, Any]) -> list[str]:
     lines = _row(list(COLUMNS)) + _row(["-" * width for width in COLUMNS.values()])
     for found in report["findings"]:
         bound = "most" if "most" in found else "least"
-        number = f"{found['number']:.3g} (at {bound} {found[bound]:g}): {found['says']}"
+        value = f"{found['number']:.0f}" if abs(found["number"]) >= 1000 else f"{found['number']:.3g}"
+        number = f"{value} (at {bound} {found[bound]:g}): {found['says']}"
         lines += _row([found["name"], number, found["means"], found["try"]]) + [""]
     return lines[:-1]
 

@@ -63,7 +63,8 @@ def _rows(path: Path, size: int) -> dict[int, tuple[str, str, float, float]]:
             rows = {number: line for number, line in enumerate(lines, 2) if any(line)}
     except FileNotFoundError:
         raise PplkitError(
-            f"{path} is missing: label some images first (`pplkit landmarks RUN --suggest 10`)."
+            f"{path} is missing: label some images first, by clicks in notebook 04 or as such a table "
+            "(`pplkit landmarks RUN --suggest 10` says which)."
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
@@ -79,7 +80,9 @@ def _row(path: Path, number: int, line: list[str], size: int) -> tuple[str, str,
     except ValueError:
         raise PplkitError(f"{path}, line {number}, is not {','.join(HEADER)}: correct it.") from None
     if not (image and name and all(math.isfinite(value) and -size <= value < 2 * size for value in (x, y))):
-        raise PplkitError(f"{path}, line {number}, gives no point of an image of {size} x {size} pixels: correct it.")
+        raise PplkitError(
+            f"{path}, line {number}, gives no point of a prepared image of {size} x {size} pixels: correct it."
+        )
     return image, name, x, y
 
 

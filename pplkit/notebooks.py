@@ -201,12 +201,16 @@ def _print_summary(run: Path, seconds: float) -> None:
     rows = []
     for result in RESULTS:
         if (run / f"{result}.json").is_file():
-            found = numbers(RunFolder(run).read(f"{result}.json"))
+            found = numbers({**RunFolder(run).read(f"{result}.json"), "made_by": {}})
             rows += [(result, name, f"{value:.5g}" if value % 1 else f"{value:.0f}") for name, value in found.items()]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
     for result, name, value in rows:
         print(f"  {result:<{widths[0]}}  {name:<{widths[1]}}  {value:>{widths[2]}}")
+    if (run / "doctor.json").is_file():
+        names = [finding["name"] for finding in RunFolder(run).read("doctor.json")["findings"]]
+        advice = f"{', '.join(names)}; `pplkit doctor {run}` says what to try"
+        print(f"  doctor: {advice if names else 'no findings'}")
     for folder in ("figures", "notebooks"):
         if (run / folder).is_dir():
             print(f"  {folder}: {run / folder}")

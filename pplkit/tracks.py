@@ -215,7 +215,7 @@ def summary(tracks: Tracks) -> list[str]:
     before, after = (100 * jitter(points) / tracks.side for points in (tracks.found, tracks.points))
     missing = np.isnan(tracks.points).any(-1)
     return [
-        f"{len(tracks.seconds)} frames, {len(tracks.names)} points",
+        f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
         f"acceleration {before:.2f} % of the square's side per frame² as found, {after:.2f} smooth",
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
     ]

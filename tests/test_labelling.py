@@ -52,7 +52,7 @@ def test_a_table_names_images_by_position_source_and_path(puppets: Dataset, tmp_
         (["1,nose,1"], "line 2, is not image,landmark,x,y"),
         (["1,nose,1,2,3"], "line 2, is not image,landmark,x,y"),
         (["1,nose,1,1", "", "2,nose,one,1"], "line 4, is not image,landmark,x,y"),
-        (["1,,1,1"], "line 2, gives no point of an image of 32 x 32 pixels"),
+        (["1,,1,1"], "line 2, gives no point of a prepared image of 32 x 32 pixels"),
         (["1,nose,nan,1"], "line 2, gives no point"),
         (["1,nose,640,1"], "line 2, gives no point"),
         (["1,nose,1,1", "1,nose,2,2"], "line 3, labels 'nose' on '1' a second time"),

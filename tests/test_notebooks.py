@@ -85,6 +85,7 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     assert folder == tmp_path / "runs" / "video-try-smoke" and (tmp_path / "data" / "video-try-smoke").is_dir()
     assert {path.name for path in (folder / "overlay").iterdir()} == {"puppet-000.mp4", "puppet-000-tracks.mp4"}
     assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses", "tracks", "steadiness"}
+    assert (folder / "doctor.json").is_file()
     assert len((folder / "tracks.csv").read_text(encoding="utf8").splitlines()) == 1 + 6 * 16
     pictures = tmp_path / "my pictures"
     pictures.mkdir()
@@ -213,6 +214,23 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="parameter 'stepz' is declared by none of the notebooks: .*steps"):
         run_notebooks("puppets", "puppets", {"stepz": 3, "scale": "smoke"}, root=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_summary_has_the_numbers_of_the_run_and_what_went_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "evaluation.json").write_text(json.dumps({"error": 0.25, "made_by": {"threads": 1}}), encoding="utf8")
+    run_notebooks("one", "one", {}, (), tmp_path)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "  evaluation  error  0.25",
+        f"  notebooks: {run / 'notebooks'}",
+    ]
+    for names, told in ([], "no findings"), (["few", "flat"], f"few, flat; `pplkit doctor {run}` says what to try"):
+        (run / "doctor.json").write_text(json.dumps({"findings": [{"name": name} for name in names]}), encoding="utf8")
+        run_notebooks("one", "one", {}, (), tmp_path)
+        assert capsys.readouterr().out.splitlines()[3:-1] == [f"  doctor: {told}"]
 
 
 def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Path) -> None:
