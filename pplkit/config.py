@@ -90,6 +90,7 @@ class Config:
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
+    convolution_learning_rate: float = 0.0  # of convolutions by Muon, which falls as the other does; 0 = by Adam
     forgetting: float = 0.999  # Adam's β₂: how slowly it forgets the size of earlier gradients
     weight_decay: float = 0.0  # as AdamW does it; AutoLink: 1e-3
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step (cosine); 1 = constant
@@ -126,6 +127,10 @@ class Config:
             raise PplkitError("predefined='' names no file, which a predefined prior needs: give that of a prior.json.")
         if not self.weight_decay >= 0:
             raise PplkitError(f"weight_decay={self.weight_decay} must be 0 (switched off) or more.")
+        if not self.convolution_learning_rate >= 0:
+            raise PplkitError(
+                f"convolution_learning_rate={self.convolution_learning_rate} must be 0 (switched off) or more."
+            )
         if not 0 < self.forgetting < 1:
             raise PplkitError(f"forgetting={self.forgetting} must lie between 0 and 1, as Adam's second rate does.")
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0

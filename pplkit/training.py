@@ -21,6 +21,7 @@ from pplkit.features import perceptual_features
 from pplkit.journal import Journal, Progress, Result, Watcher
 from pplkit.machine import described, keep_memory, working
 from pplkit.model import PosePriorLearner
+from pplkit.muon import Muon, is_matrix
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.stepping import Step, Taken, freeze_unused, patience
@@ -85,25 +86,32 @@ def train(
     return fabric_for(device, config.precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
 
 
-def build(config: Config) -> tuple[PosePriorLearner, torch.optim.AdamW]:
-    """A model started from config.seed and its optimiser; the connectivity has a learning rate of its own."""
+def build(config: Config) -> tuple[PosePriorLearner, Muon]:
+    """A model started from config.seed and its optimiser; connectivity and convolutions have rates of their own."""
     torch.manual_seed(config.seed)
     model = PosePriorLearner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.predefined:
         model.predefine(PosePrior.load(config.predefined))
-    others = [value for name, value in model.named_parameters() if name != "links"]
-    groups = [{"params": others}, {"params": [model.links]}]  # rates are set before each step
+    matrices = [value for value in model.parameters() if config.convolution_learning_rate and is_matrix(value)]
+    apart = {id(value) for value in (model.links, *matrices)}
+    others = [value for value in model.parameters() if id(value) not in apart]
+    # Rates are set before each step.
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [model.links]}]
+    groups.append({"params": matrices, "matrices": True})
     betas = (0.9, config.forgetting)
-    return model, torch.optim.AdamW(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
+    return model, Muon(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
-def rates(config: Config, step: int) -> tuple[float, float]:
-    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part."""
+def rates(config: Config, step: int) -> tuple[float, float, float]:
+    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part; of
+    convolutions that have one of their own, falling as the first does.
+    """
     share = step / config.steps
     low = config.final_learning_rate
-    networks = config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * share)) / 2)
+    left = low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
     fine = max(0.0, share - config.coarse) / (1 - config.coarse) if config.coarse < 1 else 0.0
-    return networks, config.connectivity_learning_rate * config.connectivity_growth**fine
+    links = config.connectivity_learning_rate * config.connectivity_growth**fine
+    return left * config.learning_rate, links, left * config.convolution_learning_rate
 
 
 def renewals(config: Config) -> set[int]:

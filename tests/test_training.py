@@ -30,7 +30,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def config(tiny: Config) -> Config:
     """Everything that changes while training is switched on."""
     own = {"weight_separation": 0.1, "weight_length": 0.1, "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1}
-    own["connectivity_growth"] = 10.0
+    own |= {"connectivity_growth": 10.0, "convolution_learning_rate": 0.02}
     return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3, revive=True, **own)
 
 
@@ -238,10 +238,11 @@ def test_looking_while_training_changes_nothing(
 
 def test_learning_rates_by_hand() -> None:
     constant = Config(steps=100, learning_rate=4e-3, connectivity_learning_rate=5e-5)
-    assert all(rates(constant, step) == pytest.approx((4e-3, 5e-5)) for step in (0, 50, 99))
+    assert all(rates(constant, step) == pytest.approx((4e-3, 5e-5, 0)) for step in (0, 50, 99))
     falling = constant.replace(final_learning_rate=0.1)
     assert [rates(falling, step)[0] / 4e-3 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
+    assert rates(falling.replace(convolution_learning_rate=0.02), 50)[2] / 0.02 == pytest.approx(0.55)
 
 
 def test_the_rate_of_the_links_grows_after_the_coarse_part() -> None:
