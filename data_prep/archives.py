@@ -5,13 +5,32 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path
+from typing import NoReturn, Self
 
 from pplkit.errors import PplkitError, reason
 from pplkit.pictures import inside
 from pplkit.texts import check_file
 
 BYTES = 2**33  # of all files in it
-FILES = 1_000_000
+FILES = 100_000
+NAMES = 2**20  # bytes of a name or another attribute, which are read at once
+
+
+class _Part(tarfile.TarInfo):
+    """What is in an archive, read with little memory: attributes are short, and no file has holes."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """From its head; raises PplkitError if attributes follow that would take gigabytes."""
+        part = super().frombuf(buf, encoding, errors)
+        if part.size > NAMES and not part.isreg():
+            raise PplkitError(f"it holds attributes of {part.size:,} bytes")
+        return part
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise PplkitError("it holds a file with holes, whose list has no end that is known")
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -22,10 +41,12 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     partial = folder / f".{archive.name}.partial"
     check_file(archive, "download it again")
+    if archive.stat().st_size > BYTES:  # zeros after its end would be read to theirs
+        raise PplkitError(f"{archive} is longer than {BYTES:,} bytes, which it never should be: download it again.")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        with tarfile.open(archive) as file:
+        with tarfile.open(archive, tarinfo=_Part) as file:
             _extract(file, partial)
         if not any(partial.iterdir()):
             raise PplkitError("it holds no files")

@@ -16,7 +16,7 @@ import numpy as np
 from data_prep.archives import unpack
 from data_prep.common import parser, run
 from data_prep.intake import picture, write
-from data_prep.matlab import read_mat
+from data_prep.matlab import read_numbers
 from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
@@ -96,8 +96,8 @@ def _numbers(path: Path, key: str) -> np.ndarray:
     """The positive whole numbers (n,) called `key` in a file of MATLAB."""
     if not path.exists():
         raise PplkitError(f"{path} is missing; {REMEDY}")
-    found = np.asarray(read_mat(path, key, REMEDY))
-    whole = found.size and found.dtype.kind in "iuf" and np.isfinite(found).all() and (found == found.round()).all()
+    found = read_numbers(path, key, REMEDY)
+    whole = found.size and np.isfinite(found).all() and (found == found.round()).all()
     if not whole or found.min() < 1 or found.max() > MOST:
         raise PplkitError(f"{path} holds no numbers from 1 called {key}; {REMEDY}")
     return found.ravel().astype(np.int64)

@@ -34,7 +34,7 @@ import numpy as np
 from data_prep.common import parser, run
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from data_prep.intake import Row, Task, write
-from data_prep.matlab import read_mat
+from data_prep.matlab import read_numbers
 from pplkit.crops import resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
@@ -224,11 +224,9 @@ def _landmarks(path: Path) -> np.ndarray:
     """Joints (32, 2) as (row, column), shares of the picture's sides."""
     if not path.is_file():
         raise PplkitError(f"{path} is missing; {REMEDY}")
-    labels = np.asarray(read_mat(path, "keypoints_2d", REMEDY))
-    if labels.shape != (JOINTS, 2) or labels.dtype.kind not in "iuf":
-        raise PplkitError(
-            f"{path} has keypoints_2d of {labels.dtype}, shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}"
-        )
+    labels = read_numbers(path, "keypoints_2d", REMEDY)
+    if labels.shape != (JOINTS, 2):
+        raise PplkitError(f"{path} has keypoints_2d of shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")
     return labels.astype(np.float64)
 
 

@@ -16,6 +16,8 @@ from pplkit.errors import PplkitError, reason
 from pplkit.texts import check_file
 
 BYTES = 2**28  # of a file, and of what is compressed in it
+ELEMENTS = 2_000_000  # the lists of CUB have 300,000; each takes a hundred bytes, and eight in the file
+LONG = f"it is longer than {BYTES:,} bytes, which it never should be"
 DEPTH = 8  # of structures in structures
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -32,14 +34,22 @@ def read_mat(path: Path, name: str, remedy: str) -> Any:
     """
     check_file(path, remedy)
     try:
-        with path.open("rb") as file:
-            content = file.read(BYTES + 1)
-        found = _Reader(content).variables(name)
+        if path.stat().st_size > BYTES:
+            raise ValueError(LONG)
+        found = _Reader(path.read_bytes()).variables(name)
     except Exception as error:  # whatever a torn file makes of its lengths
         raise PplkitError(f"{path} cannot be read as a MATLAB file ({reason(error)}): {remedy}.") from error
     if name not in found:
         raise PplkitError(f"{path} has no {name}: {remedy}.")
     return found[name]
+
+
+def read_numbers(path: Path, name: str, remedy: str) -> np.ndarray:
+    """The same for an array of numbers, without those that are complex; raises PplkitError for anything else."""
+    found = read_mat(path, name, remedy)
+    if not isinstance(found, np.ndarray):
+        raise PplkitError(f"{path} has text, cells or structures called {name}, not numbers: {remedy}.")
+    return found
 
 
 class _Element(NamedTuple):
@@ -54,7 +64,7 @@ class _Reader:
         if len(content) < 128 or content[126:128] not in (b"IM", b"MI") or b"\1" not in content[124:126]:
             raise ValueError("it does not begin as files of MATLAB 5 to 7 do")
         self.order = "<" if content[126:128] == b"IM" else ">"
-        self.content, self.left = content, BYTES - len(content)
+        self.content, self.left, self.elements = content, BYTES - len(content), 0
 
     def variables(self, wanted: str) -> dict[str, Any]:
         """The variable of that name, if it is there."""
@@ -66,7 +76,7 @@ class _Reader:
                 self.left -= len(content)
                 kind, content = self._elements(content)[0]
             if self.left < 0:
-                raise ValueError(f"it is longer than {BYTES:,} bytes, which it never should be")
+                raise ValueError(LONG)
             if kind == MATRIX and (found := self._named(content))[0] == wanted:
                 return dict([found])
         return {}
@@ -80,8 +90,9 @@ class _Reader:
             if short:
                 kind, length = kind & 0xFFFF, short
             start = place + (4 if short else 8)
-            if short > 4 or start + length > len(content):
-                raise ValueError("it is cut short")
+            self.elements += 1
+            if short > 4 or start + length > len(content) or self.elements > ELEMENTS:
+                raise ValueError(f"it is cut short, or has more than {ELEMENTS:,} parts")
             found.append(_Element(kind, content[start : start + length]))
             place = start + length
             place += 0 if kind == COMPRESSED else -place % 8

@@ -88,7 +88,7 @@ def _results(one: Outcome) -> dict[str, Any]:
         if (one.run / f"{result}.json").is_file():
             content = RunFolder(one.run).read(f"{result}.json")
             found |= {f"{result}.{name}": value for name, value in numbers(content).items()}
-            found |= {"protocol": content["protocol"]} if "protocol" in content else {}
+            found |= {"protocol": content["protocol"]} if isinstance(content.get("protocol"), str) else {}
     return found
 
 

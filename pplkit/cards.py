@@ -19,6 +19,7 @@ from pplkit.drawing import error_unit
 from pplkit.errors import PplkitError
 from pplkit.files import Unwritable
 from pplkit.handover import to_tell, write_model
+from pplkit.landmarks import LandmarkMap
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
 from pplkit.shards import file_hash
@@ -59,6 +60,7 @@ def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     config = model.config.replace(predefined=Path(model.config.predefined).name if model.config.predefined else "")
     scores, named = _scores(folder, model.made_by["step"]), None
     if (folder.path / LANDMARKS).exists():
+        LandmarkMap.load(folder.path / LANDMARKS)  # which sees whether all is right
         named = folder.read(LANDMARKS)
         named["made_by"] = to_tell(named["made_by"])
     partial = out.with_name(f".{out.name}.partial")
@@ -91,7 +93,15 @@ def _data(folder: RunFolder) -> Dataset | None:
 def _scores(folder: RunFolder, step: object) -> dict[str, Mapping[str, Any]]:
     """What evaluations of the model after `step` said; older ones were of another."""
     names = [name for name in ("evaluation", "occlusion") if (folder.path / f"{name}.json").exists()]
-    found = {name: folder.read(f"{name}.json") for name in names}
+    found = {name: folder.read(f"{name}.json", "made_by") for name in names}
+    for name, content in found.items():
+        try:
+            _about_scores({name: content})
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise PplkitError(
+                f"{folder.path / name}.json holds no scores ({said}): delete it, or evaluate again."
+            ) from None
     return {name: content for name, content in found.items() if content["made_by"].get("step") == step}
 
 

@@ -6,7 +6,6 @@ They are safetensors whose header holds a checksum of the whole file.
 import errno
 import hashlib
 import io
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +17,10 @@ from torch import Tensor, nn
 
 from pplkit.errors import PplkitError, reason
 from pplkit.files import write_bytes
-from pplkit.texts import check_file
+from pplkit.texts import check_file, parse_json
 
 EMPTY = "0" * 64  # stands for the checksum while it is computed
-LONGEST = 100_000_000  # bytes of a header, as safetensors has it
+LONGEST = 2**24  # bytes of a header; those of the largest model have less than one
 TRAINING = ("pplkit-checkpoint-2", "pplkit-checkpoint-1")  # schemas that are read, the first of them written
 COMPLETER = ("pplkit-completer-2", "pplkit-completer-1")  # those that end in 1 have no checksum
 
@@ -70,7 +69,7 @@ def read(path: Path, schemas: tuple[str, ...], remedy: str) -> Content:
     except PplkitError as error:
         raise Damaged(str(error)) from None
     try:
-        _check_length(path)
+        check_length(path)
         content = path.read_bytes()
         about = verify(io.BytesIO(content))
         schema = about.get("schema", "")
@@ -88,13 +87,13 @@ def read(path: Path, schemas: tuple[str, ...], remedy: str) -> Content:
         raise Damaged(f"{path} cannot be read ({reason(error)}): {remedy}.") from None
 
 
-def _check_length(path: Path) -> None:
+def check_length(path: Path) -> None:
     """Raise ValueError if the file is not as long as its tensors say, before all of it is read."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > LONGEST:
             raise ValueError("its header is longer than any is")
-        entries = json.loads(file.read(length))
+        entries = parse_json(file.read(length).decode())
     ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
     if path.stat().st_size != 8 + length + max(ends, default=0):
         raise ValueError("it is not as long as its tensors say")
@@ -107,7 +106,7 @@ def verify(file: BinaryIO) -> dict[str, str]:
     header = file.read(min(length, LONGEST))
     if length < 2 or len(header) < length:
         raise ValueError("it is cut short, or no file of tensors")
-    entries = json.loads(header)
+    entries = parse_json(header.decode())
     about = entries.get("__metadata__", {}) if isinstance(entries, dict) else None
     if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
         raise ValueError("its header is none of this program")
@@ -144,9 +143,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     again = "delete it, the one before it will be taken"
     tensors, about = read(path, TRAINING, again)
     try:
-        state, made_by = (dict(json.loads(about.get(name, "{}"))) for name in ("state", "made_by"))
+        state, made_by = (dict(parse_json(about.get(name, "{}"))) for name in ("state", "made_by"))
         return Checkpoint(path, int(about["step"]), tensors, state, made_by)
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise Damaged(f"{path} cannot be read ({error!r}): {again}.") from None
 
 

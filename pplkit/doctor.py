@@ -27,7 +27,7 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
     its first checkpoint is judged by its curves alone. Raises PplkitError if the folder holds no run.
     """
     folder = RunFolder(Path(run))
-    config = Config.from_dict(folder.read("config.json", "config")["config"])
+    config = folder.config()
     numbers, step = symptoms.of_data(data), 0
     made_by: dict[str, Any] = {"run": folder.path.name}
     if trained := bool(folder.checkpoints()):

@@ -27,7 +27,7 @@ from pplkit.runs import write_json
 from pplkit.texts import read_json
 from pplkit.version import __version__
 
-BYTES = 2**30  # of a file of poses
+BYTES = 2**28  # of a file of poses
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
 """How the files of each format end"""
 

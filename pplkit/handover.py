@@ -13,13 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from pplkit.checkpoints import check_length
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.pictures import inside
 from pplkit.shards import file_hash
-from pplkit.texts import check_file
+from pplkit.texts import BYTES, check_file
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"
@@ -43,17 +44,20 @@ def read_model(config: Config, folder: Path, hashes: Mapping[str, str]) -> PoseP
     Raises PplkitError naming the file that is missing, was changed, is of another version or does not fit.
     """
     again = "get the folder again from where it came"
-    if not isinstance(hashes, Mapping):
+    if not isinstance(hashes, Mapping) or MODEL not in hashes:
         raise PplkitError(f"{folder / 'config.json'} has no sha256 by file: {again}.")
-    for name, wanted in hashes.items():
-        path = inside(folder, name)
-        if not path.is_file():
-            raise PplkitError(f"{path} is missing: {again}.")
-        if file_hash(path) != wanted:
-            raise PplkitError(f"{path} is not the file that was handed on (its sha256 is another): {again}.")
     path = folder / MODEL
-    check_file(path, again)
     try:
+        for name, wanted in hashes.items():
+            path = inside(folder, name)
+            check_file(path, again)
+            if name == MODEL:
+                check_length(path)
+            elif path.stat().st_size > BYTES:
+                raise ValueError(f"it is longer than {BYTES:,} bytes")
+            if file_hash(path) != wanted:
+                raise PplkitError(f"{path} is not the file that was handed on (its sha256 is another): {again}.")
+        path = folder / MODEL
         with safe_open(path, framework="pt") as file:
             schema = (file.metadata() or {}).get("schema")
             if schema != SCHEMA:
@@ -68,8 +72,7 @@ def read_model(config: Config, folder: Path, hashes: Mapping[str, str]) -> PoseP
     except PplkitError:
         raise
     except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
-        said = (str(error) or type(error).__name__).splitlines()[-1].strip()
-        raise PplkitError(f"{path} cannot be read ({said}): {again}.") from None
+        raise PplkitError(f"{path} cannot be read ({reason(error)}): {again}.") from None
 
 
 def check_shapes(config: Config, path: Path, tensors: Mapping[str, Tensor], prefix: str = "") -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from pplkit.files import Unwritable, remove, sync, write_json
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Output
 from pplkit.runs import RunFolder
+from pplkit.texts import read_json
 
 LINES = ("metrics.jsonl", "prior_history.jsonl")
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did
@@ -148,10 +150,8 @@ class Journal:
         """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
         self.bar.close()
         path = self.run.path / "training.json"
-        if self.first >= self.config.steps and path.exists():
-            before = self.run.read(path.name)
-            if before.get("steps") == self.first and before.keys() == Result.__dataclass_fields__.keys():
-                return Result(**before)
+        if self.first >= self.config.steps and (before := self._before(path)):
+            return before
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.step}
         self.model.eval()
         seconds, speed = time.perf_counter() - self.began, self.speed()
@@ -161,6 +161,17 @@ class Journal:
             self.model.prior().save(self.run.path / "prior.json")
             write_json(path, asdict(result))
         return result
+
+    def _before(self, path: Path) -> Result | None:
+        """The summary of a run that had been finished; None if it is not there, or torn, and is to be written anew."""
+        try:
+            found = read_json(path, "")
+            numbers = [found[name] for name in ("loss", "seconds", "images_per_second")]
+            words = [found["run"], found["device"], found["precision"], *found["notes"]]
+            sound = all(type(number) in (int, float) for number in numbers) and all(type(word) is str for word in words)
+            return Result(**found) if sound and found["steps"] == self.first else None
+        except (PplkitError, KeyError, TypeError):
+            return None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -6,7 +6,9 @@ of the prepared image, 0 = centre of the first. What is not to be seen has no li
 """
 
 import csv
+import io
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from pplkit.pictures import read_image
 from pplkit.reading import squared
 from pplkit.reports import subset
 from pplkit.runs import RunFolder, fingerprint
+from pplkit.texts import read_text
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"
 HEADER = ["image", "landmark", "x", "y"]
@@ -56,17 +59,16 @@ def read_labelled(path: Path, split: Split, size: int) -> Labelled:
 
 
 def _rows(path: Path, size: int) -> dict[int, tuple[str, str, float, float]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-            lines = csv.reader(file)
-            header = next(lines, [])
-            rows = {number: line for number, line in enumerate(lines, 2) if any(line)}
-    except FileNotFoundError:
+    if not path.exists():
         raise PplkitError(
             f"{path} is missing: label some images first, by clicks in notebook 04 or as such a table "
             "(`pplkit landmarks RUN --suggest 10` says which)."
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        )
+    lines = csv.reader(io.StringIO(read_text(path, "save it as CSV in UTF-8"), newline=""))
+    try:
+        header = next(lines, [])
+        rows = {number: line for number, line in enumerate(lines, 2) if any(line)}
+    except csv.Error as error:
         raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
     if [word.strip().lower() for word in header] != HEADER or not rows:
         raise PplkitError(f"{path} must begin with the line {','.join(HEADER)} and hold labels below it: correct it.")
@@ -87,7 +89,7 @@ def _row(path: Path, number: int, line: list[str], size: int) -> tuple[str, str,
 
 
 def _image(path: Path, name: str, split: Split, size: int) -> np.ndarray:
-    if name.isdecimal():
+    if name.isdecimal() and len(name) < 20:
         if int(name) >= len(split):
             last = len(split) - 1
             raise PplkitError(f"{path} labels image {name}, but split {split.name!r} ends at {last}: correct it.")
@@ -98,7 +100,7 @@ def _image(path: Path, name: str, split: Split, size: int) -> np.ndarray:
     if len(ends) == 1:
         return np.asarray(split.images[ends[0]])
     file = path.parent / Path(name).expanduser()
-    if not file.is_file():
+    if not os.path.isfile(file):  # no error either where there can be no such name
         what = "several sources of" if ends else "neither a position nor a source of"
         raise PplkitError(f"{path} labels {name!r}, which is {what} split {split.name!r} and no file: correct it.")
     return squared(read_image(file), size, "centre")[1]

@@ -4,7 +4,6 @@
 landmarks have changed places, are fitted as well where that helps.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from pplkit import ridge
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, reason
 from pplkit.geometry import mirror, sides_per_unit
 from pplkit.runs import write_json
 from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
+from pplkit.texts import read_json
 
 SCHEMA = "pplkit-landmarks-1"
 FOLDS = 10  # fits for the error: one for each image, or for each tenth of many
@@ -66,19 +66,35 @@ class LandmarkMap:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LandmarkMap":
         """The inverse of `save`; raises PplkitError if the file is missing, torn or of another version."""
+        content = read_json(Path(path), "run `pplkit landmarks` with a table of labels")
         try:
-            content = json.loads(Path(path).read_text(encoding="utf8"))
             if content.pop("schema") != SCHEMA:
                 raise ValueError("of another version")
             for name in ("weights", "offsets", "error", "still", "sides"):
                 content[name] = None if content[name] is None else np.array(content[name], float)
             content["labelled"] = np.array(content["labelled"], int)
             content["pairs"] = [(int(a), int(b)) for a, b in content["pairs"]]
-            return cls(**content)
-        except FileNotFoundError:
-            raise PplkitError(f"{path} does not exist: run `pplkit landmarks` with a table of labels first.") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PplkitError(f"{path} holds no landmarks ({error}): run `pplkit landmarks` again.") from None
+            found = cls(**content)
+            found._check()
+            return found
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise PplkitError(f"{path} holds no landmarks ({reason(error)}): run `pplkit landmarks` again.") from None
+
+    def _check(self) -> None:
+        """Raise ValueError unless all parts are of one number of landmarks and keypoints, and finite."""
+        count = len(self.names)
+        keypoints = self.weights.shape[2] if self.weights.ndim == 4 else 0
+        shapes = {"weights": (count, 2, keypoints, 2), "offsets": (count, 2)}
+        shapes |= dict.fromkeys(("error", "still", "labelled"), (count,))
+        shapes |= {} if self.sides is None else {"sides": (len(self.pairs), 2)}
+        wrong = [name for name, shape in shapes.items() if getattr(self, name).shape != shape]
+        wrong += [name for name in ("weights", "offsets") if not np.isfinite(getattr(self, name)).all()]
+        if wrong or not count or not all(isinstance(name, str) for name in self.names):
+            raise ValueError(f"{', '.join(wrong) or 'names'} is not of the shape that it should be")
+        if not all(0 <= end < count for pair in self.pairs for end in pair) or not isinstance(self.made_by, dict):
+            raise ValueError("pairs or made_by is not what it should be")
+        if self.told is not None and not isinstance(self.told, float | int):
+            raise ValueError(f"told is {self.told!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Run the numbered notebooks one after the other into a run folder, with papermill."""
 
 import ast
+import math
 import os
 import threading
 import time
@@ -158,7 +159,7 @@ def _told(run: RunFolder) -> Iterator[None]:
             rows = run.rows("metrics.jsonl")
             if rows and rows[-1]["step"] != before:
                 config = run.read("config.json", "config")["config"]
-                step, loss = rows[-1]["step"], rows[-1]["loss"]
+                step, loss = rows[-1]["step"], rows[-1].get("loss", math.nan)
                 speed = (step - (before or 0)) * config["batch_size"] / TOLD_EVERY
                 told = "" if before is None else f", {speed:.0f} images/s"  # the first steps began at an unknown time
                 print(f"      step {step} of {config['steps']}, loss {loss:.3f}{told}", flush=True)
@@ -220,7 +221,7 @@ def numbers(result: Mapping[str, Any], depth: int = 2) -> dict[str, float]:
     """The numbers of a result by dotted name, two levels deep; lists are curves, and the settings are no result."""
     found: dict[str, float] = {}
     for name, value in result.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) or (type(value) is int and abs(value) < 2**63):
             found[name] = value
         elif isinstance(value, Mapping) and name != "config" and depth > 1:
             found.update({f"{name}.{inner}": number for inner, number in numbers(value, depth - 1).items()})

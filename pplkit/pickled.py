@@ -24,6 +24,7 @@ STORAGES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 PARTS = 10_000  # modules in a module; the released one has about 200
+BYTES = 2**32  # of a file; the released one has some hundred million
 TREE = 2**26  # bytes of the pickle in a file of torch.save, beside which the numbers lie
 OLD = (0x1950A86A20F9469CFC6C, 1001)  # the first words of a file of torch.save before 1.6
 WANTED = "save model.state_dict() with torch.save and give that file."
@@ -110,6 +111,8 @@ def read_state(path: Path) -> Stored:
     """
     check_file(path, "give the file of a released state dict or module")
     try:
+        if path.stat().st_size > BYTES:
+            raise Refused(f"it is longer than {BYTES:,} bytes")
         content = _zipped(path) if zipfile.is_zipfile(path) else _old(path)
         state = _state(content) if isinstance(content, Stand) else content
     except Refused as error:
@@ -187,6 +190,8 @@ def _old(path: Path) -> Any:
             if count != made[key].numel():
                 raise ValueError(f"it has {count} numbers of {made[key].numel()}")
             made[key].copy_(_flat(file.read(made[key].nbytes), made[key].dtype, count))
+        if file.read(1):
+            raise ValueError("it goes on after its numbers")
     return content
 
 

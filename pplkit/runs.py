@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,10 @@ from pplkit.handover import MODEL, check_shapes, read_model
 from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
-from pplkit.texts import parse_json, read_json, read_text
+from pplkit.texts import BYTES, check_file, parse_json, read_json
 from pplkit.version import __version__
 
 AGAIN = "run the step that writes it (training comes first)"
-LOG = 2**30  # bytes of a .jsonl file
 COMPLETER = "completer.safetensors"
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
@@ -108,23 +108,34 @@ class RunFolder:
                 raise PplkitError(f"{self.path / name} has no {key!r} with names: {AGAIN}.")
         return content
 
+    def config(self) -> Config:
+        """The settings of the run; raises PplkitError naming config.json if they are missing or not usable."""
+        content = self.read("config.json", "config")
+        try:
+            return Config.from_dict(content["config"])
+        except PplkitError as error:
+            raise PplkitError(f"{self.path / 'config.json'} is not usable: {error}") from None
+
     def append(self, name: str, row: dict[str, Any]) -> None:
         """Add one line to a .jsonl file of the run; raises PplkitError if that cannot be."""
         append_line(self.path / name, json.dumps(row))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a .jsonl file; a last line cut short by a crash is left out."""
+        """The lines of a .jsonl file: a step, and numbers or arrays of them by name.
+
+        What comes after a line that is none, as one cut short by a crash, is left out. Raises PplkitError if the file
+        cannot be read.
+        """
         path = self.path / name
-        found = []
-        for line in read_text(path, AGAIN, LOG, errors="replace").splitlines() if path.exists() else []:
-            try:
-                row = parse_json(line)
-            except ValueError:
-                break
-            if not isinstance(row, dict) or type(row.get("step")) is not int:
-                break
-            found.append(row)
-        return found
+        if not path.exists():
+            return []
+        check_file(path, AGAIN)
+        try:
+            with path.open("rb") as file:
+                lines = iter(lambda: file.readline(BYTES), b"")
+                return list(takewhile(bool, map(_row, lines)))
+        except OSError as error:
+            raise PplkitError(f"{path} cannot be read ({error}): {AGAIN}.") from None
 
     def cut(self, name: str, step: int) -> None:
         """Drop the lines of a .jsonl file that came after `step`, so that a continued run writes them again."""
@@ -183,7 +194,7 @@ class RunFolder:
             try:
                 found = read_checkpoint(path)
             except Damaged as error:
-                if not path.exists():  # a training has just replaced it
+                if not os.path.lexists(path):  # a training has just replaced it
                     return self.last(good=good)
                 damaged.append(str(error))
                 print(f"pplkit: {error}", file=sys.stderr, flush=True)
@@ -233,6 +244,16 @@ class RunFolder:
         return steps
 
 
+def _row(line: bytes) -> dict[str, Any]:
+    """What a line of a .jsonl file says; {} if it is none."""
+    try:
+        row = parse_json(line.decode())
+        sound = isinstance(row, dict) and type(row.get("step")) is int
+        return row if sound and all(np.asarray(value).dtype.kind in "iuf" for value in row.values()) else {}
+    except (ValueError, OverflowError):
+        return {}
+
+
 def fingerprint(model: PosePriorLearner) -> str:
     """The sha256 of the regressor's weights and the prior, from which a completer learns."""
     found = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
@@ -252,10 +273,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     content = folder.read("config.json", "config", "made_by")
-    try:
-        config = Config.from_dict(content["config"])
-    except PplkitError as error:
-        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
+    config = folder.config()
     if (folder.path / MODEL).exists():
         model = read_model(config, folder.path, content.get("sha256", {}))
         model.made_by = content["made_by"]

@@ -126,6 +126,18 @@ class Step:
             self._split(len(batch.images), before)  # here, where the error does not hold what was computed any more
         return Taken(values, self.guard.step(values["loss"], before), first, output)
 
+    @torch.no_grad()
+    def sound(self, batch: Batch) -> bool:
+        """Whether the model, as it is now, makes finite numbers of its process's batch in each; waits for the device.
+
+        A step may have been finite and have led to where no later one is.
+        """
+        self.model.eval()
+        output = self.model(batch.images, batch.reference)
+        self.model.train()
+        finite = output.keypoints.isfinite().all() & output.reconstruction.isfinite().all()
+        return not ranks.total((~finite).to(torch.float32))
+
     def _split(self, size: int, before: list[Tensor]) -> None:
         self.guard.optimiser.zero_grad()
         self.guard.put_back(before)

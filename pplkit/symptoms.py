@@ -232,7 +232,7 @@ def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 
     found: Numbers = {"done": steps / config.steps, "skipped": skipped, "seen": steps * config.batch_size}
     found["diverged"] = float(gave_up and steps < config.steps)
     fine = [row for row in rows if row["step"] > config.coarse * config.steps] or list(rows)
-    curve = np.array([row.get("reconstruction", row["loss"]) for row in fine])
+    curve = np.array([row.get("reconstruction", row.get("loss", math.nan)) for row in fine])
     length = min(max(1, len(rows) // 10), len(fine) // 2)
     if length:  # two lines at least
         tenths = np.convolve(curve, np.ones(length) / length, "valid")

@@ -10,7 +10,8 @@ from pplkit.errors import PplkitError
 
 BYTES = 2**26  # of a file, unless it may be longer
 DEPTH = 64  # of JSON: what the kit writes is 6 deep
-PARTS = 8_000_000  # lists and objects in JSON: each takes a hundred bytes or more, and two in the file
+PARTS = 12_000_000  # lists, objects and texts in JSON: each takes about a hundred bytes, and two or more in the file
+VALUES = 50_000_000  # of any kind: a number takes up to forty bytes, and four in the file
 
 
 def check_file(path: Path, remedy: str) -> None:
@@ -57,13 +58,15 @@ def read_json(path: Path, remedy: str, most: int = BYTES) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text says; raises ValueError for any other text, and for JSON beyond DEPTH or PARTS."""
-    if text.count("[") + text.count("{") > PARTS:
-        raise ValueError(f"it has more than {PARTS:,} lists and objects")
+    """What a JSON text says; raises ValueError for any other text, and for JSON beyond DEPTH, PARTS or VALUES."""
+    if text.count("[") + text.count("{") + text.count('"') // 2 > PARTS or text.count(",") > VALUES:
+        raise ValueError(f"it has more than {PARTS:,} lists, objects and texts, or {VALUES:,} values")
     try:
         content = json.loads(text)
     except RecursionError:
         raise ValueError(f"it is more than {DEPTH} levels deep") from None
+    except MemoryError:
+        raise ValueError("it takes more memory than there is") from None
     level = _parts([content])
     for _ in range(DEPTH):
         level = _parts(child for part in level for child in (part.values() if isinstance(part, dict) else part))

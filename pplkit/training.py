@@ -228,10 +228,10 @@ class _Loop:
 
     def _look(self, taken: Taken) -> str | None:
         """Log and save when it is time, and ask the watcher what it wishes."""
-        step, last, row = self.done, self.done == self.config.steps, None
+        step, last, row, self.batch = self.done, self.done == self.config.steps, None, taken.batch
         if step % LOG_EVERY == 0 or last:
             row, worst = self.means.row()
-            if worst > patience(self.config.precision):
+            if worst > patience(self.config.precision) or (last and not self.step.sound(taken.batch)):
                 self._go_back(worst)
                 return None
         if row:
@@ -259,18 +259,22 @@ class _Loop:
 
     def _save(self) -> None:
         precision = self.fabric.strategy.precision.state_dict()  # of the scale of gradients, for 16-mixed
-        state = {"good": not self.means.streak(), "rate": self.rate, "parts": self.step.parts, "notes": self.notes}
+        good = not self.means.streak() and self.step.sound(self.batch)
+        state = {"good": good, "rate": self.rate, "parts": self.step.parts, "notes": self.notes}
         state |= {"means": self.means.state(), "precision": precision}
         self._first(lambda journal: journal.save(self.done, state))
         self.saved = self.done
 
     def _continue(self, found: Checkpoint, made_by: dict[str, Any]) -> None:
         self.done = self.saved = found.step
-        if state := found.state:  # those of earlier versions have none
-            self.rate, self.step.parts, self.notes = state["rate"], state["parts"], list(state["notes"])
-            self.means.restore(state["means"])
-            if state["precision"]:
-                self.fabric.strategy.precision.load_state_dict(state["precision"])
+        try:
+            if state := found.state:  # those of earlier versions have none
+                self.rate, self.step.parts, self.notes = state["rate"] + 0.0, int(state["parts"]), list(state["notes"])
+                self.means.restore(state["means"])
+                if state["precision"]:
+                    self.fabric.strategy.precision.load_state_dict(state["precision"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise PplkitError(f"{found.path} does not say how to go on ({error!r}): delete it.") from None
         then = {key: value for key, value in found.made_by.items() if key in COUNTS and value != made_by[key]}
         if then and self.done < self.config.steps:
             other = ", ".join(f"{key} {made_by[key]} instead of {value}" for key, value in then.items())
@@ -284,6 +288,7 @@ class _Loop:
         """To the last good checkpoint, or the start, with a lower learning rate; raises Diverged the second time."""
         seen = self.done
         told = f"the loss or its gradients were no longer finite at step {seen}, {worst} steps in a row"
+        told = told if worst else f"what the model makes of images is no longer finite at step {seen}"
         if self.rate < 1:
             path = self._first(lambda journal: journal.give_up(seen))
             raise Diverged(

@@ -1,5 +1,6 @@
 """Data sets and tensors that were made to harm: shapes beyond all memory, headers of brackets, ways out of a folder."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pplkit.checkpoints import EMPTY
 
 Spoil = Callable[[Path], object]
 DEEP = "[" * 100_000
@@ -29,6 +32,11 @@ def long(file: str, size: int = 10**11) -> Spoil:
             stream.truncate(size)
 
     return spoil
+
+
+def repeated(file: str, start: str, part: str, times: int, end: str = "") -> Spoil:
+    """A long text, which is made when it is needed."""
+    return lambda folder: (folder / file).write_text(start + part * times + end)
 
 
 def fields(file: str, *place: str, **changes: Any) -> Spoil:
@@ -67,19 +75,43 @@ def shaped(shape: str, kind: str = "|u1", fortran: bool = False) -> bytes:
 
 def safetensors(header: Any, content: bytes = b"", length: int | None = None) -> bytes:
     """A file of safetensors with any header."""
-    head = header if isinstance(header, bytes) else json.dumps(header).encode()
+    head = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
     return struct.pack("<Q", len(head) if length is None else length) + head + content
+
+
+def sealed(header: dict[str, Any], content: bytes) -> bytes:
+    """The same with the checksum that it has now, if it had one, so that more than the checksum is tried."""
+    about = header.get("__metadata__")
+    if not isinstance(about, dict) or "checksum" not in about:
+        return safetensors(header, content)
+    whole = safetensors({**header, "__metadata__": {**about, "checksum": EMPTY}}, content)
+    return whole.replace(EMPTY.encode(), hashlib.sha256(whole).hexdigest().encode(), 1)
+
+
+def parts(file: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and content of a sound file of safetensors."""
+    whole = file.read_bytes()
+    end = 8 + struct.unpack("<Q", whole[:8])[0]
+    return json.loads(whole[8:end]), whole[end:]
 
 
 def tensors(file: str, change: Callable[[dict[str, Any]], object]) -> Spoil:
     """The same tensors with a changed header."""
 
     def spoil(folder: Path) -> None:
-        whole = (folder / file).read_bytes()
-        end = 8 + struct.unpack("<Q", whole[:8])[0]
-        header = json.loads(whole[8:end])
+        header, content = parts(folder / file)
         change(header)
-        (folder / file).write_bytes(safetensors(header, whole[end:]))
+        (folder / file).write_bytes(sealed(header, content))
+
+    return spoil
+
+
+def headed(file: str, header: dict[str, Any], content: bytes = b"") -> Spoil:
+    """Other tensors under the file's own metadata."""
+
+    def spoil(folder: Path) -> None:
+        about = parts(folder / file)[0]["__metadata__"]
+        (folder / file).write_bytes(sealed({"__metadata__": about, **header}, content))
 
     return spoil
 
@@ -142,17 +174,21 @@ HEADERS: dict[str, bytes] = {
     "header of a hundred million": safetensors(b"{}", length=10**8),
     "header that is no JSON": safetensors(b"{}}"),
     "header of depth 100,000": safetensors(DEEP.encode()),
-    "header of numbers": safetensors({"a": 5}),
-    "tensor of giants": safetensors({"a": {**TENSOR, "shape": [2**40]}}, bytes(4)),
-    "tensor beyond all numbers": safetensors({"a": {**TENSOR, "shape": [2**62, 2**62]}}, bytes(4)),
-    "nothing times giants": safetensors({"a": {**TENSOR, "shape": [0, 2**63], "data_offsets": [0, 0]}}),
-    "tensors over each other": safetensors({"a": TENSOR, "b": TENSOR}, bytes(4)),
-    "hole between tensors": safetensors({"a": TENSOR, "b": {**TENSOR, "data_offsets": [8, 12]}}, bytes(12)),
-    "offsets the wrong way": safetensors({"a": {**TENSOR, "data_offsets": [4, 0]}}, bytes(4)),
-    "offsets below 0": safetensors({"a": {**TENSOR, "data_offsets": [-4, 0]}}, bytes(4)),
-    "unknown type": safetensors({"a": {**TENSOR, "dtype": "F31"}}, bytes(4)),
-    "type of four bits": safetensors({"a": {**TENSOR, "dtype": "F4", "shape": [8]}}, bytes(4)),
-    "sound, of nobody": safetensors({"a": TENSOR}, bytes(4)),
+    "header of five million lists": safetensors(b'{"a":[' + b"[]," * 5_500_000 + b"0]}"),
+    "of nobody": safetensors({"a": TENSOR}, bytes(4)),
+}
+TENSORS: dict[str, tuple[dict[str, Any], bytes]] = {
+    "header of numbers": ({"a": 5}, b""),
+    "tensor of giants": ({"a": {**TENSOR, "shape": [2**40]}}, bytes(4)),
+    "tensor beyond all numbers": ({"a": {**TENSOR, "shape": [2**62, 2**62]}}, bytes(4)),
+    "nothing times giants": ({"a": {**TENSOR, "shape": [0, 2**63], "data_offsets": [0, 0]}}, b""),
+    "tensors over each other": ({"a": TENSOR, "b": TENSOR}, bytes(4)),
+    "hole between tensors": ({"a": TENSOR, "b": {**TENSOR, "data_offsets": [8, 12]}}, bytes(12)),
+    "offsets the wrong way": ({"a": {**TENSOR, "data_offsets": [4, 0]}}, bytes(4)),
+    "offsets below 0": ({"a": {**TENSOR, "data_offsets": [-4, 0]}}, bytes(4)),
+    "unknown type": ({"a": {**TENSOR, "dtype": "F31"}}, bytes(4)),
+    "type of four bits": ({"a": {**TENSOR, "dtype": "F4", "shape": [8]}}, bytes(4)),
+    "sound, of another model": ({"a": TENSOR}, bytes(4)),
 }
 
 
@@ -166,21 +202,37 @@ def first(file: str, **changes: Any) -> Spoil:
     return tensors(file, lambda header: header[next(name for name in header if name[0] != "_")].update(changes))
 
 
+def more(file: str, **fields: Any) -> Spoil:
+    return tensors(file, lambda header: header.update(more={"dtype": "F32", **fields}))
+
+
 def renamed(file: str) -> Spoil:
     return tensors(file, lambda header: header.update({"x": header.pop(next(n for n in header if n[0] != "_"))}))
 
 
-def weights(file: str, key: str) -> dict[str, Spoil]:
+def steps(file: str, key: str) -> dict[str, Spoil]:
     """Cases of a file of tensors whose metadata has a number of steps under `key`."""
     return {
+        "steps that are none": about(file, **{key: "many"}),
+        "steps of 5,000 digits": about(file, **{key: "9" * 5000}),
+    }
+
+
+def weights(file: str) -> dict[str, Spoil]:
+    """Cases of any file of tensors of the kit."""
+    return {
         **{name: raw(file, content) for name, content in HEADERS.items()},
+        **{name: headed(file, *content) for name, content in TENSORS.items()},
         "longer than the disk": long(file),
         "metadata of another kind": tensors(file, lambda header: header.update(__metadata__=5)),
         "no metadata": tensors(file, lambda header: header.pop("__metadata__")),
-        "metadata of numbers": about(file, **{key: 5}),
-        "steps that are none": about(file, **{key: "many"}),
-        "steps of 5,000 digits": about(file, **{key: "9" * 5000}),
+        "metadata of numbers": about(file, more=5),
         "another version": about(file, schema="pplkit-0"),
         "another shape": first(file, shape=[1, 1]),
+        "a tensor of nothing": first(file, shape=[0], data_offsets=[0, 0]),
+        "shape beyond all numbers": first(file, shape=[2**62, 2**62]),
+        "type of another length": first(file, dtype="I8"),
+        "one more, of nothing times giants": more(file, shape=[0, 2**63], data_offsets=[0, 0]),
+        "one more, over another": more(file, shape=[1], data_offsets=[0, 4]),
         "another name": renamed(file),
     }

@@ -1,5 +1,6 @@
-"""Pickles, archives, pictures and films that were made to harm: calls, bombs, loops, and ways out of a folder."""
+"""Pickles and archives that were made to harm: calls, bombs, loops, and ways out of a folder."""
 
+import gzip
 import io
 import pickle
 import struct
@@ -11,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from malformed_arrays import Spoil, long, raw, text
-from PIL import Image
+from malformed_arrays import Spoil, long, raw
+from malformed_pictures import PICTURES, VIDEOS
 from scipy.io import savemat
 
 LANDMARKS = "landmark/taichi_train_gt.pkl"
@@ -56,6 +57,7 @@ MAT: dict[str, Spoil] = {
     "numbers beyond all": lambda f: savemat(f / "setid.mat", dict.fromkeys(("trnid", "valid", "tstid"), [1e18])),
     "cells for numbers": lambda f: savemat(f / "imagelabels.mat", {"labels": np.array([{}, "a"], object)}),
     "longer than the disk": long("setid.mat"),
+    "as long as it may be": long("setid.mat", 2**28),
     "a compressed bomb": raw("setid.mat", compressed(15, bytes(2**20), 300)),
     "an element longer than the file": raw("setid.mat", compressed(14, b"", 0)[:-4] + b"\xff" * 4 + bytes(64)),
 }
@@ -188,7 +190,31 @@ def member(name: str, size: int = 0, content: bytes = b"", **fields: Any) -> Spo
     return spoil
 
 
+def gzipped(*parts: bytes, zeros: int = 0) -> Spoil:
+    """An archive of these parts, compressed, with so many zeros after them."""
+
+    def spoil(folder: Path) -> None:
+        with gzip.open(folder / "a.tgz", "wb", 1) as file:
+            for part in parts:
+                file.write(part)
+            for _ in range(zeros // 2**20):
+                file.write(bytes(2**20))
+
+    return spoil
+
+
+def head(name: str, size: int, **fields: Any) -> bytes:
+    part = tarfile.TarInfo(name)
+    part.size = size
+    for field, value in fields.items():
+        setattr(part, field, value)
+    return part.tobuf(tarfile.GNU_FORMAT)
+
+
 ARCHIVES = {
+    "a name of gigabytes": gzipped(head("././@LongLink", 3 * 2**30, type=tarfile.GNUTYPE_LONGNAME), zeros=3 * 2**30),
+    "attributes of gigabytes": gzipped(head("a", 3 * 2**30, type=tarfile.XHDTYPE), zeros=3 * 2**30),
+    "holes": gzipped(head("a", 512, type=tarfile.GNUTYPE_SPARSE), zeros=2**20),
     "a way up": member("../evil", 4, b"evil"),
     "a way from the root": member("/tmp/pplkit-evil", 4, b"evil"),
     "a way of Windows": member("C:\\evil", 4, b"evil"),
@@ -198,82 +224,6 @@ ARCHIVES = {
     "a device": member("a", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
     "a file of a terabyte": member("a", 2**40, b"x"),
     "longer than the disk": long("a.tgz", 10**10),
-}
-HEAD = b"\x89PNG\r\n\x1a\n"
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def png(width: int, height: int, *more: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG whose pixels are missing."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    return HEAD + head + b"".join(more) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-def scanned(folder: Path) -> None:
-    """A JPEG whose last scan comes a hundred thousand times."""
-    file = io.BytesIO()
-    Image.new("L", (1000, 1000)).save(file, "JPEG", progressive=True)
-    content = file.getvalue()
-    last = content[content.rindex(b"\xff\xda") : -2]
-    (folder / "b.jpg").write_bytes(content[:-2] + last * 10_000 + content[-2:])
-
-
-def icon(folder: Path) -> None:
-    """An icon of 16 pixels a side that holds a picture of 30,000."""
-    inside = png(30_000, 30_000, colour=6)
-    head = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
-    (folder / "h.ico").write_bytes(head + inside)
-
-
-def tiff(*entries: tuple[int, int, int, int], again: int = 0) -> bytes:
-    """A TIFF of these (tag, type, count, value), with its next directory at `again`."""
-    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + body + struct.pack("<I", again)
-
-
-SIZES = ((256, 4, 1, 30_000), (257, 4, 1, 30_000), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
-SMALL = ((256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
-PICTURES: dict[str, Spoil] = {
-    "PNG of giants": raw("a.png", png(2**31 - 1, 2**31 - 1)),
-    "PNG of 30,000 pixels a side": raw("a.png", png(30_000, 30_000)),
-    "PNG of no pixels": raw("a.png", png(0, 0)),
-    "PNG without its pixels": raw("a.png", png(100, 100)),
-    "PNG with words by the gigabyte": raw("a.png", png(9, 9, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8))))),
-    "PNG with a profile by the gigabyte": raw(
-        "a.png", png(9, 9, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(10**8))))
-    ),
-    "JPEG of ten thousand scans": scanned,
-    "GIF of giants": raw("c.gif", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";"),
-    "GIF with a picture beyond it": raw("c.gif", b"GIF89a" + bytes([1, 0, 1, 0, 0, 0, 0, 44]) + b"\xff" * 9 + b"\x08;"),
-    "TIFF of giants": raw("d.tif", tiff(*SIZES)),
-    "TIFF in a circle": raw("d.tif", tiff(*SMALL, again=8)),
-    "TIFF with strips by the billion": raw("d.tif", tiff(*SMALL, (273, 4, 2**31, 8), (279, 4, 2**31, 8))),
-    "WebP of nothing": raw("e.webp", b"RIFF\xff\xff\xff\xffWEBPVP8X" + bytes([10, 0, 0, 0, 2, 0, 0, 0]) + b"\xff" * 6),
-    "BMP of giants": raw("f.bmp", b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 2**31 - 1, 2**31 - 1, 1, 24, 0)),
-    "PPM of giants": raw("g.ppm", b"P6 99999999 99999999 255\n"),
-    "PPM of 5,000 digits": raw("g.ppm", b"P6 " + b"9" * 5000 + b" 1 255\n"),
-    "an icon with a giant": icon,
-    "PostScript called PNG": text("a.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) (w) file\nshowpage\n"),
-    "SVG called PNG": text("a.png", '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
-    "longer than the disk": long("a.png"),
-}
-
-
-VIDEOS: dict[str, Spoil] = {
-    "a list of other films": text("a.mp4", "ffconcat version 1.0\nfile b.avi\n"),
-    "a list to play": text("a.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nd.ts\n#EXT-X-ENDLIST\n"),
-    "a list of places": text("a.mp4", "#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n"),
-    "frames of giants": raw("a.mp4", b"YUV4MPEG2 W60000 H60000 F25:1 Ip A1:1 C420\nFRAME\n" + bytes(1000)),
-    "GIF of giants": raw("a.mp4", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b"," + bytes(9)),
-    "frames to be shown 65,535 times as wide": raw(
-        "c.mkv", b"YUV4MPEG2 W64 H48 F10:1 Ip A65535:1 C420jpeg\n" + (b"FRAME\n" + bytes(64 * 72)) * 10
-    ),
-    "a part longer than the file": raw("a.mp4", struct.pack(">I4sQ", 1, b"ftyp", 2**62) + bytes(100)),
-    "a picture": raw("a.mp4", png(100, 100)),
-    "longer than the disk": long("c.mkv", 10**10),
 }
 BINARY: dict[str, dict[str, Spoil]] = {
     "MATLAB": MAT,

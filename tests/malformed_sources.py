@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from batches_home import write_data, write_notebook, write_plan
 from h36m_source import drawn, make_raw
+from malformed_arrays import parts, safetensors
 from PIL import Image
 from scipy.io import savemat
 from sources import cleaned, coco, film, make_cub, make_flowers, make_hands, make_taichi, table
@@ -21,6 +22,7 @@ from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
 from pplkit import batch, frames, runs
 from pplkit.checking import faults, summary
+from pplkit.checkpoints import TRAINING
 from pplkit.config import Config
 from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
@@ -112,6 +114,16 @@ def make_run(folder: Path) -> None:
     runs.write_json(run.path / batch.MARKER, {"notebooks": {"02_training": row}})
     for step in (1, 2):
         run.append("metrics.jsonl", {"step": step, "loss": 1.0})
+
+
+def make_first_run(folder: Path) -> None:
+    """The same with a checkpoint as version 1 wrote them, without checksum."""
+    make_run(folder)
+    file = folder / "run/checkpoints/step-00000001.safetensors"
+    header, content = parts(file)
+    del header["__metadata__"]["checksum"]
+    header["__metadata__"]["schema"] = TRAINING[1]
+    file.write_bytes(safetensors(header, content))
 
 
 def read_run(folder: Path) -> None:
@@ -239,6 +251,7 @@ SOURCES: dict[str, Source] = {
     "data set": Source(make_dataset, ("set/dataset.json", *(f"set/{name}" for name in ARRAYS)), read_dataset),
     "sources.txt": Source(make_dataset, ("set/train/sources.txt",), read_dataset, strict=False),
     "checkpoint": Source(make_run, ("run/checkpoints/step-00000001.safetensors",), read_run),
+    "checkpoint of version 1": Source(make_first_run, ("run/checkpoints/step-00000001.safetensors",), read_run),
     "completer": Source(make_run, ("run/completer.safetensors",), read_run),
     "run folder": Source(make_run, ("run/config.json", "run/evaluation.json", "run/batch.json"), read_run),
     "log of a run": Source(make_run, ("run/metrics.jsonl",), read_run, strict=False),

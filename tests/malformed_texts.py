@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from malformed_arrays import DATASET, DEEP, HUGE, STEP, Spoil, about, each, first, long, text, weights
+from malformed_arrays import DATASET, DEEP, HUGE, STEP, Spoil, about, each, long, steps, text, weights
 from sources import TABLE, coco, note
 
 NAMES = "id,age,gender,skinColor,accessories,nailPolish,aspectOfHand,imageName,irregularities"
 CONFIG = "run/config.json"
+COMPLETER = "run/completer.safetensors"
 RUN: dict[str, Spoil] = {
     f"JSON of depth 100,000 in {name}": text(f"run/{name}.json", DEEP) for name in ("config", "evaluation", "batch")
 } | {
@@ -125,9 +126,9 @@ HANDS = {
 }
 TEXTS: dict[str, dict[str, Spoil]] = {
     "data set": DATASET,
-    "checkpoint": weights(STEP, "step") | {"a tensor of nothing": first(STEP, shape=[0], data_offsets=[0, 0])},
-    "completer": weights("run/completer.safetensors", "steps")
-    | {"of nobody": about("run/completer.safetensors", of=5)},
+    "checkpoint": weights(STEP) | steps(STEP, "step"),
+    "checkpoint of version 1": weights(STEP) | steps(STEP, "step"),
+    "completer": weights(COMPLETER) | steps(COMPLETER, "steps") | {"of numbers": about(COMPLETER, of=5)},
     "run folder": RUN,
     "prior": PRIOR,
     "plan": {name: text("try.yaml", content) for name, content in PLANS.items()},

@@ -17,10 +17,12 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.handover import MODEL, SCHEMA
+from pplkit.landmarks import fit_landmarks
 from pplkit.model import PosePriorLearner
 from pplkit.prior import PosePrior
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, write_json
+from pplkit.shards import file_hash
 
 SCORES = {
     "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,
@@ -100,25 +102,33 @@ def test_what_was_changed_or_lost_is_noticed(handed: Path, name: str) -> None:
     with pytest.raises(PplkitError, match=f"{name} is not the file that was handed on"):
         pplkit.load(handed)
     path.unlink()
-    with pytest.raises(PplkitError, match="prior.json is missing" if name == "prior.json" else "no checkpoint yet"):
+    with pytest.raises(PplkitError, match="prior.json does not exist" if name == "prior.json" else "no checkpoint yet"):
         pplkit.load(handed)
 
 
 def test_weights_that_do_not_belong_there_are_named(handed: Path) -> None:
-    """Also where a config.json has no hashes."""
+    """Also where the hashes were changed along with the files, and where there are none."""
     content = json.loads((handed / "config.json").read_text(encoding="utf8"))
-    del content["sha256"]
-    write_json(handed / "config.json", content)
+
+    def with_hash() -> None:
+        write_json(handed / "config.json", {**content, "sha256": {MODEL: file_hash(handed / MODEL)}})
+
     for tensors, schema, said in (
         ({"alpha": torch.ones(())}, SCHEMA, "does not fit the config"),
         ({"alpha": torch.ones(())}, "pplkit-model-9", "is of another version .'pplkit-model-9'"),
     ):
         save_file(tensors, handed / MODEL, {"schema": schema})
+        with_hash()
         with pytest.raises(PplkitError, match=said):
             pplkit.load(handed)
     (handed / MODEL).write_bytes(b"torn")
+    with_hash()
     with pytest.raises(PplkitError, match="model.safetensors cannot be read"):
         pplkit.load(handed)
+    for hashes in ({}, None, {"prior.json": content["sha256"]["prior.json"]}):
+        write_json(handed / "config.json", {**content, "sha256": hashes})
+        with pytest.raises(PplkitError, match="config.json has no sha256 by file"):
+            pplkit.load(handed)
 
 
 def test_it_is_no_run_folder(handed: Path, tiny: Config, puppets: Dataset) -> None:
@@ -173,12 +183,12 @@ def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset,
 
 def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     folder = trained(tmp_path / "run", tiny, puppets)
-    write_json(
-        folder.path / "landmarks.json", {"names": ["nose", "tail_tip"], "made_by": {"run": "run", "data_path": "a"}}
-    )
+    points = np.random.default_rng(0).uniform(-1, 1, (5, 4, 2))
+    made_by = {"run": "run", "data_path": "a"}
+    fit_landmarks(points, points[:, :2], ["nose", "tail_tip"], 32, made_by=made_by).save(folder.path / "landmarks.json")
     handed = hand_on(folder.path, tmp_path / "handed")
     kept = json.loads((handed / "landmarks.json").read_text(encoding="utf8"))
-    assert kept == {"names": ["nose", "tail_tip"], "made_by": {"run": "run"}}
+    assert kept["names"] == ["nose", "tail_tip"] and kept["made_by"] == {"run": "run"}
     assert r"fitted to some labels: nose, tail\_tip" in (handed / "README.md").read_text(encoding="utf8")
     pplkit.load(handed)
     write_json(handed / "landmarks.json", kept | {"names": ["tail_tip", "nose"]})

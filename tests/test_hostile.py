@@ -19,7 +19,8 @@ import pytest
 import torch
 import yaml
 from malformed_arrays import DEEP, safetensors
-from malformed_binary import Calls, scanned
+from malformed_binary import Calls
+from malformed_pictures import scanned
 from PIL import Image
 from sources import film
 from torch import Tensor, nn

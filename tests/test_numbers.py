@@ -1,11 +1,13 @@
 """Numbers that are not finite, a device that is too small: what a training skips, repeats and notes."""
 
 import json
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +18,9 @@ from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import Diverged, PplkitError
+from pplkit.losses import losses
+from pplkit.notebooks import numbers
+from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load
 from pplkit.stepping import Step, Taken
 from pplkit.stops import Interrupted
@@ -107,6 +112,51 @@ def test_after_many_in_a_row_it_goes_back_once_with_less_of_the_learning_rate(
     trained(longer, puppets, tmp_path / "other")
     assert_same_end(tmp_path / "other", run.path)
     assert RunFolder(tmp_path / "other").read("notes.json")["notes"] == result.notes
+
+
+def assert_usable(run: Path, data: Dataset) -> None:
+    """Checkpoint, model, its poses and its evaluation are of finite numbers."""
+    found = read_checkpoint(RunFolder(run).checkpoints()[-1])
+    assert all(torch.isfinite(value).all() for value in found.tensors.values())
+    model = load(run)
+    poses = model.estimate(np.asarray(data["test"].images))
+    assert poses.keypoints.isfinite().all() and poses.confidence.isfinite().all()
+    report = evaluation_report(model, data)
+    assert all(math.isfinite(value) for value in numbers(report).values())
+
+
+def test_the_last_steps_may_be_left_out(
+    config: Config, puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_step: Plan
+) -> None:
+    """Fewer than the patience: the run ends with what the last finite step made."""
+
+    def spoilt_losses(*given: Any) -> Any:
+        total, parts = losses(*given)
+        return total * torch.nan, parts
+
+    before_step(11, lambda: monkeypatch.setattr(stepping, "losses", spoilt_losses))
+    result = trained(config, puppets, tmp_path / "one")
+    assert result.steps == 14 and not result.notes
+    assert rows(tmp_path / "one")[-1] == (12, 1)
+    assert_usable(tmp_path / "one", puppets)
+
+
+@pytest.mark.parametrize(("at", "back"), [(7, 0), (11, 8), (13, 8)])
+def test_weights_that_are_lost_are_neither_the_end_nor_what_a_training_goes_back_to(
+    at: int, back: int, config: Config, puppets: Dataset, tmp_path: Path, spoilt: type[Spoilt]
+) -> None:
+    """They are finite and do not paint: at step 8 a checkpoint is due, and the last steps are too few to be counted."""
+
+    def lost(step: Step, number: int) -> bool:
+        if number == at:
+            with torch.no_grad():
+                step.model.regressor.predict[-1].weight.fill_(3e38)
+        return False
+
+    spoilt.spoils = staticmethod(lost)  # type: ignore[assignment]
+    result = trained(config, puppets, tmp_path / "one")
+    assert len(result.notes) == 1 and f"back to step {back}, with 0.3 of the learning rate" in result.notes[0]
+    assert_usable(tmp_path / "one", puppets)
 
 
 def test_a_loss_that_stays_not_finite_ends_the_run_and_keeps_its_state(
