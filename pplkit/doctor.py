@@ -14,7 +14,7 @@ from pplkit.findings import CHECKS, Numbers
 from pplkit.journal import INSPECTED
 from pplkit.model import PosePriorLearner
 from pplkit.runs import RunFolder, load, write_json
-from pplkit.training import thickness
+from pplkit.schedules import thickness
 
 ENOUGH = 16  # images of a test split that is looked at, instead of the training images
 COLUMNS = {"finding": 16, "number": 32, "what it means": 36, "what to try": 40}  # and their widths

@@ -1,6 +1,5 @@
 """One step and the loop around it; the only optimiser."""
 
-import math
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from pplkit.model import PosePriorLearner
 from pplkit.muon import Muon, is_matrix
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
+from pplkit.schedules import rates, renewals, thickness
 from pplkit.stepping import Step, Taken, freeze_unused, patience
 from pplkit.stops import Interrupted, Stops, name_of
 from pplkit.team import in_team
@@ -102,34 +102,11 @@ def build(config: Config) -> tuple[PosePriorLearner, Muon]:
     return model, Muon(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
-def rates(config: Config, step: int) -> tuple[float, float, float]:
-    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part; of
-    convolutions that have one of their own, falling as the first does.
-    """
-    share = step / config.steps
-    low = config.final_learning_rate
-    left = low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
-    fine = max(0.0, share - config.coarse) / (1 - config.coarse) if config.coarse < 1 else 0.0
-    links = config.connectivity_learning_rate * config.connectivity_growth**fine
-    return left * config.learning_rate, links, left * config.convolution_learning_rate
-
-
-def renewals(config: Config) -> set[int]:
-    """Steps before which `revive` and `restart` renew what has been lost: at 20, 30, … 80 %."""
-    return {config.steps * tenth // 10 for tenth in range(2, 9)}
-
-
 def _renew(model: PosePriorLearner, batch: Batch) -> None:
     if model.config.revive:
         model.revive()
     if model.config.restart:
         model.restart(batch.images)
-
-
-def thickness(config: Config, step: int) -> float:
-    """Link width σ at `step`: from thickness_start, if set, in equal ratios to thickness at half of the steps."""
-    share = min(1.0, 2 * step / config.steps)
-    return (config.thickness_start or config.thickness) ** (1 - share) * config.thickness**share
 
 
 def _fit(

@@ -14,7 +14,8 @@ from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, load, read_checkpoint
-from pplkit.training import Progress, Result, rates, renewals, thickness, train
+from pplkit.schedules import rates, renewals, thickness
+from pplkit.training import Progress, Result, train
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP = 6  # between the checkpoints of steps 4 and 8
