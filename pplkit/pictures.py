@@ -78,6 +78,8 @@ def _check_size(path: Path, image: Image.Image) -> None:
 def _check_scans(path: Path, image: Image.Image) -> None:
     """Each scan of a JPEG goes over all of it, and takes a hundred bytes: thousands of them would take hours."""
     if image.format in ("JPEG", "MPO"):
+        if path.stat().st_size > SCANNED:  # no picture has ten bytes a pixel
+            raise PplkitError(f"{path} is longer than {SCANNED:,} bytes: save it anew or remove it")
         scans = path.read_bytes().count(b"\xff\xda")  # a byte of 255 among the pixels is followed by a zero
         if scans * image.width * image.height > SCANNED:
             raise PplkitError(f"{path} has {scans} scans of {image.size} pixels: save it anew or remove it")

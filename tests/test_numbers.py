@@ -148,9 +148,8 @@ def test_weights_that_are_lost_are_neither_the_end_nor_what_a_training_goes_back
     """They are finite and do not paint: at step 8 a checkpoint is due, and the last steps are too few to be counted."""
 
     def lost(step: Step, number: int) -> bool:
-        if number == at:
-            with torch.no_grad():
-                step.model.regressor.predict[-1].weight.fill_(3e38)
+        for group in step.guard.optimiser.param_groups if number == at else ():
+            group["lr"] = 1e38  # the step itself is finite
         return False
 
     spoilt.spoils = staticmethod(lost)  # type: ignore[assignment]
