@@ -213,7 +213,7 @@ _SMALL = Config(
     precision="bf16-mixed",
 )
 
-# The same error in a third of the time: convolutions by Muon, which makes do with fewer and smaller batches (README).
+# A little more error in a third of the time: convolutions by Muon, which makes do with fewer and smaller batches.
 _FAST = dataclasses.replace(
     _SMALL, steps=1500, batch_size=16, learning_rate=2e-3, convolution_learning_rate=0.03, forgetting=0.99,
     connectivity_learning_rate=1e-4, final_learning_rate=0.05,

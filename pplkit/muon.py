@@ -25,20 +25,27 @@ def orthogonal(matrices: Tensor) -> Tensor:
     polynomial is applied to them a few times, which takes products of matrices only (Newton and Schulz). All of it is
     done on the square matrices X Xᵀ, which are nine times smaller than X where a convolution keeps its width.
     """
-    first, third, fifth = QUINTIC
     x = matrices.float()
     turned = x.shape[-2] > x.shape[-1]
     x = x.mT if turned else x
     square = x @ x.mT
     size = square.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].clamp_min(TINY)  # the norm, squared
     square = square / size
-    identity = torch.eye(x.shape[1], device=x.device)
-    done = identity.expand_as(square)
-    for _ in range(ROUNDS):
-        once = torch.baddbmm(square, square, square, beta=third, alpha=fifth) + first * identity
-        done, square = once @ done, once @ square @ once
-    x = done @ (x / size.sqrt())
+    done = once = _round(square)
+    for _ in range(ROUNDS - 1):
+        square = once @ square @ once
+        once = _round(square)
+        done = once @ done
+    x = (done / size.sqrt()) @ x
     return x.mT if turned else x
+
+
+def _round(square: Tensor) -> Tensor:
+    """By what a round multiplies X, from X Xᵀ (k, m, m)."""
+    first, third, fifth = QUINTIC
+    once = torch.baddbmm(square, square, square, beta=third, alpha=fifth)
+    once.diagonal(dim1=1, dim2=2).add_(first)
+    return once
 
 
 class Muon(torch.optim.AdamW):
@@ -79,7 +86,7 @@ class Muon(torch.optim.AdamW):
         mean = before.lerp(gradients, 1 - MOMENTUM)
         turn = orthogonal(gradients.lerp(mean, MOMENTUM))
         turn *= max(1.0, turn.shape[1] / turn.shape[2]) ** 0.5
-        if (skipped := getattr(self, "found_inf", None)) is not None:
+        if (skipped := getattr(self, "found_inf", None)) is not None:  # decided on its device, which is not waited for
             mean, turn = (torch.where(skipped > 0, other, new) for other, new in ((before, mean), (0 * before, turn)))
             decay = decay * (1 - skipped)
         for parameter, state, new, change in zip(parameters, states, mean, turn, strict=True):
