@@ -75,6 +75,17 @@ def test_a_step_that_is_marked_changes_nothing() -> None:
     assert torch.equal(parameter, before) and torch.equal(optimiser.state[parameter]["momentum"], momentum)
 
 
+def test_gradients_that_were_scaled_are_divided() -> None:
+    gradient = torch.randn(8, 8, 3, 3, generator=torch.Generator().manual_seed(4))
+    (plain, one), (scaled, other) = alone((8, 8, 3, 3)), alone((8, 8, 3, 3))
+    other.grad_scale = torch.tensor(1024.0)  # type: ignore[attr-defined]
+    for factor, parameter, optimiser in ((1, plain, one), (1024, scaled, other)):
+        parameter.grad = factor * gradient
+        optimiser.step()
+    assert torch.equal(one.state[plain]["momentum"], other.state[scaled]["momentum"])
+    assert torch.equal(plain, scaled)
+
+
 def test_others_go_by_adam() -> None:
     first = nn.Parameter(torch.ones(3))
     second = nn.Parameter(torch.ones(3))
