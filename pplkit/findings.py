@@ -57,7 +57,7 @@ CHECKS = (
         "learning_rate far below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true "
         "(now {precision}); in a new run",
         most=0,
-        explains=("unfinished", "steps left out", "diverging", "too few steps", "loss still falling", *_UNREADY),
+        explains=("unfinished", "steps left out", "diverging", "too few steps", *_UNREADY),
     ),
     Check(
         "unfinished",
@@ -66,7 +66,7 @@ CHECKS = (
         "The training was interrupted or stopped.",
         "the same command again, which continues",
         least=1,
-        explains=("too few steps", "loss still falling", *_UNREADY),
+        explains=("too few steps", *_UNREADY),
     ),
     Check(
         "steps left out",
@@ -85,7 +85,7 @@ CHECKS = (
         "learning_rate below {learning_rate:g}, final_learning_rate=0.1 (now {final_learning_rate:g}); look at the "
         "curves in notebook 02",
         most=1.15,
-        explains=(*_UNREADY, "loss still falling"),
+        explains=_UNREADY,
     ),
     Check(
         "too few steps",
@@ -94,15 +94,7 @@ CHECKS = (
         "Keypoints have not yet spread over the object; nothing below can be judged.",
         "the same run with more steps (now {steps}), which continues; 30,000 images and more were needed here",
         least=20_000,
-        explains=(*_UNREADY, "loss still falling"),
-    ),
-    Check(
-        "loss still falling",
-        "falling",
-        "what the reconstruction loss lost over the last tenth of the steps",
-        "More training would paint better, and probably find better keypoints.",
-        "the same run with more steps (now {steps}), which continues",
-        most=0.08,
+        explains=_UNREADY,
     ),
     Check(
         "images alike",
@@ -130,7 +122,7 @@ CHECKS = (
         "The decoder paints well whatever the link map: it copies the reference, and keypoints have nothing to learn.",
         "missing=0.8 or more (now {missing:g}), or reference=frame (now {reference}) with frames farther apart",
         least=0.2,
-        explains=("loss still falling", "too little data", "poses stand still", *_UNREADY),
+        explains=("too little data", "poses stand still", *_UNREADY),
     ),
     Check(
         "poses stand still",
@@ -177,7 +169,7 @@ CHECKS = (
         "share of the keypoints without a strong link",
         "These keypoints are hardly seen in the link map, get hardly a gradient and stay where they are.",
         "revive=True (now {revive}), connectivity_learning_rate=5e-5 (now {connectivity_learning_rate:g}), fewer "
-        "keypoints (now {keypoints})",
+        "keypoints (now {keypoints}); a link for each where links are predefined (now {prior_links})",
         most=0.2,
     ),
     Check(

@@ -1,6 +1,6 @@
 """Muon (Jordan et al., 2024): steps of one size in all directions of a matrix, for the weights of convolutions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,17 +18,15 @@ def is_matrix(parameter: nn.Parameter) -> bool:
     return parameter.ndim == 4 and min(parameter.shape[:2]) >= NARROW
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """U Vᵀ of the singular value decompositions U S Vᵀ of matrices (k, m, n), roughly, as float32.
+def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """U Vᵀ of the singular value decompositions U S Vᵀ of matrices (m, n), roughly; all have the same shorter side.
 
     Singular values become about 1, between 0.7 and 1.2, unless they are below a hundredth of the matrix's norm: a
     polynomial is applied to them a few times, which takes products of matrices only (Newton and Schulz). All of it is
     done on the square matrices X Xᵀ, which are nine times smaller than X where a convolution keeps its width.
     """
-    x = matrices.float()
-    turned = x.shape[-2] > x.shape[-1]
-    x = x.mT if turned else x
-    square = x @ x.mT
+    wide = [x.mT if x.shape[0] > x.shape[1] else x for x in matrices]
+    square = torch.stack([x @ x.mT for x in wide])
     size = square.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].clamp_min(TINY)  # the norm, squared
     square = square / size
     done = once = _round(square)
@@ -36,8 +34,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
         square = once @ square @ once
         once = _round(square)
         done = once @ done
-    x = (done / size.sqrt()) @ x
-    return x.mT if turned else x
+    turns = [turn @ x for turn, x in zip(done / size.sqrt(), wide, strict=True)]
+    return [turn.mT if x.shape[0] > x.shape[1] else turn for turn, x in zip(turns, matrices, strict=True)]
 
 
 def _round(square: Tensor) -> Tensor:
@@ -63,10 +61,11 @@ class Muon(torch.optim.AdamW):
         for group in self.param_groups:
             if not group.get("matrices"):
                 continue
-            alike: dict[tuple[torch.Size, torch.device], list[nn.Parameter]] = {}
+            alike: dict[tuple[int, torch.device], list[nn.Parameter]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike.setdefault((parameter.shape, parameter.device), []).append(parameter)
+                    side = min(len(parameter), parameter[0].numel())
+                    alike.setdefault((side, parameter.device), []).append(parameter)
             for some in alike.values():
                 self._move(some, group["lr"], group["weight_decay"])
                 for parameter in some:
@@ -74,21 +73,35 @@ class Muon(torch.optim.AdamW):
         return super().step(closure)  # type: ignore[no-untyped-call]
 
     def _move(self, parameters: list[nn.Parameter], rate: float, decay: float) -> None:
-        """A step of parameters of one shape."""
-        gradients = torch.stack([value.grad.flatten(1).float() for value in parameters if value.grad is not None])
+        """A step of parameters that have the same shorter side."""
+        momenta = [self._momentum(parameter) for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if (scale := getattr(self, "grad_scale", None)) is not None:
-            gradients = gradients / scale
-        states = [self.state[parameter] for parameter in parameters]
-        for state, parameter in zip(states, parameters, strict=True):
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-        before = torch.stack([state["momentum"].flatten(1) for state in states])
-        mean = before.lerp(gradients, 1 - MOMENTUM)
-        turn = orthogonal(gradients.lerp(mean, MOMENTUM))
-        turn *= max(1.0, turn.shape[1] / turn.shape[2]) ** 0.5
-        if (skipped := getattr(self, "found_inf", None)) is not None:  # decided on its device, which is not waited for
-            mean, turn = (torch.where(skipped > 0, other, new) for other, new in ((before, mean), (0 * before, turn)))
-            decay = decay * (1 - skipped)
-        for parameter, state, new, change in zip(parameters, states, mean, turn, strict=True):
-            state["momentum"].copy_(new.view_as(parameter))
-            parameter.mul_(1 - rate * decay).sub_(change.view_as(parameter), alpha=rate)
+            gradients = [gradient / scale for gradient in gradients]
+        taken: float | Tensor = 1.0
+        if (skipped := getattr(self, "found_inf", None)) is not None:
+            if skipped.device.type == "cpu" and skipped:
+                return
+            if skipped.device.type != "cpu":  # is decided there, and not waited for
+                taken = 1 - skipped
+                pairs = zip(momenta, gradients, strict=True)
+                gradients = [torch.where(skipped > 0, momentum, gradient) for momentum, gradient in pairs]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+        turns = orthogonal([_matrix(gradient) for gradient in ahead])
+        for parameter, turn in zip(parameters, turns, strict=True):
+            if decay:
+                parameter.mul_(1 - rate * decay * taken)
+            size = rate * max(1.0, turn.shape[0] / turn.shape[1]) ** 0.5 * taken
+            parameter.sub_((size * turn).unflatten(1, (*parameter.shape[2:], -1)).movedim(-1, 1))
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        return state["momentum"]  # type: ignore[no-any-return]
+
+
+def _matrix(weights: Tensor) -> Tensor:
+    """Weights of a convolution as (outputs, rows * columns * inputs): a view, if they are channels-last."""
+    return weights.movedim(1, -1).flatten(1)

@@ -91,21 +91,27 @@ class _Doubled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, blur = ctx.saved_tensors
-        spread = F.conv2d(gradient, blur, padding=3, groups=len(blur))  # the blur is the same from both ends
-        of_rim, of_weight, _ = torch.ops.aten.convolution_backward(
-            spread, _rim(x), _transposed(weight), None, [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
-        )
-        of_rim[:, :, 1] += of_rim[:, :, 0]
-        of_rim[:, :, -2] += of_rim[:, :, -1]
-        of_x = of_rim[:, :, 1:-1, 1:-1]
-        of_x[..., 0] += of_rim[:, :, 1:-1, 0]
-        of_x[..., -1] += of_rim[:, :, 1:-1, -1]
-        with torch.enable_grad():
-            inputs = [part.detach().requires_grad_() for part in (*_sides(x), weight)]
-            rows, columns, more = torch.autograd.grad(_beyond(*inputs), inputs, [-part for part in _sides(gradient)])
-        for line, part in zip(_sides(of_x), (rows, columns), strict=True):
-            line += part
-        return of_x, _transposed(of_weight) + more, gradient.sum((0, 2, 3)), None
+        with torch.autocast(gradient.device.type, enabled=False):  # for those who go back inside of it
+            return _gradients(x, weight, blur, gradient)
+
+
+def _gradients(x: Tensor, weight: Tensor, blur: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    """Of what went into a doubled convolution, from that of what came out."""
+    spread = F.conv2d(gradient, blur, padding=3, groups=len(blur))  # the blur is the same from both ends
+    of_rim, of_weight, _ = torch.ops.aten.convolution_backward(
+        spread, _rim(x), _transposed(weight), None, [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
+    )
+    of_rim[:, :, 1] += of_rim[:, :, 0]
+    of_rim[:, :, -2] += of_rim[:, :, -1]
+    of_x = of_rim[:, :, 1:-1, 1:-1]
+    of_x[..., 0] += of_rim[:, :, 1:-1, 0]
+    of_x[..., -1] += of_rim[:, :, 1:-1, -1]
+    with torch.enable_grad():
+        inputs = [part.detach().requires_grad_() for part in (*_sides(x), weight)]
+        rows, columns, more = torch.autograd.grad(_beyond(*inputs), inputs, [-part for part in _sides(gradient)])
+    for line, part in zip(_sides(of_x), (rows, columns), strict=True):
+        line += part
+    return of_x, _transposed(of_weight) + more, gradient.sum((0, 2, 3)), None
 
 
 def _transposed(weight: Tensor) -> Tensor:

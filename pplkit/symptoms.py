@@ -222,10 +222,9 @@ def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 
     """What the lines of metrics.jsonl say of a training whose last checkpoint is of step `saved`, and that gave up.
 
     `done`: share of the steps; `diverged`: 1 if it gave up and was not done anew; `skipped`: share of the steps left
-    out, as their numbers were not finite; `seen`: images shown; `falling`: by how much the reconstruction is lower
-    over the last tenth of the steps than over the tenth before, in parts of itself; `rise`: how many times the last
-    tenth is what the best tenth was. Where painting begins coarse, steps at full resolution alone count, so that a
-    tenth may be shorter.
+    out, as their numbers were not finite; `seen`: images shown; `rise`: how many times the reconstruction loss of the
+    last tenth of the steps is that of the best tenth. Where painting begins coarse, steps at full resolution alone
+    count, so that a tenth may be shorter.
     """
     steps = max(saved, rows[-1]["step"] if rows else 0)
     skipped = sum(row.get("skipped", 0) for row in rows) / max(1, steps)
@@ -236,6 +235,5 @@ def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 
     length = min(max(1, len(rows) // 10), len(fine) // 2)
     if length:  # two lines at least
         tenths = np.convolve(curve, np.ones(length) / length, "valid")
-        found["falling"] = float(tenths[-1 - length] / tenths[-1]) - 1
         found["rise"] = float(tenths[-1] / tenths.min())
     return found

@@ -19,16 +19,23 @@ def test_singular_values_become_one_and_vectors_stay(shape: tuple[int, ...]) -> 
     generator = torch.Generator().manual_seed(0)
     u, values, v = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
     values = torch.linspace(0.2, 5, values.shape[-1]).expand_as(values)
-    in_theirs = u.mT @ orthogonal(u @ torch.diag_embed(values) @ v) @ v.mT
+    in_theirs = u.mT @ torch.stack(orthogonal(list(u @ torch.diag_embed(values) @ v))) @ v.mT
     kept = torch.diagonal(in_theirs, dim1=1, dim2=2)
     assert kept.min() > 0.6 and kept.max() < 1.25
     assert (in_theirs - torch.diag_embed(kept)).abs().max() < 1e-4
 
 
 def test_size_does_not_count_and_nothing_stays_nothing() -> None:
-    matrices = torch.randn(2, 4, 9, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(orthogonal(1000 * matrices), orthogonal(matrices), atol=1e-4)
-    assert torch.equal(orthogonal(torch.zeros(1, 3, 5)), torch.zeros(1, 3, 5))
+    matrix = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(orthogonal([1000 * matrix])[0], orthogonal([matrix])[0], atol=1e-4)
+    assert torch.equal(orthogonal([torch.zeros(3, 5)])[0], torch.zeros(3, 5))
+
+
+def test_matrices_of_different_widths_are_done_together_as_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(shape, generator=generator) for shape in ((4, 9), (4, 30), (7, 4))]
+    for together, matrix in zip(orthogonal(matrices), matrices, strict=True):
+        assert torch.allclose(together, orthogonal([matrix])[0], atol=1e-5)
 
 
 def alone(shape: tuple[int, ...], **options: float) -> tuple[nn.Parameter, Muon]:

@@ -56,6 +56,21 @@ def test_a_doubled_convolution_is_the_double_and_then_a_convolution(
     torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=1e-12)
 
 
+def test_gradients_are_the_same_where_autocast_is_still_on() -> None:
+    torch.manual_seed(0)
+    layer, found = DoubledConv(8, 8), []
+    for inside in (False, True):
+        x = torch.randn(2, 8, 20, 20, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = layer(x).square().mean()
+            if inside:
+                loss.backward()
+        if not inside:
+            loss.backward()
+        found.append(x.grad)
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_a_doubled_convolution_is_exported_as_plain_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a function of autograd, and with the same numbers."""
     torch.manual_seed(0)
