@@ -6,15 +6,18 @@ from pplkit.config import Config
 
 
 def rates(config: Config, step: int) -> tuple[float, float, float]:
-    """Learning rates at `step`: of the networks, half a cosine down; of the links, growing after the coarse part; of
-    convolutions that have one of their own, falling as the first does.
+    """Learning rates at `step`: of the networks, held and then half a cosine down; of the links, growing after the
+    coarse part; of convolutions that have one of their own, falling as the first does.
     """
-    share = step / config.steps
-    low = config.final_learning_rate
-    left = low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
-    fine = max(0.0, share - config.coarse) / (1 - config.coarse) if config.coarse < 1 else 0.0
-    links = config.connectivity_learning_rate * config.connectivity_growth**fine
+    share, low = step / config.steps, config.final_learning_rate
+    left = low + (1 - low) * (1 + math.cos(math.pi * _since(config.hold, share))) / 2
+    links = config.connectivity_learning_rate * config.connectivity_growth ** _since(config.coarse, share)
     return left * config.learning_rate, links, left * config.convolution_learning_rate
+
+
+def _since(start: float, share: float) -> float:
+    """How much of the way from `start` to the end, 1, is done when `share` of all is."""
+    return max(0.0, share - start) / (1 - start) if start < 1 else 0.0
 
 
 def renewals(config: Config) -> set[int]:

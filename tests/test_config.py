@@ -164,6 +164,7 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"regressor_channels": ["a"]}, "must be made of whole numbers"),
         ({"decoder_channels": [8, 8]}, r"decoder_channels=\(8, 8\) must have 5 numbers, one for each resolution"),
         ({"separation_share": -1.0}, "separation_share=-1.0 must be a share of the steps"),
+        ({"hold": 1.1}, "hold=1.1 must be a share of the steps"),
     ],
 )
 def test_settings_that_no_model_can_have_are_refused(change: dict[str, Any], message: str) -> None:

@@ -243,6 +243,9 @@ def test_learning_rates_by_hand() -> None:
     falling = constant.replace(final_learning_rate=0.1)
     assert [rates(falling, step)[0] / 4e-3 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
+    held = falling.replace(hold=0.6)
+    assert [rates(held, step)[0] / 4e-3 for step in (0, 60, 80, 100)] == pytest.approx([1, 1, 0.55, 0.1])
+    assert rates(falling.replace(hold=1.0), 100)[0] == 4e-3
     assert rates(falling.replace(convolution_learning_rate=0.02), 50)[2] / 0.02 == pytest.approx(0.55)
 
 

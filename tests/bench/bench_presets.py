@@ -1,6 +1,7 @@
 """Error and cost of presets on the humanoid puppets, seed by seed.
 
-python tests/bench/bench_presets.py puppets fast --seeds 0 1 2      an hour on one core
+python tests/bench/bench_presets.py puppets fast --seeds 0 1 2      40 minutes on one core
+python tests/bench/bench_presets.py fast fast@32-true               float32 beside the preset's bfloat16
 
 The presets take turns, so that a machine whose speed changes is as fast for one as for the other. What is trained
 already under --out is read again. Cost is what a training took: seconds, and seconds of the processor.
@@ -28,7 +29,9 @@ def trained(preset: str, seed: int, data: Dataset, run: Path) -> dict[str, Any]:
     kept = run / "bench.json"
     if kept.exists():
         return json.loads(kept.read_text(encoding="utf8"))  # type: ignore[no-any-return]
-    config = pplkit.Config.preset(preset).replace(seed=seed)
+    name, _, precision = preset.partition("@")
+    config = pplkit.Config.preset(name).replace(seed=seed)
+    config = config.replace(precision=precision or config.precision)
     seconds, processor = time.perf_counter(), time.process_time()
     pplkit.train(config, data, run, device="cpu")
     cost = {"seconds": time.perf_counter() - seconds, "processor": time.process_time() - processor}
