@@ -98,18 +98,14 @@ def check_same(one: Combination, data: Dataset, scale: str) -> None:
     run = RunFolder(run_folder(one.run, scale))
     if not run.checkpoints():
         return
-    before, now = (
-        run.read("config.json", "config", "made_by"),
-        json.loads(one.config.replace(image_size=data.size).to_json()),
-    )
-    old = before["config"]
-    changed = [f"{name} {old.get(name)!r}, now {now[name]!r}" for name in now if now[name] != old.get(name)]
+    old, now = run.settings(), json.loads(one.config.replace(image_size=data.size).to_json())
+    changed = [f"{name} {old[name]!r}, now {now[name]!r}" for name in now if now[name] != old[name]]
     if [text for text in changed if not text.startswith("name ")]:
         raise PplkitError(
             f"{run.path} holds a training with other settings ({'; '.join(changed)}): give the variant another name, "
             "or delete the folder to train anew."
         )
-    if before["made_by"].get("data_sha256") != data.sha256:
+    if run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
 
 

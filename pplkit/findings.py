@@ -37,6 +37,10 @@ _UNREADY = (
     "keypoints without links", "keypoints in one place", "keypoints off the object", "link map ignored",
     "mirrored images", "left and right", "dead vectors",
 )  # fmt: skip
+_CALMER = (
+    "lower learning_rate (now {learning_rate:g}) and, unless it is 0, convolution_learning_rate (now "
+    "{convolution_learning_rate:g})"
+)
 _UNSEEN = ("link map ignored", "keypoints without links")  # what a decoder does that is not told the pose
 
 CHECKS = (
@@ -45,8 +49,7 @@ CHECKS = (
         "broken_weights",
         "weights that are no numbers",
         "Nothing that the model says means anything.",
-        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now "
-        "{precision}); in a new run",
+        _CALMER + ", weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now {precision}); in a new run",
         most=0,
     ),
     Check(
@@ -54,7 +57,7 @@ CHECKS = (
         "diverged",
         "whether the training gave up as its loss was no longer finite",
         "Numbers grew beyond all bounds, also at 0.3 of the learning rate.",
-        "learning_rate far below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true "
+        "far " + _CALMER + ", weight_boundary=1 (now {weight_boundary:g}), precision=32-true "
         "(now {precision}); in a new run",
         most=0,
         explains=("unfinished", "steps left out", "diverging", "too few steps", *_UNREADY),
@@ -73,8 +76,7 @@ CHECKS = (
         "skipped",
         "share of the steps left out, as their numbers were not finite",
         "The training is near to diverging.",
-        "learning_rate below {learning_rate:g}, weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now "
-        "{precision})",
+        _CALMER + ", weight_boundary=1 (now {weight_boundary:g}), precision=32-true (now {precision})",
         most=0.02,
     ),
     Check(
@@ -82,8 +84,8 @@ CHECKS = (
         "rise",
         "reconstruction loss at the end, in parts of its best",
         "The training was better before: it is too fast, or a part of the loss has come to rule.",
-        "learning_rate below {learning_rate:g}, final_learning_rate=0.1 (now {final_learning_rate:g}); look at the "
-        "curves in notebook 02",
+        _CALMER + ", a final_learning_rate of at most 0.1 (now {final_learning_rate:g}), hold=0 (now {hold:g}); the "
+        "curves in notebook 02 tell more",
         most=1.15,
         explains=_UNREADY,
     ),
@@ -92,7 +94,7 @@ CHECKS = (
         "seen",
         "images shown to the model",
         "Keypoints have not yet spread over the object; nothing below can be judged.",
-        "the same run with more steps (now {steps}), which continues; 30,000 images and more were needed here",
+        "the same run with more steps (now {steps}), which continues; 20,000 images and more were needed here",
         least=20_000,
         explains=_UNREADY,
     ),
@@ -187,7 +189,7 @@ CHECKS = (
         "outside",
         "share of the keypoints outside the image",
         "Keypoints have left the image, where no link map shows them and nothing brings them back.",
-        "weight_boundary=1 (now {weight_boundary:g}), learning_rate below {learning_rate:g}",
+        "weight_boundary=1 (now {weight_boundary:g}); " + _CALMER,
         most=0.02,
         explains=tuple(name for name in _UNREADY if name != "keypoints off the object"),
     ),

@@ -86,9 +86,8 @@ class RunFolder:
         return made_by
 
     def _check(self, config: Config, made_by: dict[str, Any]) -> None:
-        before = self.read("config.json", "config", "made_by")
-        old, new = before["config"], config.to_dict()
-        changed = [name for name in new if name not in FREE and old.get(name) != json.loads(json.dumps(new[name]))]
+        before, old, new = self.read("config.json", "made_by"), self.settings(), json.loads(config.to_json())
+        changed = [name for name in new if name not in FREE and old[name] != new[name]]
         if changed:
             raise PplkitError(
                 f"{self.path} holds a run with other settings ({', '.join(changed)}): choose another run name, or "
@@ -107,6 +106,11 @@ class RunFolder:
             if not isinstance(content.get(key), dict):
                 raise PplkitError(f"{self.path / name} has no {key!r} with names: {AGAIN}.")
         return content
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as config.json has them; what has come since has its default, which is how it was before."""
+        known: dict[str, Any] = json.loads(Config().to_json())
+        return known | self.read("config.json", "config")["config"]
 
     def config(self) -> Config:
         """The settings of the run; raises PplkitError naming config.json if they are missing or not usable."""

@@ -269,8 +269,8 @@ class _Loop:
         if self.rate < 1:
             path = self._first(lambda journal: journal.give_up(seen))
             raise Diverged(
-                f"{told}, with {CALMER} of the learning rate as well: the state is in {path}; lower learning_rate, or "
-                "raise weight_boundary, and start a new run."
+                f"{told}, with {CALMER} of the learning rate as well: the state is in {path}; lower learning_rate and, "
+                "if it is not 0, convolution_learning_rate, or raise weight_boundary, and start a new run."
             )
         found = by_first(self.fabric, partial(self.folder.last, good=True))
         if found is None:

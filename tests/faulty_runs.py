@@ -67,6 +67,8 @@ FAULTS = {
     "interrupted": Fault("unfinished", {}, 400, stop=220),
     "diverged": Fault("diverged", {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
     "diverging": Fault("diverging", {"learning_rate": 0.1}),
+    "two-faced": Fault("mirrored images", {}, 700, data="quadruped"),
+    "unread": Fault("link map ignored", {"learning_rate": 5e-5, "coarse": 1.0}, 700),
     "unlinked": Fault("keypoints without links", {"prior_links": "predefined", "prior_links_trainable": False}, 700),
 }
 SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
@@ -100,6 +102,7 @@ def write(out: Path, train_on: Any) -> None:
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
     "humanoid": lambda out: puppets.prepare("humanoid", out, videos=200, test_videos=20),
+    "quadruped": lambda out: puppets.prepare("quadruped", out, videos=200, test_videos=20),
     "few": few,
     "alike": alike,
 }

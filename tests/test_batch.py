@@ -99,6 +99,10 @@ def test_a_training_of_other_settings_or_data_is_never_overwritten(home: Path) -
     folder = RunFolder(home / "runs/roses-ppl-1-smoke")
     folder.write(PosePriorLearner(trained.config), folder.open(trained.config, data))
     check_same(trained, data, "smoke")
+    content = folder.read("config.json")
+    del content["config"]["hold"]  # as one has it that was trained before there was such a setting
+    folder.path.joinpath("config.json").write_text(json.dumps(content), encoding="utf8")
+    check_same(trained, data, "smoke")
     changed = small(home, scale="smoke", seeds=[0, 1], steps=5)
     said = "run roses-ppl-1: .*other settings .*steps 40, now 5.*give the variant another name, or delete the folder"
     with pytest.raises(PplkitError, match=said):

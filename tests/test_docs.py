@@ -78,6 +78,20 @@ def test_imports_form_no_circle() -> None:
     graphlib.TopologicalSorter({name: imported_modules(p) & set(paths) for name, p in paths.items()}).prepare()
 
 
+def test_the_map_names_every_module_once_and_imports_point_upwards() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf8")
+    order = re.findall(r"`([a-z_]+)\.py`", text[text.index("## Modules") : text.index("`data_prep/` has")])
+    paths = {path.stem: path for path in SOURCES if path.parent.name == "pplkit" and not path.stem.startswith("__")}
+    assert sorted(order) == sorted(paths)
+    later = {
+        (name, other)
+        for number, name in enumerate(order)
+        for other in order[number:]
+        if f"pplkit.{other}" in imported_modules(paths[name])
+    }
+    assert not later
+
+
 @every_source
 def test_in_the_package_the_command_line_alone_imports_data_prep(path: Path) -> None:
     if path.parent.name == "pplkit" and path.stem != "commands":

@@ -1,5 +1,6 @@
 """Training: the same from the same seed, the same again after any interruption, and clear when it cannot go on."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -192,6 +193,18 @@ def test_a_run_with_other_settings_is_refused(undisturbed: Path, config: Config,
     with pytest.raises(PplkitError, match=r"holds a run with other settings \(batch_size\): choose another run name"):
         train(config.replace(batch_size=2), puppets, undisturbed, device="cpu", bar=False)
     assert (undisturbed / "config.json").read_bytes() == before
+
+
+def test_a_run_that_knows_less_settings_goes_on(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    """One that was begun before a setting came to be, which is off by default."""
+    train(tiny.replace(steps=4), puppets, tmp_path / "one", device="cpu", bar=False)
+    file = tmp_path / "one" / "config.json"
+    content = json.loads(file.read_text(encoding="utf8"))
+    del content["config"]["hold"], content["config"]["convolution_learning_rate"]
+    file.write_text(json.dumps(content), encoding="utf8")
+    with pytest.raises(PplkitError, match=r"other settings \(hold\)"):
+        train(tiny.replace(steps=6, hold=0.5), puppets, tmp_path / "one", device="cpu", bar=False)
+    assert train(tiny.replace(steps=6), puppets, tmp_path / "one", device="cpu", bar=False).steps == 6
 
 
 def test_settings_that_do_not_fit_can_be_put_right(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ python tests/bench/bench_presets.py puppets fast --seeds 0 1 2      40 minutes o
 python tests/bench/bench_presets.py fast fast@32-true               float32 beside the preset's bfloat16
 
 The presets take turns, so that a machine whose speed changes is as fast for one as for the other. What is trained
-already under --out is read again. Cost is what a training took: seconds, and seconds of the processor.
+already under --out, with the same settings and threads, is read again. Cost is what a training took: seconds, and
+seconds of the processor.
 """
 
 import argparse
 import json
+import shutil
 import time
 from pathlib import Path
 from statistics import mean, stdev
@@ -26,18 +28,22 @@ SHOWN = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_c
 
 def trained(preset: str, seed: int, data: Dataset, run: Path) -> dict[str, Any]:
     """What a preset comes to from one seed."""
-    kept = run / "bench.json"
-    if kept.exists():
-        return json.loads(kept.read_text(encoding="utf8"))  # type: ignore[no-any-return]
     name, _, precision = preset.partition("@")
     config = pplkit.Config.preset(name).replace(seed=seed)
     config = config.replace(precision=precision or config.precision)
+    kept, settings = run / "bench.json", json.loads(config.to_json())
+    if kept.exists():
+        row: dict[str, Any] = json.loads(kept.read_text(encoding="utf8"))
+        if (row["config"], row["threads"]) == (settings, torch.get_num_threads()):
+            return row
+    shutil.rmtree(run, ignore_errors=True)  # what was interrupted would take less time than it takes
     seconds, processor = time.perf_counter(), time.process_time()
     pplkit.train(config, data, run, device="cpu")
     cost = {"seconds": time.perf_counter() - seconds, "processor": time.process_time() - processor}
     model = pplkit.load(run)
     report = evaluation_report(model, data, scorer=Scorer(model, data)) | cost
-    row = {"preset": preset, "seed": seed, "threads": torch.get_num_threads()} | {name: report[name] for name in SHOWN}
+    row = {"preset": preset, "seed": seed, "threads": torch.get_num_threads(), "config": settings}
+    row |= {name: report[name] for name in SHOWN}
     kept.write_text(json.dumps(row) + "\n", encoding="utf8")
     return row
 
