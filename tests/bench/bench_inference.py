@@ -1,7 +1,10 @@
 """Images per second of `pplkit estimate`, beside those of the model alone and of reading alone.
 
-python tests/bench/bench_inference.py                   the table; also written to bench_inference.json
+python tests/bench/bench_inference.py --models puppets --images 256 --rounds 2    two minutes on two CPU cores
+python tests/bench/bench_inference.py --models paper --images 32 --rounds 1       three minutes; a GPU takes the defaults
 python tests/bench/bench_inference.py --run RUN         with a trained puppets model instead of random weights
+
+The table is also written to bench_inference.json.
 
 Files are JPEGs of --source pixels and an H.264 video of the same frames, made for the purpose. A model of the preset
 `puppets` (64 px) and one of `paper` (128 px) estimate them as the command does, poses written as JSON, by the published
