@@ -34,7 +34,7 @@ MORE = 60
 class Fault(NamedTuple):
     """What the doctor has to find, settings that differ from the preset `puppets`, and how it comes about.
 
-    `steps` from nothing, or, if 0, `more` steps on from where the run `after` ended. Predefined links are those of
+    `steps` from nothing, or, if 0, MORE steps on from where the good run ended. Predefined links are those of
     `chain`. A run that has nothing to be found is to be passed in silence.
     """
 
@@ -43,8 +43,6 @@ class Fault(NamedTuple):
     steps: int = 0
     data: str = "humanoid"
     stop: int = 0  # step at which the training is interrupted
-    after: str = "good"
-    more: int = MORE  # steps
 
 
 FAULTS = {
@@ -74,7 +72,6 @@ FAULTS = {
         ["link map ignored", "left and right", "keypoints off the object"], {"learning_rate": 5e-5, "coarse": 1.0}, 700
     ),
     "one-way": Fault([], {"flip": False}, STEPS, data="quadruped"),
-    "two-faced": Fault(["mirrored images"], {}, data="quadruped", after="one-way", more=4),
     "unlinked": Fault(["keypoints without links"], {"prior_links": "predefined", "prior_links_trainable": False}, 700),
 }
 SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
@@ -126,9 +123,9 @@ def trained(name: str, out: Path) -> Path:
         changes = {**({} if fault.steps else SAME), **fault.changes}
         if "prior_links" in changes:
             changes["predefined"] = chain(out)
-        config = Config.preset("puppets").replace(**changes, steps=fault.steps or STEPS + fault.more)
+        config = Config.preset("puppets").replace(**changes, steps=fault.steps or STEPS + MORE)
         if not fault.steps:
-            go_on(trained(fault.after, out), run, config, data)
+            go_on(trained("good", out), run, config, data)
         try:
             train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
         except Diverged as stopped:
@@ -138,7 +135,7 @@ def trained(name: str, out: Path) -> Path:
 
 
 def go_on(good: Path, run: Path, config: Config, data: Dataset) -> None:
-    """A run folder that continues a good run's weights with other settings or data."""
+    """A run folder that continues the good run's weights with other settings or data."""
     (run / "checkpoints").mkdir(parents=True)
     shutil.copy(RunFolder(good).checkpoints()[-1], run / "checkpoints")
     write_json(run / "config.json", {"config": config.to_dict(), "made_by": {"data_sha256": data.sha256}})
