@@ -5,6 +5,7 @@ in the environment. Without a launcher this process starts the ranks itself, fro
 them: what rank 0 has to show comes back, and the first that fails ends the others.
 """
 
+import gc
 import hashlib
 import logging
 import os
@@ -97,6 +98,7 @@ def as_rank(function: "Callable[[Fabric], T]", device: str, precision: str) -> T
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning.fabric.strategies.ddp import DDPStrategy
+    from torch.distributed.nn import functional  # noqa: F401  # its defaults would keep a group that is there before it
 
     here = _on_this_machine()
     try:
@@ -107,9 +109,17 @@ def as_rank(function: "Callable[[Fabric], T]", device: str, precision: str) -> T
     fabric = _fabric(
         accelerator=device, devices=here, num_nodes=launched() // here, strategy=strategy, precision=precision
     )
-    if os.environ.get("LT_CLI_USED") == "1":  # `fabric run`, where Fabric has joined them already
-        return function(fabric)
-    return fabric.launch(function)  # type: ignore[no-any-return]
+    joined = os.environ.get("LT_CLI_USED") == "1"  # by Fabric, under `fabric run`
+    made: T = function(fabric) if joined else fabric.launch(function)
+    _part()
+    return made
+
+
+def _part() -> None:
+    """Leave the group of the ranks and end its threads: one that outlives the interpreter may abort the process."""
+    gc.collect()  # a model in a circle of references holds the group
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def as_launched(function: "Callable[[Fabric], T]", device: str, precision: str) -> T:

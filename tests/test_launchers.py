@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -83,18 +84,18 @@ class Job:
         return found
 
 
-def started(how: str, arguments: list[str], log: Path) -> Job:
+def started(how: str, arguments: list[str], log: Path, program: Sequence[str] = ("-m", "pplkit")) -> Job:
     python = [sys.executable, "-m"]
     if how == "srun":
         tasks = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NNODES": "1"}
         tasks |= {"SLURM_JOB_ID": "7", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost"}
         tasks |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
         own = [tasks | {"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number)} for number in (0, 1)]
-        return Job([[*python, "pplkit", *arguments]] * 2, own, log)
+        return Job([[sys.executable, *program, *arguments]] * 2, own, log)
     if how == "fabric":
         options = ["--devices=2", "--accelerator=cpu", f"--main-port={free_port()}"]
         return Job([[*python, "lightning.fabric.cli", *options, "pplkit/__main__.py", *arguments]], [{}], log)
-    command = [*python, "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pplkit", *arguments]
+    command = [*python, "torch.distributed.run", "--standalone", "--nproc-per-node=2", *program, *arguments]
     return Job([command], [{}], log)
 
 
@@ -112,6 +113,33 @@ def test_the_launchers_processes_train_together(how: str, data: Path, alone: dic
     assert RunFolder(tmp_path / "run").read("training.json")["device"] == "cpu x 2"
     # Adam makes whole steps of gradients that are roundings.
     assert RunFolder(tmp_path / "run").rows("metrics.jsonl") == [pytest.approx(alone, rel=5e-3)]
+
+
+WORK = """
+import sys
+from pathlib import Path
+import torch
+from pplkit.devices import as_launched
+
+def step(fabric):
+    model = fabric.setup(torch.nn.Linear(2, 2))
+    fabric.backward(model(torch.ones(1, 2)).sum())
+
+as_launched(step, "cpu", "32-true")
+names = [(folder / "comm").read_text().strip() for folder in Path("/proc/self/task").iterdir()]
+sys.exit(f"left: {names}" if any("gloo" in name for name in names) else 0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the threads of a process are found in /proc")
+@pytest.mark.parametrize("how", ["torchrun", "srun"])
+def test_no_thread_of_the_group_outlives_the_work(how: str, tmp_path: Path) -> None:
+    # Such a thread aborts a process, one in hundreds, while its interpreter ends.
+    work = tmp_path / "work.py"
+    work.write_text(WORK)
+    with started(how, [], tmp_path / "log", program=[str(work)]) as job:
+        codes = job.codes()
+    assert set(codes) == {0}, job.log.read_text()
 
 
 def test_what_is_wrong_is_said_once(data: Path, tmp_path: Path) -> None:
