@@ -57,7 +57,6 @@ def measured(model: PosePriorLearner, data: Dataset, step: int) -> symptoms.Numb
     return (
         symptoms.of_links(prior.connectivity, prior.links(), model.thickness, config.image_size)
         | symptoms.of_keypoints(model, test)
-        | symptoms.of_frames(model, test)
         | symptoms.of_paintings(model, train, shown, step)
     )
 

@@ -35,7 +35,7 @@ class Check:
 
 _UNREADY = (
     "keypoints without links", "keypoints in one place", "keypoints off the object", "link map ignored",
-    "mirrored images", "left and right", "dead vectors",
+    "left and right", "dead vectors",
 )  # fmt: skip
 _CALMER = (
     "lower learning_rate (now {learning_rate:g}) and, unless it is 0, convolution_learning_rate (now "
@@ -115,7 +115,7 @@ CHECKS = (
         "more images; turn=1.5, warp=0.25 and weight_equivariance=0.5 (now {turn:g}, {warp:g}, "
         "{weight_equivariance:g}), as preset images has; fewer steps",
         most=1.3,
-        explains=("link map ignored", "mirrored images", "left and right"),
+        explains=("link map ignored", "left and right"),
     ),
     Check(
         "reference gives away",
@@ -134,7 +134,7 @@ CHECKS = (
         "learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
         "start=place (now {start})",
         least=0.3,
-        explains=("keypoints off the object", "link map ignored", "mirrored images"),
+        explains=("keypoints off the object", "link map ignored"),
     ),
     Check(
         "links too thin",
@@ -182,7 +182,7 @@ CHECKS = (
         "weight_separation=0.1 (now {weight_separation:g}), weight_length below 0.1 (now {weight_length:g}), "
         "thickness_start=0.02, a closer crop of the images",
         least=0.04,
-        explains=("link map ignored", "keypoints without links", "mirrored images"),
+        explains=("link map ignored", "keypoints without links"),
     ),
     Check(
         "keypoints outside",
@@ -211,16 +211,6 @@ CHECKS = (
         "missing=0.9 (now {missing:g}), or reference=frame (now {reference}) with frames farther apart; more steps "
         "(now {steps})",
         least=0.08,
-        explains=("mirrored images",),
-    ),
-    Check(
-        "mirrored images",
-        "mirrored",
-        "how far skeletons of mirrored images are from mirrored skeletons, in parts of the way to another image's",
-        "Keypoints of a mirrored image are not the mirrored ones, though training mirrors: poses are not sure.",
-        "more steps (now {steps}); weight_equivariance=0.5 (now {weight_equivariance:g}); flip=False if all objects "
-        "face one way",
-        most=0.85,
     ),
     Check(
         "left and right",
@@ -231,15 +221,6 @@ CHECKS = (
         "weight_equivariance=0.5 (now {weight_equivariance:g}); flip=False (now {flip}) if all objects face one way; "
         "an odd number of keypoints fewer",
         most=0.03,
-    ),
-    Check(
-        "keypoints swap",
-        "swapping",
-        "share of the keypoints that change places from a frame to the next",
-        "Keypoints do not stay on their part of the object while it moves.",
-        "weight_equivariance=0.5 (now {weight_equivariance:g}), more steps (now {steps}), fewer keypoints (now "
-        "{keypoints})",
-        most=0.02,
     ),
     Check(
         "dead vectors",

@@ -18,7 +18,6 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset, Split
 from pplkit.features import perceptual_features
 from pplkit.geometry import mirror, seen, sides_per_unit, views
-from pplkit.links import link_map
 from pplkit.losses import reconstruction_loss
 from pplkit.model import PosePriorLearner
 from pplkit.reports import subset
@@ -26,8 +25,6 @@ from pplkit.reports import subset
 LIMIT = 128  # images that are looked at
 AT_ONCE = 32
 SHIFT = 0.15  # [-1, 1] units by which images are moved to see whether keypoints go along
-APART = 0.1  # image sides: two keypoints nearer than this cannot be seen to change places
-DRAWN, THICK = 32, 5e-3  # pixels a side, and link width, of the skeletons that are compared
 TINY = 1e-9
 Numbers = dict[str, float]
 
@@ -44,7 +41,7 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
     `outside`: share outside the image; `off_object`, where there are masks: share off the object, and `strayed`: the
     same, divided by that of all pixels; `extent`: root mean square distance from their middle; `variation`: the same
     from the mean pose; `following`: how far keypoints go along with an image that is moved, in parts of the way.
-    `mirrored` and `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
+    `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
     `prototypes.unused` and `prior_offsets`; `harm` is the shift, if it is one away from the mean pose, else 0.
     """
     index = subset(split, LIMIT)
@@ -61,7 +58,6 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
     found["following"] = following(model, images, keypoints)
     if model.config.flip:
         others = mirror(placed(model, images.flip(-1)))
-        found["mirrored"] = mirrored(model, keypoints, others)
         found["mixed"] = mixed(side * points, side * others.cpu().numpy())
     unused, shift, _ = prototypes.unused(model, prototypes.taken(model, points))
     offsets = {f"offset_{name}": side * away for name, away in prototypes.prior_offsets(model, points).items()}
@@ -81,54 +77,16 @@ def following(model: PosePriorLearner, images: Tensor, keypoints: Tensor) -> flo
     return float((moved * way[:, None].to(moved)).sum(-1).mean() / SHIFT**2)
 
 
-@torch.no_grad()
-def mirrored(model: PosePriorLearner, keypoints: Tensor, others: Tensor) -> float:
-    """How far the skeletons of mirrored images are from the mirrored skeletons: 0 = the same, 1 = as other images' are.
-
-    keypoints (n, N, 2) of the images, `others` of the mirrored images, mirrored back. Compared as they are drawn, since
-    left and right may change their names, and a skeleton may have a keypoint on one side only.
-    """
-    one, other = (
-        torch.cat([link_map(part, model.connectivity(), DRAWN, THICK) for part in some.split(AT_ONCE)])
-        for some in (keypoints, others)
-    )
-    return float((one - other).abs().mean() / (one - one.roll(len(one) // 2, 0)).abs().mean().clamp_min(TINY))
-
-
 def mixed(keypoints: np.ndarray, others: np.ndarray) -> float:
-    """How far images disagree about which keypoints change their names when mirrored; (n, N, 2) as in `mirrored`.
+    """How far images disagree about which keypoints change their names when mirrored.
 
+    keypoints (n, N, 2) of the images in image sides, `others` of the mirrored images, mirrored back.
     The mean distance if all images pair keypoints in the same way, less that if each does as fits it best.
     """
     costs = np.linalg.norm(keypoints[:, :, None] - others[:, None], axis=-1)
     each = float(np.mean([cost[linear_sum_assignment(cost)].mean() for cost in costs]))
     together = costs.mean(0)
     return float(together[linear_sum_assignment(together)].mean()) - each
-
-
-def swaps(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Which keypoints change places between two frames, (n, N, 2) each, in image sides: bool (n, N).
-
-    Two keypoints at least APART do if each is found within a third of their distance from where the other one was.
-    """
-    apart = np.linalg.norm(before[:, :, None] - before[:, None], axis=-1)
-    gone = np.linalg.norm(after[:, :, None] - before[:, None], axis=-1)  # from where j was to where i is
-    there = (gone < apart / 3) & (apart >= APART)
-    return (there & there.swapaxes(1, 2)).any(-1)
-
-
-def of_frames(model: PosePriorLearner, split: Split) -> Numbers:
-    """`swapping`: share of the keypoints that change places from a frame to the next, on at most LIMIT pairs."""
-    if split.videos is None:
-        return {}
-    pairs = np.flatnonzero(np.diff(split.videos) == 0)
-    if not len(pairs):
-        return {}
-    first = pairs[subset(pairs, LIMIT)]
-    side = sides_per_unit(model.config.image_size)
-    parts = [side * placed(model, model.prepare(np.asarray(split.images[rows]))) for rows in (first, first + 1)]
-    before, after = (part.cpu().numpy() for part in parts)
-    return {"swapping": float(swaps(before, after).mean())}
 
 
 def of_links(connectivity: np.ndarray, strong: Sequence[tuple[int, int]], thickness: float, image_size: int) -> Numbers:

@@ -7,16 +7,22 @@ One thread, about half an hour for all of them on one core; what is finished in 
 """
 
 import argparse
+import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from data_prep import puppets
+from pplkit import checkpoints, stepping
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
@@ -43,6 +49,8 @@ class Fault(NamedTuple):
     steps: int = 0
     data: str = "humanoid"
     stop: int = 0  # step at which the training is interrupted
+    spoil: int = 0  # one loss in so many is made infinite, as an overflow does
+    broken: bool = False  # whether the last checkpoint gets a weight that is no number, as one from elsewhere may have
 
 
 FAULTS = {
@@ -68,6 +76,8 @@ FAULTS = {
     "interrupted": Fault(["unfinished"], {}, 400, stop=220),
     "diverged": Fault(["diverged"], {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
     "diverging": Fault(["diverging"], {"learning_rate": 0.1}),
+    "overflows": Fault(["steps left out"], {}, spoil=2),
+    "broken": Fault(["not finite"], {}, broken=True),
     "unread": Fault(
         ["link map ignored", "left and right", "keypoints off the object"], {"learning_rate": 5e-5, "coarse": 1.0}, 700
     ),
@@ -127,9 +137,12 @@ def trained(name: str, out: Path) -> Path:
         if not fault.steps:
             go_on(trained("good", out), run, config, data)
         try:
-            train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
+            with overflows(fault.spoil):
+                train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
         except Diverged as stopped:
             print(f"{name}: {stopped}", file=sys.stderr)
+        if fault.broken:
+            break_weight(RunFolder(run).checkpoints()[-1])
         (run / "finished").touch()
     return run
 
@@ -145,6 +158,26 @@ def interruption(step: int) -> Watcher:
     """A watcher that ends the training at `step`, if that is not 0."""
 
     return lambda progress: "stop" if progress.step == step else None
+
+
+@contextmanager
+def overflows(every: int) -> Iterator[None]:
+    """Inside, one loss in `every` is infinite; none if that is 0."""
+    right, calls = stepping.losses, count(1)
+
+    def spoiled(*given: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        total, parts = right(*given)
+        return total * (math.inf if every and next(calls) % every == 0 else 1), parts
+
+    with patch.object(stepping, "losses", spoiled):
+        yield
+
+
+def break_weight(path: Path) -> None:
+    """Make a weight of a checkpoint no number."""
+    content = checkpoints.read(path, checkpoints.TRAINING, "train anew")
+    next(value for name, value in content.tensors.items() if name.startswith("model."))[...] = math.nan
+    checkpoints.write(path, content.tensors, content.about)
 
 
 def main() -> int:

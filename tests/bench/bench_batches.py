@@ -35,9 +35,9 @@ from pplkit.batches import Batches
 from pplkit.config import Config
 from pplkit.dataset import DatasetWriter, Split, open_dataset
 from pplkit.features import perceptual_features
-from pplkit.losses import losses
 from pplkit.machine import keep_memory
 from pplkit.occlusion import spread
+from pplkit.stepping import Step
 from pplkit.training import build
 
 FRAMES = 20  # of each synthetic video
@@ -235,7 +235,7 @@ def seconds_of(split: Split, config: Config, device: torch.device, stream: bool,
     fabric = Fabric(accelerator=device.type, devices=1, precision=config.precision)  # type: ignore[arg-type]
     model, optimiser = fabric.setup(*build(config))
     features = perceptual_features(config.perceptual, config.perceptual_size)
-    features = features and features.placed(device, config.precision)
+    step = Step(fabric, config, model, optimiser, features and features.placed(device, config.precision))
     times: list[tuple[float, float]] = []
 
     def now() -> float:
@@ -249,14 +249,10 @@ def seconds_of(split: Split, config: Config, device: torch.device, stream: bool,
             batch = batches(number)
             batch = batch.halved() if config.coarse else batch
             ready = now()
-            with fabric.autocast():
-                total, _ = losses(config, features, batch, model(batch.images, batch.reference, batch.again))
-            fabric.backward(total)
-            optimiser.step()
-            optimiser.zero_grad()
+            step(batch)
             times.append((ready - began, now() - ready))
-    batch, step = np.median(times[3:], axis=0)
-    return float(batch), float(step)
+    waited, worked = np.median(times[3:], axis=0)
+    return float(waited), float(worked)
 
 
 def main() -> None:
