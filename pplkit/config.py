@@ -293,7 +293,7 @@ PRESETS: dict[str, Config] = {
     # All walk one way: mirrored, head turns into tail. Their thin legs take more steps at full resolution.
     "puppets-quadruped": dataclasses.replace(_SMALL, flip=False, steps=4000, coarse=0.625),
     "puppets-hand": _SMALL,
-    "videos": _SMALL,
+    "videos": _FAST,
     "images": _PHOTOGRAPHS,
     "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
     "hands": dataclasses.replace(_PHOTOGRAPHS, block=8, steps=750),

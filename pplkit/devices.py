@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch.distributed as dist
 
 from pplkit.errors import PplkitError
+from pplkit.stops import Interrupted
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -100,7 +101,7 @@ def as_rank(function: "Callable[[Fabric], T]", device: str, precision: str) -> T
     from lightning.fabric.strategies.ddp import DDPStrategy
     from torch.distributed.nn import functional  # noqa: F401  # its defaults would keep a group that is there before it
 
-    here = _on_this_machine()
+    here, own = _on_this_machine(), not dist.is_initialized()
     try:
         environment = TorchElasticEnvironment() if _by_torchrun() else SLURMEnvironment(auto_requeue=False)
     except RuntimeError as error:  # says which option srun lacks
@@ -110,8 +111,14 @@ def as_rank(function: "Callable[[Fabric], T]", device: str, precision: str) -> T
         accelerator=device, devices=here, num_nodes=launched() // here, strategy=strategy, precision=precision
     )
     joined = os.environ.get("LT_CLI_USED") == "1"  # by Fabric, under `fabric run`
-    made: T = function(fabric) if joined else fabric.launch(function)
-    _part()
+    try:
+        made: T = function(fabric) if joined else fabric.launch(function)
+    except (Interrupted, PplkitError):  # of all ranks; from one that is lost nobody can part
+        if own:
+            _part()
+        raise
+    if own:
+        _part()
     return made
 
 

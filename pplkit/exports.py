@@ -159,8 +159,12 @@ def _write_table(poses: PoseTable, out: Path) -> None:
 
 
 def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
-    if len({file for file, frame in zip(poses.files, poses.frames, strict=True) if frame is not None}) > 1:
-        raise PplkitError("the poses are of several videos, for each of which DeepLabCut has a file: export one alone.")
+    films = {file if frame is not None else None for file, frame in zip(poses.files, poses.frames, strict=True)}
+    if len(films) > 1:
+        raise PplkitError(
+            "the poses are of several videos, or of pictures too; DeepLabCut has a file for each video, and one for "
+            "pictures: export one alone."
+        )
     index = [file if frame is None else frame for file, frame in zip(poses.files, poses.frames, strict=True)]
     heads = [(poses.scorer, name, part) for name in poses.names for part in ("x", "y", "likelihood")]
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)

@@ -131,7 +131,7 @@ CHECKS = (
         "following",
         "how far keypoints go along with an image that is moved, in parts of the way",
         "The regressor answers nearly one pose, whatever the image.",
-        "learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
+        "a higher learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
         "start=place (now {start})",
         least=0.3,
         explains=("keypoints off the object", "link map ignored"),
@@ -219,7 +219,7 @@ CHECKS = (
         "Left and right are confused: in some images a keypoint stands for a side of the object, in others of the "
         "image.",
         "weight_equivariance=0.5 (now {weight_equivariance:g}); flip=False (now {flip}) if all objects face one way; "
-        "an odd number of keypoints fewer",
+        "one keypoint fewer, so that their number is odd (now {keypoints})",
         most=0.03,
     ),
     Check(

@@ -5,8 +5,6 @@ line in <split>/sources.txt (or the last part of it, where that is unique), or t
 of the prepared image, 0 = centre of the first. What is not to be seen has no line.
 """
 
-import csv
-import io
 import math
 import os
 from pathlib import Path
@@ -18,16 +16,15 @@ from pplkit import ridge
 from pplkit.dataset import Dataset, Split
 from pplkit.errors import PplkitError
 from pplkit.geometry import to_unit
+from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.model import PosePriorLearner
 from pplkit.pictures import read_image
 from pplkit.reading import squared
 from pplkit.reports import subset
 from pplkit.runs import RunFolder, fingerprint
-from pplkit.texts import read_text
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"
-HEADER = ["image", "landmark", "x", "y"]
 LOOKED_AT = 3000  # images that suggestions are chosen from
 UNUSUAL = 0.2  # of them are not suggested: many are mistakes of the model
 NOISE = 0.3  # of a labelled coordinate, beside the variance of the keypoints
@@ -47,45 +44,17 @@ def read_labelled(path: Path, split: Split, size: int) -> Labelled:
     Pictures that are named by their path are cropped in the middle. Raises PplkitError, naming the line, for a table
     that is missing or malformed, an image that is not there, and a point that is labelled twice or far outside.
     """
-    rows = _rows(path, size)
-    images, names = (list(dict.fromkeys(words)) for words in zip(*(row[:2] for row in rows.values()), strict=True))
+    points = read_points(path, size)
+    if not points:
+        raise PplkitError(
+            f"{path} {'holds no labels' if path.exists() else 'is missing'}: label some images first, by clicks in "
+            "notebook 04 or as such a table (`pplkit landmarks RUN --suggest 10` says which)."
+        )
+    images, names = (list(dict.fromkeys(words)) for words in zip(*points, strict=True))
     labels = np.full((len(images), len(names), 2), np.nan)
-    for line, (image, name, x, y) in rows.items():
-        place = images.index(image), names.index(name)
-        if not np.isnan(labels[place]).all():
-            raise PplkitError(f"{path}, line {line}, labels {name!r} on {image!r} a second time: remove one of them.")
-        labels[place] = x, y
+    for (image, name), place in points.items():
+        labels[images.index(image), names.index(name)] = place
     return Labelled(np.stack([_image(path, name, split, size) for name in images]), to_unit(labels, size), names)
-
-
-def _rows(path: Path, size: int) -> dict[int, tuple[str, str, float, float]]:
-    if not path.exists():
-        raise PplkitError(
-            f"{path} is missing: label some images first, by clicks in notebook 04 or as such a table "
-            "(`pplkit landmarks RUN --suggest 10` says which)."
-        )
-    lines = csv.reader(io.StringIO(read_text(path, "save it as CSV in UTF-8"), newline=""))
-    try:
-        header = next(lines, [])
-        rows = {number: line for number, line in enumerate(lines, 2) if any(line)}
-    except csv.Error as error:
-        raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
-    if [word.strip().lower() for word in header] != HEADER or not rows:
-        raise PplkitError(f"{path} must begin with the line {','.join(HEADER)} and hold labels below it: correct it.")
-    return {number: _row(path, number, line, size) for number, line in rows.items()}
-
-
-def _row(path: Path, number: int, line: list[str], size: int) -> tuple[str, str, float, float]:
-    try:
-        image, name, *place = (word.strip() for word in line)
-        x, y = (float(word) for word in place)
-    except ValueError:
-        raise PplkitError(f"{path}, line {number}, is not {','.join(HEADER)}: correct it.") from None
-    if not (image and name and all(math.isfinite(value) and -size <= value < 2 * size for value in (x, y))):
-        raise PplkitError(
-            f"{path}, line {number}, gives no point of a prepared image of {size} x {size} pixels: correct it."
-        )
-    return image, name, x, y
 
 
 def _image(path: Path, name: str, split: Split, size: int) -> np.ndarray:

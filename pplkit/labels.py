@@ -35,7 +35,7 @@ class Labels:
         if twice:
             raise PplkitError(f"landmarks has {twice[0]!r} more than once or empty: give each point a name of its own.")
         self.images, self.names, self.size, self.path = [str(image) for image in images], list(names), size, path
-        self.points = read_points(path)
+        self.points = read_points(path, size)
         self._before: list[tuple[int, int, Points]] = []  # place, number and points before each change
         self.place = next((k for k in range(len(self.images)) if not self.done(k)), 0)
         self._find()
@@ -118,25 +118,38 @@ class Labels:
         self.points = points
 
 
-def read_points(path: Path) -> Points:
+def read_points(path: Path, size: int | None = None) -> Points:
     """The labels of a file in its order, pixels (x, y) by image and landmark; none if there is no file.
 
-    Raises PplkitError naming the line that cannot be read.
+    Raises PplkitError, naming the line, for one that is malformed, labels a point a second time or, where the `size` of
+    the images is given, lies far outside of them.
     """
     found: Points = {}
     if not path.exists():
         return found
-    remedy = f"give lines as {','.join(HEADER)}, or delete the file to click again"
-    rows = csv.reader(io.StringIO(read_text(path, remedy), newline=""))
+    rows = csv.reader(io.StringIO(read_text(path, "save it as CSV in UTF-8"), newline=""))
     try:
         if tuple(word.strip().lower() for word in next(rows, [])) != HEADER:
-            raise PplkitError(f"{path} does not begin with {','.join(HEADER)}: {remedy}.")
+            raise PplkitError(f"{path} must begin with the line {','.join(HEADER)}: correct it, or delete the file.")
         for row in filter(any, rows):
-            image, name, x, y = row
-            key, point = (image.strip(), name.strip()), (float(x), float(y))
-            if key in found or not all(key) or not all(map(math.isfinite, point)):
-                raise ValueError
+            key, point = _point(row, f"{path}, line {rows.line_num},", size)
+            if key in found:
+                where = f"{path}, line {rows.line_num},"
+                raise PplkitError(f"{where} labels {key[1]!r} on {key[0]!r} a second time: remove one of them.")
             found[key] = point
-    except (ValueError, csv.Error):
-        raise PplkitError(f"{path} has a line that cannot be used, line {rows.line_num}: {remedy}.") from None
+    except csv.Error as error:
+        raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
     return found
+
+
+def _point(row: list[str], where: str, size: int | None) -> tuple[tuple[str, str], tuple[float, float]]:
+    try:
+        image, name, *place = (word.strip() for word in row)
+        x, y = (float(word) for word in place)
+    except ValueError:
+        raise PplkitError(f"{where} is not {','.join(HEADER)}: correct it.") from None
+    far = size is not None and not (-size <= x < 2 * size and -size <= y < 2 * size)
+    if not (image and name and math.isfinite(x) and math.isfinite(y)) or far:
+        of = f" of a prepared image of {size} x {size} pixels" if size is not None else ""
+        raise PplkitError(f"{where} gives no point{of}: correct it.")
+    return (image, name), (x, y)

@@ -28,15 +28,6 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
     return heat.reshape(-1, 1, size, size)
 
 
-def segment_distance(points: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Squared distances of points (..., 2) to the segments from start (..., 2) to end (..., 2), broadcast: (...)."""
-    along = end - start
-    offset = points - start
-    length = along.square().sum(-1)
-    share = ((offset * along).sum(-1) / length.clamp_min(TINY)).clamp(0, 1)
-    return (offset - share[..., None] * along).square().sum(-1)
-
-
 class _LinkMap(torch.autograd.Function):
     """Forward: the winner of each pixel and its heat. Backward: written out, so that nothing else is kept.
 

@@ -49,8 +49,9 @@ def _round(square: Tensor) -> Tensor:
 class Muon(torch.optim.AdamW):
     """AdamW, but for groups with `matrices` = True, which hold weights of convolutions and go by Muon.
 
-    Of these the gradients' moving mean G, a matrix (outputs, inputs * rows * columns), moves the weights by
-    -lr * sqrt(max(1, rows / columns of G)) * U Vᵀ, whatever the size of its singular values.
+    Of these G, 0.05 parts of the gradient and 0.95 of its moving mean (Nesterov), a matrix U S Vᵀ of
+    (outputs, inputs * rows * columns), moves the weights by -lr * sqrt(max(1, rows / columns of G)) * U Vᵀ, whatever
+    the size of its singular values.
     As the fused AdamW does, it leaves out a step that `found_inf`, set by the caller, marks, and divides by
     `grad_scale`.
     """

@@ -67,13 +67,14 @@ def run_notebooks(
     return run
 
 
-def publish(run: Path, out: Path) -> list[Path]:
+def publish(run: Path, out: Path, names: Sequence[str] = NOTEBOOKS) -> list[Path]:
     """Copy a run's executed notebooks to `out`, without the traces of papermill and progress bars; returns the copies.
 
-    The parameters cell stays as it is in the sources, so publish runs with the default parameters only.
+    Those of `names` that were run. The parameters cell stays as it is in the sources, so publish runs with the default
+    parameters only.
     Raises PplkitError if the run has no executed notebooks.
     """
-    executed = sorted((run / "notebooks").glob("*.ipynb"))
+    executed = [path for path in sorted((run / "notebooks").glob("*.ipynb")) if path.stem in names]
     if not executed:
         raise PplkitError(f"{run} has no executed notebooks: run them first (pplkit run).")
     written = []

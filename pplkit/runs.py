@@ -93,6 +93,9 @@ class RunFolder:
                 f"{self.path} holds a run with other settings ({', '.join(changed)}): choose another run name, or "
                 "delete the folder to start again."
             )
+        done = int(self.checkpoints()[-1].stem.partition("-")[2])
+        if config.steps < done:
+            raise PplkitError(f"{self.path} has done {done} steps already: give as many steps, or another run name.")
         if before["made_by"].get("data_sha256") != made_by["data_sha256"]:
             raise PplkitError(
                 f"{self.path} was trained on other data than {made_by['data']}: choose another run name, or delete "

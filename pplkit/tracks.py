@@ -2,8 +2,8 @@
 
 Smooth points minimise Σ w |z - x|² + λ Σ |z''|² (Whittaker's smoother), w the square of the confidence of x, z'' the
 acceleration at the times of the frames. Past and future count alike, so nothing lags. λ is one number for all keypoints
-of a video, the largest with which smooth points stay, in root mean square, within `smoothing` of what was found: fast
-or slow, nothing is moved farther than the model can see anyway, by default half a pixel of its images. Choosing λ by
+of a video, the largest with which all smooth points together stay, in root mean square, within `smoothing` of what was
+found: in the mean no farther than the model can see anyway, by default half a pixel of its images. Choosing λ by
 cross-validation smooths hardly at all, since the errors of neighbouring frames are alike.
 """
 

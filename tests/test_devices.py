@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from segments import segment_distance
 from torch import Tensor
 
 from pplkit import devices, links, ranks, stepping, training
@@ -22,7 +23,6 @@ from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
 from pplkit.errors import PplkitError
 from pplkit.geometry import pixel_grid
-from pplkit.links import segment_distance
 from pplkit.runs import RunFolder, read_checkpoint
 from pplkit.stops import Interrupted
 from pplkit.team import in_team

@@ -32,7 +32,7 @@ def content(folder: Path, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def film(rows: list[tuple[str, int]], keypoints: int = 2) -> PoseTable:
+def film(rows: list[tuple[str, int | None]], keypoints: int = 2) -> PoseTable:
     """Poses of frames: (video, frame)."""
     one = {"width": 8, "height": 6, "keypoints": [[1.0, 2.0]] * keypoints, "confidence": [0.5] * keypoints}
     return pose_table({"links": [(0, 1)], "images": [{"file": file, "frame": frame, **one} for file, frame in rows]})
@@ -125,8 +125,9 @@ def test_deeplabcut_counts_the_frames_of_a_video(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
     export_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
     assert pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0).index.tolist() == [0, 5]
-    with pytest.raises(PplkitError, match="several videos"):
-        export_poses(film([("a.mp4", 0), ("b.mp4", 0)]), "dlc", tmp_path / "two.csv")
+    for two in ([("a.mp4", 0), ("b.mp4", 0)], [("a.mp4", 0), ("a.png", None)]):
+        with pytest.raises(PplkitError, match="several videos, or of pictures too"):
+            export_poses(film(two), "dlc", tmp_path / "two.csv")
     assert not list(tmp_path.glob("two*"))
 
 

@@ -56,7 +56,7 @@ def test_a_table_names_images_by_position_source_and_path(puppets: Dataset, tmp_
         (["1,nose,nan,1"], "line 2, gives no point"),
         (["1,nose,640,1"], "line 2, gives no point"),
         (["1,nose,1,1", "1,nose,2,2"], "line 3, labels 'nose' on '1' a second time"),
-        ([], "must begin with the line image,landmark,x,y and hold labels below it"),
+        ([], "holds no labels: label some images first"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_named_with_its_line(

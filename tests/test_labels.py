@@ -90,18 +90,18 @@ def test_a_file_is_taken_up_where_it_was_left_and_keeps_what_is_not_asked_for(tm
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("picture,name\n", "does not begin with image,landmark,x,y"),
-        ("image,landmark,x,y\n1,nose,2,3\n1,nose,2,3\n", "line 3"),
+        ("picture,name\n", "must begin with the line image,landmark,x,y"),
+        ("image,landmark,x,y\n1,nose,2,3\n1,nose,2,3\n", "line 3, labels 'nose' on '1' a second time"),
         ("image,landmark,x,y\n1,nose,2\n", "line 2"),
         ("image,landmark,x,y\n1,,2,3\n", "line 2"),
         ("image,landmark,x,y\n1,nose,nan,3\n", "line 2"),
-        ("", "does not begin"),
+        ("", "must begin"),
     ],
 )
 def test_other_files_are_refused(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "landmarks.csv"
     path.write_text(text)
-    with pytest.raises(PplkitError, match=f"landmarks.csv .*{said}"):
+    with pytest.raises(PplkitError, match=f"landmarks.csv,? .*{said}"):
         Labels([1], NAMES, 33, path)
 
 

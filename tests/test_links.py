@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from segments import segment_distance
 from torch import Tensor
 
 from pplkit.geometry import pixel_grid
-from pplkit.links import link_map, segment_distance
+from pplkit.links import link_map
 
 
 def plain(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from segments import segment_distance
 from torch import Tensor
 
 from pplkit.crops import CROPS, from_crop, resized, to_crop
@@ -19,7 +20,7 @@ from pplkit.geometry import (
     to_unit,
     views,
 )
-from pplkit.links import link_map, segment_distance
+from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -56,6 +56,15 @@ def test_other_settings_are_refused_and_named(run: RunFolder, tiny: Config, pupp
     assert (run.path / "config.json").read_bytes() == before
 
 
+def test_fewer_steps_than_are_done_are_refused(run: RunFolder, tiny: Config, puppets: Dataset) -> None:
+    run.save(5, *stepped(tiny), {})
+    run.open(tiny.replace(steps=5), puppets)
+    before = (run.path / "config.json").read_bytes()
+    with pytest.raises(PplkitError, match="one has done 5 steps already: give as many steps, or another run name"):
+        run.open(tiny.replace(steps=4), puppets)
+    assert (run.path / "config.json").read_bytes() == before
+
+
 def test_other_data_are_refused(run: RunFolder, tiny: Config, tmp_path: Path) -> None:
     run.save(1, *stepped(tiny), {})
     with DatasetWriter(tmp_path / "other", name="other", size=32) as writer:
