@@ -67,14 +67,14 @@ def run_notebooks(
     return run
 
 
-def publish(run: Path, out: Path, names: Sequence[str] = NOTEBOOKS) -> list[Path]:
+def publish(run: Path, out: Path, leave: Sequence[str] = ()) -> list[Path]:
     """Copy a run's executed notebooks to `out`, without the traces of papermill and progress bars; returns the copies.
 
-    Those of `names` that were run. The parameters cell stays as it is in the sources, so publish runs with the default
+    All but those named in `leave`. The parameters cell stays as it is in the sources, so publish runs with the default
     parameters only.
     Raises PplkitError if the run has no executed notebooks.
     """
-    executed = [path for path in sorted((run / "notebooks").glob("*.ipynb")) if path.stem in names]
+    executed = [path for path in sorted((run / "notebooks").glob("*.ipynb")) if path.stem not in leave]
     if not executed:
         raise PplkitError(f"{run} has no executed notebooks: run them first (pplkit run).")
     written = []

@@ -241,7 +241,8 @@ def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Pat
     (tmp_path / "notebooks").mkdir()
     made = new.new_notebook(cells=[given, cell], metadata={"papermill": {"duration": 1}})
     nbformat.write(made, tmp_path / "notebooks" / "a.ipynb")
-    (path,) = publish(tmp_path, tmp_path)
+    nbformat.write(made, tmp_path / "notebooks" / "b.ipynb")
+    (path,) = publish(tmp_path, tmp_path, ["b"])
     found = nbformat.read(path, as_version=4)
     (only,) = found.cells
     assert [one.text for one in only.outputs] == ["stdout"] and only.metadata == {"tags": []}
