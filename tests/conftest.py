@@ -1,6 +1,7 @@
 """What all tests share: one thread for arithmetic, no windows, and the folders of outside data."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pplkit.training import build
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 torch.set_num_threads(1)  # the models of the tests are too small to gain from more
 os.environ.setdefault("MPLBACKEND", "Agg")
 # The same examples each time, few enough for a test of a second, and none saved.
