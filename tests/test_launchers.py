@@ -151,6 +151,20 @@ def test_no_thread_of_the_group_outlives_the_work(how: str, end: str, tmp_path: 
     assert set(codes) == {0}, job.log.read_text()
 
 
+def test_a_group_that_was_there_before_stays(tmp_path: Path) -> None:
+    work = tmp_path / "work.py"
+    work.write_text(
+        "import torch.distributed as dist\n"
+        "from pplkit.devices import as_launched\n"
+        "dist.init_process_group('gloo')\n"
+        "as_launched(lambda fabric: None, 'cpu', '32-true')\n"
+        "assert dist.is_initialized()\n"
+        "dist.destroy_process_group()\n"
+    )
+    with started("torchrun", [], tmp_path / "log", program=[str(work)]) as job:
+        assert job.codes() == [0], job.log.read_text()
+
+
 def test_what_is_wrong_is_said_once(data: Path, tmp_path: Path) -> None:
     arguments = train(data, tmp_path / "run", "--preset", "nonsense")
     with started("torchrun", arguments, tmp_path / "log") as job:
