@@ -132,9 +132,9 @@ def read_points(path: Path, size: int | None = None) -> Points:
         if tuple(word.strip().lower() for word in next(rows, [])) != HEADER:
             raise PplkitError(f"{path} must begin with the line {','.join(HEADER)}: correct it, or delete the file.")
         for row in filter(any, rows):
-            key, point = _point(row, f"{path}, line {rows.line_num},", size)
+            where = f"{path}, line {rows.line_num},"
+            key, point = _point(row, where, size)
             if key in found:
-                where = f"{path}, line {rows.line_num},"
                 raise PplkitError(f"{where} labels {key[1]!r} on {key[0]!r} a second time: remove one of them.")
             found[key] = point
     except csv.Error as error:
