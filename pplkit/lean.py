@@ -1,6 +1,6 @@
 """Layers one after the other of which the gradients' memory keeps only what cannot be made again at little cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
@@ -9,51 +9,70 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pplkit.resampling import HalvedConv
+
 Layer = Callable[[Tensor], Tensor]
+LARGE = 2**22  # bytes: below, keeping what a first convolution has made costs less than making it again
 
 
 class Lean(nn.Sequential):
-    """As nn.Sequential, with the same numbers forth and back to the last bit, for less memory in between.
+    """As nn.Sequential, with the same numbers forth and back to the last bit, for less memory in between."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Through all layers."""
+        return through([self], x)
+
+
+class Beside:
+    """A layer that puts the channels of `more` after those of what comes in."""
+
+    def __init__(self, more: Tensor) -> None:
+        self.more = more
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C + channels of `more`, H, W)."""
+        return torch.cat((x, self.more), dim=1)
+
+
+def through(parts: Sequence[Lean | Layer], x: Tensor) -> Tensor:
+    """x through rows of layers and layers in between, where something is remembered from one row to the next.
 
     Autograd keeps what goes into a batch norm, and what comes out of the leaky ReLU after it, for this and for the
-    convolution that follows; the second is made again from the first. So are the weights that autocast has rounded,
-    and, with `first_again`, what the first layer, a convolution, has made: for large images that pays.
-    Batch norms that share their statistics over processes are left alone.
+    convolution that follows; the second is made again from the first, also with other channels `Beside` it. So are
+    the weights that autocast has rounded or a `HalvedConv` has made of its own, and what the first convolution of a
+    row has made, if it is LARGE. Batch norms that share their statistics over processes are left alone.
     """
-
-    def __init__(self, *layers: nn.Module, first_again: bool = False) -> None:
-        super().__init__(*layers)
-        self.first_again, self.first = (
-            first_again,
-            next((n for n, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)), 0),
-        )
-
-    def forward(self, x: Tensor, then: Layer | None = None) -> Tensor:  # type: ignore[override]
-        """Through all layers and, if given, `then`, which may be a layer outside that reads the last activation."""
-        if not (torch.is_grad_enabled() and self.training):
-            x = super().forward(x)
-            return x if then is None else then(x)
-        layers: list[Layer] = [*self, *([] if then is None else [then])]
-        made: _Again | None = None  # how to make x again
-        for number, (layer, following) in enumerate(pairwise([*layers, None])):
-            assert layer is not None
-            before = x
-            with _kept(layer, made, x):
-                x = layer(x)
-            if type(layer) is nn.BatchNorm2d and isinstance(following, nn.LeakyReLU):
-                made = _activation(layer, following, made or before.detach())
-            elif self.first_again and number == self.first:
-                made = _Again(_same_precision(layer, before.detach(), x))
-            elif not isinstance(layer, nn.LeakyReLU):
-                made = None
+    rows = [list(part) if isinstance(part, Lean) else [part] for part in parts]
+    layers: list[Layer] = [layer for row in rows for layer in row]
+    if not (torch.is_grad_enabled() and all(part.training for part in parts if isinstance(part, Lean))):
+        for each in layers:
+            x = each(x)
         return x
+    first = [next((layer for layer in row if isinstance(layer, nn.Conv2d)), None) for row in rows]
+    made: _Again | None = None  # how to make x again
+    for layer, following in pairwise([*layers, None]):
+        assert layer is not None
+        before = x
+        with _kept(layer, made, x):
+            x = layer(x)
+        source = made or before.detach()
+        if type(layer) is nn.BatchNorm2d and isinstance(following, nn.LeakyReLU):
+            made = _Again(source, _activation(layer, following))
+        elif isinstance(layer, Beside):
+            made = made and _Again(made, layer)
+        elif layer in first and isinstance(layer, nn.Conv2d) and x.nbytes >= LARGE:
+            made = _Again(source, _same_precision(layer, x))
+        elif not isinstance(layer, (nn.LeakyReLU, nn.Identity)):
+            made = None
+    return x
 
 
 class _Again:
-    """A tensor that is made again when it is needed."""
+    """A tensor that is made again when it is needed, from one that is there or is itself made again."""
 
-    def __init__(self, make: Callable[[], Tensor]) -> None:
-        self.make, self.times, self.given = make, 0, 0
+    def __init__(self, source: "Tensor | _Again", make: Layer) -> None:
+        self.source, self.make = source.wanted() if isinstance(source, _Again) else source, make
+        self.times, self.given = 0, 0
         self.made: Tensor | None = None
 
     def wanted(self) -> "_Again":
@@ -64,7 +83,9 @@ class _Again:
     @torch.no_grad()
     def __call__(self) -> Tensor:
         """The tensor, held until it has been given as often as it was wanted."""
-        made = self.make() if self.made is None else self.made
+        made = self.made
+        if made is None:
+            made = self.make(self.source() if isinstance(self.source, _Again) else self.source)
         self.given += 1
         self.made = made
         if self.given == self.times:
@@ -72,25 +93,23 @@ class _Again:
         return made
 
 
-def _activation(norm: nn.BatchNorm2d, leaky: nn.LeakyReLU, x: Tensor | _Again) -> _Again:
+def _activation(norm: nn.BatchNorm2d, leaky: nn.LeakyReLU) -> Layer:
     """leaky(norm(x)) in training, without a trace in the norm's statistics."""
-    source = x if isinstance(x, Tensor) else x.wanted()
 
-    def make() -> Tensor:
-        given = source if isinstance(source, Tensor) else source()
-        out = F.batch_norm(given, None, None, norm.weight, norm.bias, True, 0.0, norm.eps)
+    def make(x: Tensor) -> Tensor:
+        out = F.batch_norm(x, None, None, norm.weight, norm.bias, True, 0.0, norm.eps)
         return F.leaky_relu_(out, leaky.negative_slope)
 
-    return _Again(make)
+    return make
 
 
-def _same_precision(layer: Layer, x: Tensor, made: Tensor) -> Callable[[], Tensor]:
-    """layer(x) in the precision in which it was `made`."""
-    device = x.device.type
+def _same_precision(layer: Layer, made: Tensor) -> Layer:
+    """The layer in the precision in which it `made` something."""
+    device = made.device.type
     rounded = torch.is_autocast_enabled(device)
     kind = made.dtype if rounded else None
 
-    def make() -> Tensor:
+    def make(x: Tensor) -> Tensor:
         with torch.autocast(device, kind, enabled=rounded):
             return layer(x)
 
@@ -98,16 +117,17 @@ def _same_precision(layer: Layer, x: Tensor, made: Tensor) -> Callable[[], Tenso
 
 
 def _kept(layer: Any, made: _Again | None, x: Tensor) -> AbstractContextManager[Any]:
-    """What autograd keeps inside: recipes for x, if it can be made again, and for rounded weights."""
+    """What autograd keeps inside: recipes for x, if it can be made again, and for weights that are no parameters."""
     place, shape = x.data_ptr(), x.shape  # x lives until the layer is done, so nothing else can be there
     weight = layer.weight if isinstance(layer, nn.Conv2d) else None
+    size = () if weight is None else (*weight.shape[:2], 4, 4) if isinstance(layer, HalvedConv) else weight.shape
 
     def pack(saved: Tensor) -> Any:
-        if made is not None and saved.data_ptr() == place and saved.shape == shape:
-            return made.wanted()
-        if weight is not None and saved.shape == weight.shape and saved.dtype != weight.dtype:
+        if saved.data_ptr() == place and saved.shape == shape:
+            return saved if made is None else made.wanted()
+        if weight is not None and saved.shape == size and saved.data_ptr() != weight.data_ptr():
             kind = saved.dtype
-            return lambda: weight.detach().to(kind)
+            return lambda: (layer.kernel() if isinstance(layer, HalvedConv) else weight).detach().to(kind)
         return saved
 
     return torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed() if callable(packed) else packed)

@@ -74,7 +74,7 @@ def _compare(seen: list[Tensor], wanted: list[Tensor], distance: str) -> tuple[T
     """
     total, least, asked = torch.zeros((), device=seen[0].device), _least(seen), []
     for one, other in zip(seen, wanted, strict=True):
-        difference, size = one - other, one[0].numel()
+        difference, size = torch.sub(one, other, out=other), one[0].numel()
         values = difference.abs() if distance == "l1" else difference.square()
         # Over the channels first, which adds in float32 and rounds once: all in float32 would make a copy of the map.
         total += values.sum(1).sum(dtype=torch.float32) / size

@@ -8,19 +8,23 @@ from typing import Any
 
 import torch
 
+from pplkit.config import Config
 from pplkit.errors import PplkitError
 
+LARGE = 2**25  # bytes of a batch's largest map in the decoder, in float32
 
-def keep_memory() -> None:
-    """Ask glibc to keep what a step frees for the next step, if this is glibc.
 
-    It would give blocks of some MB back to the system and get them again page by page: ten thousand and more in a
-    step of the preset `puppets` at full resolution. Larger ones, of which a step has few, come and go: kept, they
-    would leave holes in which nothing fits.
+def keep_memory(config: Config) -> None:
+    """Ask glibc, if this is glibc, to keep what a step frees for the next one as far as this is worth it.
+
+    By itself it gives blocks of some MB back to the system and gets them again page by page: ten thousand and more in a
+    step of the preset `puppets`. Networks of its size keep them, but for the few largest. Large networks would pay with
+    the holes between them, in which nothing fits: of those all blocks of 2 MB and more come and go.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(12 * 2**20))  # M_MMAP_THRESHOLD
-        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
+        small = 4 * config.batch_size * config.image_size**2 * max(config.decoder_channels[:2]) < LARGE
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((12 if small else 2) * 2**20))  # M_MMAP_THRESHOLD
+        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1 if small else 2**21))  # M_TRIM_THRESHOLD
 
 
 def described(device: torch.device, processes: int, deterministic: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry import pixel_grid
-from pplkit.lean import Lean
+from pplkit.lean import Beside, Lean, through
 from pplkit.resampling import DoubledConv, Halve, HalvedConv
 
 NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
@@ -140,9 +140,6 @@ class Decoder(nn.Module):
         outputs = channels[-2::-1]
         inputs = (channels[-1], *(2 * width for width in outputs))
         self.up = nn.ModuleList(self._up(a, b) for a, b in zip(inputs, outputs, strict=False))
-        for finest in (self.down[0], self.up[-1]):
-            assert isinstance(finest, Lean)
-            finest.first_again = True  # the largest maps, from few channels
         self.paint = _conv(2 * first, 3)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -181,9 +178,8 @@ class Decoder(nn.Module):
             skips.append(x)
         skips.pop()
         *coarser, finest = self.up
-        for block in coarser:
-            x = torch.cat((block(x), skips.pop()), dim=1)
-        return finest(x, partial(self._painted, skips.pop())).float()
+        rows = [part for block in coarser for part in (block, Beside(skips.pop()))]
+        return through([*rows, finest, partial(self._painted, skips.pop())], x).float()
 
     def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
         """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""

@@ -41,9 +41,12 @@ class HalvedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        return F.conv2d(x, self.kernel(), self.bias, stride=2, padding=1)
+
+    def kernel(self) -> Tensor:
+        """The weights (outputs, inputs, 4, 4) of the one convolution."""
         moved = [F.pad(self.weight, (left, 1 - left, top, 1 - top)) for left in (0, 1) for top in (0, 1)]
-        weight = torch.stack(moved).mean(0)
-        return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+        return torch.stack(moved).mean(0)
 
 
 class DoubledConv(nn.Conv2d):

@@ -120,7 +120,7 @@ def _fit(
     deterministic: bool = False,
 ) -> Result:
     """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
-    keep_memory()
+    keep_memory(config)
     with ExitStack() as stack:
         stack.enter_context(working(fabric.device, deterministic))
         with fabric.rank_zero_first(local=True):  # which may download

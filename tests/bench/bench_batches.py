@@ -218,6 +218,7 @@ def training(options: argparse.Namespace, folder: Path) -> list[dict[str, object
     rows = []
     for preset in options.presets:
         config = Config.preset(preset).replace(perceptual="random")  # smaller than VGG, and needs no download
+        keep_memory(config)  # as training does
         if options.batch:
             config = config.replace(batch_size=options.batch)
         write_large(folder / preset, 64 * FRAMES * 3 * config.image_size**2 / 1e9, config.image_size)
@@ -278,7 +279,6 @@ def main() -> None:
     options = parser.parse_args()
     if not options.training:
         options.batch = options.batch or 64
-    keep_memory()  # as training does
     if options.stream_from:
         stream_large(options)
         return

@@ -8,7 +8,8 @@ Each variant runs in a process of its own, one after the other and in turns (--r
 Time is the median step after a first one that is not counted. Memory is the most that tensors held at once in a step,
 beyond weights, images and the like, which were there before; a GPU's is what PyTorch allocated. On a CPU the process
 takes more, as pieces that are free do not fit what is asked for: in brackets, the most that it held, and how far that
-is above what it held before the first step; this differs by some ten percent from one process to the next.
+is above what it held before the first step; this differs by some percent from one process to the next. What the kit
+asks of the system's memory (`pplkit.machine`) it asks for its own steps; plain runs as PyTorch runs it.
 VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of
 convolutions and matrix products per second, beside those of a product of large matrices in the variant's number format.
 """
@@ -86,7 +87,8 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
 
 def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:
     """Seconds of each of `steps` steps and bytes of memory, in this process."""
-    keep_memory()
+    if variant != "plain":
+        keep_memory(config)  # as training does
     step = step_of(variant, config, device)
     before = held(device)
     step()
@@ -167,8 +169,8 @@ def processor() -> str:
 
 def curves(device: torch.device) -> dict[str, list[list[float]]]:
     """Seconds of the kit's link map by keypoints and by image size, and of its step by batch and image size."""
-    keep_memory()
     base = Config.preset("paper")
+    keep_memory(base)
     found: dict[str, list[list[float]]] = {
         "link map by links": [
             [n * (n - 1) // 2, link_maps_alone("kit", device, n)["seconds"]] for n in (8, 16, 32, 64)
@@ -205,12 +207,13 @@ def table(found: dict[str, Any]) -> list[str]:
     """Lines of text."""
     plain = found["steps"]["plain"]
     lines = [f"{found['machine']}", f"a step of the preset paper, batch {found['batch']}"]
-    lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>26}{'of it':>7}")
+    lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>26}{'of plain':>13}")
     for name, row in found["steps"].items():
+        of_plain = [row[kind] / plain[kind] for kind in ("bytes_of_tensors", "bytes_of_steps")]
         memory = f"{row['bytes_of_tensors'] / 1e9:.2f} ({row['bytes'] / 1e9:.2f}, {row['bytes_of_steps'] / 1e9:.2f}) GB"
         lines.append(
             f"{name:14}{row['seconds']:9.2f}{plain['seconds'] / row['seconds']:8.2f}{row['images_per_second']:10.2f}"
-            f"{row['share_of_peak']:9.0%}{memory:>26}{row['bytes_of_tensors'] / plain['bytes_of_tensors']:7.2f}"
+            f"{row['share_of_peak']:9.0%}{memory:>26}{f'{of_plain[0]:.2f} ({of_plain[1]:.2f})':>13}"
         )
     all_maps, kit = found["link_maps"]["plain"], found["link_maps"]["kit"]
     lines.append(
