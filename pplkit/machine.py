@@ -19,11 +19,11 @@ def keep_memory(config: Config) -> None:
 
     By itself it gives blocks of some MB back to the system and gets them again page by page: ten thousand and more in a
     step of the preset `puppets`. Networks of its size keep them, but for the few largest. Large networks would pay with
-    the holes between them, in which nothing fits: of those all blocks of 2 MB and more come and go.
+    the holes between them, in which nothing fits: of those all blocks of 4 MB and more come and go.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         small = 4 * config.batch_size * config.image_size**2 * max(config.decoder_channels[:2]) < LARGE
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((12 if small else 2) * 2**20))  # M_MMAP_THRESHOLD
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((12 if small else 4) * 2**20))  # M_MMAP_THRESHOLD
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1 if small else 2**21))  # M_TRIM_THRESHOLD
 
 

@@ -17,7 +17,7 @@ except AttributeError:
 held = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 keep_memory(Config.preset("puppets").replace(batch_size=int(sys.argv[1])))
 before = held()
-blocks = [torch.ones(2**20) for _ in range(20)]  # 4 MB each
+blocks = [torch.ones(2**21) for _ in range(10)]  # 8 MB each
 del blocks
 print(held() - before)
 """
