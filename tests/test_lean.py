@@ -117,11 +117,16 @@ def test_a_chain_of_rows_gives_the_same_numbers_and_keeps_less(again: bool, prec
     assert kept(Chain(False), x) - kept(Chain(True), x) == rows + joined + last + again * first
 
 
-def test_what_is_made_again_is_made_once_and_given_up_when_the_last_has_had_it(again: bool) -> None:
-    module, x = Chain(True), torch.randn(2, 3, 8, 8, requires_grad=True)
-    out = module(x).sum()
+def recipes() -> list[lean_layers._Again]:
+    """All that there are, also those of other tests that are still held."""
     gc.collect()
-    made = [one for one in gc.get_objects() if type(one) is lean_layers._Again]
+    return [one for one in gc.get_objects() if type(one) is lean_layers._Again]
+
+
+def test_what_is_made_again_is_made_once_and_given_up_when_the_last_has_had_it(again: bool) -> None:
+    module, x, before = Chain(True), torch.randn(2, 3, 8, 8, requires_grad=True), recipes()
+    out = module(x).sum()
+    made = [one for one in recipes() if one not in before]
     assert len(made) == 4 + again * 2  # three activations, what stands beside, and two first convolutions
     times: Counter[object] = Counter()
     for one in made:
