@@ -41,6 +41,7 @@ from pplkit.tracks import SMOOTHING, jitter, lag, smooth
 FIRST = 1_000_000  # the test set's first video
 OTHERS = 2_000_000  # that of the films that "truth known" is fitted to
 REACH = 3  # frames before and after that it sees
+JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints
 Smoother = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # points (T, N, 2), confidence (T, N), half a pixel
 
 
@@ -66,32 +67,18 @@ SMOOTHERS: dict[str, Smoother] = {
 }
 
 
-def joint_map(model: PosePriorLearner, data: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """From keypoints (T, N, 2) to joints, by least squares on the training set."""
-    train = data["train"]
-    found = model.estimate(np.asarray(train.images), procedure="published").keypoints.numpy().astype(float)
-
-    def rows(points: np.ndarray) -> np.ndarray:
-        return np.hstack((points.reshape(len(points), -1), np.ones((len(points), 1))))
-
-    labels = np.asarray(train.keypoints)
-    numbers = np.linalg.lstsq(rows(found), labels.reshape(len(labels), -1), rcond=None)[0]
-    return lambda points: (rows(points) @ numbers).reshape(len(points), -1, 2)
+def windows(points: np.ndarray, reach: int) -> np.ndarray:
+    """The points (T, N, 2) of each frame and of `reach` before and after, the ends repeated, and a one; (T, ..)."""
+    padded = np.pad(points.reshape(len(points), -1), ((reach, reach), (0, 0)), mode="edge")
+    return np.hstack([padded[i : i + len(points)] for i in range(2 * reach + 1)] + [np.ones((len(points), 1))])
 
 
-def windows(points: np.ndarray) -> np.ndarray:
-    """The points (T, N, 2) of each frame and of REACH before and after, the ends repeated; (T, ..)."""
-    padded = np.pad(points.reshape(len(points), -1), ((REACH, REACH), (0, 0)), mode="edge")
-    return np.hstack([padded[i : i + len(points)] for i in range(2 * REACH + 1)] + [np.ones((len(points), 1))])
-
-
-def truth_known(model: PosePriorLearner, others: list[tuple[np.ndarray, np.ndarray]]) -> Smoother:
-    """From keypoints to the joints of `others`, with no more of a ridge than keeps the equations solvable."""
-    seen = [model.estimate(images, procedure="published").keypoints.numpy().astype(float) for images, _ in others]
-    rows, joints = np.vstack([windows(points) for points in seen]), np.vstack([truth for _, truth in others])
-    square = rows.T @ rows + 1e-5 * len(rows) * np.eye(rows.shape[1])
-    numbers = np.linalg.solve(square, rows.T @ joints.reshape(len(joints), -1))
-    return lambda points, confidence, within: (windows(points) @ numbers).reshape(len(points), -1, 2)
+def joint_map(model: PosePriorLearner, labelled: list[tuple[np.ndarray, np.ndarray]], reach: int = 0) -> JointMap:
+    """From keypoints (T, N, 2) to joints, by least squares on images and joints of each of the `labelled` films."""
+    seen = [model.estimate(images, procedure="published").keypoints.numpy().astype(float) for images, _ in labelled]
+    rows, joints = np.vstack([windows(points, reach) for points in seen]), np.vstack([truth for _, truth in labelled])
+    numbers = np.linalg.lstsq(rows, joints.reshape(len(joints), -1), rcond=None)[0]
+    return lambda points: (windows(points, reach) @ numbers).reshape(len(points), -1, 2)
 
 
 def films(data: Any, every: int, videos: int, frames: int, first: int = FIRST) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -109,9 +96,7 @@ def films(data: Any, every: int, videos: int, frames: int, first: int = FIRST) -
     return list(zip(*split, strict=True))
 
 
-def measured(
-    model: PosePriorLearner, joints: Callable[[np.ndarray], np.ndarray], film: Any, known: Smoother
-) -> dict[str, list[float]]:
+def measured(model: PosePriorLearner, joints: JointMap, known: JointMap, film: Any) -> dict[str, list[float]]:
     """Error and jitter in % of the image side, and lag in frames, of each smoother on one video."""
     images, truth = film
     poses = model.estimate(images, procedure="published")
@@ -120,7 +105,7 @@ def measured(
     found = {}
     within = SMOOTHING * 2 / (model.config.image_size - 1)
     results = {name: joints(smoother(points, sure, within)) for name, smoother in SMOOTHERS.items()}
-    for name, made in (results | {"truth known": known(points, sure, within)}).items():
+    for name, made in (results | {"truth known": known(points)}).items():
         error = float(np.linalg.norm(made - truth, axis=-1).mean())
         late = lag(made, truth) if len(truth) > 16 else float("nan")
         found[name] = [percent * error, percent * jitter(made, truth), late]
@@ -130,13 +115,14 @@ def measured(
 def compare(run: Path, rates: list[int], videos: int, frames: int) -> dict[str, Any]:
     """For each rate and smoother the numbers of all videos."""
     model, data = pplkit.load(run, "auto"), data_of(RunFolder(run))
-    joints = joint_map(model, data)
+    train = data["train"]
+    joints = joint_map(model, [(np.asarray(train.images), np.asarray(train.keypoints))])
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for every in rates:
         name = f"a key pose every {every} frames" if every else "test set, 10 frames each"
-        known = truth_known(model, films(data, every or puppets.KEY_EVERY, 2 * videos, frames, OTHERS))
+        known = joint_map(model, films(data, every or puppets.KEY_EVERY, 2 * videos, frames, OTHERS), REACH)
         for film in films(data, every, videos, frames):
-            for smoother, numbers in measured(model, joints, film, known).items():
+            for smoother, numbers in measured(model, joints, known, film).items():
                 rows.setdefault(name, {}).setdefault(smoother, []).append(numbers)
     return {"run": run.name, "rows": rows}
 

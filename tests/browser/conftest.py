@@ -174,3 +174,17 @@ def run_all(page: Any) -> Callable[[str], None]:
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
     return run
+
+
+@pytest.fixture
+def until(page: Any) -> Callable[[Callable[[], Any]], Any]:
+    """What a look at the page or a file finds, once it finds something; two minutes at most."""
+
+    def wait(look: Callable[[], Any]) -> Any:
+        for _ in range(600):
+            if found := look():
+                return found
+            page.wait_for_timeout(200)
+        raise AssertionError("it never came")
+
+    return wait

@@ -16,8 +16,8 @@ DRAWN = ".jp-CodeCell:has-text('named_points(') .jp-RenderedImage img"
 class Clicks:
     """The click widget of a page, as a person meets it."""
 
-    def __init__(self, page: Any) -> None:
-        self.page, self.board = page, page.locator(".pplkit-board")
+    def __init__(self, page: Any, until: Callable[[Callable[[], Any]], Any]) -> None:
+        self.page, self.until, self.board = page, until, page.locator(".pplkit-board")
         self.panel = page.locator(".jp-OutputArea-output:has(.pplkit-board)")
 
     def asked(self, text: str) -> None:
@@ -42,9 +42,9 @@ class Clicks:
         self.page.mouse.up()
 
 
-def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], None], picture: Any) -> None:
+def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], None], picture: Any, until: Any) -> None:
     run_all(lab.put("04_evaluation", scale="smoke", landmarks=NAMES, to_click=3))
-    clicks, file = Clicks(page), lab.home / "runs" / "puppets-smoke" / "landmarks.csv"
+    clicks, file = Clicks(page, until), lab.home / "runs" / "puppets-smoke" / "landmarks.csv"
     clicks.board.locator("image").wait_for()
     clicks.board.scroll_into_view_if_needed()
     clicked_and_kept(clicks, file)
@@ -81,10 +81,7 @@ def corrected_and_taken_back(clicks: Clicks, file: Path) -> None:
     clicks.press("Previous")
     clicks.asked("Image 1 of 3: click left hand")  # the one that was skipped
     clicks.drag(100, 30)
-    for _ in range(100):
-        if read_points(file)["0", "nose"] != before:
-            break
-        clicks.page.wait_for_timeout(200)
+    clicks.until(lambda: read_points(file)["0", "nose"] != before)
     assert read_points(file)["0", "nose"][0] > before[0] + 1
     assert "1 of 6 points have a label" in clicks.panel.inner_text()
 
