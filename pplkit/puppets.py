@@ -2,7 +2,8 @@
 
 A puppet is a tree of bones, whose swings are drawn within joint limits, covered by capsules that are painted far to
 near. Within a video colours, proportions, background and rough placement stay; the pose moves smoothly through random
-key poses. A video follows from (category, seed, index of the video) alone, on every machine: see `rendering`.
+key poses. A video follows from (category, seed, index of the video) and from the frames between two key poses, on
+every machine: see `rendering`.
 """
 
 import os
@@ -66,16 +67,27 @@ def layout(category: str) -> Layout:
     return Layout(list(body.keypoints), skeleton, pairs, groups)
 
 
-def generate(category: str, videos: int, frames: int, size: int = 64, seed: int = 0, first_video: int = 0) -> Puppets:
+def generate(
+    category: str,
+    videos: int,
+    frames: int,
+    size: int = 64,
+    seed: int = 0,
+    first_video: int = 0,
+    key_every: int = KEY_EVERY,
+) -> Puppets:
     """Videos `first_video`, `first_video` + 1, ... of `frames` pictures of `size` x `size` pixels each.
 
     Video v depends on (category, seed, v) alone, and its first frames do not depend on `frames`; the scene is the same
-    at every size. Raises PplkitError for an unknown category or a number out of range.
+    at every size. `key_every` frames lead from one key pose to the next: with twice as many the same movements are
+    filmed at twice the rate. At 25 frames a second 12 are the pace of people who walk, two steps a second, and 3 are
+    faster than anybody moves. Raises PplkitError for an unknown category or a number out of range.
     """
     body = _body(category)
     given = {"videos": videos, "frames": frames, "size": size, "seed": seed, "first_video": first_video}
+    given["key_every"] = key_every
     for name, value in given.items():
-        least = {"videos": 1, "frames": 1, "size": 16}.get(name, 0)
+        least = {"videos": 1, "frames": 1, "size": 16, "key_every": 1}.get(name, 0)
         if not isinstance(value, int | np.integer) or value < least:
             raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least}")
     count = videos * frames
@@ -93,7 +105,7 @@ def generate(category: str, videos: int, frames: int, size: int = 64, seed: int 
     def fill(first: int) -> None:
         last = min(first + step, count)
         pictures = np.arange(first, last)
-        scene = _scene(body, key, made.videos[pictures], pictures % frames, size)
+        scene = _scene(body, key, made.videos[pictures], pictures % frames, size, key_every)
         made.images[first:last], made.keypoints[first:last], made.visible[first:last], made.masks[first:last] = scene
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -110,20 +122,22 @@ class _Look(NamedTuple):
     place: Array  # (V, 4): x, y, scale, girth
 
 
-def _scene(body: Body, key: tuple[int, int], videos: Array, frames: Array, size: int) -> tuple[Array, ...]:
+def _scene(
+    body: Body, key: tuple[int, int], videos: Array, frames: Array, size: int, key_every: int
+) -> tuple[Array, ...]:
     """Images, keypoints, visibility and masks of B pictures, given the video and the frame (B,) of each."""
     names, which = np.unique(videos, return_inverse=True)
     lengths = sorted({_shared(bone.name) for bone in body.bones})
     channels = _channels(body)
     sizes = (BACKGROUND_DRAWS, len(body.colours) * DRAWS_PER_COLOUR, len(lengths), 4)
     looks = sum(sizes)
-    keys = int(frames.max()) // KEY_EVERY + 2
+    keys = int(frames.max()) // key_every + 2
     draws = np.stack([uniform((*key, int(video)), looks + keys * len(channels)) for video in names])
     parts = np.split(draws[:, :looks], np.cumsum(sizes)[:-1], axis=1)
     look = _Look(parts[0], parts[1].reshape(len(names), -1, DRAWS_PER_COLOUR), parts[2], parts[3])
     poses = draws[:, looks:].reshape(len(names), keys, len(channels))
-    before = frames // KEY_EVERY
-    t = (frames % KEY_EVERY / KEY_EVERY)[:, None]
+    before = frames // key_every
+    t = (frames % key_every / key_every)[:, None]
     blend = t * t * (3.0 - 2.0 * t)
     poses = poses * poses * (3.0 - 2.0 * poses)  # favours the joint limits, so that key poses differ widely
     pose = poses[which, before] + blend * (poses[which, before + 1] - poses[which, before])

@@ -167,6 +167,15 @@ def test_every_machine_makes_the_same_bytes(category: str) -> None:
     }[category]
 
 
+def test_more_frames_between_key_poses_are_the_same_movement_filmed_at_a_higher_rate(category: str) -> None:
+    fast, slow = generate(category, 2, 4, 32, seed=3), generate(category, 2, 7, 32, seed=3, key_every=6)
+    for name, array in vars(fast).items():
+        every_second = vars(slow)[name].reshape(2, 7, *array.shape[1:])[:, ::2]
+        np.testing.assert_array_equal(every_second.reshape(array.shape), array, err_msg=name)
+    steps = np.linalg.norm(np.diff(slow.keypoints.reshape(2, 7, -1), axis=1), axis=2)
+    assert (steps > 0).all() and (steps[:, 0] < steps[:, 2]).all()  # slow at a key pose, fastest halfway
+
+
 def test_scene_is_the_same_at_every_size(category: str) -> None:
     small, large = generate(category, 3, 4, 64), generate(category, 3, 4, 256)
     np.testing.assert_array_equal(small.keypoints, large.keypoints)
@@ -250,6 +259,7 @@ def test_some_joints_are_hidden_but_most_are_not(made: Puppets) -> None:
         ({"size": 8}, "size"),
         ({"seed": -1}, "seed"),
         ({"first_video": 0.5}, "first_video"),
+        ({"key_every": 0}, "key_every"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, named: str) -> None:

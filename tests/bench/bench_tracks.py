@@ -4,10 +4,11 @@ python tests/bench/bench_tracks.py RUN ...      also written to bench_tracks.jso
 
 RUN is the folder of a model trained on puppets. Its keypoints in each frame become joints by the linear map fitted to
 the labels of its training set, so that they can be compared with the truth. Videos: those of the test set (10 frames, a
-new key pose every 3 frames), and others of the same puppets with a key pose every 3, 6, 12 and 24 frames, that is, the
-same movements filmed at 1, 2, 4 and 8 times the rate. All numbers are means over videos, in % of the image side: the
-error, the jitter (root mean square acceleration of the error, per frame²) and how often smoothing halves it; the lag is
-in frames, against the truth.
+new key pose every 3 frames), and others of the same puppets with a key pose every 3 to 24 frames, that is, the same
+movements filmed at up to 8 times the rate. At 25 frames a second people take a step about every 12 frames when they
+walk, every 9 when they run and every 6 when they sprint; the films that notebook 07 makes have 12. All numbers are
+means over videos, in % of the image side: the error, the jitter (root mean square acceleration of the error, per
+frame²) and how often smoothing halves it; the lag is in frames, against the truth.
 
 kit          half a pixel of the model's images, weighted by confidence
 equal        the same, all frames alike
@@ -31,10 +32,10 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.signal import savgol_filter
 
 import pplkit
-from pplkit import puppets
 from pplkit.geometry import sides_per_unit
 from pplkit.model import PosePriorLearner
 from pplkit.projects import data_of
+from pplkit.puppets import KEY_EVERY, generate
 from pplkit.runs import RunFolder
 from pplkit.tracks import SMOOTHING, jitter, lag, smooth
 
@@ -87,11 +88,7 @@ def films(data: Any, every: int, videos: int, frames: int, first: int = FIRST) -
         test = data["test"]
         names = np.asarray(test.videos)
         return [(np.asarray(test.images)[names == v], np.asarray(test.keypoints)[names == v]) for v in np.unique(names)]
-    before, puppets.KEY_EVERY = puppets.KEY_EVERY, every
-    try:
-        made = puppets.generate("humanoid", videos, frames, data.size, first_video=first)
-    finally:
-        puppets.KEY_EVERY = before
+    made = generate("humanoid", videos, frames, data.size, first_video=first, key_every=every)
     split = (part.reshape(videos, frames, *part.shape[1:]) for part in (made.images, made.keypoints))
     return list(zip(*split, strict=True))
 
@@ -120,7 +117,7 @@ def compare(run: Path, rates: list[int], videos: int, frames: int) -> dict[str, 
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for every in rates:
         name = f"a key pose every {every} frames" if every else "test set, 10 frames each"
-        known = joint_map(model, films(data, every or puppets.KEY_EVERY, 2 * videos, frames, OTHERS), REACH)
+        known = joint_map(model, films(data, every or KEY_EVERY, 2 * videos, frames, OTHERS), REACH)
         for film in films(data, every, videos, frames):
             for smoother, numbers in measured(model, joints, known, film).items():
                 rows.setdefault(name, {}).setdefault(smoother, []).append(numbers)
@@ -153,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument(
-        "--rates", nargs="+", type=int, default=[0, 3, 6, 12, 24], help="frames of a key pose; 0: test set"
+        "--rates", nargs="+", type=int, default=[0, 3, 6, 9, 12, 24], help="frames of a key pose; 0: test set"
     )
     parser.add_argument("--videos", type=int, default=30)
     parser.add_argument("--frames", type=int, default=100)
