@@ -113,7 +113,7 @@ CHECKS = (
         "reconstruction loss on test images, in parts of that on training images",
         "The training images were learned by heart: on others keypoints are guesses.",
         "more images; turn=1.5, warp=0.25 and weight_equivariance=0.5 (now {turn:g}, {warp:g}, "
-        "{weight_equivariance:g}), as preset images has; fewer steps",
+        "{weight_equivariance:g}), as preset cub has; fewer steps",
         most=1.5,
         explains=("link map ignored", "left and right"),
     ),
