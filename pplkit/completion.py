@@ -125,22 +125,26 @@ class Teacher:
                 f"{data.path} has images of {self.images.shape[1]} pixels, the model wants {self.config.image_size}: "
                 "give the data set that it was trained on."
             )
-        self.answers = self._answers(model)
+        self.model = model
+        self.answers = torch.cat([self._answers(to_float(part)) for part in self.images.split(4 * BATCH)])
 
     @torch.no_grad()
-    def _answers(self, model: PosePriorLearner) -> Tensor:
-        return torch.cat([model.locate(to_float(part))[0] for part in self.images.split(4 * BATCH)])
+    def _answers(self, images: Tensor) -> Tensor:
+        return self.model.locate(images)[0]
 
     def __call__(self, step: int) -> Lesson:
         """The lesson of `step`, from 0."""
         config, rng = self.config, np.random.default_rng((self.config.seed, 3, step))
         index = torch.from_numpy(rng.integers(len(self.images), size=BATCH)).to(self.device)
         images, keypoints = to_float(self.images[index]), self.answers[index]
-        if config.turn or config.warp:  # the model was taught to follow the object there
+        if config.turn or config.warp:
             view = self._view(torch.from_numpy(rng.uniform(-1, 1, (BATCH, 5))).float())
             images = seen(images, view.to(self.device))
-            moves = between(torch.eye(2, 3).expand(BATCH, -1, -1), view)
-            keypoints = apply_affine(moves.to(self.device)[:, None], keypoints)
+            if config.weight_equivariance:  # the model was taught to follow the object there
+                moves = between(torch.eye(2, 3).expand(BATCH, -1, -1), view)
+                keypoints = apply_affine(moves.to(self.device)[:, None], keypoints)
+            else:  # its keypoints may lie on other parts there
+                keypoints = self._answers(images)
         holes = occlusion.spread(torch.from_numpy(occlusion.holes(rng, BATCH)).to(self.device), config.image_size)
         other = torch.from_numpy(rng.random(BATCH) >= GREY).to(self.device)[:, None, None, None]
         images = torch.where(holes[:, None], images.roll(1, 0) * other, images)
