@@ -100,7 +100,7 @@ def test_a_training_of_other_settings_or_data_is_never_overwritten(home: Path) -
     folder.write(PosePriorLearner(trained.config), folder.open(trained.config, data))
     check_same(trained, data, "smoke")
     content = folder.read("config.json")
-    del content["config"]["hold"]  # as one has it that was trained before there was such a setting
+    del content["config"]["weight_decay"]  # as one has it that was trained before there was such a setting
     folder.path.joinpath("config.json").write_text(json.dumps(content), encoding="utf8")
     check_same(trained, data, "smoke")
     changed = small(home, scale="smoke", seeds=[0, 1], steps=5)
