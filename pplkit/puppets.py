@@ -84,12 +84,10 @@ def generate(
     faster than anybody moves. Raises PplkitError for an unknown category or a number out of range.
     """
     body = _body(category)
-    given = {"videos": videos, "frames": frames, "size": size, "seed": seed, "first_video": first_video}
-    given["key_every"] = key_every
-    for name, value in given.items():
-        least = {"videos": 1, "frames": 1, "size": 16, "key_every": 1}.get(name, 0)
-        if not isinstance(value, int | np.integer) or value < least:
-            raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least}")
+    least = {"videos": 1, "frames": 1, "size": 16, "seed": 0, "first_video": 0, "key_every": 1}
+    for name, value in zip(least, (videos, frames, size, seed, first_video, key_every), strict=True):
+        if not isinstance(value, int | np.integer) or value < least[name]:
+            raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least[name]}")
     count = videos * frames
     joints = len(body.keypoints)
     made = Puppets(
