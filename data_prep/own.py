@@ -9,11 +9,9 @@ from pplkit.errors import PplkitError
 from pplkit.frames import SUFFIXES as FILMS
 from pplkit.overlay import write_video
 from pplkit.pictures import SUFFIXES, listed
-from pplkit.puppets import generate
+from pplkit.puppets import RATE, generate
 
 SIDES = (160, 120)  # width and height of the videos to try with
-RATE = 25.0  # frames a second
-STEP = 12  # frames from one pose to the next: about that of people who walk
 
 
 def kind_of_source(source: Path) -> str:
@@ -31,13 +29,13 @@ def kind_of_source(source: Path) -> str:
 
 
 def film_puppets(out: Path, scale: str = "default", seed: int = 0) -> Path:
-    """Videos of puppets at the pace of people, to try with: MP4 files in the folder `out`, made once."""
+    """Videos of puppets to try with: MP4 files in the folder `out`, made once."""
     videos, frames = (6, 6) if scale == "smoke" else (40, 160)
     out.mkdir(parents=True, exist_ok=True)
     for number in range(videos):
         path = out / f"puppet-{number:03d}.mp4"
         if not path.exists():
-            images = generate("humanoid", 1, frames, SIDES[1], seed, number, STEP).images
+            images = generate("humanoid", 1, frames, SIDES[1], seed, number, every=1).images
             write_video(path, (_widened(image) for image in images), RATE)
     return out
 
