@@ -34,8 +34,8 @@ class Check:
 
 
 _UNREADY = (
-    "keypoints without links", "keypoints in one place", "keypoints off the object", "link map ignored",
-    "left and right", "dead vectors",
+    "keypoints without links", "keypoints in one place", "keypoints on one line", "keypoints off the object",
+    "link map ignored", "left and right", "dead vectors",
 )  # fmt: skip
 _CALMER = (
     "lower learning_rate (now {learning_rate:g}) and, unless it is 0, convolution_learning_rate (now "
@@ -134,7 +134,7 @@ CHECKS = (
         "a higher learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
         "start=place (now {start})",
         least=0.3,
-        explains=("keypoints off the object", "link map ignored"),
+        explains=("keypoints on one line", "keypoints off the object", "link map ignored"),
     ),
     Check(
         "links too thin",
@@ -182,7 +182,18 @@ CHECKS = (
         "weight_separation=0.1 (now {weight_separation:g}), weight_length below 0.1 (now {weight_length:g}), "
         "thickness_start=0.02, a closer crop of the images",
         least=0.04,
-        explains=("link map ignored", "keypoints without links"),
+        explains=("keypoints on one line", "link map ignored", "keypoints without links"),
+    ),
+    Check(
+        "keypoints on one line",
+        "breadth",
+        "root mean square distance of keypoints from the line that fits them, in parts of that from their middle",
+        "All keypoints of an image lie along one line through the object, and tell nothing of what is beside it.",
+        "objects seen from one side alone: weight_equivariance=0 (now {weight_equivariance:g}), turn=0.5 (now "
+        "{turn:g}) and warp=0.15 (now {warp:g}), as preset images has; from all sides: more images; nothing, if they "
+        "are that slim",
+        least=0.2,
+        explains=("keypoints off the object",),
     ),
     Check(
         "keypoints outside",

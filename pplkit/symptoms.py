@@ -40,7 +40,8 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
 
     `outside`: share outside the image; `off_object`, where there are masks: share off the object, and `strayed`: the
     same, divided by that of all pixels; `extent`: root mean square distance from their middle; `variation`: the same
-    from the mean pose; `following`: how far keypoints go along with an image that is moved, in parts of the way.
+    from the mean pose; `breadth`: see there; `following`: how far keypoints go along with an image that is moved, in
+    parts of the way.
     `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
     `prototypes.unused` and `prior_offsets`; `harm` is the shift, if it is one away from the mean pose, else 0.
     """
@@ -55,6 +56,7 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
         found["strayed"] = found["off_object"] / max(TINY, float((masks <= 127).mean()))
     for name, middle in (("extent", points.mean(1, keepdims=True)), ("variation", points.mean(0))):
         found[name] = side * float(np.sqrt(np.square(points - middle).sum(-1).mean()))
+    found["breadth"] = breadth(points)
     found["following"] = following(model, images, keypoints)
     if model.config.flip:
         others = mirror(placed(model, images.flip(-1)))
@@ -63,6 +65,17 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
     offsets = {f"offset_{name}": side * away for name, away in prototypes.prior_offsets(model, points).items()}
     harm = side * shift * (offsets["offset_all"] > offsets["offset_used"])
     return {**found, "unused": unused, "shift": side * shift, **offsets, "harm": harm}
+
+
+def breadth(keypoints: np.ndarray) -> float:
+    """How broad poses (n, N, 2) are: 0 = each lies on one line, 0.71 = as broad as long, no number = all in one place.
+
+    Root mean square distance from the line that fits each pose best, in parts of that from its middle.
+    """
+    middle = keypoints - keypoints.mean(1, keepdims=True, dtype=np.float64)
+    spread = np.linalg.eigvalsh(middle.swapaxes(1, 2) @ middle)  # squares across the line and along it
+    total = float(spread.sum())
+    return math.sqrt(max(0.0, float(spread[:, 0].sum())) / total) if total > TINY else math.nan
 
 
 def following(model: PosePriorLearner, images: Tensor, keypoints: Tensor) -> float:

@@ -38,7 +38,7 @@ MORE = 60
 
 
 class Fault(NamedTuple):
-    """What the doctor has to find, settings that differ from the preset `puppets`, and how it comes about.
+    """What the doctor has to find, settings that differ from the preset, and how it comes about.
 
     `steps` from nothing, or, if 0, MORE steps on from where the good run ended. Predefined links are those of
     `chain`. A run that has nothing to be found is to be passed in silence.
@@ -48,6 +48,7 @@ class Fault(NamedTuple):
     changes: dict[str, Any]
     steps: int = 0
     data: str = "humanoid"
+    preset: str = "puppets"
     stop: int = 0  # step at which the training is interrupted
     spoil: int = 0  # one loss in so many is made infinite, as an overflow does
     broken: bool = False  # whether the last checkpoint gets a weight that is no number, as one from elsewhere may have
@@ -70,6 +71,7 @@ FAULTS = {
     "given": Fault(["reference gives away"], {"reference": "masked", "missing": 0.0}),
     "frozen": Fault(["poses stand still"], {"start": "identity", "learning_rate": 1e-7}, 100),
     "links": Fault(["poses stand still"], {"weight_links": 1.0}),
+    "stick": Fault(["keypoints on one line"], {"keypoints": 16}, 500, data="hands", preset="cub"),
     "dead": Fault(["dead vectors"], {"distil": "all"}),
     "few": Fault(["too little data"], {}, data="few"),
     "alike": Fault(["images alike"], {}, data="alike"),
@@ -92,6 +94,11 @@ def few(out: Path) -> None:
     write(out, generate("humanoid", 2, 4, 64, seed=0))
 
 
+def hands(out: Path) -> None:
+    """One image of each of 150 hands."""
+    write(out, generate("hand", 150, 1, 64, seed=0), "hand")
+
+
 def alike(out: Path) -> None:
     """Images that hardly differ: one, with a little noise."""
     made = generate("humanoid", 1, 64, 64, seed=0)
@@ -106,10 +113,10 @@ def chain(out: Path) -> str:
     return str(PosePrior(np.zeros((16, 2), np.float32), (links + links.T).astype(np.float32)).save(out / "chain.json"))
 
 
-def write(out: Path, train_on: Any) -> None:
+def write(out: Path, train_on: Any, category: str = "humanoid") -> None:
     """A data set of these puppets, and others to test on."""
     with DatasetWriter(out, name="puppets", size=64) as writer:
-        for split, made in (("train", train_on), ("test", generate("humanoid", 8, 8, 64, seed=1))):
+        for split, made in (("train", train_on), ("test", generate(category, 8, 8, 64, seed=1))):
             writer.add(split, made.images, videos=made.videos, masks=made.masks)
 
 
@@ -117,6 +124,7 @@ MAKERS: dict[str, Callable[[Path], Any]] = {
     "humanoid": lambda out: puppets.prepare("humanoid", out, videos=200, test_videos=20),
     "quadruped": lambda out: puppets.prepare("quadruped", out, videos=200, test_videos=20),
     "few": few,
+    "hands": hands,
     "alike": alike,
 }
 
@@ -133,7 +141,7 @@ def trained(name: str, out: Path) -> Path:
         changes = {**({} if fault.steps else SAME), **fault.changes}
         if "prior_links" in changes:
             changes["predefined"] = chain(out)
-        config = Config.preset("puppets").replace(**changes, steps=fault.steps or STEPS + MORE)
+        config = Config.preset(fault.preset).replace(**changes, steps=fault.steps or STEPS + MORE)
         if not fault.steps:
             go_on(trained("good", out), run, config, data)
         try:

@@ -1,5 +1,6 @@
 """The numbers that `doctor` judges by: arithmetic by hand, and models built to have or not to have a fault."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -175,10 +176,22 @@ def test_keypoints_of_a_model_built_to_fail(model: PosePriorLearner, puppets: Da
         gone = symptoms.of_keypoints(model, puppets["test"])
     for name in ("following", "variation", "extent"):
         assert still[name] == pytest.approx(0, abs=1e-5)
+    assert 0 < found["breadth"] < 0.71 and math.isnan(still["breadth"])  # a point is no line
     assert still["outside"] == 0 and gone["outside"] == 1
     assert still["off_object"] == gone["off_object"] == 1
     background = (np.asarray(puppets["test"].masks) <= 127).mean()
     assert still["strayed"] == pytest.approx(1 / background)
+
+
+def test_breadth_of_a_pose() -> None:
+    """0 on a line however it lies, the root of a half where all ways are alike; a 4 x 2 rectangle 1 of root 5."""
+    line = np.array([[0, 0], [1, 2], [2, 4.0], [-3, -6]])
+    turned = line @ np.array([[0.6, -0.8], [0.8, 0.6]]) + 5
+    square = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1.0]])
+    assert symptoms.breadth(np.stack([line, turned])) == pytest.approx(0, abs=1e-6)
+    assert symptoms.breadth(square[None]) == pytest.approx(math.sqrt(0.5))
+    assert symptoms.breadth(square[None] * [2, 1]) == pytest.approx(1 / math.sqrt(5))
+    assert symptoms.breadth(np.stack([line, square])) == pytest.approx(math.sqrt(4 / (70 + 8)))
 
 
 def test_what_is_not_there_is_not_measured(model: PosePriorLearner, puppets: Dataset) -> None:
