@@ -16,7 +16,8 @@ from pplkit.locks import locked
 from pplkit.notebooks import check_data, run_notebooks
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder
-from pplkit.runs import RunFolder, home, write_json
+from pplkit.runs import RunFolder, home, same_prior, write_json
+from pplkit.texts import read_json
 from pplkit.workers import spread
 from pplkit.yamls import At
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 MARKER = "batch.json"  # in a run folder: the notebooks that batches finished there, each with its parameters
+PLAN = "plan.json"  # in the folder of a plan: where its file lies, from there
 MACHINE = ("device", "devices")  # parameters that say where a notebook runs, and not what it computes
 
 Prepare = Callable[[str, Source, str], Callable[[], Path]]
@@ -36,15 +38,16 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
     Every data set is prepared, or opened, once and before all else. A run is finished when its folder's batch.json
     holds every notebook of the plan with the same parameters, and the executed copy is there. A run that fails, or
     whose worker dies, is a row with the reason; the others go on. `cluster`: see `workers.spread`.
-    Raises PplkitError before anything runs for a run folder of other settings or data, for data that a combination
-    cannot be trained on, and while another process runs the plan; and at the end if runs failed. After Ctrl-C the
-    workers are ended and the report is written.
+    Raises PplkitError before anything runs for a folder of another plan, a run folder of other settings or data, data
+    that a combination cannot be trained on, and while another process runs the plan; and at the end if runs failed.
+    After Ctrl-C the workers are ended and the report is written.
     """
     works = {}
     for name, source in plan.datasets.items():
         with _named(plan, f"datasets.{name}"):
             works[name] = prepare(name, source, plan.scale)
     with locked(plan.folder, f"{plan.file}: another process runs this plan"):
+        check_folder(plan)
         data = {}
         for name, work in works.items():
             with _named(plan, f"datasets.{name}"):
@@ -53,6 +56,7 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
             with _named(plan, f"run {one.run}"):
                 check_data(data[one.dataset], one.config)
                 check_same(one, data[one.dataset], plan.scale)
+        _own_folder(plan)
         for one in plan.combinations:
             with _named(plan, f"run {one.run}"):
                 predefine(one, data[one.dataset], plan.scale)
@@ -65,6 +69,36 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
     return plan.folder
 
 
+def check_folder(plan: Plan) -> None:
+    """Raise PplkitError if the plan's folder belongs to another plan, whose file has the same name.
+
+    It does if the plan that plan.json names, from that folder, is there, is another file and says something else: not
+    after a plan was edited, nor where plan and project were moved or copied, together or alone.
+    """
+    owner = _owner(plan)
+    if owner and not owner.samefile(plan.file) and owner.read_bytes() != plan.file.read_bytes():
+        raise PplkitError(
+            f"{plan.file}: {plan.folder} holds the report of another plan, {owner}: rename this file, after which the "
+            "folder is called."
+        )
+
+
+def _own_folder(plan: Plan) -> None:
+    """Note whose the plan's folder is, unless its owner is there: a copy of that plan does not take it over."""
+    if _owner(plan) is None:
+        place = plan.file.parent.resolve() / plan.file.name  # the folder is called after this name, not a link's target
+        write_json(plan.folder / PLAN, {"plan": os.path.relpath(place, plan.folder.resolve())})
+
+
+def _owner(plan: Plan) -> Path | None:
+    """The plan that the folder was made for; None if that is gone, or not known, as of earlier versions."""
+    if not (plan.folder / PLAN).exists():
+        return None
+    named = read_json(plan.folder / PLAN, "delete it").get("plan")
+    owner = os.path.normpath(plan.folder.resolve() / str(named))
+    return Path(owner) if os.path.isfile(owner) and os.access(owner, os.R_OK) else None
+
+
 def missing(one: Combination, scale: str) -> list[str]:
     """The notebooks of a combination that its run folder does not hold with the same parameters."""
     run = run_folder(one.run, scale)
@@ -72,7 +106,7 @@ def missing(one: Combination, scale: str) -> list[str]:
     return [
         name
         for name, parameters in one.parameters.items()
-        if done.get(name, {}).get("parameters") != _computed(parameters)
+        if not _same(done.get(name, {}).get("parameters"), _computed(parameters), run)
         or not (run / "notebooks" / f"{name}.ipynb").is_file()
     ]
 
@@ -98,11 +132,11 @@ def check_same(one: Combination, data: Dataset, scale: str) -> None:
     run = RunFolder(run_folder(one.run, scale))
     if not run.checkpoints():
         return
-    old, now = run.settings(), json.loads(one.config.replace(image_size=data.size).to_json())
-    changed = [f"{name} {old[name]!r}, now {now[name]!r}" for name in now if now[name] != old[name]]
-    if [text for text in changed if not text.startswith("name ")]:
+    changed = run.changed(one.config.replace(image_size=data.size))
+    if changed.keys() - {"name"}:
+        said = "; ".join(f"{name} {old!r}, now {new!r}" for name, (old, new) in changed.items())
         raise PplkitError(
-            f"{run.path} holds a training with other settings ({'; '.join(changed)}): give the variant another name, "
+            f"{run.path} holds a training with other settings ({said}): give the variant another name, "
             "or delete the folder to train anew."
         )
     if run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
@@ -173,6 +207,15 @@ def _outcome(one: Combination, scale: str, reasons: Mapping[str, str]) -> Outcom
     seconds = sum(row["seconds"] for name, row in finished(run).items() if name in one.parameters)
     status = "failed" if reason else "missing" if rest else "finished"
     return Outcome(one.dataset, one.variant, one.seed, run, status, reason, seconds, tuple(one.parameters))
+
+
+def _same(before: Any, now: Mapping[str, Any], run: Path) -> bool:
+    """Whether a notebook of `run` had these parameters, wherever the project lay then."""
+    old, new = (given.get("settings") if isinstance(given, Mapping) else None for given in (before, now))
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and "predefined" in old.keys() & new.keys():
+        kept = new if same_prior(old["predefined"], new["predefined"], run) else old
+        before = {**before, "settings": {**old, "predefined": kept["predefined"]}}
+    return bool(before == now)
 
 
 def _computed(parameters: Mapping[str, Any]) -> dict[str, Any]:

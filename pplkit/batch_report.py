@@ -200,19 +200,20 @@ def _image(figure: Figure, kind: str, title: str) -> str:
 def _runs(folder: Path, outcomes: Sequence[Outcome]) -> str:
     rows = []
     for one in outcomes:
-        links = [_link(folder, one.run / "notebooks" / f"{name}.ipynb", name) for name in one.notebooks]
+        copies = {name: one.run / "notebooks" / f"{name}.ipynb" for name in one.notebooks}
+        links = [_link(folder, file, name) for name, file in copies.items() if file.exists()]
         status = f'<td class="{escape(one.status)}">{MARKS[one.status]} {escape(one.status)}</td>'
         name = f"<td>{_link(folder, one.run, one.run.name)}</td>"
         minutes = _number(f"{one.seconds / 60:.1f}" if one.seconds else "")
         reason = f'<td class="reason">{escape(one.reason)}</td>'
-        rows.append([name, status, minutes, f"<td>{' '.join(filter(None, links))}</td>", reason])
+        rows.append([name, status, minutes, f"<td>{' '.join(links)}</td>", reason])
     return _table(["run", "status", "minutes", "executed notebooks", "reason"], rows)
 
 
 def _link(folder: Path, target: Path, text: str) -> str:
-    """A link from the page to what is there, relative, so that runs/ can be copied as a whole."""
+    """A link from the page, relative, so that runs/ can be copied as a whole; the text alone to what is not there."""
     if not target.exists():
-        return "" if target.suffix else escape(text)
+        return escape(text)
     address = quote(Path(os.path.relpath(target, folder)).as_posix())
     return f'<a href="{escape(address)}">{escape(text)}</a>'
 

@@ -119,6 +119,7 @@ function render({ model, el }) {
   }
 
   svg.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return; // another button asks for a menu or scrolls; touch and pen are 0 too
     const index = event.target.dataset?.index;
     if (model.get("draggable") && index !== undefined) {
       dragged = Number(index);

@@ -46,7 +46,7 @@ def on_drag(target: Any, act: Callable[[np.ndarray], None]) -> None:
 
 
 def on_click(target: Any, act: Callable[[np.ndarray], None]) -> None:
-    """Have `act(point)` called with the place (2,) in [-1, 1] of every click."""
+    """Have `act(point)` called with the place (2,) in [-1, 1] of every click of the primary button, touch or pen."""
 
     def clicked(_: Any, content: Any, __: Any) -> None:
         if content.get("event") == "click":

@@ -19,7 +19,7 @@ from pplkit.drawing import error_unit
 from pplkit.errors import PplkitError
 from pplkit.files import Unwritable
 from pplkit.handover import to_tell, write_model
-from pplkit.landmarks import LandmarkMap
+from pplkit.labelling import landmarks_of
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
 from pplkit.shards import file_hash
@@ -50,7 +50,7 @@ def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     """Write the folder `out` from a trained run, complete or not at all; `pplkit.load` reads it.
 
     The run's evaluation and data set go into the card where they are at hand. Raises PplkitError if the run is not
-    trained, or `out` exists or cannot be written.
+    trained or its landmarks are of other weights, or `out` exists or cannot be written.
     """
     folder, out = RunFolder(Path(run)), Path(out)
     if out.exists():
@@ -60,7 +60,7 @@ def hand_on(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     config = model.config.replace(predefined=Path(model.config.predefined).name if model.config.predefined else "")
     scores, named = _scores(folder, model.made_by["step"]), None
     if (folder.path / LANDMARKS).exists():
-        LandmarkMap.load(folder.path / LANDMARKS)  # which sees whether all is right
+        landmarks_of(folder.path, model)  # which sees whether all is right, and of these weights
         named = folder.read(LANDMARKS)
         named["made_by"] = to_tell(named["made_by"])
     partial = out.with_name(f".{out.name}.partial")

@@ -1,6 +1,7 @@
 """Clicking landmarks in a notebook: one image after the other, by name, each click kept at once."""
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from pplkit.boards import as_lists, board, on_click, on_drag, png
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
 from pplkit.frontend import attended, bundle
-from pplkit.labels import Labels
+from pplkit.labelling import position
+from pplkit.labels import Labels, positions
 from pplkit.plots import contact_sheet, named_points
+from pplkit.reports import subset
 
 SIDE = 420  # CSS pixels of the image
 
@@ -21,13 +24,18 @@ SIDE = 420  # CSS pixels of the image
 class LandmarkClicks:
     """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
 
-    It takes a split, the indices of the images to show, the names of the landmarks in the order of clicking, and the
-    file that keeps the clicks: see `Labels`, which `state` is. Without names there is nothing to click.
+    It takes a split, the positions of the images to show or how many of them (1 or more; all, if there are fewer), the
+    names of the landmarks in the order of clicking, and the file that keeps the clicks: see `Labels`, which `state` is.
+    Without names there is nothing to click. Raises PplkitError for no image, one that the split does not have, and as
+    `Labels` does.
     """
 
-    def __init__(self, split: Split, images: Sequence[int] | np.ndarray, names: Sequence[str], path: Path) -> None:
-        self.images = np.asarray(split.images[np.asarray(images)])
-        self.state = Labels(list(images), names, self.images.shape[1], path)
+    def __init__(
+        self, split: Split, images: int | Sequence[int] | np.ndarray, names: Sequence[str], path: Path
+    ) -> None:
+        chosen = positions(_spread(split, images), len(split))
+        self.images = np.asarray(split.images[np.array(chosen)])
+        self.state = Labels(chosen, names, self.images.shape[1], path, partial(_known, split))
         self._panel: _Panel | None = None
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -42,6 +50,19 @@ class LandmarkClicks:
         if not state.names:
             return contact_sheet(self.images, titles=titles)
         return named_points(self.images, np.stack([state.shown(place) for place in range(count)]), state.names, titles)
+
+
+def _spread(split: Split, images: int | Sequence[int] | np.ndarray) -> int | Sequence[int] | np.ndarray:
+    """The images that a number of them stands for; anything else as it is."""
+    if isinstance(images, int | np.integer) and not isinstance(images, bool):
+        return subset(split, max(int(images), 0))
+    return images
+
+
+def _known(split: Split, name: str) -> str:
+    """The position of an image that a table names by its source; other names as they are."""
+    found = position(name, split)
+    return name if found is None else str(found)
 
 
 class _Panel:

@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
         parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
     options = dict(arguments.option) | _given(arguments, "variant")
     if "labels" in options:
+        if not isinstance(options["labels"], str):
+            raise PplkitError(f"--option labels={options['labels']!r} names no file: give one table of labels.")
         options["labels"] = str(Path(options["labels"]).expanduser().resolve())
     if options:
         parameters["options"] = options
@@ -155,7 +157,7 @@ def landmarks(arguments: argparse.Namespace) -> None:
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
     if arguments.suggest is not None:
         for index in labelling.suggest(model, data, arguments.suggest, arguments.split):
-            print(f"{index}  {data[arguments.split].sources[index]}")
+            print(f"{index}  {visible(data[arguments.split].sources[index])}")
         return
     found = labelling.name_landmarks(model, data, arguments.labels or arguments.run / labelling.TABLE, arguments.split)
     out = arguments.run / labelling.MAP
@@ -167,10 +169,11 @@ def landmarks(arguments: argparse.Namespace) -> None:
 def track(arguments: argparse.Namespace) -> None:
     """Write smooth tracks of a video, and the video with them drawn over it."""
     _check_out("--out", arguments.out, ".csv")
-    if arguments.video is not None:
-        _check_out("--video", arguments.video, ".mp4")
     from pplkit import overlay, tracks
 
+    if arguments.video is not None:
+        _check_out("--video", arguments.video, ".mp4")
+        overlay.check_apart(arguments.source, arguments.video)
     model = _loaded(arguments)
     options = _inference_options(arguments, model) | _given(arguments, "smoothing", "gap", "least")
     found = tracks.track(model, arguments.source, arguments.crop, **options)
@@ -193,6 +196,8 @@ def export(arguments: argparse.Namespace) -> None:
         _check_folder(path, f"--{name}")
     if "prior" in given and arguments.prior.suffix != ".svg":
         raise PplkitError(f"--prior {arguments.prior} does not end in .svg: name another file; prior.json has numbers.")
+    if "onnx" in given and arguments.onnx.suffix != ".onnx":
+        raise PplkitError(f"--onnx {arguments.onnx} does not end in .onnx: name another file.")
     sources = (arguments.images is not None) + (arguments.poses is not None)
     if sources > 1 or (sources == 1) != (arguments.format is not None) or (sources == 1) != (arguments.out is not None):
         raise PplkitError("poses are exported from --images or --poses, with both --format and --out: give these.")
@@ -212,10 +217,15 @@ def export(arguments: argparse.Namespace) -> None:
 
 def _export_poses(arguments: argparse.Namespace) -> None:
     from pplkit.exports import check_format, export_poses, pose_table, read_poses
+    from pplkit.files import is_same
 
+    if not 0 <= arguments.visible <= 1:
+        raise PplkitError(f"--visible {arguments.visible} is no confidence: give a number from 0 to 1.")
     check_format(arguments.format, arguments.out)
     _check_folder(arguments.out, "--out")
     if arguments.poses is not None:
+        if is_same(arguments.poses, arguments.out):
+            raise PplkitError(f"--out {arguments.out} is the file of --poses: name another, or what it has is lost.")
         poses = read_poses(arguments.poses)
     else:
         import pplkit

@@ -14,6 +14,7 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 """
 
 import csv
+import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
 
 
 def read_poses(path: Path) -> PoseTable:
-    """The poses of a file of `pplkit estimate`; raises PplkitError naming it."""
+    """The poses of a JSON file of `pplkit estimate`; raises PplkitError naming it."""
+    if path.suffix.lower() != ".json":
+        raise PplkitError(f"{path} does not end in .json: give the poses of `pplkit estimate --out poses.json`.")
     return pose_table(read_json(path, "write it with `pplkit estimate`", BYTES), path)
 
 
@@ -102,7 +105,7 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
     that owns a format is missing, for poses that it cannot hold, and if the file cannot be written.
     """
     check_format(kind, out)
-    partial = out.with_name(f"{out.stem}.partial{out.suffix}")
+    partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")  # libraries go by the ending
     try:
         if kind == "coco":
             write_json(partial, coco(poses, visible))

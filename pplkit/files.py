@@ -28,6 +28,13 @@ class Unwritable(PplkitError):
         return PplkitError, (str(self),)
 
 
+def is_same(path: Path, other: Path) -> bool:
+    """Whether both are there and one file, whatever they are called."""
+    with suppress(OSError):
+        return path.samefile(other)
+    return False
+
+
 def write_bytes(path: Path, content: bytes | bytearray, check: Callable[[Path], object] | None = None) -> None:
     """Write a file atomically: it is complete and on the disk, or as it was before. Raises Unwritable.
 

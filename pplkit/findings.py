@@ -41,7 +41,8 @@ _CALMER = (
     "lower learning_rate (now {learning_rate:g}) and, unless it is 0, convolution_learning_rate (now "
     "{convolution_learning_rate:g})"
 )
-_UNSEEN = ("link map ignored", "keypoints without links")  # what a decoder does that is not told the pose
+_ADRIFT = ("poses stand still", "keypoints outside")  # of a model whose numbers have grown out of hand
+_UNSEEN = ("link map ignored", "keypoints without links", "keypoints on one line")  # of a decoder not told the pose
 
 CHECKS = (
     Check(
@@ -60,7 +61,7 @@ CHECKS = (
         "far " + _CALMER + ", weight_boundary=1 (now {weight_boundary:g}), precision=32-true "
         "(now {precision}); in a new run",
         most=0,
-        explains=("unfinished", "steps left out", "diverging", "too few steps", *_UNREADY),
+        explains=("unfinished", "steps left out", "diverging", "too few steps", *_ADRIFT, *_UNREADY),
     ),
     Check(
         "unfinished",
@@ -87,7 +88,7 @@ CHECKS = (
         _CALMER + ", a final_learning_rate of at most 0.1 (now {final_learning_rate:g}), hold=0 (now {hold:g}); the "
         "curves in notebook 02 tell more",
         most=1.15,
-        explains=_UNREADY,
+        explains=(*_ADRIFT, *_UNREADY),
     ),
     Check(
         "too few steps",

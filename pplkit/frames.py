@@ -64,7 +64,7 @@ def frames(
             if time >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * _step(stream)):
                 raise PplkitError(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
     if faults:
-        raise PplkitError(f"{path} is damaged in {faults} places, which are left out; {REMEDY}")
+        raise PplkitError(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
 
 
 def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:

@@ -51,7 +51,7 @@ def located(
         poses = model.estimate(squares, iterations, batch_size, procedure=procedure)
         points, sure = poses.keypoints.numpy(), poses.confidence.numpy()
         if landmarks is not None:
-            points, sure = landmarks.apply(points), landmarks.confidence(sure)
+            points, sure = landmarks.named(points, sure)
         for one, where, how in zip(batch, points, sure, strict=True):
             yield Found(one, from_crop(where, one.box, side), how)
 

@@ -2,11 +2,13 @@
 
 The table, `landmarks.csv` in the run folder, begins with image,landmark,x,y. An image is its position in the split, its
 line in <split>/sources.txt (or the last part of it, where that is unique), or the path of a picture; x and y are pixels
-of the prepared image, 0 = centre of the first. What is not to be seen has no line.
+of the prepared image, 0 = centre of the first. What is not to be seen has no line. Several names of one image are one.
 """
 
 import math
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from pplkit import ridge
 from pplkit.dataset import Dataset, Split
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, visible
 from pplkit.geometry import to_unit
 from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
@@ -44,7 +46,7 @@ def read_labelled(path: Path, split: Split, size: int) -> Labelled:
     Pictures that are named by their path are cropped in the middle. Raises PplkitError, naming the line, for a table
     that is missing or malformed, an image that is not there, and a point that is labelled twice or far outside.
     """
-    points = read_points(path, size)
+    points = read_points(path, size, _first_names(path, split))
     if not points:
         raise PplkitError(
             f"{path} {'holds no labels' if path.exists() else 'is missing'}: label some images first, by clicks in "
@@ -57,22 +59,60 @@ def read_labelled(path: Path, split: Split, size: int) -> Labelled:
     return Labelled(np.stack([_image(path, name, split, size) for name in images]), to_unit(labels, size), names)
 
 
-def _image(path: Path, name: str, split: Split, size: int) -> np.ndarray:
-    if name.isdecimal() and len(name) < 20:
-        if int(name) >= len(split):
-            last = len(split) - 1
-            raise PplkitError(f"{path} labels image {name}, but split {split.name!r} ends at {last}: correct it.")
-        return np.asarray(split.images[int(name)])
+def position(name: str, split: Split) -> int | None:
+    """Where in a split the image is that a table calls `name`, 0 to n - 1: a number, a source, the end of one source.
+
+    None for a number beyond the split, the end of several sources, and any other name.
+    """
+    if _is_number(name):
+        return int(name) if int(name) < len(split) else None
     if name in split.sources:
-        return np.asarray(split.images[split.sources.index(name)])
-    ends = [index for index, source in enumerate(split.sources) if source.rsplit("/", 1)[-1] == name]
-    if len(ends) == 1:
-        return np.asarray(split.images[ends[0]])
-    file = path.parent / Path(name).expanduser()
+        return split.sources.index(name)
+    ends = _ending(name, split)
+    return ends[0] if len(ends) == 1 else None
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and len(name) < 20
+
+
+def _ending(name: str, split: Split) -> list[int]:
+    return [index for index, source in enumerate(split.sources) if source.rsplit("/", 1)[-1] == name]
+
+
+def _first_names(path: Path, split: Split) -> Callable[[str], str]:
+    """Gives for each name the one by which the table called the same image first; errors are those of `_meant`."""
+    first: dict[int | str, str] = {}
+    return cache(lambda name: first.setdefault(_meant(path, name, split), name))
+
+
+def _meant(path: Path, name: str, split: Split) -> int | str:
+    """Which image a name stands for: a position in the split, or the real path of a picture elsewhere.
+
+    Raises PplkitError where there is no such image.
+    """
+    found = position(name, split)
+    if found is not None:
+        return found
+    if _is_number(name):
+        last = len(split) - 1
+        raise PplkitError(f"{path} labels image {name}, but split {split.name!r} ends at {last}: correct it.")
+    file = _file(path, name)
     if not os.path.isfile(file):  # no error either where there can be no such name
-        what = "several sources of" if ends else "neither a position nor a source of"
+        what = "several sources of" if _ending(name, split) else "neither a position nor a source of"
         raise PplkitError(f"{path} labels {name!r}, which is {what} split {split.name!r} and no file: correct it.")
-    return squared(read_image(file), size, "centre")[1]
+    return os.path.realpath(file)
+
+
+def _file(path: Path, name: str) -> Path:
+    return path.parent / os.path.expanduser(name)  # Path.expanduser has an error for users that are not there
+
+
+def _image(path: Path, name: str, split: Split, size: int) -> np.ndarray:
+    found = position(name, split)
+    if found is not None:
+        return np.asarray(split.images[found])
+    return squared(read_image(_file(path, name)), size, "centre")[1]
 
 
 def name_landmarks(model: PosePriorLearner, data: Dataset, path: Path, split: str = "train") -> LandmarkMap:
@@ -132,9 +172,13 @@ def telling(keypoints: np.ndarray, count: int) -> list[int]:
 
 
 def summary(landmarks: LandmarkMap) -> list[str]:
-    """Lines of text: each landmark's labels and error beside that of a fixed place, and what of left and right."""
-    width = max(map(len, landmarks.names))
-    rows = zip(landmarks.names, landmarks.labelled.tolist(), landmarks.error, landmarks.still, strict=True)
+    """Lines of text: each landmark's labels and error beside that of a fixed place, and what of left and right.
+
+    Names are shown as `visible` makes them: a table from elsewhere must not steer the terminal.
+    """
+    names = [visible(name) for name in landmarks.names]
+    width = max(map(len, names))
+    rows = zip(names, landmarks.labelled.tolist(), landmarks.error, landmarks.still, strict=True)
     lines = [f"{'':{width}}  images  error  of a fixed place (% of the image side, images left out of the fit)"]
     lines += [f"{name:{width}}  {count:6}  {_percent(error)}  {_percent(still)}" for name, count, error, still in rows]
     means = (float(ridge.mean(part, 0)) for part in (landmarks.error, landmarks.still))

@@ -2,14 +2,16 @@
 
 The file is CSV with the header `image,landmark,x,y`: the image's position in its split, the name, and pixels of the
 prepared image, 0 = the centre of the first pixel. It is written anew with every click, complete or as before. Images
-that it names in another way, as by their source, are left as they are.
+that it names in another way, as by their source, keep that name.
 """
 
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +27,28 @@ Points = dict[tuple[str, str], tuple[float, float]]  # by image and landmark
 class Labels:
     """Where a person is with the clicking: `place`, a position in `images`, and `name`, the landmark that is next.
 
-    images (n,) are positions in a split of pictures of `size` pixels; `names` the landmarks, in the order of clicking;
-    `path` the file, whose labels are taken up, also those of other images and landmarks, and kept.
-    Raises PplkitError for a name twice, and for a file that is not of this form.
+    images (n,), n > 0, are positions in a split of pictures of `size` pixels; `names` the landmarks, in the order of
+    clicking; `path` the file, whose labels are taken up, also those of other images and landmarks, and kept. `known`
+    gives the position, as text, of an image that the file calls otherwise; other names as they are.
+    Raises PplkitError for no image or one below 0, for a name twice or none, and for a file that is not of this form.
     """
 
-    def __init__(self, images: Sequence[int], names: Sequence[str], size: int, path: Path) -> None:
-        twice = [name for name in names if list(names).count(name) > 1 or not name.strip()]
-        if twice:
-            raise PplkitError(f"landmarks has {twice[0]!r} more than once or empty: give each point a name of its own.")
-        self.images, self.names, self.size, self.path = [str(image) for image in images], list(names), size, path
+    def __init__(
+        self,
+        images: Sequence[int] | np.ndarray,
+        names: Sequence[str],
+        size: int,
+        path: Path,
+        known: Callable[[str], str] = str,
+    ) -> None:
+        self.names = [name.strip() for name in names]  # as they are read back
+        bad = [name for name in self.names if self.names.count(name) > 1 or len(name.splitlines()) != 1]
+        if bad:
+            what = "more than once, empty or of several lines"
+            raise PplkitError(f"landmarks has {bad[0]!r} {what}: give each point a name of its own.")
+        self.images, self.size, self.path = [str(image) for image in positions(images)], size, path
         self.points = read_points(path, size)
+        self._called = {(known(image), name): (image, name) for image, name in self.points}
         self._before: list[tuple[int, int, Points]] = []  # place, number and points before each change
         self.place = next((k for k in range(len(self.images)) if not self.done(k)), 0)
         self._find()
@@ -47,7 +60,7 @@ class Labels:
 
     def done(self, place: int) -> bool:
         """Whether all landmarks of an image have a label."""
-        return all((self.images[place], name) in self.points for name in self.names)
+        return all(key in self.points for key in self._keys(place))
 
     def click(self, point: np.ndarray) -> None:
         """Label the landmark that is next with a point (2,) in [-1, 1], and go on to the one after, or the next image.
@@ -56,7 +69,7 @@ class Labels:
         """
         if not self.name:
             return
-        self._change({(self.images[self.place], self.name): self._pixels(point)})
+        self._change({self._keys(self.place)[self.number]: self._pixels(point)})
         self.skip()
 
     def skip(self) -> None:
@@ -72,8 +85,8 @@ class Labels:
 
     def drag(self, points: np.ndarray) -> None:
         """Put the labels of the image where they are wanted: (names, 2) in [-1, 1], NaN where there is none."""
-        image = self.images[self.place]
-        moved = {(image, name): self._pixels(point) for name, point in zip(self.names, points, strict=True)}
+        keys = self._keys(self.place)
+        moved = {key: self._pixels(point) for key, point in zip(keys, points, strict=True)}
         self._change({key: value for key, value in moved.items() if key in self.points and np.isfinite(value).all()})
 
     def undo(self) -> None:
@@ -86,19 +99,23 @@ class Labels:
 
     def shown(self, place: int) -> np.ndarray:
         """The labels (names, 2) of an image in [-1, 1], NaN where there is none."""
-        image = self.images[place]
-        pixels = [self.points.get((image, name), (math.nan, math.nan)) for name in self.names]
+        pixels = [self.points.get(key, (math.nan, math.nan)) for key in self._keys(place)]
         return to_unit(np.array(pixels, np.float64).reshape(-1, 2), self.size)
 
     def count(self) -> tuple[int, int]:
         """How many of the points asked for have a label, and how many are asked for."""
-        asked = [(image, name) for image in self.images for name in self.names]
+        asked = [key for place in range(len(self.images)) for key in self._keys(place)]
         return sum(key in self.points for key in asked), len(asked)
 
     def _find(self) -> None:
         """To the first landmark of the image without a label, if there is one."""
-        image, count = self.images[self.place], len(self.names)
-        self.number = next((k for k in range(count) if (image, self.names[k]) not in self.points), count)
+        keys = self._keys(self.place)
+        self.number = next((k for k, key in enumerate(keys) if key not in self.points), len(keys))
+
+    def _keys(self, place: int) -> list[tuple[str, str]]:
+        """What the file calls the landmarks of an image, in the order of the names."""
+        keys = [(self.images[place], name) for name in self.names]
+        return [self._called.get(key, key) for key in keys]
 
     def _pixels(self, point: np.ndarray) -> tuple[float, float]:
         x, y = to_pixels(np.clip(point, -1, 1), self.size)
@@ -118,13 +135,30 @@ class Labels:
         self.points = points
 
 
-def read_points(path: Path, size: int | None = None) -> Points:
+def positions(images: Any, count: int | None = None) -> list[int]:
+    """Positions of images as Python's numbers, 0 to `count` - 1 where the number of images in the split is given.
+
+    Raises PplkitError for none at all, and for anything else: a negative number would be written and not read back.
+    """
+    found = np.asarray(images, object).ravel().tolist()
+    last, of = (math.inf, "") if count is None else (count - 1, f" of {count} images")
+    remedy = f"give positions from 0 {'on' if count is None else f'to {last}'}{', or how many' if of else ''}."
+    if not found:
+        raise PplkitError(f"to_click chooses none{of}: {remedy}")
+    for one in found:
+        if not isinstance(one, Integral) or isinstance(one, bool) or not 0 <= int(one) <= last:
+            raise PplkitError(f"to_click has {one!r}, which is no position{of}: {remedy}")
+    return [int(one) for one in found]
+
+
+def read_points(path: Path, size: int | None = None, known: Callable[[str], str] = str) -> Points:
     """The labels of a file in its order, pixels (x, y) by image and landmark; none if there is no file.
 
-    Raises PplkitError, naming the line, for one that is malformed, labels a point a second time or, where the `size` of
-    the images is given, lies far outside of them.
+    `known` gives one name for all those of an image. Raises PplkitError, naming the line, for one that is malformed,
+    labels a point a second time or, where the `size` of the images is given, lies far outside of them.
     """
     found: Points = {}
+    given: dict[tuple[str, str], str] = {}  # where a label is, and what it calls the image
     if not path.exists():
         return found
     rows = csv.reader(io.StringIO(read_text(path, "save it as CSV in UTF-8"), newline=""))
@@ -133,10 +167,12 @@ def read_points(path: Path, size: int | None = None) -> Points:
             raise PplkitError(f"{path} must begin with the line {','.join(HEADER)}: correct it, or delete the file.")
         for row in filter(any, rows):
             where = f"{path}, line {rows.line_num},"
-            key, point = _point(row, where, size)
+            (image, name), point = _point(row, where, size)
+            key = known(image), name
             if key in found:
-                raise PplkitError(f"{where} labels {key[1]!r} on {key[0]!r} a second time: remove one of them.")
-            found[key] = point
+                again = f"labels {name!r} on {image!r} a second time, after {given[key]}"
+                raise PplkitError(f"{where} {again}: remove one of them.")
+            found[key], given[key] = point, f"{image!r} in line {rows.line_num}"
     except csv.Error as error:
         raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
     return found

@@ -42,22 +42,29 @@ class LandmarkMap:
 
     def apply(self, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints (B, N, 2) to landmarks (B, J, 2); raises PplkitError for another N."""
+        return self._placed(keypoints)[0]
+
+    def named(self, keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks as of `apply`, and their confidence (B, J) from that of the keypoints (B, N).
+
+        It is the mean by what each keypoint weighs, and goes with the landmark where left and right are exchanged.
+        """
+        points, back = self._placed(keypoints)
+        shares = np.linalg.norm(self.weights, axis=(1, 3))
+        return points, exchanged(confidence @ (shares / shares.sum(1, keepdims=True)).T, self.pairs, back)
+
+    def _placed(self, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The landmarks, and in which poses (B,) left and right were exchanged."""
         wanted = self.weights.shape[2]
         if keypoints.ndim != 3 or keypoints.shape[1:] != (wanted, 2):
             raise PplkitError(
                 f"keypoints of shape {keypoints.shape} do not fit landmarks of {wanted}: fit landmarks to this model."
             )
-        return self._named(np.einsum("jckd,bkd->bjc", self.weights, keypoints) + self.offsets)
-
-    def _named(self, points: np.ndarray) -> np.ndarray:
+        points = np.einsum("jckd,bkd->bjc", self.weights, keypoints) + self.offsets
         if self.sides is None:
-            return points
-        return exchanged(points, self.pairs, agreement(points, self.pairs, self.sides) < 0)
-
-    def confidence(self, confidence: np.ndarray) -> np.ndarray:
-        """Of keypoints (B, N) to that of landmarks (B, J): the mean, by what each keypoint weighs."""
-        shares = np.linalg.norm(self.weights, axis=(1, 3))
-        return confidence @ (shares / shares.sum(1, keepdims=True)).T
+            return points, np.zeros(len(points), bool)
+        back = agreement(points, self.pairs, self.sides) < 0
+        return exchanged(points, self.pairs, back), back
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON, complete or not at all."""

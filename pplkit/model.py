@@ -245,9 +245,12 @@ class PosePriorLearner(nn.Module):
         By the completer if the model has one, or by the procedure wanted; see `procedure`. `iterations` counts the
         published rounds after the first pose, 4 in the paper; see `iterate`. `hidden`, bool (B, H, W), says which
         pixels something else covers, where that is known: the completer takes them as unseen, and needs no rounds.
-        Without it, rounds are published ones unless wanted otherwise. Raises PplkitError for other shapes or types.
+        Without it, rounds are published ones unless wanted otherwise. Raises PplkitError for other shapes or types, and
+        for `iterations` below 0.
         """
         procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
+        if iterations < 0:
+            raise PplkitError(f"iterations={iterations} is below 0: give 0 or more.")
         found = []
         with self._frozen():
             for start in range(0, len(images), batch_size):

@@ -13,6 +13,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.errors import PplkitError
+from pplkit.files import is_same
 from pplkit.frames import frame_rate, frames
 from pplkit.inference import located
 from pplkit.model import PosePriorLearner
@@ -66,8 +67,7 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
         import av
     except ImportError:
         raise PplkitError("writing a video needs the package av: pip install 'pplkit[data]'.") from None
-    path = Path(path)
-    frames = iter(frames)
+    path, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None:
         raise PplkitError(f"there is no frame to write to {path}: give a video that has some.")
@@ -90,12 +90,19 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
     return path
 
 
+def check_apart(source: Path, out: Path) -> None:
+    """Raise PplkitError where drawing would put a video in the place of its source."""
+    if is_same(source, out):
+        raise PplkitError(f"{out} is the video that is to be drawn over: name another file, or it would be lost.")
+
+
 def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "centre", **options: Any) -> Path:
     """The video `source` with the pose of every frame drawn over it, as the MP4 file `out`; returns it.
 
     `crop` says, as in the preparation of the data, which square of a frame the model sees: "centre" or "pad". `options`
     are those of `posed`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
+    check_apart(source, out)
     rate = frame_rate(source)
     with closing(seen([source], model.config.image_size, crop, AT_ONCE, whole=True)) as images:
         return write_video(out, posed(model, images, **options), rate)
@@ -135,6 +142,7 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
     """
     plain = tracks.names == [str(number) for number in range(model.config.keypoints)]
     links, strengths = _skeleton(model) if plain else ([], [])
+    check_apart(source, out)
     rate = frame_rate(source)
     with closing(frames(source, 0.0, None, None)) as film:
         drawn = (

@@ -1,5 +1,6 @@
 """The run folder: configuration, metrics, checkpoints, and a model loaded from them. JSON and safetensors only."""
 
+import filecmp
 import hashlib
 import json
 import os
@@ -86,21 +87,13 @@ class RunFolder:
         return made_by
 
     def _check(self, config: Config, made_by: dict[str, Any]) -> None:
-        before, old, new = self.read("config.json", "made_by"), self.settings(), json.loads(config.to_json())
-        changed = [name for name in new if name not in FREE and old[name] != new[name]]
-        if changed:
-            raise PplkitError(
-                f"{self.path} holds a run with other settings ({', '.join(changed)}): choose another run name, or "
-                "delete the folder to start again."
-            )
-        done = int(self.checkpoints()[-1].stem.partition("-")[2])
-        if config.steps < done:
+        again = "choose another run name, or delete the folder to start again."
+        if changed := ", ".join(name for name in self.changed(config) if name not in FREE):
+            raise PplkitError(f"{self.path} holds a run with other settings ({changed}): {again}")
+        if config.steps < (done := int(self.checkpoints()[-1].stem.partition("-")[2])):
             raise PplkitError(f"{self.path} has done {done} steps already: give as many steps, or another run name.")
-        if before["made_by"].get("data_sha256") != made_by["data_sha256"]:
-            raise PplkitError(
-                f"{self.path} was trained on other data than {made_by['data']}: choose another run name, or delete "
-                "the folder to start again."
-            )
+        if self.read("config.json", "made_by")["made_by"].get("data_sha256") != made_by["data_sha256"]:
+            raise PplkitError(f"{self.path} was trained on other data than {made_by['data']}: {again}")
 
     def read(self, name: str, *keys: str) -> dict[str, Any]:
         """A JSON object of the run, in which `keys` hold objects; raises PplkitError if it is missing or torn."""
@@ -110,10 +103,12 @@ class RunFolder:
                 raise PplkitError(f"{self.path / name} has no {key!r} with names: {AGAIN}.")
         return content
 
-    def settings(self) -> dict[str, Any]:
-        """The settings as config.json has them; what has come since has its default, which is how it was before."""
-        known: dict[str, Any] = json.loads(Config().to_json())
-        return known | self.read("config.json", "config")["config"]
+    def changed(self, config: Config) -> dict[str, tuple[Any, Any]]:
+        """Settings before and now that config.json has otherwise; what has come since had its default before."""
+        old = json.loads(Config().to_json()) | self.read("config.json", "config")["config"]
+        if same_prior(old["predefined"], config.predefined, self.path):
+            old["predefined"] = config.predefined
+        return {name: (old[name], value) for name, value in json.loads(config.to_json()).items() if old[name] != value}
 
     def config(self) -> Config:
         """The settings of the run; raises PplkitError naming config.json if they are missing or not usable."""
@@ -139,8 +134,7 @@ class RunFolder:
         check_file(path, AGAIN)
         try:
             with path.open("rb") as file:
-                lines = iter(lambda: file.readline(BYTES), b"")
-                return list(takewhile(bool, map(_row, lines)))
+                return list(takewhile(bool, map(_row, iter(lambda: file.readline(BYTES), b""))))
         except OSError as error:
             raise PplkitError(f"{path} cannot be read ({error}): {AGAIN}.") from None
 
@@ -168,13 +162,9 @@ class RunFolder:
         write_json(self.path / "config.json", {"config": model.config.to_dict(), "made_by": made_by})
 
     def save(
-        self,
-        step: int,
-        model: nn.Module,
-        optimiser: torch.optim.Optimizer | None,
-        made_by: dict[str, Any],
+        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer | None, made_by: dict[str, Any],
         state: dict[str, Any] | None = None,
-    ) -> Path:
+    ) -> Path:  # fmt: skip
         """Write the checkpoint of `step` atomically, and when it is verified drop all but it and the one before it.
 
         Those of later steps, which a run leaves behind that had to go back, are dropped as well. One whose `state` is
@@ -209,10 +199,8 @@ class RunFolder:
             if found.state.get("good", True) or not good:
                 return found
         if damaged and len(damaged) == len(paths):
-            raise PplkitError(
-                f"no checkpoint in {self.path / 'checkpoints'} can be read, neither the last nor the one before: bring "
-                "back a copy of one, or delete the run folder to train anew."
-            )
+            lost = f"no checkpoint in {self.path / 'checkpoints'} can be read, neither the last nor the one before"
+            raise PplkitError(f"{lost}: bring back a copy of one, or delete the run folder to train anew.")
         return None
 
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> int:
@@ -249,6 +237,18 @@ class RunFolder:
             raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {again}.") from None
         model.completer = completer
         return steps
+
+
+def same_prior(before: Any, now: str, run: Path) -> bool:
+    """Whether two paths name one prior, though the project was moved or copied: what is at both decides, if anything.
+
+    Else, and for the run's own prior, whose old place others may have taken, both end with its place in the project.
+    """
+    old, new, root = Path(str(before)), Path(now).resolve(), home().resolve()
+    if run.resolve() not in new.parents and os.path.isfile(old) and os.access(old, os.R_OK) and new.is_file():
+        return filecmp.cmp(old, new, shallow=False)
+    place = new.relative_to(root).parts if new.is_relative_to(root) else new.parts
+    return bool(before == now or (now and old.parts[-len(place) :] == place))
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -14,7 +14,11 @@ import numpy as np
 from pplkit import ridge
 
 GAIN = 0.8  # labels are exchanged only where that lowers the error of images left out to less than this share
-WORDS = r"left|right|(?<![a-z])[lr](?![a-z])"
+LETTER = "[A-Za-zÀ-ɏ]"  # Latin: "手left" is two words
+# Words, their beginnings and the humps of camels: "bright", "upright" and "cleft" speak of no side, "lefteye" does.
+LONE = rf"(?<!{LETTER})[LlRr](?!{LETTER})"
+SIDE = rf"(?<!{LETTER})(?:left|right)|Left|Right|(?<![A-Z])(?:LEFT|RIGHT)|{LONE}"
+ANYWHERE = rf"(?i:left|right)|{LONE}"  # enough where both sides have a name, as "eyeleft" and "eyeright"
 OTHER = {"left": "right", "l": "r"}
 STARTS = 4  # ways to begin the search beside that of no exchange
 ROUNDS = 10  # of each
@@ -25,21 +29,28 @@ QUICK = {"tightness": (0.1, 1.0), "freedom": (0.0,)}  # of the ridge: enough to 
 def side_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
     """Indices of (left, right) names: those that differ in "left" and "right", or in a lone "l" and "r"."""
     places = {name.lower(): index for index, name in enumerate(names)}
-    partners = {name: re.sub(WORDS, lambda word: OTHER.get(word[0], word[0]), name) for name in places}
-    return [(places[name], places[other]) for name, other in partners.items() if other != name and other in places]
+    partners = {index: _partners(names[index]) for index in places.values()}
+    found = {index: [places[other] for other in others if other in places] for index, others in partners.items()}
+    return [(index, others[0]) for index, others in found.items() if others]
+
+
+def _partners(name: str) -> list[str]:
+    """What the name may be called on the right, in lower case, if it is one of the left; the likelier first."""
+    made = (re.sub(where, lambda word: OTHER.get(word[0].lower(), word[0]), name).lower() for where in (SIDE, ANYWHERE))
+    return [other for other in made if other != name.lower()]
 
 
 def one_sided(names: Sequence[str]) -> np.ndarray:
-    """Which names speak of a side: bool (J,)."""
-    return np.array([re.search(WORDS, name.lower()) is not None for name in names], bool)
+    """Which names speak of a side in a word of their own or the beginning of one: bool (J,)."""
+    return np.array([re.search(SIDE, name) is not None for name in names], bool)
 
 
 def exchanged(points: np.ndarray, pairs: Sequence[tuple[int, int]], which: np.ndarray) -> np.ndarray:
-    """Points (B, J, 2) with left and right exchanged in those poses that `which` (B,) bool says."""
+    """Points (B, J, 2), or one number of each (B, J), left and right exchanged in the poses that `which` (B,) says."""
     order = list(range(points.shape[1]))
     for left, right in pairs:
         order[left], order[right] = right, left
-    return np.where(which[:, None, None], points[:, order], points)
+    return np.where(which.reshape(-1, *[1] * (points.ndim - 1)), points[:, order], points)
 
 
 def turned(keypoints: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -99,10 +110,10 @@ def direction(labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarra
     return np.asarray(np.nan_to_num(middle / (variance + ridge.LEAST)))
 
 
-def steady(points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Points (T, J, 2) of a video with left and right exchanged in as few frames as make them move least in all.
+def restless(points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Frames, bool (T,), of points (T, J, 2) in which left and right are to be exchanged for the least motion in all.
 
-    The path of least total motion, found exactly (Viterbi); as they are given, where that makes no difference.
+    The path of least total motion, found exactly (Viterbi); none, where that makes no difference.
     """
     both = np.stack((points, exchanged(points, pairs, np.ones(len(points), bool))))
     steps = np.linalg.norm(both[:, None, 1:] - both[None, :, :-1], axis=-1).sum(-1)  # (now, before, T - 1)
@@ -112,7 +123,7 @@ def steady(points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
         ways = steps[:, :, frame - 1] + cost
         came[frame] = ways.argmin(1)
         cost = ways.min(1) + (0.0, price)
-    made, state = np.empty_like(points), int(cost.argmin()) if len(points) else 0
+    which, state = np.zeros(len(points), bool), int(cost.argmin()) if len(points) else 0
     for frame in range(len(points) - 1, -1, -1):
-        made[frame], state = both[state, frame], int(came[frame, state])
-    return made
+        which[frame], state = state == 1, int(came[frame, state])
+    return which

@@ -23,7 +23,7 @@ from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
 from pplkit.reading import count, is_video, seen
 from pplkit.runs import writing
-from pplkit.sides import steady
+from pplkit.sides import exchanged, restless
 
 SMOOTHING = 0.5  # pixels of the model's images
 GAP = 5  # frames that are filled
@@ -80,7 +80,8 @@ def track(
     seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
     names = landmarks.names if landmarks else [str(number) for number in range(found.shape[1])]
     if landmarks is not None and landmarks.told is not None:
-        found = steady(found, landmarks.pairs)
+        back = restless(found, landmarks.pairs)
+        found, confidence = (exchanged(part, landmarks.pairs, back) for part in (found, confidence))
     known = confidence >= least * np.median(confidence, axis=0)
     within = smoothing * sides[0] / side
     points = smooth(found, seconds, within, np.where(known, confidence**2, 0))
@@ -213,9 +214,10 @@ def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
 def summary(tracks: Tracks) -> list[str]:
     """Lines of text: how long, how steady before and after, and what was filled."""
     before, after = (100 * jitter(points) / tracks.side for points in (tracks.found, tracks.points))
+    shaking = f"acceleration {before:.2f} % of the square's side per frame² as found, {after:.2f} smooth"
     missing = np.isnan(tracks.points).any(-1)
     return [
         f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
-        f"acceleration {before:.2f} % of the square's side per frame² as found, {after:.2f} smooth",
+        *([] if np.isnan(before + after) else [shaking]),  # of three frames in a row at least
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
     ]

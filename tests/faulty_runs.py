@@ -10,7 +10,7 @@ import argparse
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
 from pplkit.errors import Diverged
-from pplkit.journal import Watcher
+from pplkit.journal import LINES, Watcher
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder, write_json
@@ -40,8 +40,9 @@ MORE = 60
 class Fault(NamedTuple):
     """What the doctor has to find, settings that differ from the preset, and how it comes about.
 
-    `steps` from nothing, or, if 0, MORE steps on from where the good run ended. Predefined links are those of
-    `chain`. A run that has nothing to be found is to be passed in silence.
+    `steps` from nothing, or, if 0, MORE steps on from where the good run ended; its curves are taken along where these
+    are what shows the fault. Predefined links are those of `chain`. A run that has nothing to be found is to be passed
+    in silence.
     """
 
     finds: list[str]
@@ -49,6 +50,7 @@ class Fault(NamedTuple):
     steps: int = 0
     data: str = "humanoid"
     preset: str = "puppets"
+    curves: bool = False
     stop: int = 0  # step at which the training is interrupted
     spoil: int = 0  # one loss in so many is made infinite, as an overflow does
     broken: bool = False  # whether the last checkpoint gets a weight that is no number, as one from elsewhere may have
@@ -77,7 +79,7 @@ FAULTS = {
     "alike": Fault(["images alike"], {}, data="alike"),
     "interrupted": Fault(["unfinished"], {}, 400, stop=220),
     "diverged": Fault(["diverged"], {"learning_rate": 1e6, "weight_boundary": 0.0}, 300),
-    "diverging": Fault(["diverging"], {"learning_rate": 0.1}),
+    "diverging": Fault(["diverging"], {"learning_rate": 0.1}, curves=True),
     "overflows": Fault(["steps left out"], {}, spoil=2),
     "broken": Fault(["not finite"], {}, broken=True),
     "unread": Fault(
@@ -143,7 +145,7 @@ def trained(name: str, out: Path) -> Path:
             changes["predefined"] = chain(out)
         config = Config.preset(fault.preset).replace(**changes, steps=fault.steps or STEPS + MORE)
         if not fault.steps:
-            go_on(trained("good", out), run, config, data)
+            go_on(trained("good", out), run, config, data, LINES if fault.curves else ())
         try:
             with overflows(fault.spoil):
                 train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
@@ -155,10 +157,12 @@ def trained(name: str, out: Path) -> Path:
     return run
 
 
-def go_on(good: Path, run: Path, config: Config, data: Dataset) -> None:
-    """A run folder that continues the good run's weights with other settings or data."""
+def go_on(good: Path, run: Path, config: Config, data: Dataset, curves: Sequence[str]) -> None:
+    """A run folder that continues the good run's weights, and some of its curves, with other settings or data."""
     (run / "checkpoints").mkdir(parents=True)
     shutil.copy(RunFolder(good).checkpoints()[-1], run / "checkpoints")
+    for name in curves:
+        shutil.copy(good / name, run)
     write_json(run / "config.json", {"config": config.to_dict(), "made_by": {"data_sha256": data.sha256}})
 
 

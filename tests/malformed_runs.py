@@ -45,7 +45,7 @@ def make_results(folder: Path) -> None:
     for name, content in (("evaluation", SCORES), ("occlusion", HIDDEN), ("training", {"loss": 1.0})):
         write_json(folder / f"run/{name}.json", content)
     write_json(folder / "run/notes.json", {"notes": []})
-    made = {"weights": "a", "data_path": "somewhere"}
+    made = {"weights": runs.fingerprint(runs.load(folder / "run")), "data_path": "somewhere"}
     points, names = rng.uniform(-1, 1, (6, 4, 2)), ["left ear", "right ear", "nose"]
     fit_landmarks(points, points[:, :3], names, 32, made_by=made).save(folder / "run/landmarks.json")
 

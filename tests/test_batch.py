@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,53 @@ def test_a_predefined_prior_is_made_from_labels_before_the_run(home: Path, puppe
     ]
     made = PosePrior.load(home / "runs/roses-fixed-0/predefined.json")
     assert np.allclose(made.keypoints, labelled_prior(puppets, 16).keypoints, atol=1e-6)
+
+
+def test_a_project_that_was_copied_or_moved_goes_on_with_its_predefined_priors(
+    home: Path, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(puppets.path, home / "data/puppets")
+    given: dict[str, Any] = {"datasets": ["puppets"], "variants": ["fixed"], "preset": "puppets"}
+    plan = small(home, **given)
+    run_batch(plan, prepare)
+    run, (one,) = RunFolder(home / "runs/puppets-fixed-0"), plan.combinations
+    config = one.config.replace(image_size=puppets.size)
+    run.write(PosePriorLearner(config), run.open(config, puppets))
+    before = state(home)
+
+    copy = tmp_path_factory.mktemp("elsewhere") / "copy"
+    moved = copy.with_name("moved")
+    for there, bring in ((copy, lambda: shutil.copytree(home, copy)), (moved, lambda: copy.rename(moved))):
+        bring()
+        monkeypatch.setenv("PPLKIT_HOME", str(there))
+        run_batch(small(there, **given), prepare)
+        assert [row["status"] for row in rows(there)] == ["finished"]
+        assert {path.relative_to(there) for path in state(there)} == {path.relative_to(home) for path in before}
+        assert len((there / "runs/puppets-fixed-0/tried").read_text().splitlines()) == 1  # nothing ran again
+    (there / "priors").mkdir()
+    other = str(there / "priors/other.json")
+    Path(other).write_text("{}", encoding="utf8")
+    changed = small(there, **{**given, "variants": {"fixed": None, "mine": {"like": "fixed", "predefined": other}}})
+    assert missing(changed.combinations[1], "default") == ["train"]
+    (there / "runs/puppets-fixed-0").rename(there / "runs/puppets-mine-0")
+    with pytest.raises(PplkitError, match=r"mine-0 .* other settings \(predefined '.*, now '.*other.json'"):
+        check_same(changed.combinations[1], puppets, "default")
+
+
+def test_a_training_goes_on_in_a_copied_project(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"scale": "smoke", "variants": ["fixed"], "steps": 5}
+    (one,), data = small(home, **given).combinations, open_dataset(home / "data/roses")
+    run = RunFolder(home / "runs/roses-fixed-0-smoke")
+    run.write(PosePriorLearner(one.config), run.open(one.config, data))
+    copy = shutil.copytree(home, tmp_path_factory.mktemp("elsewhere") / "copy")
+    monkeypatch.setenv("PPLKIT_HOME", str(copy))
+    (one,), run = small(copy, **given).combinations, RunFolder(copy / "runs/roses-fixed-0-smoke")
+    run.open(one.config, data)
+    assert run.config().predefined == one.config.predefined == str(run.path / "predefined.json")
+    with pytest.raises(PplkitError, match=r"other settings \(predefined\)"):
+        run.open(one.config.replace(predefined=str(copy / "other.json")), data)
 
 
 def test_one_plan_runs_once_at_a_time(home: Path) -> None:

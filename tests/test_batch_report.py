@@ -159,6 +159,14 @@ def test_a_batch_in_which_nothing_finished_has_a_page(tmp_path: Path) -> None:
     assert "1 failed" in page.text and "img" not in page.tags
 
 
+def test_a_run_without_a_folder_has_its_name_in_the_page(tmp_path: Path) -> None:
+    names = ("birds-ppl-0", "birds-v1.5-0", "birds-v.ipynb")  # dots belong to names of variants
+    runs = [Outcome("birds", "x", 0, tmp_path / "runs" / name, "missing", "", 0, ("02_training",)) for name in names]
+    text = page_of(tmp_path / "runs" / "batches" / "x", runs, [{}] * 3)
+    assert [f"<td>{name}</td>" in text for name in names] == [True] * 3
+    assert "02_training" not in text and "href" not in text
+
+
 def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path, outcomes: list[Outcome]) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(PplkitError, match="the report in .*x cannot be written"):

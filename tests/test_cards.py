@@ -17,11 +17,12 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.handover import MODEL, SCHEMA
+from pplkit.labelling import landmarks_of
 from pplkit.landmarks import fit_landmarks
 from pplkit.model import PosePriorLearner
 from pplkit.prior import PosePrior
 from pplkit.projects import data_of
-from pplkit.runs import RunFolder, write_json
+from pplkit.runs import RunFolder, fingerprint, write_json
 from pplkit.shards import file_hash
 
 SCORES = {
@@ -184,13 +185,18 @@ def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset,
 def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     folder = trained(tmp_path / "run", tiny, puppets)
     points = np.random.default_rng(0).uniform(-1, 1, (5, 4, 2))
-    made_by = {"run": "run", "data_path": "a"}
-    fit_landmarks(points, points[:, :2], ["nose", "tail_tip"], 32, made_by=made_by).save(folder.path / "landmarks.json")
+    made_by = {"run": "run", "data_path": "a", "weights": "of another model"}
+    fitted = fit_landmarks(points, points[:, :2], ["nose", "tail_tip"], 32, made_by=made_by)
+    fitted.save(folder.path / "landmarks.json")
+    with pytest.raises(PplkitError, match="landmarks.json was fitted before the model changed"):
+        hand_on(folder.path, tmp_path / "handed")
+    made_by["weights"] = fingerprint(pplkit.load(folder.path))
+    fitted.save(folder.path / "landmarks.json")
     handed = hand_on(folder.path, tmp_path / "handed")
     kept = json.loads((handed / "landmarks.json").read_text(encoding="utf8"))
-    assert kept["names"] == ["nose", "tail_tip"] and kept["made_by"] == {"run": "run"}
+    assert kept["names"] == ["nose", "tail_tip"] and kept["made_by"] == {"run": "run", "weights": made_by["weights"]}
     assert r"fitted to some labels: nose, tail\_tip" in (handed / "README.md").read_text(encoding="utf8")
-    pplkit.load(handed)
+    assert landmarks_of(handed, pplkit.load(handed)).names == kept["names"]
     write_json(handed / "landmarks.json", kept | {"names": ["tail_tip", "nose"]})
     with pytest.raises(PplkitError, match="landmarks.json is not the file that was handed on"):
         pplkit.load(handed)

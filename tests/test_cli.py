@@ -116,6 +116,8 @@ def test_wrong_input_is_one_line_and_status_2(runs: Calls, capsys: pytest.Captur
         ("cub --source nowhere", "there is no folder nowhere"),
         ("puppets --size 40", "image_size=40"),
         ("puppets --option legs=3", "option 'legs' is unknown"),
+        ("folder-x --source . --option labels=a.csv,b.csv", "labels=['a.csv', 'b.csv'] names no file"),
+        ("folder-x --source . --option labels=1", "labels=1 names no file"),
         ("puppets --steps 0", "steps=0 is too small"),
         ("noise --preset puppets", "has no videos"),
         ("noise --preset images", "has no split 'test'"),

@@ -65,11 +65,11 @@ def test_landmarks_are_suggested_or_fitted(
     loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: Calls = []
-    data = {"test": SimpleNamespace(sources=["zero", "one", "two"])}
+    data = {"test": SimpleNamespace(sources=["zero", "one", "\x1b[31mtwo"])}
     monkeypatch.setattr("pplkit.projects.data_of", lambda folder: data)
     monkeypatch.setattr("pplkit.labelling.suggest", lambda *given: [2, 0])
     assert cli.main(["landmarks", str(tmp_path), "--suggest", "2", "--split", "test"]) == 0
-    assert capsys.readouterr().out == "2  two\n0  zero\n"
+    assert capsys.readouterr().out == "2  \\x1b[31mtwo\n0  zero\n"
     made = SimpleNamespace(save=lambda path: calls.append(("save", path)))
     monkeypatch.setattr("pplkit.labelling.name_landmarks", lambda *given: calls.append(given) or made)
     monkeypatch.setattr("pplkit.labelling.summary", lambda landmarks: ["so good"])
@@ -92,10 +92,14 @@ def test_landmarks_are_suggested_or_fitted(
         ("track nowhere a.mp4 --out no/t.csv", "the folder no of --out does not exist"),
         ("track nowhere a.mp4 --out t.json", "--out t.json does not end in .csv"),
         ("track nowhere a.mp4 --out t.csv --video t.gif", "--video t.gif does not end in .mp4"),
+        ("track nowhere a.mp4 --out t.csv --video ./a.mp4", "a.mp4 is the video that is to be drawn over"),
     ],
 )
 def test_a_wrong_file_to_write_is_found_before_anything_is_loaded(
-    line: str, said: str, capsys: pytest.CaptureFixture[str]
+    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.mp4").write_bytes(b"a film")
     assert cli.main(line.split()) == 2
+    assert Path("a.mp4").read_bytes() == b"a film"
     assert said in capsys.readouterr().err

@@ -114,7 +114,11 @@ def test_prior_model_and_onnx_in_one_line(
         ("--images a.png --format coco --out a.csv", "does not end in .json"),
         ("--images a.png --format csv --out no/a.csv", "the folder no of --out does not exist"),
         ("--poses p.json --format csv --out a.csv", "p.json does not exist"),
+        ("--poses p.csv --format csv --out a.csv", "p.csv does not end in .json"),
+        ("--images a.png --format coco --out a.json --visible nan", "--visible nan is no confidence"),
+        ("--images a.png --format coco --out a.json --visible 1.5", "--visible 1.5 is no confidence"),
         ("--onnx no/a.onnx", "the folder no of --onnx does not exist"),
+        ("--onnx a.txt", "--onnx a.txt does not end in .onnx"),
         ("--prior a.png", "--prior a.png does not end in .svg"),
         ("--prior a.svg", "nowhere/config.json does not exist"),
         ("--model a", "nowhere/config.json does not exist"),
@@ -128,3 +132,20 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     answer = capsys.readouterr().err
     assert answer.startswith("pplkit: ") and answer.count("\n") == 1 and said in answer
     assert not list(tmp_path.iterdir())
+
+
+def test_poses_are_not_written_over_and_nobody_elses_file_is_touched(
+    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poses, own = tmp_path / "poses.json", tmp_path / "a.partial.csv"
+    assert cli.main(["estimate", str(run), str(picture), "--out", str(poses)]) == 0
+    before = poses.read_bytes()
+    own.write_text("mine")
+    line = ["export", str(run), "--poses", str(poses), "--format"]
+    (tmp_path / "link.json").symlink_to(poses)
+    for out in ("poses.json", "link.json"):
+        assert cli.main([*line, "coco", "--out", str(tmp_path / out)]) == 2
+        assert "is the file of --poses" in capsys.readouterr().err
+    assert cli.main([*line, "csv", "--out", str(tmp_path / "a.csv")]) == 0
+    assert poses.read_bytes() == before and own.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "poses.json", "link.json", "a.partial.csv", "a.csv"}

@@ -110,8 +110,8 @@ def test_joints_stay_with_their_frame_behind_one_that_is_damaged(
     data = open_dataset(prepare(raw, tmp_path / "out", size=64, every=every, subjects=[1]))
     assert data["train"].sources == [f"{FILM} frame {number}" for number in expected]
     check_spots(data["train"], 64)
-    assert data.dropped[-1][0] == FILM and "54138969.mp4 is damaged in 1 places" in data.dropped[-1][1]
-    with pytest.raises(PplkitError, match="damaged in 1 places"):
+    assert data.dropped[-1][0] == FILM and "54138969.mp4 is damaged in 1 place;" in data.dropped[-1][1]
+    with pytest.raises(PplkitError, match="damaged in 1 place;"):
         prepare(raw, tmp_path / "strict", size=64, subjects=[1], strict=True)
 
 

@@ -44,9 +44,38 @@ def test_a_table_names_images_by_position_source_and_path(puppets: Dataset, tmp_
     np.testing.assert_array_equal(image, train.images[5])
 
 
+def test_an_image_under_several_names_is_one(puppets: Dataset, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    source = puppets["train"].sources[7]
+    rows = ["7,nose,1,1", "a.png,nose,2,2", f"{source},tail,3,3", "./b.png,tail,4,4", "007,ear,5,5"]
+    found = read_labelled(table(tmp_path / "labels.csv", *rows), puppets["train"], 32)
+    assert found.images.shape == (2, 32, 32, 3) and found.names == ["nose", "tail", "ear"]
+    np.testing.assert_array_equal(found.images[0], puppets["train"].images[7])
+    np.testing.assert_allclose(
+        to_pixels(found.labels, 32), [[[1] * 2, [3] * 2, [5] * 2], [[2] * 2, [4] * 2, [np.nan] * 2]]
+    )
+
+
+@pytest.mark.parametrize("again", ["007", "train-7", "٧"])
+def test_a_second_label_is_found_under_any_name_of_an_image(again: str, puppets: Dataset, tmp_path: Path) -> None:
+    path = table(tmp_path / "labels.csv", "7,nose,1,1", "3,nose,1,1", f"{again},nose,2,2")
+    said = f"labels.csv, line 4, labels 'nose' on '{again}' a second time, after '7' in line 2: remove one of them.$"
+    with pytest.raises(PplkitError, match=said):
+        read_labelled(path, puppets["train"], 32)
+
+
+def test_a_second_label_is_found_under_another_path(puppets: Dataset, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    path = table(tmp_path / "labels.csv", "a.png,nose,1,1", f"{tmp_path}/a.png,nose,1,1")
+    with pytest.raises(PplkitError, match="line 3, labels 'nose' on .* a second time, after 'a.png' in line 2"):
+        read_labelled(path, puppets["train"], 32)
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
+        (["~nobody-of-this-name/a.png,nose,1,1"], "labels '~nobody-of-this-name/a.png', which is neither"),
         (["20,nose,1,1"], "labels image 20, but split 'train' ends at 19"),
         (["none.png,nose,1,1"], "labels 'none.png', which is neither a position nor a source of split 'train' and no"),
         (["1,nose,1"], "line 2, is not image,landmark,x,y"),
@@ -123,5 +152,8 @@ def test_the_summary_says_what_is_not_known() -> None:
     lines = summary(made)
     assert lines[1].split() == ["nose", "9", "2.34", "10.00"] and lines[2].split() == ["left_hand", "1", "-", "-"]
     assert lines[3].split() == ["mean", "2.34", "10.00"] and len(lines) == 4
+    steering = summary(replace(made, names=["\x1b[31mred", "left\nhand"]))
+    assert all(line.isprintable() for line in steering) and steering[1].split()[:2] == [r"\x1b[31mred", "9"]
+    assert len({line.index("  ", 12) for line in steering[1:3]}) == 1  # the columns of what is shown
     assert "each image tells which (90%" in summary(replace(made, told=0.9, sides=np.ones((1, 2))))[-1]
     assert "single images do not tell which (60%" in summary(replace(made, told=0.6))[-1]

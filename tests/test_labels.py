@@ -1,6 +1,8 @@
 """Clicked landmarks: which comes next, what the file holds after each click, and what is refused."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from pplkit.boards import as_lists
 from pplkit.clicking import LandmarkClicks
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
+from pplkit.labelling import read_labelled
 from pplkit.labels import Labels, read_points
 
 NAMES = ["nose", "left, hand"]
@@ -105,9 +108,70 @@ def test_other_files_are_refused(text: str, said: str, tmp_path: Path) -> None:
         Labels([1], NAMES, 33, path)
 
 
-def test_names_must_differ(tmp_path: Path) -> None:
-    with pytest.raises(PplkitError, match="landmarks has 'nose' more than once"):
-        Labels([1], ["nose", "nose"], 33, tmp_path / "a.csv")
+@pytest.mark.parametrize("names", [["nose", "nose"], ["nose", " nose "], ["ear", "no\rse"], ["ear", " "]])
+def test_names_must_differ_in_more_than_spaces_and_be_of_one_line(names: list[str], tmp_path: Path) -> None:
+    said = f"landmarks has {names[1].strip()!r} more than once, empty or of several lines: give"
+    with pytest.raises(PplkitError, match=re.escape(said)):
+        Labels([1], names, 33, tmp_path / "a.csv")
+
+
+def test_names_are_read_back_as_they_were_clicked(tmp_path: Path) -> None:
+    state = Labels([7], [" left hand ", "nose\t"], 33, tmp_path / "a.csv")
+    state.click(np.zeros(2))
+    assert at(Labels([7], [" left hand ", "nose\t"], 33, state.path)) == ("7", "nose")
+    assert list(read_points(state.path)) == [("7", "left hand")]
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([], "chooses none of 20 images"),
+        (0, "chooses none of 20 images"),
+        (-3, "chooses none of 20 images"),
+        ([4, 999999], "has 999999, which is no position of 20 images"),
+        ([-1], "has -1, which is no position of 20 images"),
+        ([1.5], "has 1.5, which is no position of 20 images"),
+        ([True], "has True, which is no position of 20 images"),
+        (None, "has None, which is no position of 20 images"),
+    ],
+)
+def test_images_that_there_are_not_cannot_be_clicked(images: Any, said: str, puppets: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match=f"^to_click {said}: give positions from 0 to 19, or how many.$"):
+        LandmarkClicks(puppets["train"], images, NAMES, tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_take_no_images_that_are_not_read_back(tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match="^to_click has -1, which is no position: give positions from 0 on.$"):
+        Labels([-1], NAMES, 33, tmp_path / "a.csv")
+    with pytest.raises(PplkitError, match="^to_click chooses none: give"):
+        Labels([], NAMES, 33, tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("images", "shown"), [(2, ["0", "19"]), (99, [str(k) for k in range(20)]), (np.array([19, 0]), ["19", "0"])]
+)
+def test_images_are_chosen_by_number_or_position(
+    images: Any, shown: list[str], puppets: Dataset, tmp_path: Path
+) -> None:
+    clicks = LandmarkClicks(puppets["train"], images, ["nose"], tmp_path / "a.csv")
+    assert clicks.state.images == shown
+    np.testing.assert_array_equal(clicks.images, [puppets["train"].images[int(place)] for place in shown])
+    clicks.state.click(np.zeros(2))
+    found = read_labelled(tmp_path / "a.csv", puppets["train"], 32)
+    np.testing.assert_array_equal(found.images[0], puppets["train"].images[int(shown[0])])
+
+
+def test_an_image_that_the_file_calls_otherwise_is_not_labelled_again(puppets: Dataset, tmp_path: Path) -> None:
+    path, source = tmp_path / "a.csv", puppets["train"].sources[7]
+    path.write_text(f"image,landmark,x,y\n{source},nose,2,3\n04,nose,4,5\nwalks/3.png,nose,1,1\n")
+    state = LandmarkClicks(puppets["train"], [7, 4], NAMES, path).state
+    assert at(state) == ("7", "left, hand") and state.count() == (2, 4)
+    state.click(np.zeros(2))
+    state.drag(np.full((2, 2), np.nan))
+    assert at(state) == ("4", "left, hand")
+    names = [(source, "nose"), ("04", "nose"), ("walks/3.png", "nose"), ("7", "left, hand")]
+    assert list(read_points(path)) == names  # the file keeps its own
 
 
 def test_a_click_that_cannot_be_kept_is_not_taken(tmp_path: Path) -> None:

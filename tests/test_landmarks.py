@@ -1,6 +1,7 @@
 """Named landmarks: fits, errors of images left out, mirrored copies, points that change sides, files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,13 @@ def test_confidence_is_that_of_the_keypoints_that_count() -> None:
     weights[1, :, 1], weights[1, :, 2] = 3 * np.eye(2), np.eye(2)
     zero = np.zeros(2)
     made = LandmarkMap(["a", "b"], weights, np.zeros((2, 2)), zero, zero, zero)
-    np.testing.assert_allclose(made.confidence(np.array([[0.5, 0.8, 0.4]])), [[0.5, 0.7]])
+    points = np.array([[[0.5, 0], [1, 1], [0.0, 1]]])
+    np.testing.assert_allclose(made.named(points, np.array([[0.5, 0.8, 0.4]]))[1], [[0.5, 0.7]])
+    sided = replace(made, pairs=[(0, 1)], sides=np.array([[1.0, 0.0]]))  # the left one lies to the right
+    named, sure = sided.named(points, np.array([[0.5, 0.8, 0.4]]))
+    np.testing.assert_allclose(
+        (named, sure[..., None] * [1, 1]), (made.apply(points)[:, ::-1], [[[0.7] * 2, [0.5] * 2]])
+    )
 
 
 def test_a_map_is_read_back_as_it_was_written(tmp_path: Path) -> None:

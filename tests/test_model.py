@@ -124,6 +124,11 @@ def test_shrinking_takes_means(model: PosePriorLearner) -> None:
     assert model.prepare(stripes)[:, :, 2:-2, 2:-2].abs().max() < 0.3  # sampled, all would be 1
 
 
+def test_a_number_of_rounds_below_0_is_refused(model: PosePriorLearner) -> None:
+    with pytest.raises(PplkitError, match="iterations=-1 is below 0"):
+        model.estimate(pictures(), iterations=-1)
+
+
 @pytest.mark.parametrize("iterations", [0, 2])
 def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int) -> None:
     wide, narrow = (model.estimate(pictures(5), iterations, batch_size=size) for size in (64, 2))

@@ -90,6 +90,16 @@ def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str,
     np.testing.assert_array_equal(found[17], expected)
 
 
+def test_a_video_is_not_drawn_over_itself(model: PosePriorLearner, tmp_path: Path) -> None:
+    path = sorted(film_puppets(tmp_path / "films", "smoke").iterdir())[0]
+    before = path.read_bytes()
+    (tmp_path / "link.mp4").hardlink_to(path)
+    for out in (path, tmp_path / "link.mp4", tmp_path / "films" / ".." / "films" / path.name):
+        with pytest.raises(PplkitError, match="is the video that is to be drawn over"):
+            pose_video(model, path, out)
+    assert path.read_bytes() == before
+
+
 def test_videos_and_folders_of_pictures(model: PosePriorLearner, tmp_path: Path) -> None:
     films = film_puppets(tmp_path / "films", "smoke")
     first, second = sorted(films.iterdir())[:2]

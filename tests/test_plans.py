@@ -1,17 +1,21 @@
 """Plans are read with the safe loader and refused as a whole, naming file, place and remedy."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batches_home import make_home, plan, write_notebook, write_plan
+from batches_home import make_home, plan, prepare, rows, small, write_notebook, write_plan
 
 from data_prep.known import preset_for
+from pplkit import cli
 from pplkit.baselines import VARIANTS
+from pplkit.batch import run_batch
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.notebooks import NOTEBOOKS
 from pplkit.plans import read_plan, slurm_options
+from pplkit.runs import same_prior
 from pplkit.yamls import At
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -26,6 +30,14 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PPLKIT_HOME", str(shared_home))
     return shared_home
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home to run batches in."""
+    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(README.parent))
+    return make_home(tmp_path)
 
 
 def test_every_combination_is_a_run_with_its_parameters(home: Path) -> None:
@@ -179,6 +191,66 @@ def test_aliases_and_merged_mappings_are_read(home: Path) -> None:
     variants = "variants:\n  a: &a {banks: 4}\n  b: {<<: *a, vectors: 8}\n"
     file.write_text(f"datasets: [roses]\npreset: images\nnotebooks: [train]\nseeds: [0]\n{variants}", encoding="utf8")
     assert read_plan(file, preset_for).variants == {"a": {"banks": 4}, "b": {"banks": 4, "vectors": 8}}
+
+
+def test_the_same_prior_lies_at_the_same_place_or_says_the_same(own: Path) -> None:
+    run, mine, shared = own / "runs/a", "runs/a/predefined.json", "priors/a.json"
+    before, now = own / "old", own  # a project that was moved to `own` from a folder in it
+    for name in (mine, shared):
+        for root, text in ((before, "1"), (now, "2")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf8")
+    assert same_prior(str(before / mine), str(now / mine), run)  # whatever has come to its old place
+    assert not same_prior(str(before / shared), str(now / shared), run)
+    (before / shared).write_text("2", encoding="utf8")
+    assert same_prior(str(before / shared), str(now / shared), run)
+    (before / shared).unlink()
+    assert same_prior(str(before / shared), str(now / shared), run)
+    assert not same_prior(str(before / "priors/b.json"), str(now / shared), run)
+    assert not same_prior("", str(now / mine), run) and not same_prior(str(now / mine), "", run)
+    assert same_prior("", "", run) and not same_prior(None, str(now / mine), run)
+
+
+def test_a_folder_of_another_plan_is_refused_before_anything_runs(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_batch(small(own), prepare)
+    page = (own / "runs/batches/try/index.html").read_bytes()
+    (own / "other").mkdir()
+    other = (own / "try.yaml").rename(own / "other/try.yaml")
+    first = write_plan(own, datasets=["roses"], variants=["ppl"], seeds=[0])
+    other.write_text(first.read_text(encoding="utf8").replace("roses", "tulips"), encoding="utf8")
+    assert cli.main(["batch", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert f"{other}: {own}/runs/batches/try holds the report of another plan, {first}: rename this file" in said
+    assert said.count("\n") == 1
+    assert [path.name for path in (own / "runs").iterdir() if path.name != "batches"] == ["roses-ppl-0"]
+    assert (own / "runs/batches/try/index.html").read_bytes() == page
+    assert cli.main(["batch", str(other.rename(own / "other/late.yaml"))]) == 0
+    assert [row["dataset"] for row in rows(own)] == ["roses"]
+    assert [row["dataset"] for row in rows(own, "late")] == ["tulips"]
+
+
+def test_a_plan_that_is_edited_moved_or_copied_with_its_project_keeps_its_folder(
+    own: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_batch(small(own), prepare)
+    run_batch(small(own, seeds=[1]), prepare)  # edited
+    (own / "plans").mkdir()
+    moved = (own / "try.yaml").rename(own / "plans/try.yaml")
+    run_batch(read_plan(moved, preset_for), prepare)
+    moved = moved.rename(own / "try.yaml")
+    run_batch(read_plan(moved, preset_for), prepare)
+    copy = shutil.copytree(own, tmp_path_factory.mktemp("elsewhere") / "copy")
+    monkeypatch.setenv("PPLKIT_HOME", str(copy))
+    run_batch(read_plan(moved, preset_for), prepare)  # that of the first project, which says the same
+    run_batch(small(copy, seeds=[0]), prepare)
+    assert [row["seed"] for row in rows(copy)] == ["0"] and [row["seed"] for row in rows(own)] == ["1"]
+    (copy / "runs/batches/try/plan.json").unlink()  # as of a batch that earlier versions ran
+    run_batch(small(copy, seeds=[1]), prepare)
+    for garbled in ('{"plan": 1}', '{"plan": "\\u0000"}', "{}"):
+        (copy / "runs/batches/try/plan.json").write_text(garbled, encoding="utf8")
+        run_batch(small(copy, seeds=[1]), prepare)
 
 
 def test_slurm_options_are_those_of_the_plan_or_the_command(home: Path) -> None:

@@ -9,8 +9,8 @@ from pplkit.sides import (
     exchanged,
     nearer_exchanged,
     one_sided,
+    restless,
     side_pairs,
-    steady,
     turned,
 )
 
@@ -25,6 +25,9 @@ PAIRS = [(0, 1)]
         (["wrist_l", "wrist_r", "l.ear", "r.ear"], [(0, 1), (2, 3)]),
         (["tail", "lip", "rip", "left_wing"], []),
         (["leftPaw", "rightPaw"], [(0, 1)]),
+        (["pawRight", "pawLeft", "EARLEFT", "EARRIGHT", "lefteye", "righteye"], [(1, 0), (2, 3), (4, 5)]),
+        (["eyeleft", "eyeright", "l1", "R1", "手L", "手R"], [(0, 1), (2, 3), (4, 5)]),
+        (["bright left spot", "bright right spot", "cleft", "left cleft", "right cleft"], [(0, 1), (3, 4)]),
     ],
 )
 def test_names_that_differ_in_their_side_belong_together(names: list[str], pairs: list[tuple[int, int]]) -> None:
@@ -35,11 +38,43 @@ def test_names_that_speak_of_a_side() -> None:
     assert one_sided(["nose", "left_eye", "wrist_r", "lip", "Right"]).tolist() == [False, True, True, False, True]
 
 
+def test_words_that_hold_the_letters_of_a_side_speak_of_none() -> None:
+    none = [
+        "bright spot",
+        "upright ear",
+        "cleft",
+        "Bright",
+        "CLEFT",
+        "lobe",
+        "leaf_tip",
+        "gröl",
+        "Éclefté",
+        "",
+        "fright9",
+    ]
+    sided = [
+        "left_hand",
+        "leftHand",
+        "hand_left",
+        "left hand",
+        "handLeft",
+        "HandRIGHT",
+        "LEFT",
+        "righteye",
+        "l.ear",
+        "L1",
+    ]
+    sided += ["ear-r", "2left", "(right)", "upRight", "手left", "bright left"]
+    assert [name for name in none if one_sided([name])[0]] == []
+    assert [name for name in sided if not one_sided([name])[0]] == []
+
+
 def test_only_the_poses_that_are_named_are_exchanged() -> None:
     points = np.arange(12.0).reshape(2, 3, 2)
     found = exchanged(points, [(0, 2)], np.array([False, True]))
     np.testing.assert_array_equal(found, [points[0], points[1][[2, 1, 0]]])
     assert nearer_exchanged(points, found, [(0, 2)]).tolist() == [False, True]
+    np.testing.assert_array_equal(exchanged(points[..., 0], [(0, 2)], np.array([False, True])), found[..., 0])
 
 
 def test_the_direction_is_the_mean_vector_over_its_variance() -> None:
@@ -74,9 +109,7 @@ def test_a_video_keeps_its_sides() -> None:
     time = np.arange(20)[:, None] / 5
     path = np.stack((np.hstack((0.5 + 0 * time, np.sin(time))), np.hstack((-0.5 + 0 * time, -np.sin(time)))), 1)
     wrong = np.isin(np.arange(20), [3, 7, 8, 9])
-    np.testing.assert_array_equal(steady(exchanged(path, PAIRS, wrong), PAIRS), path)
-    np.testing.assert_array_equal(
-        steady(exchanged(path, PAIRS, ~wrong), PAIRS), path[:, ::-1]
-    )  # as most frames have it
-    np.testing.assert_array_equal(steady(path, []), path)
-    assert steady(path[:1], PAIRS).shape == (1, 2, 2) and steady(path[:0], PAIRS).shape == (0, 2, 2)
+    np.testing.assert_array_equal(restless(exchanged(path, PAIRS, wrong), PAIRS), wrong)
+    np.testing.assert_array_equal(restless(exchanged(path, PAIRS, ~wrong), PAIRS), wrong)  # as most frames have it
+    assert not restless(path, []).any()
+    assert restless(path[:1], PAIRS).shape == (1,) and restless(path[:0], PAIRS).shape == (0,)

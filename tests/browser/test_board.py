@@ -106,6 +106,27 @@ def test_a_click_tells_its_place_and_one_on_a_label_does_not(page: Any, drawn: A
     assert said["event"] == "click" and [said["x"], said["y"]] == pytest.approx([-0.8, 0.8], abs=0.01)
 
 
+def test_other_buttons_neither_click_nor_drag(page: Any, drawn: Any) -> None:
+    box = drawn(clickable=True, draggable=True, live=True)
+    for button in ("right", "middle"):
+        page.mouse.click(box["x"] + 20, box["y"] + 180, button=button)
+        page.mouse.move(box["x"] + 100, box["y"] + 100)  # over a label
+        page.mouse.down(button=button)
+        page.mouse.move(box["x"] + 120, box["y"] + 100)
+        page.mouse.up(button=button)
+    assert told(page) == []
+    page.mouse.click(box["x"] + 20, box["y"] + 180)
+    assert [one["event"] for one in told(page)] == ["click"]
+
+
+def test_a_touch_clicks(page: Any, drawn: Any) -> None:
+    box = drawn(clickable=True)
+    at = {"clientX": box["x"] + 20, "clientY": box["y"] + 180, "bubbles": True, "pointerType": "touch", "button": 0}
+    page.locator("svg").dispatch_event("pointerdown", at)
+    (said,) = told(page)
+    assert said["event"] == "click" and [said["x"], said["y"]] == pytest.approx([-0.8, 0.8], abs=0.01)
+
+
 def test_what_the_kernel_changes_is_drawn_and_the_point_in_hand_stays(page: Any, drawn: Any) -> None:
     box = drawn(draggable=True, live=True)
     page.mouse.move(box["x"] + 100, box["y"] + 100)
