@@ -16,7 +16,7 @@ from pplkit import ridge
 GAIN = 0.8  # labels are exchanged only where that lowers the error of images left out to less than this share
 LETTER = "[A-Za-zÀ-ɏ]"  # Latin: "手left" is two words
 # Words, their beginnings and the humps of camels: "bright", "upright" and "cleft" speak of no side, "lefteye" does.
-LONE = rf"(?<!{LETTER})[LlRr](?!{LETTER})"
+LONE = rf"(?<!{LETTER})[LlRr](?!{LETTER})|(?<!{LETTER})[LR](?=[A-Z][a-z])|(?<=[a-z])[LR](?!{LETTER})"  # LHip, earL
 SIDE = rf"(?<!{LETTER})(?:left|right)|Left|Right|(?<![A-Z])(?:LEFT|RIGHT)|{LONE}"
 ANYWHERE = rf"(?i:left|right)|{LONE}"  # enough where both sides have a name, as "eyeleft" and "eyeright"
 OTHER = {"left": "right", "l": "r"}

@@ -27,6 +27,7 @@ PAIRS = [(0, 1)]
         (["leftPaw", "rightPaw"], [(0, 1)]),
         (["pawRight", "pawLeft", "EARLEFT", "EARRIGHT", "lefteye", "righteye"], [(1, 0), (2, 3), (4, 5)]),
         (["eyeleft", "eyeright", "l1", "R1", "手L", "手R"], [(0, 1), (2, 3), (4, 5)]),
+        (["LHip", "RHip", "earR", "earL", "LIP", "RIP", "Lip", "Rip"], [(0, 1), (3, 2)]),
         (["bright left spot", "bright right spot", "cleft", "left cleft", "right cleft"], [(0, 1), (3, 4)]),
     ],
 )
@@ -64,7 +65,7 @@ def test_words_that_hold_the_letters_of_a_side_speak_of_none() -> None:
         "l.ear",
         "L1",
     ]
-    sided += ["ear-r", "2left", "(right)", "upRight", "手left", "bright left"]
+    sided += ["ear-r", "2left", "(right)", "upRight", "手left", "bright left", "LHip", "RElbow1", "earL", "paw_R2"]
     assert [name for name in none if one_sided([name])[0]] == []
     assert [name for name in sided if not one_sided([name])[0]] == []
 
