@@ -123,8 +123,7 @@ def _loaded(arguments: argparse.Namespace) -> Any:
 
 def _check_out(name: str, path: Path, *endings: str) -> None:
     """Raise PplkitError for a file that cannot come to be, before anything is computed."""
-    if not path.parent.is_dir():
-        raise PplkitError(f"the folder {path.parent} of {name} does not exist: create it or name another file.")
+    _check_folder(path, name)
     if path.suffix.lower() not in endings:
         raise PplkitError(f"{name} {path} does not end in {' or '.join(endings)}: name the file so.")
 
@@ -196,8 +195,8 @@ def export(arguments: argparse.Namespace) -> None:
         _check_folder(path, f"--{name}")
     if "prior" in given and arguments.prior.suffix != ".svg":
         raise PplkitError(f"--prior {arguments.prior} does not end in .svg: name another file; prior.json has numbers.")
-    if "onnx" in given and arguments.onnx.suffix != ".onnx":
-        raise PplkitError(f"--onnx {arguments.onnx} does not end in .onnx: name another file.")
+    if "onnx" in given:
+        _check_out("--onnx", arguments.onnx, ".onnx")
     sources = (arguments.images is not None) + (arguments.poses is not None)
     if sources > 1 or (sources == 1) != (arguments.format is not None) or (sources == 1) != (arguments.out is not None):
         raise PplkitError("poses are exported from --images or --poses, with both --format and --out: give these.")
