@@ -19,7 +19,7 @@ FILMED = ("puppets", "h36m", "taichi", "dogs", "video")  # another frame can be 
 DEFAULT_SIZE = 64
 SMOKE_SIZE = 32
 SMOKE: dict[str, dict[str, Any]] = {
-    "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4},
+    "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4, "films": 2, "film_frames": 20},
     "cub": {"classes": [1]},
     "hands": {"aspect": "dorsal left", "accessories": 1},
     "h36m": {"subjects": [1, 11], "actions": ["Posing"], "every": 100},

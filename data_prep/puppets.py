@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
-from pplkit.puppets import CATEGORIES, generate, layout
+from pplkit.puppets import CATEGORIES, PICKED, generate, layout
 
 FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
+LEAST = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0, "film_frames": 1}
 BATCH = 16  # videos generated and written at a time
 
 
@@ -24,18 +25,25 @@ def prepare(
     frames: int = 16,
     test_videos: int = 50,
     test_frames: int = 10,
+    films: int = 10,
+    film_frames: int = 100,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Path:
-    """Write the category `source` to the folder `out`, splits train and test (other videos), and return the folder.
+    """Write the category `source` to the folder `out`, and return the folder.
 
-    All arrays of the prepared format are there: keypoints, visible, videos and masks. Raises PplkitError for an
-    unknown category, numbers out of range, or an `out` that is in use.
+    Splits train and test hold every fourth frame (`puppets.PICKED`) of their videos, none of which is in both; films
+    holds the first test videos whole, 25 frames a second, for tracks to be measured on. All arrays of the prepared
+    format are there: keypoints, visible, videos and masks.
+    Raises PplkitError for an unknown category, numbers out of range, or an `out` that is in use.
     """
-    options = {"videos": videos, "frames": frames, "test_videos": test_videos, "test_frames": test_frames, "seed": seed}
-    for name in ("videos", "frames", "test_videos", "test_frames"):
-        if not 1 <= options[name] <= FIRST_TEST_VIDEO:
-            raise PplkitError(f"{name} is {options[name]}; give a whole number from 1 to {FIRST_TEST_VIDEO}")
+    options = {
+        "videos": videos, "frames": frames, "test_videos": test_videos, "test_frames": test_frames,
+        "films": films, "film_frames": film_frames, "seed": seed,
+    }  # fmt: skip
+    for name, least in LEAST.items():
+        if not least <= options[name] <= FIRST_TEST_VIDEO:
+            raise PplkitError(f"{name} is {options[name]}; give a whole number from {least} to {FIRST_TEST_VIDEO}")
     generate(source, 1, 1, size, seed)  # refuses a wrong category, size or seed before anything is written
     described = {
         **asdict(layout(source)),
@@ -45,15 +53,20 @@ def prepare(
         "licence": "MIT",
         "options": options,
     }
-    parts = (("train", 0, videos, frames), ("test", FIRST_TEST_VIDEO, test_videos, test_frames))
+    parts = (
+        ("train", 0, videos, frames, PICKED),
+        ("test", FIRST_TEST_VIDEO, test_videos, test_frames, PICKED),
+        ("films", FIRST_TEST_VIDEO, films, film_frames, 1),
+    )
     with (
         DatasetWriter(out, size=size, overwrite=overwrite, **described) as writer,
-        tqdm(total=videos * frames + test_videos * test_frames, unit="image", desc=source) as bar,
+        tqdm(total=sum(count * length for _, _, count, length, _ in parts), unit="image", desc=source) as bar,
     ):
-        for split, start, count, length in parts:
+        for split, start, count, length, every in parts:
             for first in range(start, start + count, BATCH):
-                made = generate(source, min(BATCH, start + count - first), length, size, seed, first)
-                names = [f"{source} seed {seed} video {v} frame {i % length}" for i, v in enumerate(made.videos)]
+                made = generate(source, min(BATCH, start + count - first), length, size, seed, first, every)
+                frame = (i % length * every for i in range(len(made.videos)))
+                names = [f"{source} seed {seed} video {v} frame {f}" for v, f in zip(made.videos, frame, strict=True)]
                 writer.add(split, **vars(made), sources=names)
                 bar.update(len(names))
     return Path(out)
@@ -66,9 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the prepared data set, new or empty")
     parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
     parser.add_argument("--videos", type=int, default=400, help="training videos (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=16, help="frames of a training video (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=16, help="pictures of a training video (default: %(default)s)")
     parser.add_argument("--test-videos", type=int, default=50, help="test videos (default: %(default)s)")
-    parser.add_argument("--test-frames", type=int, default=10, help="frames of a test video (default: %(default)s)")
+    parser.add_argument("--test-frames", type=int, default=10, help="pictures of a test video (default: %(default)s)")
+    parser.add_argument("--films", type=int, default=10, help="test videos to keep whole (default: %(default)s)")
+    parser.add_argument("--film-frames", type=int, default=100, help="frames of each of them (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a data set that OUT holds")
     options = vars(parser.parse_args(arguments))
@@ -77,8 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PplkitError as error:
         print(f"data_prep: {error}", file=sys.stderr)
         return 2
-    train, test = options["videos"] * options["frames"], options["test_videos"] * options["test_frames"]
-    print(f"{train} training and {test} test images in {out}")
+    pairs = (("videos", "frames"), ("test_videos", "test_frames"), ("films", "film_frames"))
+    train, test, films = (options[one] * options[other] for one, other in pairs)
+    print(f"{train} training and {test} test images, {films} frames of films in {out}")
     return 0
 
 

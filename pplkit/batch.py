@@ -14,9 +14,10 @@ from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.locks import locked
 from pplkit.notebooks import check_data, run_notebooks
+from pplkit.places import home, same_prior
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder
-from pplkit.runs import RunFolder, home, same_prior, write_json
+from pplkit.runs import RunFolder, write_json
 from pplkit.texts import read_json
 from pplkit.workers import spread
 from pplkit.yamls import At

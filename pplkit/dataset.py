@@ -8,6 +8,8 @@ dataset.json              the metadata, the count of each split, the sha256 of e
 <split>/videos.npy        int32 (n,) video of each frame, in order       (optional)
 <split>/classes.npy       int32 (n,) index into class_names              (optional)
 <split>/sources.txt       one line per image: where it came from
+
+Splits: train; test; labelled, where labels to fit on are kept apart; films, whole videos on which tracks are measured.
 """
 
 import hashlib

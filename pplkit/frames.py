@@ -1,7 +1,8 @@
 """The frames of a video, one by one and upright, and when they are shown; PyAV reads them."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ SUFFIXES = {
 REMEDY = "copy or download it again or remove it"
 
 
+class Damaged(PplkitError):
+    """A part of a video could not be read; what could be was."""
+
+
 def reader() -> Any:
     """The package av; raises PplkitError where it is not installed."""
     try:
@@ -42,7 +47,7 @@ def frames(
 
     From `start` to before `end`, where a frame is the first after one of the times `wanted`: ascending seconds, or so
     many a second; all, if None. `threads` decode (0: one for each core).
-    Raises PplkitError, at its end, for a video that cannot be read or of which parts could not.
+    Raises PplkitError for a video that cannot be read and, at its end, Damaged for one of which parts could not.
     """
     due = _due(wanted, start)
     time, faults = -1.0, 0
@@ -62,9 +67,27 @@ def frames(
         else:
             length = _length(container, stream)
             if time >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * _step(stream)):
-                raise PplkitError(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
+                raise Damaged(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
     if faults:
-        raise PplkitError(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
+        fault = Damaged if time >= 0 else PplkitError
+        raise fault(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
+
+
+def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Image], None, None]:
+    """All frames of a video that can be read, as of `frames`; where some cannot, stderr says so, unless `quiet`.
+
+    Raises PplkitError for a video of which nothing can be read.
+    """
+    last = None
+    try:
+        with closing(frames(path, 0.0, None, None)) as found:
+            for last in found:
+                yield last
+    except Damaged as error:
+        if not quiet:
+            print(f"pplkit: {error}. The frames that could be read are used.", file=sys.stderr, flush=True)
+    if last is None:
+        raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
 
 
 def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:

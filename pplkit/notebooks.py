@@ -18,8 +18,9 @@ from pplkit.batches import check
 from pplkit.config import Config
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError, reason
+from pplkit.places import home
 from pplkit.projects import data_folder, run_folder
-from pplkit.runs import RunFolder, home
+from pplkit.runs import RunFolder
 from pplkit.texts import check_file
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
@@ -39,7 +40,7 @@ def run_notebooks(
 
     Every notebook runs in the folder of notebooks and is given those of `parameters`, `dataset` and `run` that its
     parameters cell declares; the executed copies land in <run folder>/notebooks. At scale "smoke" that is the folder
-    <run_name>-smoke. `root` (default: `runs.home()`) holds data/ and runs/, and notebooks/ if it is not to be the
+    <run_name>-smoke. `root` (default: `places.home()`) holds data/ and runs/, and notebooks/ if it is not to be the
     folder beside the package.
     Raises PplkitError for a name that is no folder name, a missing notebook or a parameter that no notebook declares
     (before anything runs) and for a notebook that fails (naming its executed copy, which holds the traceback).

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor, ImageDraw
 from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.errors import PplkitError
 from pplkit.files import is_same
-from pplkit.frames import frame_rate, frames
+from pplkit.frames import frame_rate, readable
 from pplkit.inference import located
 from pplkit.model import PosePriorLearner
 from pplkit.reading import Seen, seen
@@ -144,7 +144,7 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
     links, strengths = _skeleton(model) if plain else ([], [])
     check_apart(source, out)
     rate = frame_rate(source)
-    with closing(frames(source, 0.0, None, None)) as film:
+    with closing(readable(source, quiet=True)) as film:
         drawn = (
             draw(np.asarray(image), points, links, strengths)
             for (_, image), points in zip(film, tracks.points, strict=True)

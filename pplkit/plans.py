@@ -10,8 +10,8 @@ from pplkit.baselines import VARIANTS
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.notebooks import NOTEBOOKS, declared, find
+from pplkit.places import home
 from pplkit.projects import SCALES, data_folder, run_folder
-from pplkit.runs import home
 from pplkit.yamls import At, like, read_yaml
 
 KEYS = (

@@ -9,7 +9,8 @@ import torch
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
-from pplkit.runs import RunFolder, home, load
+from pplkit.places import home
+from pplkit.runs import RunFolder, load
 
 SCALES = ("default", "smoke")
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pplkit.crops import CROPS, Box, resized
 from pplkit.errors import PplkitError
 from pplkit.frames import SUFFIXES as FILMS
-from pplkit.frames import frame_count, frames
+from pplkit.frames import frame_count, readable
 from pplkit.pictures import SUFFIXES, listed, read_image, read_reduced
 
 Item = TypeVar("Item")
@@ -72,7 +72,8 @@ def seen(
     """Pictures and all frames of videos, one by one, with the square that a model of `side` pixels sees.
 
     `crop` as in `squared`. About `ahead` of them are made while others are used; `whole` keeps the images as well.
-    Raises PplkitError for an unknown `crop` and, where its turn comes, for a file that cannot be read.
+    Raises PplkitError for an unknown `crop` and, where its turn comes, for a file that cannot be read. Of a damaged
+    video the frames that can be read are given, and stderr says that some could not.
     """
     check_crop(crop)
     first = 0
@@ -116,7 +117,7 @@ def _frames(file: Path, side: int, crop: str, ahead: int, whole: bool) -> Iterat
         kept = np.asarray(image) if whole else None
         return Seen(file, number, seconds, image.size, *squared(image, side, crop), kept)
 
-    with closing(frames(file, 0.0, None, None)) as film, closing(taken_ahead(enumerate(film), FEW)) as decoded:
+    with closing(readable(file)) as film, closing(taken_ahead(enumerate(film), FEW)) as decoded:
         yield from made_ahead(decoded, make, ahead)
 
 

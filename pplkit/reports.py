@@ -10,6 +10,7 @@ from pplkit import measures, prototypes
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
 from pplkit.evaluation import Score, evaluate, mean_pose_error
+from pplkit.films import JointMap, joint_map
 from pplkit.geometry import sides_per_unit
 from pplkit.model import PosePriorLearner
 
@@ -63,6 +64,11 @@ class Scorer:
         """The same for a model that always answers the mean pose."""
         labels = self._labels(self.index, index[self._class(index, where)])
         return self._in_sides(mean_pose_error(self.data.protocol, *labels, swap_pairs=self.data.swap_pairs))
+
+    @property
+    def joints(self) -> JointMap:
+        """From keypoints (T, N, 2) to the labelled points, by plain least squares on all training images."""
+        return joint_map(self.keypoints, np.asarray(self.data.labelled.keypoints)[self.index])
 
     def _in_sides(self, score: Score) -> Score:
         if self.data.protocol not in ("h36m", "cub"):

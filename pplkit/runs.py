@@ -1,6 +1,5 @@
 """The run folder: configuration, metrics, checkpoints, and a model loaded from them. JSON and safetensors only."""
 
-import filecmp
 import hashlib
 import json
 import os
@@ -31,6 +30,7 @@ from pplkit.handover import MODEL, check_shapes, read_model
 from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
+from pplkit.places import same_prior
 from pplkit.texts import BYTES, check_file, parse_json, read_json
 from pplkit.version import __version__
 
@@ -38,17 +38,6 @@ AGAIN = "run the step that writes it (training comes first)"
 COMPLETER = "completer.safetensors"
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
-
-
-def home() -> Path:
-    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project root above the working folder, else that folder."""
-    if given := os.environ.get("PPLKIT_HOME"):
-        return Path(given)
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
 
 
 @dataclass(frozen=True)
@@ -162,9 +151,13 @@ class RunFolder:
         write_json(self.path / "config.json", {"config": model.config.to_dict(), "made_by": made_by})
 
     def save(
-        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer | None, made_by: dict[str, Any],
+        self,
+        step: int,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer | None,
+        made_by: dict[str, Any],
         state: dict[str, Any] | None = None,
-    ) -> Path:  # fmt: skip
+    ) -> Path:
         """Write the checkpoint of `step` atomically, and when it is verified drop all but it and the one before it.
 
         Those of later steps, which a run leaves behind that had to go back, are dropped as well. One whose `state` is
@@ -237,18 +230,6 @@ class RunFolder:
             raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {again}.") from None
         model.completer = completer
         return steps
-
-
-def same_prior(before: Any, now: str, run: Path) -> bool:
-    """Whether two paths name one prior, though the project was moved or copied: what is at both decides, if anything.
-
-    Else, and for the run's own prior, whose old place others may have taken, both end with its place in the project.
-    """
-    old, new, root = Path(str(before)), Path(now).resolve(), home().resolve()
-    if run.resolve() not in new.parents and os.path.isfile(old) and os.access(old, os.R_OK) and new.is_file():
-        return filecmp.cmp(old, new, shallow=False)
-    place = new.relative_to(root).parts if new.is_relative_to(root) else new.parts
-    return bool(before == now or (now and old.parts[-len(place) :] == place))
 
 
 def _row(line: bytes) -> dict[str, Any]:

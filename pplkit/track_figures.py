@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pplkit.drawing import BLUE, GREEN, ORANGE, RED, page, plain, tidy
+from pplkit.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
+from pplkit.films import Film
+from pplkit.geometry import sides_per_unit
 from pplkit.tracks import Tracks, jitter
 
 FEW = 3  # points that a figure over time has room for
@@ -18,7 +20,7 @@ def over_time(tracks: Tracks, chosen: Sequence[int] | None = None) -> Figure:
 
     `chosen` are their positions in `tracks.names`; by default those that `telling` takes.
     """
-    chosen = telling(tracks) if chosen is None else chosen
+    chosen = telling(tracks.points) if chosen is None else chosen
     figure, axes = page(3, len(chosen), 3.2, 1.7, sharex=True)
     for column, n in zip(axes.T, chosen, strict=True):
         for axis, part in zip(column[:2], range(2), strict=True):
@@ -46,10 +48,33 @@ def _place(axis: Axes, tracks: Tracks, n: int, part: int) -> None:
     axis.plot(tracks.seconds[filled], smooth[filled], "o", label="filled, as hardly seen", **ring)
 
 
-def telling(tracks: Tracks, count: int = FEW) -> list[int]:
-    """Positions of up to `count` points, evenly from the one that moves least to the one that moves most."""
-    known = np.flatnonzero(np.isfinite(tracks.points).all(-1).any(0))
-    moved = [float(np.nanstd(tracks.points[:, n], axis=0).sum()) for n in known]
+def against_truth(film: Film, names: Sequence[str], size: int) -> Figure:
+    """x and y of a few joints of a labelled film, frame by frame: the truth, as found, and smooth.
+
+    In % of the side of images of `size` pixels, 0 = the middle. The joints are those that `telling` takes.
+    """
+    chosen = telling(film.truth)
+    figure, axes = page(2, len(chosen), 3.2, 1.9, sharex=True)
+    frames, percent = np.arange(len(film.truth)), 100 * sides_per_unit(size)
+    for column, n in zip(axes.T, chosen, strict=True):
+        for axis, part, name in zip(column, range(2), ("x (% of the side)", "y (%, down)"), strict=True):
+            truth, found, smooth = (percent * points[:, n, part] for points in film)
+            axis.plot(frames, truth, color=GREY, linewidth=3.5, alpha=0.6, label="truth")
+            axis.plot(frames, found, ".", color=ORANGE, markersize=4, label="found")
+            axis.plot(frames, smooth, color=BLUE, linewidth=1.4, label="smooth")
+            tidy(axis, "frame" if part else "", name if column[0] is axes[0, 0] else "")
+        column[1].invert_yaxis()  # as in the picture, where y goes down
+        column[0].set_title(plain(names[n].replace("_", " ")), fontsize=10, loc="left")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def telling(points: np.ndarray, count: int = FEW) -> list[int]:
+    """Positions of up to `count` of points (T, N, 2), evenly from the one that moves least to that which moves most."""
+    known = np.flatnonzero(np.isfinite(points).all(-1).any(0))
+    moved = [float(np.nanstd(points[:, n], axis=0).sum()) for n in known]
     places = np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int)
     return known[np.argsort(moved, kind="stable")[places]].tolist()
 

@@ -83,12 +83,16 @@ def track(
         back = restless(found, landmarks.pairs)
         found, confidence = (exchanged(part, landmarks.pairs, back) for part in (found, confidence))
     known = confidence >= least * np.median(confidence, axis=0)
-    within = smoothing * sides[0] / side
-    points = smooth(found, seconds, within, np.where(known, confidence**2, 0))
+    points = smooth(found, seconds, smoothing * sides[0] / side, trusted(confidence, least))
     filled = ~known & short_gaps(known, gap)
     return Tracks(
         names, seconds, np.where((known | filled)[..., None], points, np.nan), found, confidence, filled, sides[0]
     )
+
+
+def trusted(confidence: np.ndarray, least: float = UNSURE) -> np.ndarray:
+    """What each point counts when it is smoothed, (T, N): its confidence squared, 0 below `least` of its median."""
+    return np.where(confidence >= least * np.median(confidence, axis=0), confidence**2, 0)
 
 
 def smooth(points: np.ndarray, seconds: np.ndarray, within: float, weights: np.ndarray | None = None) -> np.ndarray:

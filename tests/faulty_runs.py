@@ -123,8 +123,8 @@ def write(out: Path, train_on: Any, category: str = "humanoid") -> None:
 
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
-    "humanoid": lambda out: puppets.prepare("humanoid", out, videos=200, test_videos=20),
-    "quadruped": lambda out: puppets.prepare("quadruped", out, videos=200, test_videos=20),
+    "humanoid": lambda out: puppets.prepare("humanoid", out, videos=200, test_videos=20, films=0),
+    "quadruped": lambda out: puppets.prepare("quadruped", out, videos=200, test_videos=20, films=0),
     "few": few,
     "hands": hands,
     "alike": alike,

@@ -13,7 +13,7 @@ from pplkit.config import Config
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
 
-TINY = {"videos": 2, "frames": 2, "test_videos": 1, "test_frames": 1}
+TINY = {"videos": 2, "frames": 2, "test_videos": 1, "test_frames": 1, "films": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_smoke_data_lie_apart_and_fit_the_smoke_config(home: Path) -> None:
     assert folder == home / "data" / "puppets-smoke"
     data = open_dataset(folder)
     assert data.size == Config().smoke().image_size
-    assert (len(data["train"]), len(data["test"])) == (72, 16)
+    assert [(name, len(split)) for name, split in data.splits.items()] == [("train", 72), ("test", 16), ("films", 40)]
     assert data_prep.prepared("puppets", "", 64, {}, "smoke") == folder
 
 

@@ -27,6 +27,7 @@ FIGURES = {
     "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
     "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
     "amounts", "rounds_completed", "confidence", "sure", "drawn_to", "explorer", "landmark_errors", "landmarks",
+    "over_time",
 }  # fmt: skip
 LABELS = "image,landmark,x,y\n0,left hand,9,12\n2,left hand,10,14\n4,right hand,20,12\n2,right hand,21,13\n"
 
@@ -137,6 +138,8 @@ def test_the_evaluation_can_be_read(executed: Executed) -> None:
         *limbs.values(),
     ):
         assert 0 <= share <= 1
+    assert (report["films"]["films"], report["films"]["frames"]) == (2, 40)
+    assert 0 < report["films"]["jitter_smooth"] < report["films"]["jitter_found"] and "lag" in report["films"]
     assert report["made_by"]["data_sha256"] == open_dataset(executed.data).sha256
     assert report["made_by"]["step"] == 40
 

@@ -14,8 +14,8 @@ from pplkit.batch import run_batch
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.notebooks import NOTEBOOKS
+from pplkit.places import same_prior
 from pplkit.plans import read_plan, slurm_options
-from pplkit.runs import same_prior
 from pplkit.yamls import At
 
 README = Path(__file__).resolve().parents[1] / "README.md"

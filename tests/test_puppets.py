@@ -212,20 +212,37 @@ def test_wrong_arguments_are_named(arguments: dict, named: str) -> None:
 
 
 def test_prepared_data_set(tmp_path: Path) -> None:
-    options = {"size": 32, "videos": 18, "frames": 3, "test_videos": 2, "test_frames": 4, "seed": 5}
+    options = {
+        "size": 32,
+        "videos": 18,
+        "frames": 3,
+        "test_videos": 2,
+        "test_frames": 4,
+        "films": 1,
+        "film_frames": 6,
+        "seed": 5,
+    }
     data = open_dataset(data_prep.puppets.prepare("humanoid", tmp_path / "set", **options))
     shape = layout("humanoid")
     assert (data.protocol, data.swap_pairs, data.flip_pairs) == ("h36m", [], shape.flip_pairs)
     assert (data.keypoint_names, data.skeleton, data.groups) == (shape.keypoint_names, shape.skeleton, shape.groups)
-    assert (len(data["train"]), len(data["test"])) == (54, 8)
+    assert [(name, len(split)) for name, split in data.splits.items()] == [("train", 54), ("test", 8), ("films", 6)]
     expected = generate("humanoid", 18, 3, 32, seed=5)
     for name, array in vars(expected).items():
         np.testing.assert_array_equal(np.asarray(getattr(data["train"], name)), array, err_msg=name)
     assert not set(data["test"].videos.tolist()) & set(data["train"].videos.tolist())
-    assert len({zlib.crc32(image.tobytes()) for split in data.splits.values() for image in split.images}) == 62
+    assert len({zlib.crc32(image.tobytes()) for name in ("train", "test") for image in data[name].images}) == 62
+    films, test = data["films"], data["test"]
+    assert films.videos.tolist() == [test.videos[0]] * 6
+    np.testing.assert_array_equal(films.images[::4], test.images[:2])  # the test set has every fourth frame of them
+    np.testing.assert_array_equal(films.keypoints[::4], test.keypoints[:2])
+    assert films.sources[4] == test.sources[1] == "humanoid seed 5 video 1000000 frame 4"
 
 
-@pytest.mark.parametrize(("wrong", "named"), [(["dog"], "humanoid"), (["hand", "--size", "4"], "size")])
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [(["dog"], "humanoid"), (["hand", "--size", "4"], "size"), (["hand", "--films", "-1"], "films is -1")],
+)
 def test_command_line_names_the_fault(
     wrong: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,7 +255,21 @@ def test_command_line_names_the_fault(
 
 
 def test_command_line_counts_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = ["--videos", "2", "--frames", "3", "--test-videos", "1", "--test-frames", "2", "--size", "16"]
+    counts = [
+        "--videos",
+        "2",
+        "--frames",
+        "3",
+        "--test-videos",
+        "1",
+        "--test-frames",
+        "2",
+        "--films",
+        "0",
+        "--size",
+        "16",
+    ]
     assert data_prep.puppets.main(["quadruped", str(tmp_path / "set"), *counts]) == 0
-    assert "6 training and 2 test images" in capsys.readouterr().out
-    assert open_dataset(tmp_path / "set").name == "puppets-quadruped"
+    assert "6 training and 2 test images, 0 frames of films" in capsys.readouterr().out
+    data = open_dataset(tmp_path / "set")
+    assert data.name == "puppets-quadruped" and list(data.splits) == ["train", "test"]

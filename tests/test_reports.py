@@ -118,6 +118,13 @@ def test_the_map_is_fitted_on_labelled_images_alone(tmp_path: Path) -> None:
         assert float(scorer(whole[:2], np.arange(2))) == pytest.approx(0, abs=1e-3)
 
 
+def test_joints_are_read_from_keypoints_alone(data: Dataset) -> None:
+    test = data["test"]
+    assert test.keypoints is not None
+    joints = Scorer(knowing(data, off=0.2), data).joints
+    np.testing.assert_allclose(joints(test.keypoints + 0.2), test.keypoints, atol=1e-5)
+
+
 def finds(images: np.ndarray, image: np.ndarray) -> int:
     return int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
 

@@ -14,7 +14,8 @@ from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
-from pplkit.runs import RunFolder, home, load, write_json
+from pplkit.places import home
+from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import build
 
 

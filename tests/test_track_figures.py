@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pplkit import plots
-from pplkit.drawing import BLUE, ORANGE, RED
-from pplkit.track_figures import over_time, steadiness, telling
+from pplkit.drawing import BLUE, GREY, ORANGE, RED
+from pplkit.films import Film
+from pplkit.track_figures import against_truth, over_time, steadiness, telling
 from pplkit.tracks import Tracks, jitter
 
 SECONDS = np.arange(12) / 25
@@ -44,10 +45,14 @@ def test_points_over_time_are_drawn_as_found_smooth_and_filled() -> None:
 
 def test_points_to_show_go_from_the_stillest_to_the_liveliest() -> None:
     tracks = some_tracks()
-    assert telling(tracks) == [0, 2, 1] and telling(tracks, 4) == [0, 3, 2, 1] and telling(tracks, 9) == [0, 3, 2, 1]
+    assert (
+        telling(tracks.points) == [0, 2, 1]
+        and telling(tracks.points, 4) == [0, 3, 2, 1]
+        and telling(tracks.points, 9) == [0, 3, 2, 1]
+    )
     lost = tracks.points.copy()
     lost[:, 1] = np.nan
-    assert telling(tracks._replace(points=lost), 2) == [0, 2]  # one that was never seen cannot be shown
+    assert telling(lost, 2) == [0, 2]  # one that was never seen cannot be shown
 
 
 def test_the_least_steady_point_is_at_the_top() -> None:
@@ -73,3 +78,18 @@ def test_named_points_lie_on_their_images_and_the_right_ones_are_squares() -> No
     corners = [len(dots.get_paths()[0].vertices) for dots in first.collections]
     assert corners[0] > corners[1] == 5  # a circle, and a square with its end
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["left hand", "right hand"]
+
+
+def test_joints_of_a_film_are_drawn_beside_the_truth() -> None:
+    truth = np.stack([np.outer(np.arange(5), (0.1, -0.2)), np.zeros((5, 2))], axis=1)  # (5, 2, 2)
+    figure = against_truth(Film(truth, truth + 0.04, truth + 0.02), ["left_hand", "tail"], size=50)
+    x, moving, y, _ = figure.axes
+    assert [axis.get_title("left") for axis in (x, moving)] == ["tail", "left hand"]  # the stillest first
+    lines = {line.get_color(): line.get_ydata() for line in moving.lines}
+    side = 49 / 100  # a unit of [-1, 1] is 24.5 of 50 pixels
+    np.testing.assert_allclose(lines[GREY], 100 * side * truth[:, 0, 0])
+    np.testing.assert_allclose(lines[ORANGE] - lines[GREY], 4 * side)
+    np.testing.assert_allclose(lines[BLUE] - lines[GREY], 2 * side)
+    assert y.yaxis_inverted() and not x.yaxis_inverted()
+    assert (x.get_ylabel(), y.get_ylabel(), y.get_xlabel()) == ("x (% of the side)", "y (%, down)", "frame")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "found", "smooth"]

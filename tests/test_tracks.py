@@ -177,6 +177,30 @@ def test_a_video_from_end_to_end(model: PosePriorLearner, tmp_path: Path) -> Non
         assert len(list(file.decode(video=0))) == 12
 
 
+def test_a_video_cut_short_gives_the_tracks_of_what_is_left(
+    model: PosePriorLearner, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mkv", 60)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    found = track(model, video, bar=False)
+    said = capfd.readouterr().err
+    assert 5 < len(found.seconds) < 55 and np.isfinite(found.found).all()
+    assert said.count("\n") == 1 and "a.mkv is " in said and "The frames that could be read are used." in said
+    out = track_video(model, video, tmp_path / "drawn.mp4", found)
+    assert not capfd.readouterr().err  # it has been said
+    with av.open(str(out)) as file:
+        assert len(list(file.decode(video=0))) == len(found.seconds)
+    rows = estimate_files(model, [video, film(tmp_path / "b.mp4", 4)])["images"]
+    assert len(rows) == len(found.seconds) + 4
+
+
+def test_a_video_of_which_nothing_can_be_read_is_refused(model: PosePriorLearner, tmp_path: Path) -> None:
+    video = film(tmp_path / "a.mkv", 60)
+    video.write_bytes(video.read_bytes()[:900])
+    with pytest.raises(PplkitError, match=r"a\.mkv .*copy or download it again or remove it$"):
+        track(model, video, bar=False)
+
+
 def test_named_tracks(model: PosePriorLearner, tmp_path: Path) -> None:
     """A landmark that is the third keypoint, moved: its track is that keypoint's, moved."""
     video = film(tmp_path / "a.mp4", 6)

@@ -3,12 +3,13 @@
 python tests/bench/bench_tracks.py RUN ...      also written to bench_tracks.json; minutes on one core
 
 RUN is the folder of a model trained on puppets. Its keypoints in each frame become joints by the linear map fitted to
-the labels of its training set, so that they can be compared with the truth. Videos: those that the test set is picked
-from, at their pace (a key pose every 12 frames of 25 a second) and at others; and the pictures of the test set, every
-fourth frame, which look like videos with a key pose every 3 frames. Beside each pace stands by how much of the height
-the joints move in 80 ms relative to the hips; those of people in Human3.6M move by 1.4 % (23.8 of 1700 mm, Guo et al.
-2023, last frame repeated). All numbers are means over videos, in % of the image side: the error, the jitter (root mean
-square acceleration of the error, per frame²) and how often smoothing halves it; the lag in frames, against the truth.
+the labels of its training set, so that they can be compared with the truth. Videos: those of the data set (its split
+films, and 20 more), at their pace (a key pose every 12 frames of 25 a second) and at others; and the pictures of the
+test set, every fourth frame, which look like videos with a key pose every 3 frames. Beside each pace stands by how much
+of the height the joints move in 80 ms relative to the hips; those of people in Human3.6M move by 1.4 % (23.8 of 1700
+mm, Guo et al. 2023, last frame repeated). All numbers are means over videos, in % of the image side: the error, the
+jitter (root mean square acceleration of the error, per frame²) and how often smoothing halves it; the lag in frames,
+against the truth.
 
 kit          half a pixel of the model's images, weighted by confidence
 equal        the same, all frames alike
@@ -32,17 +33,17 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.signal import savgol_filter
 
 import pplkit
+from pplkit.films import JointMap, joint_map
 from pplkit.geometry import sides_per_unit
 from pplkit.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
 from pplkit.runs import RunFolder
-from pplkit.tracks import SMOOTHING, jitter, lag, smooth
+from pplkit.tracks import SMOOTHING, jitter, lag, smooth, trusted
 
 FIRST = 1_000_000  # the test set's first video
 OTHERS = 2_000_000  # that of the videos that "truth known" is fitted to
 REACH = 3  # frames before and after that it sees
-JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints
 Smoother = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # points (T, N, 2), confidence (T, N), half a pixel
 
 
@@ -60,7 +61,7 @@ def past(points: np.ndarray, confidence: np.ndarray, within: float) -> np.ndarra
 
 SMOOTHERS: dict[str, Smoother] = {
     "as found": lambda points, confidence, within: points,
-    "kit": lambda points, confidence, within: smooth(points, np.arange(len(points)), within, confidence**2),
+    "kit": lambda points, confidence, within: smooth(points, np.arange(len(points)), within, trusted(confidence)),
     "equal": lambda points, confidence, within: smooth(points, np.arange(len(points)), within),
     "validated": validated,
     "polynomial": lambda points, confidence, within: savgol_filter(points, 7, 3, axis=0),
@@ -69,17 +70,17 @@ SMOOTHERS: dict[str, Smoother] = {
 
 
 def windows(points: np.ndarray, reach: int) -> np.ndarray:
-    """The points (T, N, 2) of each frame and of `reach` before and after, the ends repeated, and a one; (T, ..)."""
+    """The points (T, N, 2) of each frame and of `reach` before and after, the ends repeated; (T, ..)."""
     padded = np.pad(points.reshape(len(points), -1), ((reach, reach), (0, 0)), mode="edge")
-    return np.hstack([padded[i : i + len(points)] for i in range(2 * reach + 1)] + [np.ones((len(points), 1))])
+    return np.hstack([padded[i : i + len(points)] for i in range(2 * reach + 1)])
 
 
-def joint_map(model: PosePriorLearner, labelled: list[tuple[np.ndarray, np.ndarray]], reach: int = 0) -> JointMap:
+def learned(model: PosePriorLearner, labelled: list[tuple[np.ndarray, np.ndarray]], reach: int = 0) -> JointMap:
     """From keypoints (T, N, 2) to joints, by least squares on images and joints of each of the `labelled` films."""
-    seen = [model.estimate(images, procedure="published").keypoints.numpy().astype(float) for images, _ in labelled]
+    seen = [model.estimate(images, procedure="published").keypoints.numpy() for images, _ in labelled]
     rows, joints = np.vstack([windows(points, reach) for points in seen]), np.vstack([truth for _, truth in labelled])
-    numbers = np.linalg.lstsq(rows, joints.reshape(len(joints), -1), rcond=None)[0]
-    return lambda points: (windows(points, reach) @ numbers).reshape(len(points), -1, 2)
+    joints_of = joint_map(rows, joints)
+    return lambda points: joints_of(windows(points, reach))
 
 
 def films(data: Any, pace: int, videos: int, frames: int, first: int = FIRST) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -119,13 +120,13 @@ def compare(run: Path, paces: list[int], videos: int, frames: int) -> dict[str, 
     """For each pace and smoother the numbers of all videos."""
     model, data = pplkit.load(run, "auto"), data_of(RunFolder(run))
     train = data["train"]
-    joints = joint_map(model, [(np.asarray(train.images), np.asarray(train.keypoints))])
+    joints = learned(model, [(np.asarray(train.images), np.asarray(train.keypoints))])
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for pace in paces:
         seen = films(data, pace, videos, frames)
         name = f"a key pose every {pace} frames" if pace else "test set, 10 pictures each"
         name += f", {np.mean([moved(truth) for _, truth in seen]):.2f} % of the height in 2 frames"
-        known = joint_map(model, films(data, pace or PACE // PICKED, 2 * videos, frames, OTHERS), REACH)
+        known = learned(model, films(data, pace or PACE // PICKED, 2 * videos, frames, OTHERS), REACH)
         for film in seen:
             for smoother, numbers in measured(model, joints, known, film).items():
                 rows.setdefault(name, {}).setdefault(smoother, []).append(numbers)

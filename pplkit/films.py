@@ -1,0 +1,98 @@
+"""Tracks of labelled films against the truth: error, jitter and lag, as found and smooth.
+
+Split "films" of a data set holds films whole, every frame with its labels. The keypoints of each frame become joints by
+the linear map fitted to the labels of the training images, so that they can be compared with the truth; smooth ones
+come from keypoints that are smoothed as `tracks.track` does.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pplkit.dataset import Split
+from pplkit.errors import PplkitError
+from pplkit.geometry import sides_per_unit
+from pplkit.model import PosePriorLearner
+from pplkit.tracks import SMOOTHING, jitter, lag, smooth, trusted
+
+LONG = 17  # frames that a lag is measured from
+JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints (T, J, 2)
+
+
+class Film(NamedTuple):
+    """One film of T frames with J joints, (x, y) in [-1, 1]; NaN in `truth` where unlabelled."""
+
+    truth: np.ndarray  # (T, J, 2)
+    found: np.ndarray  # (T, J, 2) frame by frame
+    smooth: np.ndarray  # (T, J, 2)
+
+
+def joint_map(keypoints: np.ndarray, labels: np.ndarray) -> JointMap:
+    """Least squares, with a constant, from keypoints (n, N, 2) to each joint of labels (n, J, 2), NaN where unknown."""
+    rows = _rows(keypoints)
+    numbers = np.empty((rows.shape[1], labels.shape[1], 2))
+    for joint in range(labels.shape[1]):
+        known = np.isfinite(labels[:, joint]).all(-1)
+        numbers[:, joint] = np.linalg.lstsq(rows[known], labels[known, joint], rcond=None)[0]
+    return lambda points: np.einsum("tr,rjc->tjc", _rows(points), numbers)
+
+
+def _rows(points: np.ndarray) -> np.ndarray:
+    flat = points.reshape(len(points), -1).astype(float)
+    return np.hstack([flat, np.ones((len(flat), 1))])
+
+
+def follow(model: PosePriorLearner, split: Split, joints: JointMap, smoothing: float = SMOOTHING) -> list[Film]:
+    """The films of a split that has labels and videos, in its order; `smoothing` in pixels of the model's images.
+
+    Raises PplkitError if the split has none.
+    """
+    if split.videos is None or split.keypoints is None:
+        raise PplkitError(f"split {split.name!r} has no labelled videos: choose one with videos.npy and keypoints.npy.")
+    within = smoothing * 2 / (model.config.image_size - 1)
+    made = []
+    for video in np.unique(split.videos):
+        frames = np.flatnonzero(np.asarray(split.videos) == video)
+        poses = model.estimate(np.asarray(split.images[frames]), procedure="published")
+        points, sure = poses.keypoints.numpy().astype(float), poses.confidence.numpy()
+        steady = smooth(points, np.arange(len(points)), within, trusted(sure))
+        made.append(Film(np.asarray(split.keypoints)[frames], joints(points), joints(steady)))
+    return made
+
+
+def report(films: Sequence[Film], size: int) -> dict[str, float]:
+    """Numbers of films of `size` x `size` pixels, as found and smooth.
+
+    Means over films, as shares of the image side: the error, and the jitter, which is the root mean square acceleration
+    of the error per frame². `jitter_left`: smooth of found, mean over films; `halved`: share of the films where it is
+    at most half. `lag` in frames behind the truth, mean over films, and `largest_lag` to either side, where films have
+    enough frames (`LONG`).
+    """
+    side = sides_per_unit(size)
+    numbers: dict[str, float] = {"films": len(films), "frames": sum(len(film.truth) for film in films)}
+    left = []
+    for name in ("found", "smooth"):
+        off = [np.linalg.norm(getattr(film, name) - film.truth, axis=-1) for film in films]
+        left.append(np.array([jitter(getattr(film, name), film.truth) for film in films]))
+        numbers[f"error_{name}"] = side * float(np.mean([np.nanmean(one) for one in off]))
+        numbers[f"jitter_{name}"] = side * float(left[-1].mean())
+    ratio = np.divide(left[1], left[0], out=np.ones(len(films)), where=left[0] > 0)
+    numbers |= {"jitter_left": float(ratio.mean()), "halved": float((ratio <= 0.5).mean())}
+    late = [lag(film.smooth, film.truth) for film in films if len(film.truth) >= LONG]
+    if late:
+        numbers |= {"lag": float(np.mean(late)), "largest_lag": float(np.abs(late).max())}
+    return numbers
+
+
+def summary(numbers: dict[str, float]) -> list[str]:
+    """Lines of text of a `report`."""
+    percent = {name: f"{100 * value:.2f}" for name, value in numbers.items() if name.startswith(("error", "jitter"))}
+    late = f"lag {numbers['lag']:.2f} frames, at most {numbers['largest_lag']:.2f}" if "lag" in numbers else ""
+    return [
+        f"{numbers['films']} films, {numbers['frames']} frames",
+        f"error {percent['error_found']} % of the image side as found, {percent['error_smooth']} smooth",
+        f"jitter {percent['jitter_found']} % per frame² as found, {percent['jitter_smooth']} smooth: "
+        f"{numbers['jitter_left']:.2f} of it is left, at most half in {numbers['halved']:.0%} of the films",
+        *([late] if late else []),
+    ]

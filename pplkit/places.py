@@ -1,0 +1,29 @@
+"""Where a project lies, and whether a path means in it what another path meant."""
+
+import filecmp
+import os
+from pathlib import Path
+from typing import Any
+
+
+def home() -> Path:
+    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project root above the working folder, else that folder."""
+    if given := os.environ.get("PPLKIT_HOME"):
+        return Path(given)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+def same_prior(before: Any, now: str, run: Path) -> bool:
+    """Whether two paths name one prior, though the project was moved or copied: what is at both decides, if anything.
+
+    Else, and for the run's own prior, whose old place others may have taken, both end with its place in the project.
+    """
+    old, new, root = Path(str(before)), Path(now).resolve(), home().resolve()
+    if run.resolve() not in new.parents and os.path.isfile(old) and os.access(old, os.R_OK) and new.is_file():
+        return filecmp.cmp(old, new, shallow=False)
+    place = new.relative_to(root).parts if new.is_relative_to(root) else new.parts
+    return bool(before == now or (now and old.parts[-len(place) :] == place))
