@@ -107,8 +107,8 @@ def preparation(
         _check_same(data, "size", data.size, wanted["size"] if size else data.size)
         if category and (source or options is not None):
             _check_same(data, "source", data.name.removeprefix("puppets-"), category)
-        for name in _defaults(prepare) if options is not None else ():
-            _check_same(data, name, data.options.get(name), wanted[name])
+        for name, default in _defaults(prepare).items() if options is not None else ():
+            _check_same(data, name, data.options.get(name, default), wanted[name])  # or one that has come since
         return lambda: data.path
     if not (category or source):
         raise PplkitError(f"source is empty, but dataset={dataset!r} is made from downloaded files: name their folder.")

@@ -35,6 +35,7 @@ ERRORS = {
 OTHERS = {
     "evaluation.relative_error": ("error / mean pose's", 1.0, 3),
     **{f"evaluation.{name}": (title, 100.0, 1) for name, title in SHARES.items()},
+    "evaluation.films.jitter_left": ("jitter left in smooth tracks", 1.0, 2),
     "training.loss": ("last loss", 1.0, 3),
 }
 STYLE = """
@@ -135,16 +136,16 @@ Runs = Sequence[tuple[Outcome, Mapping[str, Any]]]
 
 def _overview(runs: Runs, datasets: Sequence[str]) -> str:
     """Variants x data sets, by the error in shares of the mean pose's, or the last loss where nothing is labelled."""
+    scored = {one.dataset for one, result in runs if "evaluation.relative_error" in result}
     rows = []
     for variant in _variants(runs):
         cells = []
         for dataset in datasets:
             own = [result for one, result in runs if (one.dataset, one.variant) == (dataset, variant)]
-            scored = any("evaluation.relative_error" in result for result in own)
-            name = "evaluation.relative_error" if scored else "training.loss"
-            cells.append(_number(spread_of(own, name, 1.0, 3) + ("" if scored or not any(own) else " loss")))
+            name = "evaluation.relative_error" if dataset in scored else "training.loss"
+            cells.append(_number(spread_of(own, name, 1.0, 3)))
         rows.append([_text(variant), *cells])
-    heads = [f"{dataset}: error / mean pose's" for dataset in datasets]
+    heads = [f"{name}: " + ("error / mean pose's" if name in scored else "last loss") for name in datasets]
     return _table(["variant", *heads], rows)
 
 

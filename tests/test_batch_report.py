@@ -138,6 +138,16 @@ def test_the_page_has_means_curves_priors_and_links(folder: Path) -> None:
     assert "04_evaluation" not in page.text  # no link to what is not there
 
 
+def test_what_is_not_scored_is_compared_by_its_loss_and_says_so(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    scored, plain = (outcome(runs, name, "ppl", 0, 0.02) for name in ("birds", "pictures"))
+    scores = {"evaluation.relative_error": 0.2, "training.loss": 2.0, "evaluation.films.jitter_left": 0.374}
+    text = page_of(runs / "batches" / "x", [scored, plain], [scores, {"training.loss": 3.0}])
+    assert "<th>birds: error / mean pose&#x27;s</th><th>pictures: last loss</th>" in text
+    assert '<td>ppl</td><td class="number">0.200 (1)</td><td class="number">3.000 (1)</td>' in text
+    assert text.count("jitter left in smooth tracks") == 1 and "0.37 (1)" in text
+
+
 def test_nothing_from_outside_becomes_html(folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf8")
     page = Page(text)

@@ -58,6 +58,17 @@ def test_a_folder_prepared_otherwise_is_named(change: dict[str, object], said: s
         data_prep.prepared("puppets", **{**asked, **change})  # type: ignore[arg-type]
 
 
+def test_a_folder_from_before_an_option_came_is_opened(home: Path) -> None:
+    """As if with the option's default, whatever that would have added."""
+    folder = data_prep.prepared("puppets", size=32, options=TINY)
+    text = (folder / "dataset.json").read_text()
+    assert '"film_frames": 100,' in text
+    (folder / "dataset.json").write_text(text.replace('"film_frames": 100,', ""))
+    assert data_prep.prepared("puppets", size=32, options=TINY) == folder
+    with pytest.raises(PplkitError, match="prepared with film_frames=100, not 50"):
+        data_prep.prepared("puppets", size=32, options={**TINY, "film_frames": 50})
+
+
 def test_smoke_data_lie_apart_and_fit_the_smoke_config(home: Path) -> None:
     folder = data_prep.prepared("puppets", "", 64, {}, "smoke")
     assert folder == home / "data" / "puppets-smoke"

@@ -195,7 +195,7 @@ def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
     assert "error" not in noise.read("evaluation.json")
     assert noise.read("occlusion.json")["measure"] == "distance to the pose of the complete image"
     made = {path.stem for path in (noise.run / "figures").iterdir()}
-    labelled = {"errors", "keypoint_errors", "best_and_worst", "shares", "landmark_errors", "landmarks"}
+    labelled = {"errors", "keypoint_errors", "best_and_worst", "shares", "landmark_errors", "landmarks", "over_time"}
     assert made == FIGURES - labelled
     assert "There are no landmarks yet" in said(noise.notebooks[3])
 

@@ -26,7 +26,8 @@ def test_the_page_of_a_batch(home: Path, page: Any, tmp_path: Path, picture: Any
     assert page.get_by_role("heading", name="seeds-smoke").count() == 1
     assert "2 runs: 2 finished" in page.locator("body").inner_text()
     (loss,) = page.locator("td.number").all_inner_texts()[:1]
-    assert "(2) loss" in loss  # in short: the mean over both seeds
+    assert "(2)" in loss  # in short: the mean over both seeds
+    assert page.locator("th").all_inner_texts()[:2] == ["variant", "puppets: last loss"]
     sizes = page.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
     assert len(sizes) == 2 and min(sizes) > 100  # curves and priors
     links = page.locator("a").evaluate_all("all => all.map(one => one.href)")
