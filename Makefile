@@ -14,7 +14,7 @@ BUILD := import torch, torchvision; \
 	print("torch", torch.__version__, "| torchvision", torchvision.__version__, "| devices:", ", ".join(devices))
 
 # Those of 05 are of three trainings with more steps of the completer, as the notebook says.
-FIGURES := prior poses
+FIGURES := prior poses over_time
 
 .PHONY: help setup run run-real notebooks test test-browser bench lint clean
 .DELETE_ON_ERROR:

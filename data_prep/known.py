@@ -19,7 +19,7 @@ FILMED = ("puppets", "h36m", "taichi", "dogs", "video")  # another frame can be 
 DEFAULT_SIZE = 64
 SMOKE_SIZE = 32
 SMOKE: dict[str, dict[str, Any]] = {
-    "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4, "films": 2, "film_frames": 20},
+    "puppets": {"videos": 12, "frames": 6, "test_videos": 4, "test_frames": 4, "films": 2, "film_frames": 40},
     "cub": {"classes": [1]},
     "hands": {"aspect": "dorsal left", "accessories": 1},
     "h36m": {"subjects": [1, 11], "actions": ["Posing"], "every": 100},
@@ -107,8 +107,9 @@ def preparation(
         _check_same(data, "size", data.size, wanted["size"] if size else data.size)
         if category and (source or options is not None):
             _check_same(data, "source", data.name.removeprefix("puppets-"), category)
-        for name, default in _defaults(prepare).items() if options is not None else ():
-            _check_same(data, name, data.options.get(name, default), wanted[name])  # or one that has come since
+        for name in _defaults(prepare) if options is not None else ():
+            if name in data.options or name in (options or {}):  # others have come since
+                _check_same(data, name, data.options.get(name), wanted[name])
         return lambda: data.path
     if not (category or source):
         raise PplkitError(f"source is empty, but dataset={dataset!r} is made from downloaded files: name their folder.")

@@ -33,8 +33,8 @@ def prepare(
     """Write the category `source` to the folder `out`, and return the folder.
 
     Splits train and test hold every fourth frame (`puppets.PICKED`) of their videos, none of which is in both; films
-    holds the first test videos whole, 25 frames a second, for tracks to be measured on. All arrays of the prepared
-    format are there: keypoints, visible, videos and masks.
+    holds videos whole, 25 frames a second, from the first one of test on, for tracks to be measured on. All arrays of
+    the prepared format are there: keypoints, visible, videos and masks.
     Raises PplkitError for an unknown category, numbers out of range, or an `out` that is in use.
     """
     options = {
@@ -82,7 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=16, help="pictures of a training video (default: %(default)s)")
     parser.add_argument("--test-videos", type=int, default=50, help="test videos (default: %(default)s)")
     parser.add_argument("--test-frames", type=int, default=10, help="pictures of a test video (default: %(default)s)")
-    parser.add_argument("--films", type=int, default=10, help="test videos to keep whole (default: %(default)s)")
+    parser.add_argument(
+        "--films",
+        type=int,
+        default=10,
+        help="videos that are kept whole, from the first test video on (default: %(default)s)",
+    )
     parser.add_argument("--film-frames", type=int, default=100, help="frames of each of them (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a data set that OUT holds")

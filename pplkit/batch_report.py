@@ -136,16 +136,17 @@ Runs = Sequence[tuple[Outcome, Mapping[str, Any]]]
 
 def _overview(runs: Runs, datasets: Sequence[str]) -> str:
     """Variants x data sets, by the error in shares of the mean pose's, or the last loss where nothing is labelled."""
-    scored = {one.dataset for one, result in runs if "evaluation.relative_error" in result}
+    plain = {one.dataset for one, result in runs if "training.loss" in result}
+    plain -= {one.dataset for one, result in runs if "evaluation.relative_error" in result}
     rows = []
     for variant in _variants(runs):
         cells = []
         for dataset in datasets:
             own = [result for one, result in runs if (one.dataset, one.variant) == (dataset, variant)]
-            name = "evaluation.relative_error" if dataset in scored else "training.loss"
+            name = "training.loss" if dataset in plain else "evaluation.relative_error"
             cells.append(_number(spread_of(own, name, 1.0, 3)))
         rows.append([_text(variant), *cells])
-    heads = [f"{name}: " + ("error / mean pose's" if name in scored else "last loss") for name in datasets]
+    heads = [f"{dataset}: " + ("last loss" if dataset in plain else "error / mean pose's") for dataset in datasets]
     return _table(["variant", *heads], rows)
 
 

@@ -1,8 +1,8 @@
 """Tracks of labelled films against the truth: error, jitter and lag, as found and smooth.
 
-Split "films" of a data set holds films whole, every frame with its labels. The keypoints of each frame become joints by
-the linear map fitted to the labels of the training images, so that they can be compared with the truth; smooth ones
-come from keypoints that are smoothed as `tracks.track` does.
+Split "films" of a data set holds films whole, every frame with its labels. The keypoints of each frame (procedure
+"published", which needs no completer) become joints by a linear map fitted to labels of other images, so that they can
+be compared with the truth. Smooth ones come from keypoints that are smoothed as in `tracks.track`, long gaps filled.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.geometry import sides_per_unit
 from pplkit.model import PosePriorLearner
-from pplkit.tracks import SMOOTHING, jitter, lag, smooth, trusted
+from pplkit.tracks import LONG, SMOOTHING, jitter, lag, smooth, trusted
 
-LONG = 17  # frames that a lag is measured from
 JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints (T, J, 2)
 
 
@@ -29,12 +27,16 @@ class Film(NamedTuple):
 
 
 def joint_map(keypoints: np.ndarray, labels: np.ndarray) -> JointMap:
-    """Least squares, with a constant, from keypoints (n, N, 2) to each joint of labels (n, J, 2), NaN where unknown."""
+    """Least squares, with a constant, from keypoints (n, ...) to each joint of labels (n, J, 2), NaN where unknown.
+
+    A joint that has no label at all stays unknown.
+    """
     rows = _rows(keypoints)
     numbers = np.empty((rows.shape[1], labels.shape[1], 2))
     for joint in range(labels.shape[1]):
         known = np.isfinite(labels[:, joint]).all(-1)
-        numbers[:, joint] = np.linalg.lstsq(rows[known], labels[known, joint], rcond=None)[0]
+        fitted = np.linalg.lstsq(rows[known], labels[known, joint], rcond=None)[0]
+        numbers[:, joint] = fitted if known.any() else np.nan
     return lambda points: np.einsum("tr,rjc->tjc", _rows(points), numbers)
 
 
@@ -44,12 +46,12 @@ def _rows(points: np.ndarray) -> np.ndarray:
 
 
 def follow(model: PosePriorLearner, split: Split, joints: JointMap, smoothing: float = SMOOTHING) -> list[Film]:
-    """The films of a split that has labels and videos, in its order; `smoothing` in pixels of the model's images.
+    """The films of a split, in order of their numbers; `smoothing` in pixels of the model's images.
 
-    Raises PplkitError if the split has none.
+    Films without a joint that is labelled in three frames in a row are left out: they have no jitter.
     """
     if split.videos is None or split.keypoints is None:
-        raise PplkitError(f"split {split.name!r} has no labelled videos: choose one with videos.npy and keypoints.npy.")
+        return []
     within = smoothing * 2 / (model.config.image_size - 1)
     made = []
     for video in np.unique(split.videos):
@@ -58,30 +60,32 @@ def follow(model: PosePriorLearner, split: Split, joints: JointMap, smoothing: f
         points, sure = poses.keypoints.numpy().astype(float), poses.confidence.numpy()
         steady = smooth(points, np.arange(len(points)), within, trusted(sure))
         made.append(Film(np.asarray(split.keypoints)[frames], joints(points), joints(steady)))
-    return made
+    return [film for film in made if np.isfinite(jitter(film.found, film.truth))]
 
 
 def report(films: Sequence[Film], size: int) -> dict[str, float]:
-    """Numbers of films of `size` x `size` pixels, as found and smooth.
+    """Numbers of films, one at least, of `size` x `size` pixels, as found and smooth; see `follow`.
 
     Means over films, as shares of the image side: the error, and the jitter, which is the root mean square acceleration
     of the error per frame². `jitter_left`: smooth of found, mean over films; `halved`: share of the films where it is
-    at most half. `lag` in frames behind the truth, mean over films, and `largest_lag` to either side, where films have
-    enough frames (`LONG`).
+    at most half. `lag` in frames behind the truth, mean over films, and `largest_lag` to either side, of films that are
+    long enough (`tracks.LONG`) and move.
     """
     side = sides_per_unit(size)
     numbers: dict[str, float] = {"films": len(films), "frames": sum(len(film.truth) for film in films)}
-    left = []
+    shaking = []
     for name in ("found", "smooth"):
         off = [np.linalg.norm(getattr(film, name) - film.truth, axis=-1) for film in films]
-        left.append(np.array([jitter(getattr(film, name), film.truth) for film in films]))
+        shaking.append(np.array([jitter(getattr(film, name), film.truth) for film in films]))
         numbers[f"error_{name}"] = side * float(np.mean([np.nanmean(one) for one in off]))
-        numbers[f"jitter_{name}"] = side * float(left[-1].mean())
-    ratio = np.divide(left[1], left[0], out=np.ones(len(films)), where=left[0] > 0)
-    numbers |= {"jitter_left": float(ratio.mean()), "halved": float((ratio <= 0.5).mean())}
-    late = [lag(film.smooth, film.truth) for film in films if len(film.truth) >= LONG]
-    if late:
-        numbers |= {"lag": float(np.mean(late)), "largest_lag": float(np.abs(late).max())}
+        numbers[f"jitter_{name}"] = side * float(shaking[-1].mean())
+    before, after = shaking
+    left = np.divide(after, before, out=np.ones(len(films)), where=before > 0)
+    numbers |= {"jitter_left": float(left.mean()), "halved": float((left <= 0.5).mean())}
+    late = np.array([lag(film.smooth, film.truth) for film in films if len(film.truth) >= LONG])
+    late = late[np.isfinite(late)]
+    if len(late):
+        numbers |= {"lag": float(late.mean()), "largest_lag": float(np.abs(late).max())}
     return numbers
 
 

@@ -14,6 +14,7 @@ from pplkit.pictures import PIXELS
 from pplkit.texts import check_file
 
 SOON = 1e-3  # seconds that a frame may come before its time: containers round times
+HOLE = 100_000  # frames that a damage may hide: times may be damaged as well
 LATE = 0.5  # seconds that may lack at the end of a video before it counts as cut short
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
@@ -27,7 +28,7 @@ SUFFIXES = {
 REMEDY = "copy or download it again or remove it"
 
 
-class Damaged(PplkitError):
+class PartlyRead(PplkitError):
     """A part of a video could not be read; what could be was."""
 
 
@@ -47,11 +48,41 @@ def frames(
 
     From `start` to before `end`, where a frame is the first after one of the times `wanted`: ascending seconds, or so
     many a second; all, if None. `threads` decode (0: one for each core).
-    Raises PplkitError for a video that cannot be read and, at its end, Damaged for one of which parts could not.
+    Raises PplkitError for a video that cannot be read and, at its end, PartlyRead for one of which parts could not.
     """
+    with closing(_shots(path, start, end, wanted, threads)) as found:
+        for time, image, _ in found:
+            yield time, image
+
+
+def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Image, int], None, None]:
+    """All frames of a video that can be read, as of `frames`, with their numbers in the video, from 0.
+
+    Where some cannot be read stderr says so, unless `quiet`; behind them the time tells the number. Raises PplkitError
+    for a video of which nothing can be read.
+    """
+    empty = True
+    try:
+        with closing(_shots(path, 0.0, None, None, 0)) as found:
+            for shot in found:
+                empty = False
+                yield shot
+    except PartlyRead as error:
+        if not quiet:
+            print(f"pplkit: only a part of a video is used: {error}", file=sys.stderr, flush=True)
+    if empty:
+        raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
+
+
+def _shots(
+    path: Path, start: float, end: float | None, wanted: np.ndarray | float | None, threads: int
+) -> Generator[tuple[float, Image.Image, int], None, None]:
+    """As `frames`, with the number of each frame, from 0 for the first that is decoded."""
     due = _due(wanted, start)
-    time, faults = -1.0, 0
+    number, faults = -1, 0
     with _opened(path, threads) as (container, stream, first):
+        step = _step(stream)
+        time = -step
         if start > 0:
             with suppress(reader().FFmpegError):  # what cannot be sought is read from its beginning
                 container.seek(int((start + first) / stream.time_base), stream=stream)
@@ -59,35 +90,21 @@ def frames(
             if frame is None or frame.is_corrupt:
                 faults += 1
                 continue
-            time = time + _step(stream) if frame.time is None else frame.time - first
+            time = time + step if frame.time is None else frame.time - first
+            number += 1
+            if faults:  # how many are missing, its place in time tells alone
+                number += min(max(0, round(time / step) - number), HOLE)
             if end is not None and time >= end - SOON:
                 break
             if time >= start - SOON and due(time):
-                yield time, _upright(frame, stream.sample_aspect_ratio)
+                yield time, _upright(frame, stream.sample_aspect_ratio), number
         else:
             length = _length(container, stream)
-            if time >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * _step(stream)):
-                raise Damaged(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
+            if number >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * step):
+                raise PartlyRead(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
     if faults:
-        fault = Damaged if time >= 0 else PplkitError
+        fault = PartlyRead if number >= 0 else PplkitError
         raise fault(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
-
-
-def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Image], None, None]:
-    """All frames of a video that can be read, as of `frames`; where some cannot, stderr says so, unless `quiet`.
-
-    Raises PplkitError for a video of which nothing can be read.
-    """
-    last = None
-    try:
-        with closing(frames(path, 0.0, None, None)) as found:
-            for last in found:
-                yield last
-    except Damaged as error:
-        if not quiet:
-            print(f"pplkit: {error}. The frames that could be read are used.", file=sys.stderr, flush=True)
-    if last is None:
-        raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
 
 
 def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:

@@ -144,11 +144,10 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
     links, strengths = _skeleton(model) if plain else ([], [])
     check_apart(source, out)
     rate = frame_rate(source)
+    points, nowhere = dict(enumerate(tracks.points)), np.full(tracks.points.shape[1:], np.nan)
     with closing(readable(source, quiet=True)) as film:
-        drawn = (
-            draw(np.asarray(image), points, links, strengths)
-            for (_, image), points in zip(film, tracks.points, strict=True)
-        )
+        # Of a damaged video the decoder need not give the same frames again.
+        drawn = (draw(np.asarray(image), points.get(n, nowhere), links, strengths) for _, image, n in film)
         return write_video(out, drawn, rate)
 
 

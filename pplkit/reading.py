@@ -112,12 +112,12 @@ def _picture(file: Path, side: int, crop: str, whole: bool) -> Seen:
 
 
 def _frames(file: Path, side: int, crop: str, ahead: int, whole: bool) -> Iterator[Seen]:
-    def make(item: tuple[int, tuple[float, Image.Image]]) -> Seen:
-        number, (seconds, image) = item
+    def make(shot: tuple[float, Image.Image, int]) -> Seen:
+        seconds, image, number = shot
         kept = np.asarray(image) if whole else None
         return Seen(file, number, seconds, image.size, *squared(image, side, crop), kept)
 
-    with closing(readable(file)) as film, closing(taken_ahead(enumerate(film), FEW)) as decoded:
+    with closing(readable(file)) as film, closing(taken_ahead(film, FEW)) as decoded:
         yield from made_ahead(decoded, make, ahead)
 
 

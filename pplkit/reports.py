@@ -67,7 +67,7 @@ class Scorer:
 
     @property
     def joints(self) -> JointMap:
-        """From keypoints (T, N, 2) to the labelled points, by plain least squares on all training images."""
+        """From keypoints (T, N, 2) to the labelled points, by plain least squares on the images of the scores' map."""
         return joint_map(self.keypoints, np.asarray(self.data.labelled.keypoints)[self.index])
 
     def _in_sides(self, score: Score) -> Score:

@@ -28,6 +28,8 @@ from pplkit.sides import exchanged, restless
 SMOOTHING = 0.5  # pixels of the model's images
 GAP = 5  # frames that are filled
 UNSURE = 1 / 3  # of its median confidence: a keypoint that is less sure counts as not found
+LATE = 5  # frames that a lag is looked for
+LONG = 40  # frames that it takes
 RANGE = (-6.0, 10.0)  # logarithms of λ that are looked at
 HINT = 1e-6  # weight of a straight line through gaps, which keeps the equations solvable however long they are
 HEADER = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
@@ -39,8 +41,8 @@ class Tracks(NamedTuple):
     names: list[str]
     seconds: np.ndarray  # (T,)
     points: np.ndarray  # (T, N, 2) smooth; NaN in gaps that are too long to be filled
-    found: np.ndarray  # (T, N, 2) as the model found them
-    confidence: np.ndarray  # (T, N)
+    found: np.ndarray  # (T, N, 2) as the model found them; NaN in frames that could not be read
+    confidence: np.ndarray  # (T, N), 0 there
     filled: np.ndarray  # (T, N) bool: hardly seen, and filled from the frames before and after
     side: float  # of the square that the model sees, in pixels
 
@@ -75,24 +77,39 @@ def track(
     ):
         rows = []
         for one in located(model, images, batch_size=batch_size, landmarks=landmarks):
-            rows.append((one.of.seconds or 0.0, one.points, one.confidence, one.of.box[2] - one.of.box[0]))
+            width = one.of.box[2] - one.of.box[0]
+            rows.append((one.of.frame or 0, one.of.seconds or 0.0, one.points, one.confidence, width))
             shown.update()
-    seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
+    numbers, seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
     names = landmarks.names if landmarks else [str(number) for number in range(found.shape[1])]
     if landmarks is not None and landmarks.told is not None:
         back = restless(found, landmarks.pairs)
         found, confidence = (exchanged(part, landmarks.pairs, back) for part in (found, confidence))
-    known = confidence >= least * np.median(confidence, axis=0)
-    points = smooth(found, seconds, smoothing * sides[0] / side, trusted(confidence, least))
+    found, confidence = _placed(found, numbers, np.nan), _placed(confidence, numbers, 0)
+    seconds = np.interp(np.arange(len(found)), numbers, seconds)
+    weights = trusted(confidence, least)
+    known = weights > 0
+    points = smooth(found, seconds, smoothing * sides[0] / side, weights)
     filled = ~known & short_gaps(known, gap)
     return Tracks(
         names, seconds, np.where((known | filled)[..., None], points, np.nan), found, confidence, filled, sides[0]
     )
 
 
+def _placed(values: np.ndarray, numbers: np.ndarray, nothing: float) -> np.ndarray:
+    """Values (n, ...) of frames `numbers` (n,) in rows for all frames; `nothing` in those that could not be read."""
+    made = np.full((numbers[-1] + 1, *values.shape[1:]), nothing, values.dtype)
+    made[numbers] = values
+    return made
+
+
 def trusted(confidence: np.ndarray, least: float = UNSURE) -> np.ndarray:
-    """What each point counts when it is smoothed, (T, N): its confidence squared, 0 below `least` of its median."""
-    return np.where(confidence >= least * np.median(confidence, axis=0), confidence**2, 0)
+    """What each point counts when it is smoothed, (T, N): its confidence squared, 0 below `least` of its median.
+
+    The median is that of frames with some confidence: 0 stands for one that could not be read.
+    """
+    usual = [np.median(one[one > 0]) if (one > 0).any() else 0 for one in confidence.T]
+    return np.where(confidence >= least * np.array(usual), confidence**2, 0)
 
 
 def smooth(points: np.ndarray, seconds: np.ndarray, within: float, weights: np.ndarray | None = None) -> np.ndarray:
@@ -177,22 +194,26 @@ def jitter(points: np.ndarray, truth: np.ndarray | None = None) -> float:
     return float(np.sqrt(np.nanmean(bend))) if np.isfinite(bend).any() else float("nan")
 
 
-def lag(points: np.ndarray, truth: np.ndarray, most: int = 5) -> float:
-    """By how many frames points (T, N, 2) come later than `truth`: where their velocities agree best, at most `most`.
+def lag(points: np.ndarray, truth: np.ndarray) -> float:
+    """By how many frames, up to `LATE`, points (T, N, 2) come later than `truth`: where their velocities differ least.
 
-    The place of the maximum of the cross-correlation, between frames by the parabola through it and its neighbours.
-    Raises PplkitError for fewer than 3 `most` + 2 frames.
+    The place of the least mean square, between frames by the parabola through it and its neighbours; NaN where nothing
+    that is known moves. Raises PplkitError for fewer than `LONG` frames, which tell too little.
     """
-    if len(points) < 3 * most + 2:
-        raise PplkitError(f"{len(points)} frames are too few to measure a lag of up to {most}: give more.")
-    ours, theirs = np.diff(points, axis=0), np.diff(truth, axis=0)[most:-most]
+    if len(points) < LONG:
+        raise PplkitError(f"{len(points)} frames are too few to measure a lag: give {LONG}.")
+    ours, theirs = np.diff(points, axis=0), np.diff(truth, axis=0)[LATE:-LATE]
     count = len(theirs)
-    agreement = [float(np.nansum(ours[shift : shift + count] * theirs)) for shift in range(2 * most + 1)]
-    best = int(np.argmax(agreement))
-    if best in (0, 2 * most):
-        return float(best - most)
-    before, there, after = agreement[best - 1 : best + 2]
-    return best - most + 0.5 * (before - after) / (before - 2 * there + after)
+    squares = [np.square(ours[shift : shift + count] - theirs) for shift in range(2 * LATE + 1)]
+    known = np.isfinite(squares).all(0)  # the same at each shift
+    if not np.abs(theirs[known]).sum() > 0:
+        return float("nan")
+    off = [float(square[known].mean()) for square in squares]
+    best = int(np.argmin(off))
+    if best in (0, 2 * LATE):
+        return float(best - LATE)
+    before, there, after = off[best - 1 : best + 2]
+    return best - LATE + 0.5 * (before - after) / (before - 2 * there + after)
 
 
 def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
@@ -208,8 +229,8 @@ def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
             lines.writerow(HEADER)
             for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
                 for name, place, found, sure, filled in zip(tracks.names, *rows, strict=True):
-                    where = ["" if np.isnan(value) else f"{value:.2f}" for value in place]
-                    lines.writerow((frame, f"{time:.4f}", name, *where, f"{sure:.4f}", int(filled), *found.round(2)))
+                    smooth, plain = (["" if np.isnan(value) else f"{value:.2f}" for value in p] for p in (place, found))
+                    lines.writerow((frame, f"{time:.4f}", name, *smooth, f"{sure:.4f}", int(filled), *plain))
     except OSError as error:
         raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
     return path

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.films import Film, follow, joint_map, report, summary
 from pplkit.poses import Poses
 from pplkit.tracks import smooth, trusted
@@ -58,37 +57,61 @@ def test_films_are_followed_one_by_one_and_smoothed_as_tracks_are() -> None:
     for film, part in ((first, slice(0, 25)), (second, slice(25, 40))):
         np.testing.assert_array_equal(film.truth, BOTH[part])
         np.testing.assert_allclose(film.found, found[part, ::-1])
-        steady = smooth(
-            found[part], TIME[part], 0.1, trusted(confidence[part])
-        )  # half of a pixel, two tenths of a unit
+        steady = smooth(found[part], TIME[part], 0.1, trusted(confidence[part]))  # half of 2 / 10
         np.testing.assert_allclose(film.smooth, steady[:, ::-1])
     assert trusted(confidence)[7].tolist() == [pytest.approx(confidence[7, 0] ** 2), 0]
 
 
 @pytest.mark.parametrize(("truth", "videos"), [(None, [1] * 40), (BOTH, None)])
-def test_a_split_without_labels_or_videos_is_refused(truth: np.ndarray | None, videos: list[int] | None) -> None:
-    with pytest.raises(PplkitError, match="split 'films' has no labelled videos: choose one with videos"):
-        follow(seeing(BOTH, np.ones((40, 2))), split(truth, videos), lambda points: points)
+def test_a_split_without_labels_or_videos_has_no_films(truth: np.ndarray | None, videos: list[int] | None) -> None:
+    assert follow(seeing(BOTH, np.ones((40, 2))), split(truth, videos), lambda points: points) == []
+
+
+def test_films_without_three_labelled_frames_in_a_row_are_left_out() -> None:
+    truth = BOTH.copy()
+    truth[2:18:3] = np.nan  # of the first film, two in a row at most
+    truth[24:26, 0] = np.nan
+    videos = [1] * 18 + [2] * 2 + [3] * 20
+    (film,) = follow(seeing(BOTH + SWING, np.ones((40, 2))), split(truth, videos), lambda points: points)
+    np.testing.assert_array_equal(film.truth, truth[20:])
+    assert all(np.isfinite(value) for value in report([film], 10).values())
+
+
+def test_a_joint_that_nobody_labelled_stays_unknown() -> None:
+    labels = BOTH.copy()
+    labels[:, 0] = np.nan
+    made = joint_map(BOTH, labels)(BOTH)
+    assert np.isnan(made[:, 0]).all()
+    np.testing.assert_allclose(made[:, 1], BOTH[:, 1], atol=1e-9)
+    numbers = report([Film(labels, made, made)], 10)
+    assert numbers["error_found"] == pytest.approx(0, abs=1e-9) and abs(numbers["lag"]) < 0.05
 
 
 def test_numbers_of_films_by_hand() -> None:
     better = Film(BOTH, BOTH + (0.03, 0.04) + SWING, BOTH + (0.03, 0.04) + 0.25 * SWING)
-    late = np.concatenate((BOTH[:1], BOTH[:-1]))
-    worse = Film(BOTH, BOTH + SWING, late + 0.75 * SWING)
     side = 9 / 20  # of images of 10 pixels
     one = report([better], 10)
     assert (one["films"], one["frames"], one["jitter_left"], one["halved"]) == (1, 40, pytest.approx(0.25), 1)
     assert one["jitter_found"] == pytest.approx(side * 0.04 * np.sqrt(2))  # of both coordinates
     assert one["jitter_smooth"] == pytest.approx(side * 0.01 * np.sqrt(2))
     assert one["error_smooth"] == pytest.approx(side * 0.05, rel=1e-2) and abs(one["lag"]) < 0.05
-    both = report([better, worse], 10)
-    assert both["halved"] == 0.5 and both["jitter_left"] == pytest.approx((0.25 + 0.75) / 2, abs=0.05)
-    assert both["largest_lag"] == pytest.approx(1, abs=0.1) and both["lag"] == pytest.approx(0.5, abs=0.1)
+
+    worse = report([better, Film(BOTH, BOTH + SWING, BOTH + 0.6 * SWING)], 10)
+    assert (worse["halved"], worse["jitter_left"]) == (0.5, pytest.approx((0.25 + 0.6) / 2))
+
+    long = np.concatenate((BOTH, BOTH[::-1]))
+    swing = np.concatenate((SWING, SWING))
+    early = Film(long, long + swing, np.concatenate((long[2:], long[-2:])) + 0.6 * swing)
+    both = report([better, early], 10)
+    assert (both["films"], both["frames"]) == (2, 120)
+    assert both["largest_lag"] == pytest.approx(2, abs=0.1) and both["lag"] == pytest.approx(-1, abs=0.1)
+    # A film counts once, however long it is.
     assert both["error_found"] == pytest.approx((one["error_found"] + side * 0.01 * np.sqrt(2)) / 2)
+    assert both["jitter_found"] == pytest.approx(side * 0.04 * np.sqrt(2), rel=1e-3)
 
 
 def test_what_is_right_stays_so_and_short_films_have_no_lag() -> None:
-    short = Film(BOTH[:10], BOTH[:10], BOTH[:10])
+    short = Film(BOTH[:39], BOTH[:39], BOTH[:39])
     numbers = report([short], 10)
     assert (numbers["jitter_found"], numbers["jitter_left"], numbers["halved"]) == (0, 1, 0)  # nothing to take away
     assert "lag" not in numbers and len(summary(numbers)) == 3

@@ -59,14 +59,17 @@ def test_a_folder_prepared_otherwise_is_named(change: dict[str, object], said: s
 
 
 def test_a_folder_from_before_an_option_came_is_opened(home: Path) -> None:
-    """As if with the option's default, whatever that would have added."""
+    """Unless somebody asks for that option."""
+    small = {name: TINY[name] for name in ("videos", "frames", "test_videos", "test_frames")}
     folder = data_prep.prepared("puppets", size=32, options=TINY)
     text = (folder / "dataset.json").read_text()
-    assert '"film_frames": 100,' in text
-    (folder / "dataset.json").write_text(text.replace('"film_frames": 100,', ""))
-    assert data_prep.prepared("puppets", size=32, options=TINY) == folder
-    with pytest.raises(PplkitError, match="prepared with film_frames=100, not 50"):
-        data_prep.prepared("puppets", size=32, options={**TINY, "film_frames": 50})
+    assert '"films": 0,' in text and '"film_frames": 100,' in text
+    (folder / "dataset.json").write_text(text.replace('"films": 0,', "").replace('"film_frames": 100,', ""))
+    assert data_prep.prepared("puppets", size=32, options=small) == folder
+    with pytest.raises(PplkitError, match="prepared with films=None, not 2"):
+        data_prep.prepared("puppets", size=32, options={**small, "films": 2})
+    folder.rename(home / "data" / "puppets-smoke")
+    assert data_prep.prepared("puppets", "", 32, small, "smoke").name == "puppets-smoke"
 
 
 def test_smoke_data_lie_apart_and_fit_the_smoke_config(home: Path) -> None:
@@ -74,7 +77,7 @@ def test_smoke_data_lie_apart_and_fit_the_smoke_config(home: Path) -> None:
     assert folder == home / "data" / "puppets-smoke"
     data = open_dataset(folder)
     assert data.size == Config().smoke().image_size
-    assert [(name, len(split)) for name, split in data.splits.items()] == [("train", 72), ("test", 16), ("films", 40)]
+    assert [(name, len(split)) for name, split in data.splits.items()] == [("train", 72), ("test", 16), ("films", 80)]
     assert data_prep.prepared("puppets", "", 64, {}, "smoke") == folder
 
 

@@ -138,7 +138,7 @@ def test_the_evaluation_can_be_read(executed: Executed) -> None:
         *limbs.values(),
     ):
         assert 0 <= share <= 1
-    assert (report["films"]["films"], report["films"]["frames"]) == (2, 40)
+    assert (report["films"]["films"], report["films"]["frames"]) == (2, 80)
     assert 0 < report["films"]["jitter_smooth"] < report["films"]["jitter_found"] and "lag" in report["films"]
     assert report["made_by"]["data_sha256"] == open_dataset(executed.data).sha256
     assert report["made_by"]["step"] == 40

@@ -111,6 +111,8 @@ def test_the_map_is_fitted_on_labelled_images_alone(tmp_path: Path) -> None:
         return Poses(torch.from_numpy(whole[[finds(made.images, image) for image in images]]), torch.zeros(0))
 
     knows: Any = SimpleNamespace(estimate=estimate)
+    apart = Scorer(knows, open_dataset(tmp_path / "apart")).joints(whole)
+    np.testing.assert_allclose(apart, whole, atol=1e-5)
     for name, limit, count in (("partly", None, 48), ("partly", 40, 40), ("apart", None, 72), ("apart", 40, 40)):
         scorer = Scorer(knows, open_dataset(tmp_path / name), limit)
         assert len(scorer.index) == len(scorer.keypoints) == count

@@ -1,7 +1,9 @@
 """Tracks: smoothing by hand and by its invariants, gaps, jitter, lag, the table, and a video from end to end."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 from sources import film
 
+from pplkit import frames
 from pplkit import tracks as module
 from pplkit.config import Config
 from pplkit.errors import PplkitError
@@ -76,6 +79,13 @@ def test_frames_that_are_sure_count_more() -> None:
     assert abs(smooth(points, even(21), 0.5, unsure)[10]).max() < 0.5 * abs(sure[10]).max()
 
 
+def test_what_is_much_less_sure_than_usual_counts_for_nothing() -> None:
+    confidence = np.array([[0.9, 0.9], [0.1, 0.8], [0, 0], [0, 0], [0, 0]])  # frames that cannot be read are not usual
+    np.testing.assert_allclose(module.trusted(confidence), [[0.81, 0.81], [0, 0.64], [0, 0], [0, 0], [0, 0]])
+    np.testing.assert_allclose(module.trusted(confidence, 0.0), confidence**2)
+    assert not module.trusted(np.zeros((3, 2))).any()
+
+
 def test_times_of_frames_count() -> None:
     """Even motion sampled unevenly is a straight line in time, and stays; by number of frame it would be bent."""
     seconds = np.cumsum(np.where(np.arange(40) % 4, 0.04, 0.16))
@@ -120,8 +130,19 @@ def test_lag_is_measured_between_frames(frames: float) -> None:
         return np.sin((time - shift) / np.array([5, 8])[:, None] + np.array([0, 1]))
 
     assert lag(path(frames), path(0)) == pytest.approx(frames, abs=0.03)
-    with pytest.raises(PplkitError, match="16 frames are too few to measure a lag of up to 5"):
-        lag(path(0)[:16], path(0)[:16])
+    with pytest.raises(PplkitError, match="39 frames are too few to measure a lag: give 40"):
+        lag(path(0)[:39], path(0)[:39])
+
+
+def test_what_has_no_lag_has_none_however_short_it_is_and_still_things_have_no_number() -> None:
+    """Cross-correlation would put what stops at its end early, as there is more motion before."""
+    time = np.minimum(np.arange(40), 20)[:, None, None]
+    path = np.sin(time / np.array([5.0, 8.0])[:, None] + np.array([0, 1]))
+    assert lag(path, path) == pytest.approx(0, abs=0.05)
+    assert np.isnan(lag(path, np.zeros_like(path))) and np.isnan(lag(path, np.full_like(path, np.nan)))
+    some = path.copy()
+    some[:, 1] = np.nan  # a point that is not labelled does not count
+    assert lag(path, some) == pytest.approx(0, abs=0.05)
 
 
 def test_a_mean_over_past_frames_lags_and_these_do_not() -> None:
@@ -143,8 +164,8 @@ def test_the_table_has_a_line_for_each_point_of_each_frame(tmp_path: Path) -> No
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(module.HEADER) and len(rows) == 4
-    assert list(rows[1].values()) == ["0", "0.0000", "b", "2.25", "3.25", "0.2500", "1", "2.0", "3.0"]
-    assert (rows[2]["x"], rows[2]["y"], rows[2]["found_x"]) == ("", "", "4.0")
+    assert list(rows[1].values()) == ["0", "0.0000", "b", "2.25", "3.25", "0.2500", "1", "2.00", "3.00"]
+    assert (rows[2]["x"], rows[2]["y"], rows[2]["found_x"]) == ("", "", "4.00")
     assert [path.name for path in tmp_path.iterdir()] == ["tracks.csv"]
     with pytest.raises(PplkitError, match="tracks.csv cannot be written"):
         write_tracks(tmp_path / "none" / "tracks.csv", some_tracks())
@@ -185,13 +206,79 @@ def test_a_video_cut_short_gives_the_tracks_of_what_is_left(
     found = track(model, video, bar=False)
     said = capfd.readouterr().err
     assert 5 < len(found.seconds) < 55 and np.isfinite(found.found).all()
-    assert said.count("\n") == 1 and "a.mkv is " in said and "The frames that could be read are used." in said
+    assert said.count("\n") == 1 and said.startswith("pplkit: only a part of a video is used: ") and "a.mkv is " in said
     out = track_video(model, video, tmp_path / "drawn.mp4", found)
     assert not capfd.readouterr().err  # it has been said
     with av.open(str(out)) as file:
         assert len(list(file.decode(video=0))) == len(found.seconds)
     rows = estimate_files(model, [video, film(tmp_path / "b.mp4", 4)])["images"]
     assert len(rows) == len(found.seconds) + 4
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, hidden: set[int]) -> None:
+    """Of every video the frames with these numbers cannot be decoded."""
+    decoded = frames._decoded
+
+    def damaged(container: Any, stream: Any) -> Iterator[Any]:
+        for number, frame in enumerate(decoded(container, stream)):
+            yield None if number in hidden else frame
+
+    monkeypatch.setattr(frames, "_decoded", damaged)
+
+
+@pytest.mark.parametrize("hidden", [{0, 1}, {5, 6, 7}, {11}])
+def test_frames_that_are_damaged_count_as_not_seen(
+    hidden: set[int],
+    model: PosePriorLearner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    video = film(tmp_path / "a.mp4", 12)
+    sound = track(model, video, smoothing=0.0, least=0.0, bar=False)
+    hide(monkeypatch, hidden)
+    found = track(model, video, smoothing=0.0, least=0.0, gap=3, bar=False)
+    assert f"a.mp4 is damaged in {len(hidden)} place" in capfd.readouterr().err
+    count = 11 if 11 in hidden else 12  # what lacks at the end nobody knows of
+    there = [number for number in range(count) if number not in hidden]
+    assert len(found.seconds) == count
+    np.testing.assert_array_equal(found.points[there], sound.points[there])
+    np.testing.assert_allclose(found.seconds[there], sound.seconds[there])
+    lacking = [number for number in hidden if number < count]
+    assert np.isnan(found.found[lacking]).all() and not found.confidence[lacking].any()
+    inside = hidden == {5, 6, 7}
+    assert found.filled[lacking].all() == inside and np.isfinite(found.points[lacking]).all() == inside or not lacking
+    assert [row["frame"] for row in estimate_files(model, [video])["images"]] == there
+    out = track_video(model, video, tmp_path / "drawn.mp4", found._replace(points=found.points[:-1]))
+    with av.open(str(out)) as file:
+        assert len(list(file.decode(video=0))) == len(there)  # one that the tracks do not have is drawn without points
+    lines = write_tracks(tmp_path / "t.csv", found).read_text().splitlines()
+    assert len(lines) == 1 + 4 * count and "nan" not in "".join(lines)
+
+
+def test_a_video_of_which_all_is_damaged_is_refused(
+    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = film(tmp_path / "a.mp4", 6)
+    hide(monkeypatch, set(range(6)))
+    with pytest.raises(PplkitError, match=r"a\.mp4 is damaged in 6 places; copy or download it again or remove it$"):
+        track(model, video, bar=False)
+
+
+def test_frames_without_times_are_all_there(model: PosePriorLearner, tmp_path: Path) -> None:
+    """Raw streams have none."""
+    if "libx264" not in av.codecs_available:
+        pytest.skip("PyAV has no encoder of H.264 here")
+    video = tmp_path / "a.h264"
+    with av.open(str(video), "w", format="h264") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(12):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * value, np.uint8), format="rgb24")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    found = track(model, video, bar=False)
+    np.testing.assert_allclose(found.seconds, np.arange(12) / 25)
 
 
 def test_a_video_of_which_nothing_can_be_read_is_refused(model: PosePriorLearner, tmp_path: Path) -> None:

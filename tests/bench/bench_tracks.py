@@ -3,13 +3,13 @@
 python tests/bench/bench_tracks.py RUN ...      also written to bench_tracks.json; minutes on one core
 
 RUN is the folder of a model trained on puppets. Its keypoints in each frame become joints by the linear map fitted to
-the labels of its training set, so that they can be compared with the truth. Videos: those of the data set (its split
-films, and 20 more), at their pace (a key pose every 12 frames of 25 a second) and at others; and the pictures of the
-test set, every fourth frame, which look like videos with a key pose every 3 frames. Beside each pace stands by how much
-of the height the joints move in 80 ms relative to the hips; those of people in Human3.6M move by 1.4 % (23.8 of 1700
-mm, Guo et al. 2023, last frame repeated). All numbers are means over videos, in % of the image side: the error, the
-jitter (root mean square acceleration of the error, per frame²) and how often smoothing halves it; the lag in frames,
-against the truth.
+the labels of its training set, so that they can be compared with the truth. Videos: those that the test set is picked
+from, the first ten of which are the split films, at their pace (a key pose every 12 frames of 25 a second) and at
+others; and the pictures of the test set, every fourth frame, which look like videos with a key pose every 3 frames.
+Beside each pace stands by how much of the height the joints move in 80 ms relative to the hips; those of people in
+Human3.6M move by 1.4 % (23.8 of 1700 mm, Guo et al. 2023, last frame repeated). All numbers are means over videos, in
+% of the image side: the error, the jitter (root mean square acceleration of the error, per frame²) and how often
+smoothing halves it; the lag in frames, against the truth.
 
 kit          half a pixel of the model's images, weighted by confidence
 equal        the same, all frames alike
@@ -39,7 +39,7 @@ from pplkit.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
 from pplkit.runs import RunFolder
-from pplkit.tracks import SMOOTHING, jitter, lag, smooth, trusted
+from pplkit.tracks import LONG, SMOOTHING, jitter, lag, smooth, trusted
 
 FIRST = 1_000_000  # the test set's first video
 OTHERS = 2_000_000  # that of the videos that "truth known" is fitted to
@@ -111,7 +111,7 @@ def measured(model: PosePriorLearner, joints: JointMap, known: JointMap, film: A
     results = {name: joints(smoother(points, sure, within)) for name, smoother in SMOOTHERS.items()}
     for name, made in (results | {"truth known": known(points)}).items():
         error = float(np.linalg.norm(made - truth, axis=-1).mean())
-        late = lag(made, truth) if len(truth) > 16 else float("nan")
+        late = lag(made, truth) if len(truth) >= LONG else float("nan")
         found[name] = [percent * error, percent * jitter(made, truth), late]
     return found
 
