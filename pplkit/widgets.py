@@ -91,7 +91,7 @@ class TrainingMonitor:
             handle_events()
         wanted, self._wanted = self._wanted, None
         if wanted == "stop":
-            self._say(f"stopped after step {progress.step} of {progress.steps}: run the cell again to go on from there")
+            self._say(f"saves step {progress.step} of {progress.steps} and stops: run the cell again to go on there")
         self._speed.goes_on(progress.step)
         return wanted
 
