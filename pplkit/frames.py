@@ -14,7 +14,7 @@ from pplkit.pictures import PIXELS
 from pplkit.texts import check_file
 
 SOON = 1e-3  # seconds that a frame may come before its time: containers round times
-HOLE = 100_000  # frames that a damage may hide: times may be damaged as well
+HOLE = 10_000  # frames that a damage may hide: times may be damaged as well
 LATE = 0.5  # seconds that may lack at the end of a video before it counts as cut short
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
@@ -92,8 +92,8 @@ def _shots(
                 continue
             time = time + step if frame.time is None else frame.time - first
             number += 1
-            if faults:  # how many are missing, its place in time tells alone
-                number += min(max(0, round(time / step) - number), HOLE)
+            if faults and 0 < round(time / step) - number <= HOLE:  # how many lack, its place in time tells alone
+                number = round(time / step)
             if end is not None and time >= end - SOON:
                 break
             if time >= start - SOON and due(time):

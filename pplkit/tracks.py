@@ -229,8 +229,8 @@ def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
             lines.writerow(HEADER)
             for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
                 for name, place, found, sure, filled in zip(tracks.names, *rows, strict=True):
-                    smooth, plain = (["" if np.isnan(value) else f"{value:.2f}" for value in p] for p in (place, found))
-                    lines.writerow((frame, f"{time:.4f}", name, *smooth, f"{sure:.4f}", int(filled), *plain))
+                    now, before = (["" if np.isnan(v) else f"{v:.2f}" for v in point] for point in (place, found))
+                    lines.writerow((frame, f"{time:.4f}", name, *now, f"{sure:.4f}", int(filled), *before))
     except OSError as error:
         raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
     return path
