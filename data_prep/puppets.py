@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -33,19 +34,44 @@ def prepare(
     """Write the category `source` to the folder `out`, and return the folder.
 
     Splits train and test hold every fourth frame (`puppets.PICKED`) of their videos, none of which is in both; films
-    holds videos whole, 25 frames a second, from the first one of test on, for tracks to be measured on. All arrays of
-    the prepared format are there: keypoints, visible, videos and masks.
-    Raises PplkitError for an unknown category, numbers out of range, or an `out` that is in use.
+    holds videos whole, 25 frames a second, from the first one of test on, for tracks to be measured on. All have
+    keypoints, visible, videos and masks. Raises PplkitError for an unknown category, numbers out of range, or an `out`
+    that is in use.
     """
     options = {
         "videos": videos, "frames": frames, "test_videos": test_videos, "test_frames": test_frames,
         "films": films, "film_frames": film_frames, "seed": seed,
     }  # fmt: skip
+    _check(options)
+    generate(source, 1, 1, size, seed)  # refuses a wrong category, size or seed before anything is written
+    parts = (
+        ("train", 0, videos, frames, PICKED),
+        ("test", FIRST_TEST_VIDEO, test_videos, test_frames, PICKED),
+        ("films", FIRST_TEST_VIDEO, films, film_frames, 1),
+    )
+    with (
+        DatasetWriter(out, size=size, overwrite=overwrite, **_about(source, options)) as writer,
+        tqdm(total=sum(count * length for _, _, count, length, _ in parts), unit="image", desc=source) as bar,
+    ):
+        for split, start, count, length, every in parts:
+            for first in range(start, start + count, BATCH):
+                made = generate(source, min(BATCH, start + count - first), length, size, seed, first, every)
+                shown = [(video, i % length * every) for i, video in enumerate(made.videos)]
+                names = [f"{source} seed {seed} video {video} frame {frame}" for video, frame in shown]
+                writer.add(split, **vars(made), sources=names)
+                bar.update(len(names))
+    return Path(out)
+
+
+def _check(options: Mapping[str, int]) -> None:
     for name, least in LEAST.items():
         if not least <= options[name] <= FIRST_TEST_VIDEO:
             raise PplkitError(f"{name} is {options[name]}; give a whole number from {least} to {FIRST_TEST_VIDEO}")
-    generate(source, 1, 1, size, seed)  # refuses a wrong category, size or seed before anything is written
-    described = {
+
+
+def _about(source: str, options: Mapping[str, int]) -> dict[str, Any]:
+    """What dataset.json says of the puppets."""
+    return {
         **asdict(layout(source)),
         "name": f"puppets-{source}",
         "protocol": "h36m",
@@ -53,23 +79,6 @@ def prepare(
         "licence": "MIT",
         "options": options,
     }
-    parts = (
-        ("train", 0, videos, frames, PICKED),
-        ("test", FIRST_TEST_VIDEO, test_videos, test_frames, PICKED),
-        ("films", FIRST_TEST_VIDEO, films, film_frames, 1),
-    )
-    with (
-        DatasetWriter(out, size=size, overwrite=overwrite, **described) as writer,
-        tqdm(total=sum(count * length for _, _, count, length, _ in parts), unit="image", desc=source) as bar,
-    ):
-        for split, start, count, length, every in parts:
-            for first in range(start, start + count, BATCH):
-                made = generate(source, min(BATCH, start + count - first), length, size, seed, first, every)
-                frame = (i % length * every for i in range(len(made.videos)))
-                names = [f"{source} seed {seed} video {v} frame {f}" for v, f in zip(made.videos, frame, strict=True)]
-                writer.add(split, **vars(made), sources=names)
-                bar.update(len(names))
-    return Path(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
