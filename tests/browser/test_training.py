@@ -37,8 +37,7 @@ def test_pause_go_on_save_and_stop(
     assert saved[0] % 20 == 0
 
     cell.get_by_role("button", name="Stop").click()
-    page.get_by_text(f"of {STEPS}: run the cell again to go on there").wait_for()
-    said = page.get_by_text("and stops: run the cell again").inner_text()
+    said = page.get_by_text(f"of {STEPS} and stops: run the cell again to go on there").inner_text()
     until(lambda: f"saves step {steps(run)[-1]} of" in said)  # the checkpoint comes a moment after the text
     cell.get_by_role("button", name="Stop").wait_for(state="detached")  # a moment after the text is there
     assert figure.is_visible()
