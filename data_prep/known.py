@@ -12,7 +12,7 @@ from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.projects import data_folder
 
-PUPPETS = {"puppets": "humanoid", "puppets-quadruped": "quadruped", "puppets-hand": "hand"}
+PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}
 KINDS = ("puppets", "cub", "hands", "h36m", "taichi", "flowers", "horses", "afhq", "dogs", "folder", "video")
 """The modules of data_prep. A data set called <kind>-<anything> is of that kind, so several can lie side by side."""
 FILMED = ("puppets", "h36m", "taichi", "dogs", "video")  # another frame can be the reference

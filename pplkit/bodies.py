@@ -50,6 +50,7 @@ class Body:
     parts: list[Part]
     colours: list[tuple[tuple[float, float], tuple[float, float], tuple[float, float]]]  # hue, saturation, value ranges
     limbs: dict[str, list[str]]  # chains of keypoints
+    patterned: tuple[float, ...] = ()  # how strong the pattern of each colour can be, in [0, 1], where clothes have one
 
 
 def _sides(bones: list[Bone]) -> list[Bone]:
@@ -139,6 +140,7 @@ _HUMANOID = Body(
             for side in ("left", "right")
         },
     },
+    patterned=(0.15, 1.0, 1.0, 0.4, 0.5),
 )
 
 _FUR, _MANE, _HOOF = range(3)
@@ -211,6 +213,7 @@ _QUADRUPED = Body(
             for side in ("near", "far")
         },
     },
+    patterned=(1.0, 0.5, 0.3),
 )
 
 # name, direction and length from the wrist to the knuckle, lengths of the two visible segments
@@ -283,6 +286,7 @@ _HAND = Body(
         ],
         **{f: [f"{f}_base", f"{f}_middle", f"{f}_tip"] for f in ("thumb", "index", "middle", "ring", "little")},
     },
+    patterned=(0.2, 0.5, 1.0),
 )
 
 BODIES = {"humanoid": _HUMANOID, "quadruped": _QUADRUPED, "hand": _HAND}

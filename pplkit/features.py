@@ -70,7 +70,7 @@ def perceptual_features(name: str, size: int) -> PerceptualFeatures | None:
     if name == "none":
         return None
     if name == "random":
-        return PerceptualFeatures(_random_blocks(), size, [0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+        return PerceptualFeatures(random_blocks(), size, [0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
     layers = _vgg_layers(name)
     starts = (0, *(tap + 1 for tap in VGG_TAPS[name]))
     blocks = [nn.Sequential(*layers[a : b + 1]) for a, b in zip(starts, VGG_TAPS[name], strict=False)]
@@ -103,7 +103,7 @@ def _vgg_weights(url: str) -> dict[str, Tensor]:
     return torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
 
 
-def _random_blocks() -> list[nn.Sequential]:
+def random_blocks() -> list[nn.Sequential]:
     """A small VGG with fixed random weights, scaled so that the signal's variance stays about 1."""
     generator = torch.Generator().manual_seed(RANDOM_SEED)
     blocks, inputs = [], 3

