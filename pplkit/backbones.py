@@ -8,6 +8,7 @@ import importlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,9 @@ class Backbone(nn.Module):
         self.scale: Tensor
         self.register_buffer("shift", torch.zeros(self.channels))
         self.register_buffer("scale", torch.ones(self.channels))
-        for stage in list(stages)[len(stages) - trainable :]:
-            stage.requires_grad_(True)
+        parts = stages.parts()
+        for part in parts[max(0, len(parts) - trainable) :]:
+            part.requires_grad_(True)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -64,6 +66,11 @@ class Backbone(nn.Module):
     def side(self) -> int:
         """Cells a side of the finest map."""
         return self.shapes[0][-1]
+
+    @property
+    def middle(self) -> int:
+        """Cells a side of the second finest map, at which objects and parts are told by all channels."""
+        return self.shapes[min(1, len(self.shapes) - 1)][-1]
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stays in eval mode: what drop-out there is would change a frozen network's answers."""
@@ -94,21 +101,30 @@ class Backbone(nn.Module):
         return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def stacked(self, rows: Tensor, side: int) -> Tensor:
-        """Rows (B, D) to all channels (B, C, side, side) at one resolution: finer maps averaged, coarser interpolated."""
+        """Rows (B, D) to all channels (B, C, side, side): finer maps averaged, coarser ones interpolated."""
         return torch.cat([resampled(one, side) for one in self.maps(rows)], 1)
+
+    def projected(self, rows: Tensor, weight: Tensor, side: int) -> Tensor:
+        """As `stacked` times weight (C, k): (B, k, side, side), at a fraction of the work as k is small."""
+        maps, total = self.maps(rows), None
+        for one, part in zip(maps, weight.split([shape[0] for shape in self.shapes]), strict=True):
+            found = resampled(F.conv2d(one, part.T[:, :, None, None]), side)
+            total = found if total is None else total + found
+        assert total is not None
+        return total
 
     @torch.no_grad()
     def standardise(self, images: Sequence[Tensor]) -> None:
         """Set mean 0 and standard deviation 1 of each channel over images (b, 3, S, S) in [-1, 1], given in parts."""
-        count, total, squares = 0, 0.0, 0.0
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
         for part in images:
             for some in part.split(AT_ONCE):
                 found = self.raw(some.contiguous(memory_format=torch.channels_last))
                 total = total + torch.cat([one.double().mean((2, 3)).sum(0) for one in found])
                 squares = squares + torch.cat([one.double().square().mean((2, 3)).sum(0) for one in found])
                 count += len(some)
-        mean = torch.as_tensor(total) / count
-        spread = (torch.as_tensor(squares) / count - mean.square()).clamp_min(0).sqrt()
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp_min(0).sqrt()
         self.shift.copy_(mean)
         self.scale.copy_(1 / spread.clamp_min(1e-4))
 
@@ -122,7 +138,22 @@ def resampled(maps: Tensor, side: int) -> Tensor:
     return F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)
 
 
-class LiteStages(nn.Module):
+def pooled(maps: Tensor, attention: Tensor) -> Tensor:
+    """Mean features (B, N, C) of maps (B, C, h, h) under attention (B, N, positions), at the maps' resolution."""
+    side = math.isqrt(attention.shape[-1])
+    weights = resampled(attention.unflatten(2, (side, side)), maps.shape[-1]).flatten(2)
+    return weights @ maps.flatten(2).transpose(1, 2) / weights.sum(-1, keepdim=True).clamp_min(1e-6)
+
+
+class Stages(nn.Module):
+    """A network that gives feature maps of several strides; `parts` are its stages in order."""
+
+    def parts(self) -> list[nn.Module]:
+        """Those that can be opened."""
+        raise NotImplementedError
+
+
+class LiteStages(Stages):
     """EfficientNet-Lite up to its block of 192 channels; one stage is one block row of timm's network."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -130,11 +161,9 @@ class LiteStages(nn.Module):
         self.stem = nn.Sequential(network.conv_stem, network.bn1)  # type: ignore[arg-type]
         self.blocks = nn.ModuleList(list(network.blocks)[: max(LITE_BLOCKS) + 1])  # type: ignore[arg-type]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter((self.stem, *self.blocks))
-
-    def __len__(self) -> int:
-        return 1 + len(self.blocks)
+    def parts(self) -> list[nn.Module]:
+        """The stem and the rows of blocks."""
+        return [self.stem, *self.blocks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images (B, 3, S, S) to maps of strides 8, 16 and 32."""
@@ -147,7 +176,7 @@ class LiteStages(nn.Module):
         return found
 
 
-class TimmStages(nn.Module):
+class TimmStages(Stages):
     """Any network of timm that gives feature maps: those of strides 8, 16 and 32, or the last two of one stride."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -159,11 +188,10 @@ class TimmStages(nn.Module):
             self.chosen = list(range(len(strides)))[-2:]
         self.patch = strides[0] if len(set(strides)) == 1 else 0
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.network.children())
-
-    def __len__(self) -> int:
-        return len(list(self.network.children()))
+    def parts(self) -> list[nn.Module]:
+        """The blocks of a transformer, or what a convolutional network consists of."""
+        blocks = getattr(getattr(self.network, "model", self.network), "blocks", None)
+        return list(self.network.children()) if blocks is None else list(blocks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images (B, 3, S, S) to the chosen maps; a transformer sees a multiple of its patches."""
@@ -174,18 +202,16 @@ class TimmStages(nn.Module):
         return [found[number] for number in self.chosen]
 
 
-class RandomStages(nn.Module):
+class RandomStages(Stages):
     """The small network with fixed random weights of `features`, at strides 4 and 8: what training is worth."""
 
     def __init__(self) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(random_blocks())
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.blocks)
-
-    def __len__(self) -> int:
-        return len(self.blocks)
+    def parts(self) -> list[nn.Module]:
+        """The blocks."""
+        return list(self.blocks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images (B, 3, S, S) to maps of strides 8 and 16."""
@@ -196,7 +222,7 @@ class RandomStages(nn.Module):
         return [F.avg_pool2d(one, 2) for one in found[-2:]]
 
 
-def _stages(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
+def _stages(name: str, pretrained: bool) -> tuple[Stages, Sequence[float], Sequence[float]]:
     """The network, and the mean and standard deviation of colours in [0, 1] that it was trained with."""
     if name == "random":
         return RandomStages(), UNIT, (0.25, 0.25, 0.25)
@@ -212,7 +238,7 @@ def _stages(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[float], Se
     if name not in timm.list_models() and name not in timm.list_pretrained():
         raise PplkitError(f"backbone={name!r} is unknown: choose none, {', '.join(LITE)}, random or a name of timm's.")
     network = fused(_timm_network(timm, name, pretrained).eval())
-    about = network.pretrained_cfg
+    about: Any = network.pretrained_cfg
     return TimmStages(network), about["mean"], about["std"]
 
 
@@ -232,7 +258,9 @@ def lite_weights(name: str, keys: Sequence[str]) -> dict[str, Tensor]:
         values = list(torch.load(path, map_location="cpu", weights_only=True).values())
         return dict(zip(keys, values, strict=True))
     except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
-        raise PplkitError(f"the weights of {name} in {folder} cannot be read ({reason(error)}): {install} again.") from error
+        raise PplkitError(
+            f"the weights of {name} in {folder} cannot be read ({reason(error)}): {install} again."
+        ) from error
 
 
 def _timm_network(timm: object, name: str, pretrained: bool) -> nn.Module:
@@ -248,8 +276,8 @@ def _timm_network(timm: object, name: str, pretrained: bool) -> nn.Module:
         return timm.create_model(name, pretrained=pretrained, **options)  # type: ignore[attr-defined, no-any-return]
     except Exception as error:  # of the network or a torn file, from anywhere inside timm and its downloader
         raise PplkitError(
-            f"the weights of {name} cannot be loaded ({reason(error)}): fetch model.safetensors of timm/{name} from the "
-            f"Hugging Face hub elsewhere and put it there as {file}, or choose backbone='efficientnet-lite0'."
+            f"the weights of {name} cannot be loaded ({reason(error)}): fetch model.safetensors of timm/{name} "
+            f"elsewhere from the Hugging Face hub and put it here as {file}, or choose backbone='efficientnet-lite0'."
         ) from error
 
 

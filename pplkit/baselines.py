@@ -26,7 +26,8 @@ _RANDOM = {"prior_keypoints": "random"}
 
 # What the small presets add to the published losses, as the published model has it. The reference is masked in both
 # papers; PPL's has also the frame. How training starts and how fast it learns stays the preset's in all variants.
-_ADDED = ("reference", "revive", "weight_separation", "weight_length", "weight_equivariance")
+_PARTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
+_ADDED = ("reference", "revive", "weight_separation", "weight_length", "weight_equivariance", *_PARTS)
 _PUBLISHED = {name: getattr(Config(), name) for name in _ADDED}
 _AUTOLINK = {"regression": "attention", "weight_boundary": 0.0, "weight_links": 0.0, "weight_decay": 1e-3}
 _FRAME = {"reference": "frame"}
@@ -91,6 +92,17 @@ VARIANTS: dict[str, Variant] = {
     "no-separation": Variant("keypoints do not keep apart", {"weight_separation": 0.0}),
     "no-length": Variant("links are not kept short", {"weight_length": 0.0}),
     "no-revival": Variant("no links come back", {"revive": False}),
+    # With a backbone.
+    "no-memory": Variant("T learns by itself, without a memory", {"prior_keypoints": "random"}),
+    "features": Variant("nothing is painted: features alone", {"weight_reconstruction": 0.0}),
+    "no-parts": Variant("part maps do not start from clusters", {"weight_parts": 0.0}),
+    "no-contrast": Variant("parts need not look alike", {"weight_contrast": 0.0}),
+    "no-concentration": Variant("parts need not be in one place", {"weight_concentration": 0.0}),
+    "no-presence": Variant("parts may be nowhere", {"weight_presence": 0.0}),
+    "no-background": Variant("parts may lie beside the object", {"weight_background": 0.0}),
+    "no-equivariance": Variant("keypoints need not follow into another view", {"weight_equivariance": 0.0}),
+    "lite2": Variant("features of EfficientNet-Lite2", {"backbone": "efficientnet-lite2"}),
+    "random-features": Variant("features of a random network", {"backbone": "random"}),
     "fine": Variant("no coarse start", {"coarse": 0.0, "thickness_start": 0.0}),
 }
 

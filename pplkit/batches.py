@@ -9,22 +9,36 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pplkit.backbones import Backbone
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
-from pplkit.geometry import between, seen, views
-from pplkit.streaming import Stream, fits, load
+from pplkit.feature_cache import FeatureCache, lit, shown
+from pplkit.geometry import between, seen
+from pplkit.shards import Shards
+from pplkit.streaming import Reader, Stream, fits, load
+
+CHUNK = 64  # images that are made smaller at a time
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and the reference images beside them, both (B, 3, S, S) in [-1, 1], channels last in memory."""
+    """Images and the reference images beside them, both (B, 3, S, S) in [-1, 1], channels last in memory.
+
+    With a backbone S is the side at which the decoder paints, and the regressor sees something else: `features`.
+    """
 
     images: Tensor
     reference: Tensor
     target: Tensor  # what the reconstruction is compared with: the images, at the reference's resolution
-    again: Tensor | None = None  # the images in another view (B, 3, S, S), for the equivariance
+    again: Tensor | None = None  # what the regressor sees of the images in another view, for the equivariance
     moves: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `again`
+    features: Tensor | None = None  # the backbone's rows (B, D), or images (B, 3, S', S') for it to look at
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the regressor sees."""
+        return self.images if self.features is None else self.features
 
     def halved(self) -> "Batch":
         """The same batch with reference and target at half the resolution, for a coarse start."""
@@ -79,13 +93,21 @@ class Batches:
         world: int = 1,
         *,
         stream: bool | None = None,
+        backbone: Backbone | None = None,
     ) -> None:
+        """`backbone`: a frozen one whose features are kept and given in the place of images for the regressor."""
         check(split, config, world)
         self.config = config
         self.count = len(split)
         self.device = device
         self.mine = slice(rank * config.batch_size // world, (rank + 1) * config.batch_size // world)
         self.videos = _videos(split) if config.reference == "frame" else None
+        self.cache: FeatureCache | None = None
+        if backbone is not None:
+            copies = 1 if device.type == "cuda" else world
+            self.cache = FeatureCache(backbone, split.images, config, copies)
+            self.images: Stream | Tensor = reduced(split.images, config.painted_side).to(device)
+            return
         if stream is None:
             stream = not fits(split.images, device, copies=1 if device.type == "cuda" else world)
         self.images = Stream(split.images, device) if stream else load(split.images, device)
@@ -96,9 +118,13 @@ class Batches:
     def __exit__(self, *error: object) -> None:
         if isinstance(self.images, Stream):
             self.images.close()
+        if self.cache is not None:
+            self.cache.close()
 
     def __call__(self, step: int) -> Batch:
         """The batch of `step` (from 0), this process's share of it; PplkitError if its images cannot be read."""
+        if self.cache is not None:
+            return self._kept(step, self.cache)
         config, rng = self.config, self._rng(step)
         draws = self._draws(rng)
         if isinstance(self.images, Stream):
@@ -107,17 +133,50 @@ class Batches:
             found = self.images.index_select(0, torch.from_numpy(self._rows(step)).to(self.device))
         taken, *others = found.split(self.mine.stop - self.mine.start)
         images = self._seen(taken, draws)
+        small = self._small(images)
         if config.reference == "frame":
             rng.random(config.batch_size)  # those of _rows
-            reference = self._seen(others[0], draws)
+            reference = self._small(self._seen(others[0], draws))
         else:
-            kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
-            reference = blocked(images, torch.from_numpy(kept).to(self.device))
+            reference = self._masked(rng, small)
+        batch = Batch(small, reference, small, features=None if config.backbone == "none" else images)
         if not config.weight_equivariance:
-            return Batch(images, reference, images)
+            return batch
         second = self._draws(rng)
         moves = between(self._view(draws), self._view(second))
-        return Batch(images, reference, images, self._seen(taken, second), moves)
+        return replace(batch, again=self._seen(taken, second), moves=moves)
+
+    def _kept(self, step: int, cache: FeatureCache) -> Batch:
+        """As `__call__`, with features that are kept, of views that are."""
+        config, rng, rows = self.config, self._rng(step), self._rows(step)
+        index, others = np.split(rows, [self.mine.stop - self.mine.start])
+        first = rng.integers(config.backbone_views, size=config.batch_size)
+        second = (first + 1 + rng.integers(config.backbone_views - 1, size=config.batch_size)) % config.backbone_views
+        first, second = first[self.mine], second[self.mine]
+        view, light = cache.views[index, first], cache.lights(index, first)
+
+        def painted(positions: np.ndarray) -> Tensor:
+            assert isinstance(self.images, Tensor)
+            taken = self.images.index_select(0, torch.from_numpy(positions).to(self.device))
+            return lit(seen(to_float(taken), view.to(self.device)), light).contiguous(memory_format=torch.channels_last)
+
+        images = painted(index)
+        reference = painted(others) if len(others) else self._masked(rng, images)
+        batch = Batch(images, reference, images, features=cache.rows(index, first))
+        if not config.weight_equivariance:
+            return batch
+        moves = between(view, cache.views[index, second]).to(self.device)
+        return replace(batch, again=cache.rows(index, second), moves=moves)
+
+    def _masked(self, rng: np.random.Generator, images: Tensor) -> Tensor:
+        config = self.config
+        kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
+        return blocked(images, torch.from_numpy(kept).to(self.device))
+
+    def _small(self, images: Tensor) -> Tensor:
+        """Images (b, 3, S, S) at the side at which the decoder paints."""
+        times = self.config.image_size // self.config.painted_side
+        return images if times == 1 else F.avg_pool2d(images, times)
 
     def _rng(self, step: int) -> np.random.Generator:
         return np.random.default_rng((self.config.seed, 1, step))
@@ -137,11 +196,7 @@ class Batches:
 
     def _view(self, numbers: np.ndarray) -> Tensor:
         """How each image is shown: affine (b, 2, 3) on the device, see `geometry.views`."""
-        config, draws = self.config, torch.from_numpy(numbers).float()
-        flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
-        return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips).to(
-            self.device
-        )
+        return shown(torch.from_numpy(numbers).float(), self.config).to(self.device)
 
     def _index(self, step: int) -> np.ndarray:
         """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
@@ -170,6 +225,20 @@ class Batches:
         else:
             images = to_float(taken)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def reduced(images: np.ndarray | Shards, side: int) -> Tensor:
+    """Images (n, S, S, 3) uint8 at (n, side, side, 3), `side` a divisor of S: the mean of each block of pixels."""
+    reader = Reader(images)
+    try:
+        found = []
+        for begin in range(0, len(reader), CHUNK):
+            part = to_float(reader.read(np.arange(begin, min(begin + CHUNK, len(reader)))))
+            part = F.avg_pool2d(part, part.shape[-1] // side) if part.shape[-1] != side else part
+            found.append(part.add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).contiguous())
+        return torch.cat(found)
+    finally:
+        reader.close()
 
 
 @lru_cache(maxsize=4)  # a step and those read ahead need two epochs, or many very short ones

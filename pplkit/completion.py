@@ -19,8 +19,9 @@ from tqdm import trange
 from pplkit import occlusion
 from pplkit.batches import to_float
 from pplkit.dataset import Dataset
-from pplkit.devices import fabric_for
+from pplkit.devices import fabric_for, usable_precision
 from pplkit.errors import Diverged, PplkitError
+from pplkit.feature_cache import KIND
 from pplkit.geometry import apply_affine, between, seen, views
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
@@ -37,13 +38,14 @@ BATCH = 64
 RATE = 1e-3
 LOOK = 100  # steps between looks at whether steps were left out
 NEAR = 25.0  # weight of the distance, in [-1, 1] units, beside the two doubts, which share its features
+LESSONS = 32  # batches with a backbone, whose features are kept and come again and again
 GREY = 0.8  # share of the images whose holes are grey; others show another image through them
 
 
 class Lesson(NamedTuple):
     """A batch to learn from."""
 
-    images: Tensor  # (B, 3, S, S) with holes
+    images: Tensor  # (B, 3, S, S) with holes; of a model with a backbone, its rows of features (B, D)
     keypoints: Tensor  # (B, N, 2) of the complete images
     hidden: Tensor  # (B, N) float, 1 where a keypoint lies in a hole
 
@@ -63,7 +65,7 @@ def complete(
     folder = RunFolder(Path(run))
     model = load(run)
     steps = steps or model.config.steps
-    fabric = fabric_for(device, model.config.precision)
+    fabric = fabric_for(device, usable_precision(model.config.precision, device))
     kept = folder.restore_completer(model)
     model = model.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     if kept >= steps:
@@ -126,6 +128,7 @@ class Teacher:
                 "give the data set that it was trained on."
             )
         self.model = model
+        self.kept: dict[int, Lesson] = {}
         self.answers = torch.cat([self._answers(to_float(part)) for part in self.images.split(4 * BATCH)])
 
     @torch.no_grad()
@@ -133,7 +136,18 @@ class Teacher:
         return self.model.locate(images)[0]
 
     def __call__(self, step: int) -> Lesson:
-        """The lesson of `step`, from 0."""
+        """The lesson of `step`, from 0; with a backbone there are LESSONS of them."""
+        if self.model.backbone is None:
+            return self._made(step)
+        number = step % LESSONS
+        if number not in self.kept:
+            lesson = self._made(number)
+            with torch.no_grad():
+                self.kept[number] = lesson._replace(images=self.model.backbone(lesson.images).to(KIND))
+        kept = self.kept[number]
+        return kept._replace(images=kept.images.float())
+
+    def _made(self, step: int) -> Lesson:
         config, rng = self.config, np.random.default_rng((self.config.seed, 3, step))
         index = torch.from_numpy(rng.integers(len(self.images), size=BATCH)).to(self.device)
         images, keypoints = to_float(self.images[index]), self.answers[index]

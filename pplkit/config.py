@@ -19,6 +19,7 @@ CHOICES = {
     "regression": ("affine", "free", "attention"),
     "prior_keypoints": ("memory", "random", "predefined"),
     "prior_links": ("random", "predefined"),
+    "equivariance": ("relative", "absolute"),
 }
 
 
@@ -36,9 +37,17 @@ class Config:
     flip: bool = True  # random horizontal flips
     turn: float = 0.0  # random turns up to this, in radians
     warp: float = 0.0  # random changes of scale, and shifts in [-1, 1] units, each up to this
+    brightness: float = 0.0  # random changes of brightness, by factors from e^-this to e^this; with a backbone
     reference: str = "masked"  # what shows the decoder the appearance: "masked" blocks, or another "frame" of the video
     block: int = 16  # masked reference: blocks a side (8 for hands)
     missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
+    paint_size: int = 0  # side at which the decoder paints, a divisor of image_size; 0 = image_size
+    background: bool = True  # whether it is shown and painted; False leaves out what the backbone does not call object
+    # pretrained features as the regressor's eyes; not in the paper
+    backbone: str = "none"  # "efficientnet-lite0" (or 1, 2), "random", or a name that timm knows
+    backbone_trainable: int = 0  # last stages of it that learn; 0 = it is frozen, and its features are kept
+    backbone_learning_rate: float = 1e-4  # of these
+    backbone_views: int = 12  # of each image, whose features are kept
     # pose
     keypoints: int = 16  # N
     thickness: float = 5e-4  # link width σ in squared [-1, 1] units (paper); 1e-3 is the released default
@@ -82,6 +91,12 @@ class Config:
     separation_share: float = 0.5  # of the steps, over which the separation fades to nothing; 0 = it stays
     weight_length: float = 0.0  # links are short, once painting is at full resolution; not in the paper
     weight_equivariance: float = 0.0  # keypoints follow the object into another view of the image; not in the paper
+    equivariance: str = "relative"  # distances squared, in parts of the pose's extent; "absolute": as they are
+    weight_parts: float = 0.0  # with a backbone: part maps follow clusters of features; not in the paper, as the next
+    weight_contrast: float = 0.0  # a part looks like itself in other images, and unlike other parts
+    weight_concentration: float = 0.0  # a part is in one place
+    weight_presence: float = 0.0  # every part is somewhere
+    weight_background: float = 0.0  # parts lie on the object, as found without labels
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
@@ -109,12 +124,13 @@ class Config:
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
                 "use a multiple of 16 from 32 upwards."
             )
-        if self.coarse and self.image_size % 32:
+        if self.coarse and self.painted_side % 32:
             raise PplkitError(
-                f"image_size={self.image_size} cannot start at half the resolution: use a multiple of 32, or coarse=0."
+                f"image_size={self.painted_side} cannot start at half the resolution: use a multiple of 32, or "
+                "coarse=0."
             )
-        if self.reference == "masked" and (self.block < 1 or self.image_size % self.block):
-            raise PplkitError(f"block={self.block} does not divide image_size={self.image_size}: choose a divisor.")
+        if self.reference == "masked" and (self.block < 1 or self.painted_side % self.block):
+            raise PplkitError(f"block={self.block} does not divide image_size={self.painted_side}: choose a divisor.")
         for name in ("keypoints", "views", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
                 raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
@@ -131,6 +147,22 @@ class Config:
         for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
             if not 0 <= getattr(self, name) < 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")
+        if self.paint_size and (self.image_size % self.paint_size or self.paint_size % 16 or self.paint_size < 32):
+            raise PplkitError(
+                f"paint_size={self.paint_size} does not fit: use a divisor of image_size={self.image_size} that is a "
+                "multiple of 16 from 32 upwards, or 0."
+            )
+        if self.backbone == "none":
+            for name in ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence",
+                         "weight_background", "brightness", "backbone_trainable"):  # fmt: skip
+                if getattr(self, name):
+                    raise PplkitError(f"{name}={getattr(self, name)} needs a backbone: name one, or set it to 0.")
+            if not self.background:  # of another frame it would not know where its object is
+                raise PplkitError("background=False needs a backbone, which finds the object: name one, or leave it.")
+        if not self.background and self.reference != "masked":
+            raise PplkitError("background=False is for reference='masked': choose that, or leave the background in.")
+        if self.backbone_views < 2:
+            raise PplkitError(f"backbone_views={self.backbone_views} is too small: give 2 or more.")
         for name in ("coarse", "separation_share", "hold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
@@ -159,12 +191,18 @@ class Config:
                 raise PplkitError(f"setting {name}={value!r} must be of type {type(old).__name__}.")
         return dataclasses.replace(self, **changes)
 
+    @property
+    def painted_side(self) -> int:
+        """The side of reference image and reconstruction in pixels."""
+        return self.paint_size or self.image_size
+
     def smoke(self) -> "Config":
         """The same method with networks and images so small that 40 steps take seconds; learns nothing of use."""
         return self.replace(
             image_size=32, banks=4, vectors=8, dimension=16, encoder_layers=1, token_hidden=16, decoder_dimension=8,
             regressor_channels=(8, 8, 16, 16), regressor_features=16, decoder_channels=(8, 8, 16, 16, 16),
             perceptual="random", perceptual_size=32, batch_size=4, steps=40, precision="32-true",
+            paint_size=0, backbone_views=2,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,6 +261,14 @@ _FAST = dataclasses.replace(
 
 # As `fast` for single photographs: most of an image is hidden where appearance is shown, and few are turned to be more.
 _IMAGES = dataclasses.replace(_FAST, reference="masked", missing=0.9, turn=0.5, warp=0.15)
+
+# Photographs, seen through a network that knows photographs: features say which part, painting says where.
+_PHOTOGRAPHS = dataclasses.replace(
+    _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", missing=0.9, turn=0.6,
+    warp=0.25, brightness=0.25, equivariance="absolute", weight_equivariance=3.0, weight_parts=1.0, weight_contrast=0.5,
+    weight_concentration=1.0, weight_presence=1.0, weight_background=0.3, weight_separation=0.0, weight_length=0.0,
+    steps=600, weight_decay=1e-2, hold=0.0, final_learning_rate=0.05, weight_reconstruction=0.03,
+)  # fmt: skip
 
 # Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
 # learned by heart.
@@ -290,4 +336,6 @@ PRESETS: dict[str, Config] = {
     "images": _IMAGES,
     "cub": _BIRDS,
     "hands": _IMAGES,
+    "photographs": _PHOTOGRAPHS,
+    "cub-three": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
 }

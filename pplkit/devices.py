@@ -9,6 +9,7 @@ import gc
 import hashlib
 import logging
 import os
+import platform
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 import torch.distributed as dist
 
 from pplkit.errors import PplkitError
@@ -75,6 +77,16 @@ def _on_this_machine() -> int:
     if _by_torchrun():
         return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ["WORLD_SIZE"])
     return int(os.environ.get("SLURM_NTASKS_PER_NODE") or launched() // int(os.environ.get("SLURM_NNODES", 1)))
+
+
+def usable_precision(precision: str, device: str) -> str:
+    """`precision`, or "32-true" in the place of "bf16-mixed" on a CPU that has no instructions for bfloat16.
+
+    There each rounding is made by hand, and a step takes several times as long as in single precision.
+    """
+    cpu = device == "cpu" or (device == "auto" and not (torch.cuda.is_available() or torch.backends.mps.is_available()))
+    slow = platform.machine().lower() in ("x86_64", "amd64") and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "32-true" if precision == "bf16-mixed" and cpu and slow else precision
 
 
 def fabric_for(device: str, precision: str) -> "Fabric":

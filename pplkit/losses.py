@@ -7,10 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pplkit import ranks
+from pplkit.backbones import resampled
 from pplkit.batches import Batch
 from pplkit.config import Config
+from pplkit.errors import PplkitError
 from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
+from pplkit.networks import PartRegressor, attention_of
+from pplkit.parts import PartMaps
 from pplkit.poses import Output
 
 PIXELS = 2**16  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
@@ -128,6 +132,68 @@ def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor
     return F.mse_loss(again, apply_affine(moves[:, None], keypoints)) / extent
 
 
+def distance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor:
+    """Keypoints follow the object into another view: mean |M P' - P''| over coordinates, as `equivariance_loss`.
+
+    Those that M puts outside the other view (beyond 1.1) are left out. In [-1, 1] units: other losses have to keep
+    keypoints apart.
+    """
+    moved = apply_affine(moves[:, None], keypoints)
+    inside = (moved.detach().abs().amax(-1) < 1.1).to(moved)
+    off = ((moved - again).abs().mean(-1) * inside).sum()
+    return off / ranks.mean(inside.sum()).clamp_min(1)
+
+
+def parts_loss(parts: PartMaps) -> Tensor:
+    """Part maps follow the clusters of features: cross-entropy with their assignment, mean over cells and images.
+
+    Maps of another resolution than the assignment's are compared with it interpolated.
+    """
+    wanted = resampled(parts.wanted, parts.maps.shape[-1])
+    return -(wanted * (parts.maps + 1e-5).log()).sum(1).mean()
+
+
+def contrast_loss(descriptors: Tensor, temperature: float = 0.2) -> Tensor:
+    """A part looks like itself in other images and unlike other parts: cross-entropy over the N parts.
+
+    descriptors (B, N, C), B > 1. The logits of a part are the cosines with the mean direction of each part in all
+    other images, divided by the temperature.
+    """
+    count, parts = descriptors.shape[:2]
+    own = F.normalize(descriptors, dim=-1)
+    total, images = ranks.total(own.sum(0)), count * ranks.count()
+    if images < 2:
+        raise PplkitError("a contrast between images needs two of them: give a larger batch_size.")
+    others = F.normalize((total - own) / (images - 1), dim=-1)
+    logits = torch.einsum("bkc,bjc->bkj", own, others) / temperature
+    labels = torch.arange(parts, device=logits.device).repeat(count)
+    return F.cross_entropy(logits.flatten(0, 1), labels)
+
+
+def concentration_loss(attention: Tensor, positions: Tensor) -> Tensor:
+    """A part is in one place: variance of attention maps (B, N, P) over positions (P, 2), summed over x and y, mean."""
+    middle = attention @ positions
+    return (attention @ positions.square().sum(-1) - middle.square().sum(-1)).mean()
+
+
+def presence_loss(maps: Tensor, peak: float = 0.9, share: float = 0.2) -> Tensor:
+    """Every part is somewhere: its largest probability is `peak` or more, its mean `share` / N or more.
+
+    maps (B, N + 1, h, h), the last the background; what is lacking of the peak, and 4 times what is lacking of the
+    mean, in the mean over parts and images.
+    """
+    own = maps[:, :-1].flatten(2)
+    least = share / own.shape[1]
+    return F.relu(peak - own.amax(-1)).mean() + 4 * F.relu(least - own.mean(-1)).mean()
+
+
+def background_loss(parts: PartMaps) -> Tensor:
+    """Parts lie on the object as found without labels: binary cross-entropy of parts or background, mean over cells."""
+    own = (1 - parts.maps[:, -1]).clamp(1e-4, 1 - 1e-4)
+    wanted = resampled(1 - parts.wanted[:, -1:], own.shape[-1])[:, 0].clamp(0, 1)
+    return F.binary_cross_entropy(own, wanted)
+
+
 def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
     """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2).
 
@@ -168,9 +234,28 @@ def losses(
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
         "tokens": lambda: token_loss(memory.tokens, memory.quantised),
     }
-    moves = batch.moves
+    moves, maps = batch.moves, output.parts
     if moves is not None:
-        parts["equivariance"] = lambda: equivariance_loss(output.keypoints, output.again, moves)
+        follow = distance_loss if config.equivariance == "absolute" else equivariance_loss
+        parts["equivariance"] = lambda: follow(output.keypoints, output.again, moves)
+    if maps is not None:
+        positions = PartRegressor.middles(maps.maps.shape[-1], config.image_size, maps.maps.device)
+        if moves is not None and config.equivariance == "absolute":
+            middles = attention_of(maps.maps) @ positions  # parts have to follow as keypoints do
+            both = (
+                torch.cat((output.keypoints, middles[: len(moves)]), 1),
+                torch.cat((output.again, middles[len(moves) :]), 1),
+            )
+            parts["equivariance"] = lambda: distance_loss(*both, moves)
+        parts |= {
+            "parts": lambda: parts_loss(maps),
+            "contrast": lambda: torch.stack(
+                [contrast_loss(some) for some in maps.descriptors.split(len(output.keypoints))]
+            ).mean(),
+            "concentration": lambda: concentration_loss(attention_of(maps.maps), positions),
+            "presence": lambda: presence_loss(maps.maps),
+            "background": lambda: background_loss(maps),
+        }
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
     weights["length"] *= share >= config.coarse

@@ -12,6 +12,7 @@ from pplkit.config import Config
 from pplkit.errors import PplkitError
 
 LARGE = 2**25  # bytes of a batch's largest map in the decoder, in float32
+SMALL = 12  # MB: larger blocks are given back at once, where smaller ones are kept
 
 
 def keep_memory(config: Config) -> None:
@@ -22,8 +23,8 @@ def keep_memory(config: Config) -> None:
     the holes between them, in which nothing fits: of those all blocks of 4 MB and more come and go.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        small = 4 * config.batch_size * config.image_size**2 * max(config.decoder_channels[:2]) < LARGE
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((12 if small else 4) * 2**20))  # M_MMAP_THRESHOLD
+        small = 4 * config.batch_size * config.painted_side**2 * max(config.decoder_channels[:2]) < LARGE
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((SMALL if small else 4) * 2**20))  # M_MMAP_THRESHOLD
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1 if small else 2**21))  # M_TRIM_THRESHOLD
 
 

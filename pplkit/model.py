@@ -3,18 +3,22 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pplkit.backbones import Backbone, pooled, resampled
+from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.errors import PplkitError
 from pplkit.geometry import apply_affine, seen, steady_views
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory
-from pplkit.networks import Completer, Decoder, Regressor
+from pplkit.networks import AffineRegressor, Completer, Decoder, PartRegressor, Regressor, attention_of
+from pplkit.parts import PartClusters, PartMaps
 from pplkit.poses import Completed, Iteration, Output, Poses, confidence, joined
 from pplkit.prior import PosePrior
 
@@ -25,7 +29,8 @@ LOST = 0.2  # of the strongest link; at half resolution, keypoints that took par
 class PosePriorLearner(nn.Module):
     """Learns keypoints, their links and the prior from images of one category; all sizes come from `config`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, pretrained: bool = False) -> None:
+        """`pretrained` loads the backbone's own weights, which a training starts from."""
         super().__init__()
         self.config = config
         self.made_by: dict[str, object] = {}
@@ -41,9 +46,22 @@ class PosePriorLearner(nn.Module):
             decoder_dimension=config.decoder_dimension,
             distil=config.distil,
         )
-        self.regressor = Regressor(
-            config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
-        )
+        self.backbone: Backbone | None = None
+        self.clusters: PartClusters | None = None
+        self.regressor: AffineRegressor
+        if config.backbone == "none":
+            self.regressor = Regressor(
+                config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
+            )
+        else:
+            with torch.random.fork_rng(devices=[]):  # what follows starts the same with each backbone
+                self.backbone = Backbone(
+                    config.backbone, config.image_size, trainable=config.backbone_trainable, pretrained=pretrained
+                )
+            self.clusters = PartClusters(config.keypoints, self.backbone.channels)
+            self.regressor = PartRegressor(
+                config.keypoints, self.backbone.shapes, config.regressor_features, config.start, config.image_size
+            )
         self.decoder = Decoder(config.decoder_channels)
         self.completer: Completer | None = None  # see `completion`; not part of the training
         self.alpha = nn.Parameter(torch.ones(()))
@@ -101,21 +119,34 @@ class PosePriorLearner(nn.Module):
         self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
 
     def restart(self, images: Tensor) -> None:
-        """Vectors that next to nothing takes start anew from the poses of images (B, 3, S, S) in [-1, 1]."""
+        """Vectors that next to nothing takes start anew from the poses of images, as `regress` takes them."""
         with torch.no_grad(), self._frozen():
             self.memory.restart(self.regress(images)[3])
 
     def regress(self, images: Tensor, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'."""
+        """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'.
+
+        Of a model with a backbone also rows of its features, (B, D).
+        """
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention = self.regressor(images, self._start(prior))
+        affine, attention = self.regressor(self.sight(images), self._start(prior))
         return prior, affine, attention, self._placed(affine, attention, prior)
+
+    def sight(self, images: Tensor) -> Tensor:
+        """What the regressor sees of images (B, 3, S, S): these, or the backbone's rows (B, D), also if these come."""
+        return images if self.backbone is None or images.ndim == 2 else self.backbone(images)
+
+    @torch.no_grad()
+    def find_object(self, images: Tensor) -> Tensor:
+        """Probability (B, h, h) that a cell shows the object, of images as `regress` takes them; needs a backbone."""
+        assert self.backbone is not None and self.clusters is not None
+        return self.clusters.objectness(self.backbone, self.sight(images))
 
     def complete(self, images: Tensor, prior: Tensor | None = None) -> Completed:
         """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one. `prior` as above."""
         assert self.completer is not None
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention, distance, hidden = self.completer(images, self._start(prior))
+        affine, attention, distance, hidden = self.completer(self.sight(images), self._start(prior))
         return Completed(self._placed(affine, attention, prior), distance, hidden)
 
     def _start(self, prior: Tensor) -> Tensor:
@@ -132,15 +163,40 @@ class PosePriorLearner(nn.Module):
         heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
 
+    def without_background(self, batch: Batch) -> Batch:
+        """A batch whose reference and target are grey where the backbone finds no object."""
+        own = resampled(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
+        reference = batch.reference * resampled(own, batch.reference.shape[-1])
+        return replace(batch, reference=reference, target=batch.target * own)
+
     def forward(self, images: Tensor, reference: Tensor, again: Tensor | None = None) -> Output:
-        """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1]."""
+        """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1].
+
+        With a backbone, images and views may be rows of its features.
+        """
         both = images if again is None else torch.cat((images, again))
-        prior, affine, attention, keypoints = self.regress(both)
+        prior, affine, attention, keypoints, parts = self._regressed(self.sight(both))
         count = len(images)
         affine, attention, keypoints, others = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
         heat, painted = self.paint(keypoints, reference)
         memory = self.memory(keypoints.detach())
-        return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory)
+        return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory, parts)
+
+    def _regressed(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, PartMaps | None]:
+        """As `regress`, with the part maps where there is a backbone."""
+        if self.backbone is None or not isinstance(self.regressor, PartRegressor):
+            return *self.regress(seen), None
+        assert self.clusters is not None
+        prior = self.keypoint_prior()
+        features, maps = self.regressor.part_maps(seen)
+        attention = attention_of(maps)
+        affine = self.regressor.affine(self.regressor.joined(features, attention, self._start(prior)))
+        seen = seen.detach()
+        described = [pooled(one, attention) for one in self.backbone.maps(seen)[1:]]
+        with torch.no_grad():
+            wanted = self.clusters(self.backbone, seen)
+        descriptors = torch.cat(described, -1)
+        return prior, affine, attention, self._placed(affine, attention, prior), PartMaps(maps, descriptors, wanted)
 
     @torch.no_grad()
     def prior(self) -> PosePrior:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -38,24 +39,16 @@ class ResidualDown(nn.Module):
         return F.leaky_relu_(self.shortcut(x) + self.body(x), 0.2)
 
 
-class Regressor(nn.Module):
-    """One affine 2 x 3 matrix per keypoint from an image and the keypoint prior (section 3.1).
+class AffineRegressor(nn.Module):
+    """One affine 2 x 3 matrix per keypoint from features, attention maps and the keypoint prior (section 3.1).
 
-    keypoints N, channels of the four down blocks, features = channels at the attention maps (a quarter of the
-    image's resolution). `start` of the affine maps: "random" as published; "identity": the prior's own pose; "place":
-    the mean place of the attention map, whatever the prior; "moved": the prior moved by that place.
+    What is common to regressors, which differ in where features and attention come from. `start` of the affine maps:
+    "random" as published; "identity": the prior's own pose; "place": the mean place of the attention map, whatever the
+    prior; "moved": the prior moved by that place.
     """
 
-    def __init__(
-        self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random", sharpness: float = 1.0
-    ) -> None:
-        super().__init__()
-        widths = (3, *channels)
-        self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
-        middle = channels[-2]
-        self.up = Lean(*self._up(channels[-1], middle), *self._up(middle, features))
-        self.attention = _conv(features, keypoints)
-        self.attention.weight.data *= sharpness
+    def _build(self, features: int, start: str) -> None:
+        """The last layers, for `features` channels; they are made after those before them."""
         self.embed = nn.Linear(2, features)
         self.predict = nn.Sequential(
             nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 6)
@@ -83,29 +76,121 @@ class Regressor(nn.Module):
 
     def place(self, attention: Tensor) -> Tensor:
         """The mean place (B, N, 2) in [-1, 1] of attention maps (B, N, positions)."""
-        return attention @ pixel_grid(math.isqrt(attention.shape[-1]), attention.device)
+        return attention @ self.positions(math.isqrt(attention.shape[-1]), attention.device)
+
+    def positions(self, side: int, device: torch.device) -> Tensor:
+        """Places (side * side, 2) in [-1, 1] of the attention maps' positions, row by row."""
+        return pixel_grid(side, device)
+
+    def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S), or what the regressor sees, and prior (N, 2) to affine maps (B, N, 2, 3) and attention.
+
+        Attention maps (B, N, positions) sum to 1 over the positions, row by row.
+        """
+        joined, attention = self.look(images, prior)
+        return self.affine(joined), attention
+
+    def affine(self, joined: Tensor) -> Tensor:
+        """Affine maps (B, N, 2, 3) from what is known of each keypoint (B, N, 3 features)."""
+        return self.predict(joined).float().unflatten(-1, (2, 3))  # type: ignore[no-any-return]
+
+    def look(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known of each keypoint (B, N, 3 features), and where it was looked for: the attention."""
+        features, attention = self.attend(images)
+        return self.joined(features, attention, prior), attention
+
+    def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, F, h, h) and attention (B, N, h * h) of what the regressor sees."""
+        raise NotImplementedError
+
+    def joined(self, features: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
+        """Attended features (B, F, h, h), attended place and prior of each keypoint: (B, N, 3 F)."""
+        seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
+        # The embedding is linear: attending to it is embedding the mean place.
+        place = self.embed(self.place(attention))
+        start = self.embed(prior).expand(features.shape[0], -1, -1)  # len() would fix the number in an export
+        return torch.cat((seen.float(), place.float(), start.float()), dim=-1)
+
+
+class Regressor(AffineRegressor):
+    """The published one: convolutions on the image, and attention maps at a quarter of its resolution.
+
+    keypoints N, channels of the four down blocks, features = channels at the attention maps; `start` as above.
+    """
+
+    def __init__(
+        self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random", sharpness: float = 1.0
+    ) -> None:
+        super().__init__()
+        widths = (3, *channels)
+        self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
+        middle = channels[-2]
+        self.up = Lean(*self._up(channels[-1], middle), *self._up(middle, features))
+        self.attention = _conv(features, keypoints)
+        self.attention.weight.data *= sharpness
+        self._build(features, start)
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
         return NUMBERED, DoubledConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
 
-    def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) and prior (N, 2) to affine maps (B, N, 2, 3) and attention (B, N, S/4 * S/4).
-
-        Attention maps sum to 1 over the positions, row by row.
-        """
-        joined, attention = self.look(images, prior)
-        return self.predict(joined).float().unflatten(-1, (2, 3)), attention
-
-    def look(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """What is known of each keypoint (B, N, 3 features), and where it was looked for: the attention."""
+    def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) to features (B, F, S/4, S/4) and attention."""
         features = self.up(self.down(images))
-        attention = self.attention(features).flatten(2).float().softmax(-1)
-        seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
-        # The embedding is linear: attending to it is embedding the mean place.
-        place = self.embed(self.place(attention))
-        start = self.embed(prior).expand(images.shape[0], -1, -1)  # len() would fix the number in an export
-        return torch.cat((seen.float(), place.float(), start.float()), dim=-1), attention
+        return features, self.attention(features).flatten(2).float().softmax(-1)
+
+
+class PartRegressor(AffineRegressor):
+    """Part maps from a backbone's feature maps: N keypoints and the background compete for each cell.
+
+    shapes (C, h, w) of the maps, finest first; they are joined at the finest. A keypoint's attention is its map,
+    divided by its sum. `size` is the image's side in pixels.
+    """
+
+    def __init__(
+        self, keypoints: int, shapes: Sequence[tuple[int, int, int]], features: int, start: str, size: int
+    ) -> None:
+        super().__init__()
+        self.shapes, self.size = list(shapes), size
+        self.project = nn.ModuleList(nn.Conv2d(c, features, 1, bias=not n) for n, (c, _, _) in enumerate(shapes))
+        self.parts = nn.Conv2d(features, keypoints + 1, 1)
+        self._build(features, start)
+
+    def positions(self, side: int, device: torch.device) -> Tensor:
+        """The middles of the cells; see `middles`."""
+        return self.middles(side, self.size, device)
+
+    @staticmethod
+    def middles(side: int, size: int, device: torch.device) -> Tensor:
+        """The middles (side * side, 2) in [-1, 1] of side x side cells over an image of `size` pixels, row by row."""
+        line = ((torch.arange(side, device=device) + 0.5) * (size / side) - 0.5) * (2 / (size - 1)) - 1
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        return torch.stack((x, y), dim=-1).reshape(-1, 2)
+
+    def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """A backbone's rows (B, D) to features (B, F, h, h) and attention."""
+        features, maps = self.part_maps(images)
+        return features, attention_of(maps)
+
+    def part_maps(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """A backbone's rows (B, D) to features (B, F, h, h) and probabilities (B, N + 1, h, h), the background last."""
+        side = self.shapes[0][-1]
+        parts = rows.split([math.prod(shape) for shape in self.shapes], dim=1)
+        total: Tensor | None = None
+        for part, shape, layer in zip(parts, self.shapes, self.project, strict=True):
+            found = layer(part.unflatten(1, shape))
+            if shape[-1] != side:
+                found = F.interpolate(found, size=(side, side), mode="bilinear", align_corners=False)
+            total = found if total is None else total + found
+        assert total is not None
+        features = total.relu()
+        return features, self.parts(features).float().softmax(1)
+
+
+def attention_of(maps: Tensor) -> Tensor:
+    """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): each divided by its sum."""
+    found = maps[:, :-1].flatten(2)
+    return found / found.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
 class Completer(nn.Module):
@@ -114,7 +199,7 @@ class Completer(nn.Module):
     It starts as a copy of the trained one; two numbers more for each keypoint come from the same features.
     """
 
-    def __init__(self, regressor: Regressor) -> None:
+    def __init__(self, regressor: AffineRegressor) -> None:
         super().__init__()
         self.regressor = copy.deepcopy(regressor)
         features = self.regressor.embed.out_features
@@ -126,7 +211,7 @@ class Completer(nn.Module):
         """As the regressor's, and two logits (B, N) each: log of the distance expected, and of being hidden."""
         joined, attention = self.regressor.look(images, prior)
         distance, hidden = self.doubt(joined).float().unbind(-1)
-        return self.regressor.predict(joined).float().unflatten(-1, (2, 3)), attention, distance, hidden
+        return self.regressor.affine(joined), attention, distance, hidden
 
 
 class Decoder(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pplkit.geometry import sides_per_unit
 from pplkit.memory import Recall
+from pplkit.parts import PartMaps
 
 CLOSE = 0.05  # [-1, 1] units: the confidence of a keypoint that is expected as far as this from its place falls to 1/e
 
@@ -26,11 +27,14 @@ class Output(NamedTuple):
     link_map: Tensor  # S (B, 1, S, S)
     reconstruction: Tensor  # (B, 3, S, S)
     memory: Recall
+    parts: PartMaps | None = None  # of the images and of the other views, with a backbone
 
     def detached(self) -> "Output":
         """The same numbers without the graph that made them."""
-        own: dict[str, Any] = {name: part.detach() for name, part in self._asdict().items() if name != "memory"}
-        return self._replace(**own, memory=Recall(*(part.detach() for part in self.memory)))
+        groups = ("memory", "parts")
+        own: dict[str, Any] = {name: part.detach() for name, part in self._asdict().items() if name not in groups}
+        parts = None if self.parts is None else PartMaps(*(part.detach() for part in self.parts))
+        return self._replace(**own, memory=Recall(*(part.detach() for part in self.memory)), parts=parts)
 
 
 @dataclass(frozen=True)

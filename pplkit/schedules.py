@@ -5,14 +5,16 @@ import math
 from pplkit.config import Config
 
 
-def rates(config: Config, step: int) -> tuple[float, float, float]:
+def rates(config: Config, step: int) -> tuple[float, ...]:
     """Learning rates at `step`: of the networks, held and then half a cosine down; of the links, growing after the
-    coarse part; of convolutions that have one of their own, falling as the first does.
+    coarse part; of convolutions that have one of their own, and of a backbone's stages, falling as the first does.
     """
     share, low = step / config.steps, config.final_learning_rate
     left = low + (1 - low) * (1 + math.cos(math.pi * _since(config.hold, share))) / 2
     links = config.connectivity_learning_rate * config.connectivity_growth ** _since(config.coarse, share)
-    return left * config.learning_rate, links, left * config.convolution_learning_rate
+    own = config.learning_rate, config.convolution_learning_rate, config.backbone_learning_rate
+    networks, convolutions, backbone = (left * rate for rate in own)
+    return networks, links, convolutions, backbone
 
 
 def _since(start: float, share: float) -> float:

@@ -133,7 +133,7 @@ class Step:
         A step may have been finite and have led to where no later one is.
         """
         self.model.eval()
-        output = self.model(batch.images, batch.reference)
+        output = self.model(batch.inputs, batch.reference)
         self.model.train()
         finite = output.keypoints.isfinite().all() & output.reconstruction.isfinite().all()
         return not ranks.total((~finite).to(torch.float32))
@@ -175,7 +175,9 @@ class Step:
         return found, every[0], shown
 
     def _backward(self, batch: Batch, share: float, weight: float) -> tuple[dict[str, Tensor], Output]:
-        output: Output = self.wrapped(batch.images, batch.reference, batch.again)
+        if not self.config.background:
+            batch = self.model.without_background(batch)
+        output: Output = self.wrapped(batch.inputs, batch.reference, batch.again)
         with self.fabric.autocast():
             total, parts = losses(self.config, self.features, batch, output, share)
         self.fabric.backward(weight * total)
@@ -227,10 +229,11 @@ def freeze_unused(model: PosePriorLearner) -> None:
     """Freeze the parameters that no loss of the config reaches, for whose gradients DDP would wait."""
     config = model.config
     images = torch.zeros(2, 3, config.image_size, config.image_size)
+    small = torch.zeros(2, 3, config.painted_side, config.painted_side)
     again, moves = (images, torch.zeros(2, 2, 3)) if config.weight_equivariance else (None, None)
-    batch = Batch(images, images, images, again, moves)
+    batch = Batch(small, small, small, again, moves, features=images)
     model.eval()  # so that nothing else changes
-    output = model(images, images, again)
+    output = model(images, small, again)
     both = [losses(config, None, batch, output, share)[0] for share in (0.0, 1.0)]  # some count early, some late
     torch.stack(both).sum().backward()  # type: ignore[no-untyped-call]
     for parameter in model.parameters():

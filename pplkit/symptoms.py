@@ -149,7 +149,7 @@ def painted(model: PosePriorLearner, split: Split, step: int) -> Numbers:
         batch = batches(0)
     if step <= config.coarse * config.steps and config.coarse:
         batch = batch.halved()
-    keypoints = placed(model, batch.images)
+    keypoints = placed(model, batch.inputs)
     heats, own = _painted(model, keypoints, batch.reference)
     swapped = _decoded(model, batch.reference, heats.roll(1, 0))
     shown = {

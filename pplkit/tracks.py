@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solveh_banded
 from tqdm import tqdm
 
 from pplkit.errors import PplkitError
@@ -24,14 +23,13 @@ from pplkit.model import PosePriorLearner
 from pplkit.reading import count, is_video, seen
 from pplkit.runs import writing
 from pplkit.sides import exchanged, restless
+from pplkit.smoothing import smooth
 
 SMOOTHING = 0.5  # pixels of the model's images
 GAP = 5  # frames that are filled
 UNSURE = 1 / 3  # of its median confidence: a keypoint that is less sure counts as not found
 LATE = 5  # frames that a lag is looked for
 LONG = 40  # frames that it takes
-RANGE = (-6.0, 10.0)  # logarithms of λ that are looked at
-HINT = 1e-6  # weight of a straight line through gaps, which keeps the equations solvable however long they are
 HEADER = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
 
 
@@ -44,7 +42,7 @@ class Tracks(NamedTuple):
     found: np.ndarray  # (T, N, 2) as the model found them; NaN in frames that could not be read
     confidence: np.ndarray  # (T, N), 0 there
     filled: np.ndarray  # (T, N) bool: hardly seen, and filled from the frames before and after
-    side: float  # of the square that the model sees, in pixels
+    side: float  # of the square that the model sees, in pixels; the median where it changes
 
 
 def track(
@@ -89,11 +87,11 @@ def track(
     seconds = np.interp(np.arange(len(found)), numbers, seconds)
     weights = trusted(confidence, least)
     known = weights > 0
-    points = smooth(found, seconds, smoothing * sides[0] / side, weights)
+    width = float(np.median(sides))
+    points = smooth(found, seconds, smoothing * width / side, weights)
     filled = ~known & short_gaps(known, gap)
-    return Tracks(
-        names, seconds, np.where((known | filled)[..., None], points, np.nan), found, confidence, filled, sides[0]
-    )
+    points = np.where((known | filled)[..., None], points, np.nan)
+    return Tracks(names, seconds, points, found, confidence, filled, width)
 
 
 def _placed(values: np.ndarray, numbers: np.ndarray, nothing: float) -> np.ndarray:
@@ -110,67 +108,6 @@ def trusted(confidence: np.ndarray, least: float = UNSURE) -> np.ndarray:
     """
     usual = [np.median(one[one > 0]) if (one > 0).any() else 0 for one in confidence.T]
     return np.where(confidence >= least * np.array(usual), confidence**2, 0)
-
-
-def smooth(points: np.ndarray, seconds: np.ndarray, within: float, weights: np.ndarray | None = None) -> np.ndarray:
-    """Points (T, N, 2) at times (T,), smooth: at most `within` from the given ones in weighted root mean square.
-
-    weights (T, N): 0 for what is not known, and is interpolated; their scale for each point is of no matter. What has
-    fewer than three known frames stays as it is.
-    """
-    weights = np.ones(points.shape[:2]) if weights is None else weights
-    enough = (weights > 0).sum(0) > 2
-    if within <= 0 or not enough.any():
-        return _bridged(points, seconds, weights)
-    known, straight = weights[:, enough], _bridged(points, seconds, weights)[:, enough]
-    scaled = known / (known.sum(0) / (known > 0).sum(0))
-    bands = _bending(seconds)
-
-    def smoothed(strength: float) -> np.ndarray:
-        made = np.empty_like(straight)
-        for n in range(made.shape[1]):
-            w = np.maximum(scaled[:, n], HINT)
-            system = 10.0**strength * bands
-            system[2] += w
-            made[:, n] = solveh_banded(system, w[:, None] * straight[:, n])
-        return made
-
-    low, high = RANGE
-    while high - low > 0.05:
-        middle = (low + high) / 2
-        off = scaled * np.square(smoothed(middle) - straight).sum(-1)
-        low, high = (middle, high) if off.sum() <= within**2 * scaled.sum() else (low, middle)
-    made = _bridged(points, seconds, weights)
-    made[:, enough] = smoothed(low)
-    return made
-
-
-def _bridged(points: np.ndarray, seconds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Points with straight lines through what is not known."""
-    made = np.array(points, float)
-    for n in range(made.shape[1]):
-        known = weights[:, n] > 0
-        if known.any() and not known.all():
-            for axis in range(2):
-                made[~known, n, axis] = np.interp(seconds[~known], seconds[known], made[known, n, axis])
-    return made
-
-
-def _bending(seconds: np.ndarray) -> np.ndarray:
-    """Σ |z''|² as a matrix in upper bands (3, T), time counted in median steps; with even steps z'' = z₋ - 2z + z₊."""
-    steps = np.diff(seconds)
-    steps = np.maximum(steps / max(float(np.median(steps)), 1e-9), 1e-3)
-    before, after = steps[:-1], steps[1:]
-    scale = np.sqrt(2 / (before + after))
-    first, last = scale / before, scale / after
-    middle = -first - last
-    bands = np.zeros((3, len(seconds)))
-    for place, (one, other) in enumerate(((first, first), (middle, middle), (last, last))):
-        bands[2, place : place + len(first)] += one * other
-    bands[1, 1 : 1 + len(first)] += first * middle
-    bands[1, 2 : 2 + len(first)] += middle * last
-    bands[0, 2 : 2 + len(first)] += first * last
-    return bands
 
 
 def short_gaps(known: np.ndarray, longest: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """One step and the loop around it; the only optimiser."""
 
+import copy
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from pplkit import ranks
-from pplkit.batches import Batch, Batches, check
+from pplkit.batches import Batch, Batches, check, to_float
 from pplkit.checkpoints import Checkpoint, restore
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes
+from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
 from pplkit.errors import Diverged, PplkitError
 from pplkit.features import perceptual_features
 from pplkit.journal import Journal, Progress, Result, Watcher
@@ -24,6 +27,7 @@ from pplkit.muon import Muon, is_matrix
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.schedules import rates, renewals, thickness
+from pplkit.shards import Shards
 from pplkit.stepping import Step, Taken, freeze_unused, patience
 from pplkit.stops import Interrupted, Stops, name_of
 from pplkit.team import in_team
@@ -38,6 +42,7 @@ T = TypeVar("T")
 LOG_EVERY = 20  # steps between lines of metrics.jsonl
 SAVE_EVERY = 200  # steps between checkpoints, unless told otherwise
 CALMER = 0.3  # of the learning rate, once that was not enough
+LOOKED = 256  # training images in whose features object and parts are found
 COUNTS = ("version", "torch", "numpy", "python", "device", "devices", "threads", "deterministic")  # for the last digits
 
 
@@ -77,36 +82,68 @@ def train(
     check(data["train"], config, processes(devices))
     if save_every is not None and save_every < 1:
         raise PplkitError(f"save_every={save_every} is too small: give the number of steps between checkpoints.")
-    job = partial(_fit, config=config, data=data, run=RunFolder(Path(run)), bar=bar)
+    precision = usable_precision(config.precision, device)
+    job = partial(_fit, config=config, data=data, run=RunFolder(Path(run)), bar=bar, precision=precision)
     job = partial(job, save_every=save_every, deterministic=deterministic)
     if launched():
-        return as_launched(partial(job, show=watch), device, config.precision)
+        return as_launched(partial(job, show=watch), device, precision)
     if devices > 1:
-        return in_team(job, devices, device, config.precision, watch)
-    return fabric_for(device, config.precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
+        return in_team(job, devices, device, precision, watch)
+    return fabric_for(device, precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
 
 
 def build(config: Config) -> tuple[PosePriorLearner, Muon]:
     """A model started from config.seed and its optimiser; connectivity and convolutions have rates of their own."""
     torch.manual_seed(config.seed)
-    model = PosePriorLearner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = PosePriorLearner(config, pretrained=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.predefined:
         model.predefine(PosePrior.load(config.predefined))
-    matrices = [value for value in model.parameters() if config.convolution_learning_rate and is_matrix(value)]
+    seen = [] if model.backbone is None else list(model.backbone.parameters())
+    known = {id(value) for value in seen}
+    own = [value for value in model.parameters() if id(value) not in known]
+    matrices = [value for value in own if config.convolution_learning_rate and is_matrix(value)]
     apart = {id(value) for value in (model.links, *matrices)}
-    others = [value for value in model.parameters() if id(value) not in apart]
+    others = [value for value in own if id(value) not in apart]
     # Rates are set before each step.
     groups: list[dict[str, Any]] = [{"params": others}, {"params": [model.links]}]
     groups.append({"params": matrices, "matrices": True})
+    if opened := [value for value in seen if value.requires_grad]:
+        groups.append({"params": opened})
     betas = (0.9, config.forgetting)
     return model, Muon(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def kept_out(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without what a frozen backbone and the clusters of its features hold."""
+    return {name: value for name, value in state.items() if not name.startswith(("backbone.", "clusters."))}
+
+
+def start_from_features(model: PosePriorLearner, images: np.ndarray | Shards) -> None:
+    """Standardise a backbone's features and find object and parts in them, on training images (n, S, S, 3) uint8.
+
+    At most LOOKED of them, evenly spread; nothing without a backbone.
+    """
+    if model.backbone is None or model.clusters is None:
+        return
+    index = np.linspace(0, len(images) - 1, min(len(images), LOOKED)).round().astype(int)
+    device = model.alpha.device
+    parts = [
+        to_float(torch.from_numpy(np.array(images[part])).to(device))
+        for part in np.array_split(index, max(1, len(index) // 32))
+    ]
+    model.backbone.standardise(parts)
+    with torch.no_grad():
+        stacked = [model.backbone.stacked(model.backbone(part), model.backbone.middle).cpu() for part in parts]
+    clusters = copy.deepcopy(model.clusters).cpu()
+    clusters.fit(torch.cat(stacked))
+    model.clusters.load_state_dict(clusters.state_dict())
 
 
 def _renew(model: PosePriorLearner, batch: Batch) -> None:
     if model.config.revive:
         model.revive()
     if model.config.restart:
-        model.restart(batch.images)
+        model.restart(batch.inputs)
 
 
 def _fit(
@@ -118,6 +155,7 @@ def _fit(
     show: Watcher | None,
     save_every: int | None = None,
     deterministic: bool = False,
+    precision: str | None = None,
 ) -> Result:
     """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
     keep_memory(config)
@@ -125,13 +163,11 @@ def _fit(
         stack.enter_context(working(fabric.device, deterministic))
         with fabric.rank_zero_first(local=True):  # which may download
             features = perceptual_features(config.perceptual, config.perceptual_size)
-        features = features and features.placed(fabric.device, config.precision)
+        features = features and features.placed(fabric.device, precision or config.precision)
         model, optimiser = build(config)
         if fabric.world_size > 1:
             freeze_unused(model)
             ranks.share_batch_norm(model, fabric.device)
-        batches = Batches(data["train"], config, fabric.device, fabric.global_rank, fabric.world_size)
-        stack.enter_context(batches)
         machine = described(fabric.device, fabric.world_size, deterministic)
 
         def opened() -> dict[str, Any]:
@@ -143,6 +179,11 @@ def _fit(
         step = Step(fabric, config, wrapped, wrapped_optimiser, features)
         found = by_first(fabric, run.last)
         first = restore(found, model, optimiser)
+        if found is None:
+            start_from_features(model, data["train"].images)
+        frozen = model.backbone if model.backbone is not None and not config.backbone_trainable else None
+        ranked = (fabric.device, fabric.global_rank, fabric.world_size)
+        batches = stack.enter_context(Batches(data["train"], config, *ranked, backbone=frozen))
         journal = Journal(run, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
         loop = _Loop(fabric, config, run, journal, step, batches, optimiser, save_every or SAVE_EVERY)
         return loop.run(found, made_by)
@@ -187,7 +228,7 @@ class _Loop:
 
     def _advance(self) -> Taken:
         step, config, model, parts = self.done, self.config, self.step.model, self.step.parts
-        for group, rate in zip(self.optimiser.param_groups, rates(config, step), strict=True):
+        for group, rate in zip(self.optimiser.param_groups, rates(config, step), strict=False):
             group["lr"] = self.rate * rate
         model.thickness = thickness(config, step)
         batch = self.batches(step)
@@ -274,7 +315,8 @@ class _Loop:
             )
         found = by_first(self.fabric, partial(self.folder.last, good=True))
         if found is None:
-            self.step.model.load_state_dict(build(self.config)[0].state_dict())
+            begun = build(self.config)[0].state_dict()  # what was found in the features stays
+            self.step.model.load_state_dict(self.step.model.state_dict() | kept_out(begun))
             self.optimiser.state.clear()
         self.done = restore(found, self.step.model, self.optimiser)
         self.rate, self.means = CALMER, ranks.Means()

@@ -8,6 +8,7 @@ import pytest
 
 from pplkit import tracks as module
 from pplkit.errors import PplkitError
+from pplkit.smoothing import bending
 from pplkit.tracks import Tracks, jitter, lag, short_gaps, smooth, summary, write_tracks
 
 
@@ -23,7 +24,7 @@ def even(frames: int) -> np.ndarray:
 
 def test_the_bands_are_those_of_second_differences() -> None:
     differences = np.diff(np.eye(7), 2, axis=0)
-    bands = module._bending(even(7))
+    bands = bending(even(7))
     for row, shift in ((2, 0), (1, 1), (0, 2)):
         np.testing.assert_allclose(bands[row, shift:], np.diag(differences.T @ differences, shift), atol=1e-9)
 
@@ -33,9 +34,9 @@ def test_five_points_by_hand() -> None:
     points = np.array([0.0, 1, 0, 1, 0])[:, None, None] * [1.0, 0.0]
     made = smooth(points, even(5), 0.2)
     assert np.sqrt(np.square(made - points).sum(-1).mean()) == pytest.approx(0.2, rel=0.03)
-    bending = np.diff(np.eye(5), 2, axis=0).T @ np.diff(np.eye(5), 2, axis=0)
-    strength = (points[:, 0, 0] - made[:, 0, 0])[2] / (bending @ made[:, 0, 0])[2]
-    np.testing.assert_allclose((np.eye(5) + strength * bending) @ made[:, 0, 0], points[:, 0, 0], atol=1e-9)
+    bend = np.diff(np.eye(5), 2, axis=0).T @ np.diff(np.eye(5), 2, axis=0)
+    strength = (points[:, 0, 0] - made[:, 0, 0])[2] / (bend @ made[:, 0, 0])[2]
+    np.testing.assert_allclose((np.eye(5) + strength * bend) @ made[:, 0, 0], points[:, 0, 0], atol=1e-9)
     np.testing.assert_array_equal(made[:, 0, 1], 0)
 
 

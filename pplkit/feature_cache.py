@@ -1,0 +1,77 @@
+"""Frozen features of views of the training images: computed once, and kept while they fit."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pplkit.backbones import Backbone
+from pplkit.config import Config
+from pplkit.geometry import seen, views
+from pplkit.shards import Shards
+from pplkit.streaming import SHARE, Reader, free_memory
+
+KIND = torch.float16  # of what is kept: standardised features need no more digits
+
+
+class FeatureCache:
+    """Rows of features (see `Backbone`) of `config.backbone_views` views of each image.
+
+    All views of an image are computed when one of them is first asked for, so that neither the order nor a
+    continuation changes a bit. Images for which the memory has no room are computed anew each time.
+    """
+
+    def __init__(self, backbone: Backbone, images: np.ndarray | Shards, config: Config, copies: int = 1) -> None:
+        """`images` (n, S, S, 3) uint8; `copies` of the cache share the memory (processes of one machine)."""
+        self.backbone, self.reader, self.config = backbone, Reader(images), config
+        self.device = backbone.shift.device
+        count = config.backbone_views
+        draws = np.random.default_rng((config.seed, 4)).uniform(-1, 1, (len(images), count, 6))
+        self.views = shown(torch.from_numpy(draws[..., :5]).float().flatten(0, 1), config).unflatten(0, (-1, count))
+        self.light = torch.exp(config.brightness * torch.from_numpy(draws[..., 5]).float())
+        size = count * backbone.size * KIND.itemsize
+        room = SHARE * free_memory(self.device) / copies / size
+        self.room = len(images) if room >= len(images) else int(room)
+        self.kept = torch.empty(self.room, count, backbone.size, dtype=KIND, device=self.device)
+        self.known = np.zeros(self.room, dtype=bool)
+
+    def rows(self, index: np.ndarray, view: np.ndarray) -> Tensor:
+        """Features (b, D) float32 of the `view`s (b,) of the images at positions `index` (b,)."""
+        for number in np.unique(index[index < self.room]):
+            if not self.known[number]:
+                every = np.arange(self.config.backbone_views)
+                self.kept[number] = self._computed(np.full(len(every), number), every)
+                self.known[number] = True
+        here = torch.from_numpy(np.where(index < self.room, index, 0)).to(self.device)
+        rows = torch.empty(len(index), self.backbone.size, device=self.device)
+        if self.room:
+            rows = self.kept[here, torch.from_numpy(view).to(self.device)].float()
+        away = np.flatnonzero(index >= self.room)
+        if len(away):
+            rows[torch.from_numpy(away).to(self.device)] = self._computed(index[away], view[away]).float()
+        return rows
+
+    @torch.no_grad()
+    def _computed(self, index: np.ndarray, view: np.ndarray) -> Tensor:
+        images = self.reader.read(index).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.backbone(lit(seen(images, self.views[index, view].to(self.device)), self.lights(index, view))).to(
+            KIND
+        )
+
+    def lights(self, index: np.ndarray, view: np.ndarray) -> Tensor:
+        """By how much the views (b,) of the images (b,) are brighter than these: (b,)."""
+        return self.light[index, view].to(self.device)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.reader.close()
+
+
+def shown(draws: Tensor, config: Config) -> Tensor:
+    """Views (n, 2, 3), see `geometry.views`, by numbers (n, 5) in [-1, 1) and the config's turn, warp and flip."""
+    flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
+    return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips)
+
+
+def lit(images: Tensor, light: Tensor) -> Tensor:
+    """Images (b, 3, S, S) in [-1, 1] with their brightness times light (b,), cut off at white."""
+    return ((images + 1) * light[:, None, None, None] - 1).clamp(-1, 1)

@@ -1,0 +1,137 @@
+"""From what moves or stands out in each frame of a video to the square around one object, steady over time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from pplkit.smoothing import smooth
+
+EXTENT = 0.95  # quantile of the object's extents that a square of constant size holds
+GROSS = 2.0  # times its median: a larger extent is not of the object alone
+SWELLS = 1.5  # times the least extent of any while that the largest has: then the size changes with time
+WHILE = 101  # frames
+STEADY = 0.05  # of the square's side: how far smooth squares may be from the object, in root mean square
+JUMP, NEAR = 1.5, 7  # an object that is so many times its extent away from where it is in so many frames is another
+LEAPS = 0.1  # share of frames that may be that: if there are more, they are in no order
+STRAY = 0.5  # what a way of one extent costs, in weights of the largest blob
+FARTHEST = 3.0  # extents: a longer way costs no more
+SIZES = 0.5  # logarithm of the extent by which sizes of one object differ
+RIVAL = 0.3  # of the weight of the largest blob, from which another one is an object of its own
+TRAVELS = 1.0  # extents that an object must cover for the background to show all of it ...
+WANDERS = 2.0  # ... and within which one whose extent changes much is seen in parts
+RARE = 0.02  # share of blobs that are no part of the object
+CHANGES = 0.17  # standard deviation of the logarithm of the extent that is much
+
+
+def followed(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Of the blobs (k, 5) of each of T frames the one (T, 4) on the path that weighs most for its length; NaN if none.
+
+    A blob weighs its share of the largest one of its frame, and less if it is not as large as usual; a way costs STRAY
+    for each extent, up to FARTHEST of them.
+    """
+    made = np.full((len(rows), 4), np.nan)
+    usual = np.median([_extent(row)[0] for row in rows if len(row)])
+    back: list[tuple[int, np.ndarray]] = []
+    score, last = np.zeros(1), np.empty((0, 5))
+    for number, row in enumerate(rows):
+        if not len(row):
+            continue
+        strange = np.log(np.maximum(_extent(row), 1e-9) / usual) / SIZES
+        weight = row[:, 4] / row[:, 4].max() * np.exp(-np.square(strange) / 2)
+        best = np.zeros(len(row), int)
+        if len(last):
+            ways = np.hypot(*(_middle(row)[:, None] - _middle(last)[None]).transpose(2, 0, 1))
+            extent = np.minimum(_extent(row)[:, None], _extent(last)[None])
+            total = score[None] - STRAY * np.minimum(ways / np.maximum(extent, 1e-9), FARTHEST)
+            best = total.argmax(axis=1)
+            weight = weight + total.max(axis=1)
+        back.append((number, best))
+        score, last = weight, row
+    place = int(score.argmax())
+    for number, best in reversed(back):
+        made[number] = rows[number][place, :4]
+        place = int(best[place])
+    return made
+
+
+def _middle(row: np.ndarray) -> np.ndarray:
+    return (row[:, :2] + row[:, 2:4]) / 2
+
+
+def _extent(row: np.ndarray) -> np.ndarray:
+    return (row[:, 2:4] - row[:, :2]).max(axis=1)
+
+
+def astray(middle: np.ndarray, extent: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Where, bool (T,), an object at `middle` (T, 2) is far from where it is in the frames around: something else.
+
+    Nowhere, if that were so often that the frames are in no order.
+    """
+    there = np.flatnonzero(found)
+    away = np.zeros(len(found), bool)
+    if len(there) < NEAR:
+        return away
+    usual = ndimage.median_filter(middle[there], size=(NEAR, 1), mode="nearest")
+    far = np.hypot(*(middle[there] - usual).T) > JUMP * np.median(extent[there])
+    if far.mean() <= LEAPS:
+        away[there[far]] = True
+    return away
+
+
+def sides_over(extent: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """How long (T,) squares are to be that hold extents (T,): the same in all frames, or slowly changing where the
+    extents of one while are far larger than those of another.
+    """
+    known = np.minimum(extent[found], GROSS * np.median(extent[found]))
+    constant = float(np.quantile(known, EXTENT))
+    if len(known) < 2 * WHILE:
+        return np.full(len(extent), constant)
+    slow = ndimage.percentile_filter(known, 100 * EXTENT, size=WHILE, mode="nearest")
+    slow = ndimage.gaussian_filter1d(slow, WHILE / 4, mode="nearest")
+    if slow.max() <= SWELLS * slow.min():
+        return np.full(len(extent), constant)
+    return np.interp(np.arange(len(extent)), np.flatnonzero(found), slow)
+
+
+def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Squares (T, 4) around an object at (T, 4), NaN where it was not found, with `margin` on each side of its extent.
+
+    With where it was found, bool (T,), and the square of its extent, the median.
+    """
+    middle, extent = _middle(chosen), _extent(chosen)
+    found = np.isfinite(extent)
+    found &= ~astray(middle, extent, found)
+    side = sides_over(extent, found) * (1 + 2 * margin)
+    there = np.where(found[:, None], middle, 0)[:, None]
+    smoothed = smooth(there, seconds, STEADY * float(np.median(side)), found[:, None].astype(float))[:, 0]
+    boxes = np.concatenate([smoothed - side[:, None] / 2, smoothed + side[:, None] / 2], axis=1)
+    return boxes, found, float(np.median(np.square(extent[found])))
+
+
+def stays(chosen: np.ndarray) -> bool:
+    """Whether an object at (T, 4), NaN where it was not found, keeps to one place, so that motion shows parts of it."""
+    chosen = chosen[np.isfinite(chosen[:, 0])]
+    if len(chosen) < 2:
+        return True
+    travel = float(np.ptp(_middle(chosen), axis=0).max()) / float(np.median(_extent(chosen)))
+    return travel < TRAVELS or (travel < WANDERS and in_parts(chosen))
+
+
+def in_parts(chosen: np.ndarray) -> bool:
+    """Whether the extent of an object at (T, 4), NaN where it was not found, changes more than that of a whole one."""
+    extent = _extent(chosen[np.isfinite(chosen[:, 0])])
+    return float(np.log(np.maximum(extent, 1e-9)).std()) > CHANGES
+
+
+def rivals(rows: Sequence[np.ndarray]) -> float:
+    """The share of frames whose blobs (k, 5), largest first, are those of several objects."""
+    return float(np.mean([len(row) > 1 and row[1, 4] >= RIVAL * row[0, 4] for row in rows]))
+
+
+def together(rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One blob (1, 5) for each frame that has any: around all large ones (k, 5) of the video, but for rare ones."""
+    large = np.concatenate([row[row[:, 4] >= RIVAL * row[0, 4]] for row in rows if len(row)])
+    low, high = np.quantile(large[:, :2], RARE, axis=0), np.quantile(large[:, 2:4], 1 - RARE, axis=0)
+    around = np.array([[*low, *high, 1.0]])
+    return [around[: len(row)] for row in rows]
