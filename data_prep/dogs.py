@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.common import run
+from data_prep.cropping import AUTO
 from data_prep.video import command_line, convert
 from pplkit.dataset import DatasetWriter
 
@@ -18,7 +19,7 @@ def prepare(
     out: Path | str,
     size: int = 256,
     frames: int = 100,
-    crop: str | Sequence[float] = "centre",
+    crop: str | Sequence[float] = AUTO,
     test_share: float = 0.1,
     overwrite: bool = False,
     strict: bool = False,

@@ -10,8 +10,11 @@ stay, unlabelled, unless the crop comes from the labels. A label outside of its 
 cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else "pictures".
 
 `crop`: "centre" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
-outermost pixels; "labels" the square around COCO's bbox or else the labelled points, and `margin` of its side on each
-side. An image with several annotations gives one crop of each with "labels", otherwise it is labelled by the largest.
+outermost pixels; "object" a square around the object, which is looked for without labels (`pplkit.object_files`;
+objects.png in the data set shows some), pictures without one being left out; "labels" the square around COCO's bbox or
+else the labelled points, and `margin` of its side on each side. "auto" is "object" where the object is small, else
+"centre" (`data_prep.cropping`); dataset.json says which. An image with several annotations gives one crop of each with
+"labels", otherwise it is labelled by the largest.
 
 `splits`: "hash", where a hash of the file's path (with videos, of its folder's) puts `test_share` into the test split,
 so that files added later move no other; "folder", where the top folders train/ and test/ say so. `videos="folder"`:
@@ -32,19 +35,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from data_prep.common import parser, run
+from data_prep.cropping import AUTO, OBJECT, Sheet, chosen, picture_cut, pictures_look, say
 from data_prep.duplicates import groups, near_pairs, superfluous
 from data_prep.intake import Row, Task, write
-from data_prep.labels import Label, Labels, matched, read_labels
+from data_prep.labels import Label, Labels, area, check_inside, extent, matched, read_labels
 from data_prep.splits import check_share, held_out
-from pplkit.crops import Box, around, centre, resized, to_crop, whole
+from pplkit.crops import Box, resized, to_crop
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.object_files import Pictures
 from pplkit.pictures import below, pictures, read_image
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
-    "crop": ("centre", "pad", "labels"),
+    "crop": ("centre", "pad", "labels", OBJECT, AUTO),
     "splits": ("hash", "folder"),
     "videos": (None, "folder"),
     "classes": (None, "folder"),
@@ -53,6 +59,8 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 SPLITS = ("train", "test")
 Objects = Mapping[str, list[Label]]
 Options = Mapping[str, Any]
+Cut = Callable[[Path, Image.Image, Label | None], Box]
+"""From a picture, its file and its label to the part of it that is kept"""
 
 
 def prepare(
@@ -60,7 +68,7 @@ def prepare(
     out: Path | str,
     size: int = 128,
     labels: Path | str | None = None,
-    crop: str = "centre",
+    crop: str = AUTO,
     margin: float = 0.2,
     splits: str = "hash",
     test_share: float = 0.1,
@@ -88,11 +96,21 @@ def prepare(
     names, dropped, alike = _sorted_out(paths, objects, faults, options)
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
-    tasks, class_names = _tasks(names, paths, objects, faults, marks, _testing(names, alike, options), size, options)
+    testing = _testing(names, alike, options)
+    found = Pictures(list(paths.values()), say=say) if crop in (AUTO, OBJECT) else None
+    if found is not None:
+        look = partial(pictures_look, found, [paths[name] for name in names if name not in faults])
+        options["crop"] = chosen(crop, "centre", look)
+    sheet = Sheet(len(names))
+    cut: Cut = partial(_around_label, margin=margin)
+    if options["crop"] != "labels":
+        cut = picture_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
+    tasks, class_names = _tasks(names, paths, objects, faults, marks, testing, size, options, cut)
     with _writer(out, size, overwrite, marks, {**options, "duplicate_groups": alike}, class_names) as writer:
         for name, reason in dropped.items():
             writer.drop(name, f"{name} {reason}")
         write(writer, tasks, strict=strict, limit=limit, desc=source.name)
+    sheet.write(writer.out)
     return Path(out)
 
 
@@ -133,6 +151,7 @@ def _tasks(
     testing: set[str],
     size: int,
     options: Options,
+    cut: Cut,
 ) -> tuple[list[Task], list[str]]:
     """What is to be made of each picture, and the names of the classes."""
     kinds = {name: _class(name, options["splits"]) for name in names} if options["classes"] else {}
@@ -151,7 +170,7 @@ def _tasks(
         given = _largest(objects.get(name, []), options["crop"], marks)
         for number, label in enumerate(given, start=1):
             called = name if len(given) == 1 else f"{name} #{number}"
-            make = partial(_rows, paths[name], size, label, options["crop"], options["margin"], source=called, **row)
+            make = partial(_rows, paths[name], size, label, cut, source=called, **row)
             tasks.append(Task(called, make))
     return tasks, class_names
 
@@ -218,48 +237,27 @@ def _largest(found: Sequence[Label], crop: str, marks: Labels | None) -> list[La
     if crop == "labels":
         return list(found)
     blank = Label(np.full((len(marks.names), 2), np.nan), np.zeros(len(marks.names), bool), None)
-    return [max(found, key=_area, default=blank)]
+    return [max(found, key=area, default=blank)]
 
 
-def _area(label: Label) -> float:
-    box = _extent(label, 0)
-    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+def _around_label(path: Path, image: Image.Image, label: Label | None, margin: float) -> Box:
+    square = None if label is None else extent(label, margin)
+    if square is None:
+        raise PplkitError(f"{path} has an object without bbox and labelled point; label it or choose another crop")
+    return square
 
 
-def _extent(label: Label, margin: float) -> Box | None:
-    if label.box is not None:
-        corners = np.array(label.box).reshape(2, 2) - 0.5  # edges as centres, as `around` takes them
-        return around(corners, margin)
-    return around(label.points, margin) if np.isfinite(label.points).any() else None
-
-
-def _rows(path: Path, size: int, label: Label | None, crop: str, margin: float, **row: Any) -> list[Row]:
+def _rows(path: Path, size: int, label: Label | None, cut: Cut, **row: Any) -> list[Row]:
     image = read_image(path)
     if label is not None:
-        _check_inside(path, label, *image.size)
-    found = centre(*image.size) if crop == "centre" else whole(*image.size)
-    if label is not None and crop == "labels":
-        square = _extent(label, margin)
-        if square is None:
-            raise PplkitError(f"{path} has an object without bbox and labelled point; label it or choose another crop")
-        found = square
+        check_inside(path, label, *image.size)
+    found = cut(path, image, label)
     pixels = resized(image, size, found)
     if label is None:
         return [Row(image=pixels, **row)]
     points = to_crop(label.points, found, size)
     inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
     return [Row(image=pixels, keypoints=points, visible=label.visible & inside, **row)]
-
-
-def _check_inside(path: Path, label: Label, width: int, height: int) -> None:
-    low, high = np.array([-1.0, -1.0]), np.array([width, height])  # half a pixel beyond the border is let pass
-    beyond = np.flatnonzero(((label.points < low) | (label.points > high)).any(1))
-    if len(beyond):
-        x, y = label.points[beyond[0]]
-        raise PplkitError(f"{path} has a label at ({x:g}, {y:g}), outside its {width} x {height} pixels; correct it")
-    box = label.box
-    if box is not None and (box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0):
-        raise PplkitError(f"{path} has a bbox outside its {width} x {height} pixels; correct it")
 
 
 def _writer(
@@ -292,7 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
     for name, choices in CHOICES.items():
         kinds = [choice for choice in choices if choice]
-        command.add_argument(f"--{name}", choices=kinds, default=choices[0], help=f"default: {choices[0]}")
+        usual = AUTO if name == "crop" else choices[0]
+        command.add_argument(f"--{name}", choices=kinds, default=usual, help=f"default: {usual}")
     return run(prepare, command, arguments)
 
 

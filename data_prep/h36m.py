@@ -18,28 +18,47 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/Landmarks/Directions 1.54138969/1.mat         keypoints_2d (32, 2): row and column as shares of the side
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
+`crop` is "labels" for these squares, or "object" for those that follow whatever moves, found without labels
+(`pplkit.objects`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.cropping`).
+
 Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
 as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One
 that lacks more than a second of its joints is left out.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from data_prep.common import parser, run
+from data_prep.cropping import (
+    AUTO,
+    OBJECT,
+    Sheet,
+    chosen,
+    following,
+    picture_cut,
+    pictures_look,
+    say,
+    videos_look,
+)
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from data_prep.intake import Row, Task, write
 from data_prep.matlab import read_numbers
-from pplkit.crops import resized
+from pplkit.crops import Box, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
+from pplkit.frames import frame_size
+from pplkit.object_files import Pictures
+from pplkit.objects import Squares
 from pplkit.pictures import read_image
 
+CROPS = (AUTO, "labels", OBJECT)
 LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}
 SUBJECTS = {"train": (1, 5, 6, 7, 8, 9), "test": (11,)}
 ACTIONS = ("Directions", "Discussion", "Posing", "Waiting", "Greeting", "Walking")
@@ -56,38 +75,8 @@ NAMES = (
     *(f"right {part}" for part in ARM),
 )
 PARENTS = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    0,
-    6,
-    7,
-    8,
-    9,
-    0,
-    11,
-    12,
-    13,
-    14,
-    12,
-    16,
-    17,
-    18,
-    19,
-    20,
-    19,
-    22,
-    12,
-    24,
-    25,
-    26,
-    27,
-    28,
-    27,
-    30,
-)
+    0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 13, 14, 12, 16, 17, 18, 19, 20, 19, 22, 12, 24, 25, 26, 27, 28, 27, 30,
+)  # fmt: skip
 """Of joints 1 to 31. Some joints lie on each other, such as both collars on the neck: those bones have no length."""
 LIMBS = {
     "right leg": (1, 6), "left leg": (6, 11), "torso": (11, 14), "head": (14, 16), "left arm": (16, 24),
@@ -109,6 +98,7 @@ def prepare(
     masks: bool = False,
     subjects: Sequence[int] | None = None,
     actions: Sequence[str] | None = None,
+    crop: str = AUTO,
     overwrite: bool = False,
     strict: bool = False,
     limit: float = 0.1,
@@ -121,26 +111,28 @@ def prepare(
     Raises PplkitError for a wrong option, a missing or damaged file, a missing package, or if there is nothing.
     """
     source = Path(source)
-    _check_options(every, subjects, actions)
+    _check_options(every, subjects, actions, crop)
     kind = _layout(source, layout)
     videos, absent = _videos(source, kind, subjects, actions)
+    sheet = Sheet(len(videos))
     if kind == "raw":
         check_packages()
-        names = [f"{video.subject.name}/Videos/{video.name}.mp4" for video in videos]
-        makers = [partial(rows, video, size, every, masks) for video in videos]
-        tasks = [Task(name, make, streamed=True) for name, make in zip(names, makers, strict=True)]
+        crop, tasks = _film_tasks(videos, size, every, masks, crop, sheet)
     else:
-        tasks = [task for video in videos for task in _frame_tasks(video, size, every, masks)]
-    chosen = {"subjects": subjects and sorted(subjects), "actions": actions and sorted(actions)}
-    options: dict[str, Any] = {"layout": layout, "every": every, "masks": masks, **chosen}
+        crop, tasks = _frame_tasks(videos, size, every, masks, crop, sheet)
+    options: dict[str, Any] = {"layout": layout, "every": every, "masks": masks, "crop": crop}
+    options |= {"subjects": subjects and sorted(subjects), "actions": actions and sorted(actions)}
     with _writer(out, size, overwrite, options) as writer:
         for name, reason in absent:
             writer.drop(name, reason)
         write(writer, tasks, strict=strict, limit=limit, desc="H36M", unit="video" if kind == "raw" else "image")
+    sheet.write(writer.out)
     return Path(out)
 
 
-def _check_options(every: int, subjects: Sequence[int] | None, actions: Sequence[str] | None) -> None:
+def _check_options(every: int, subjects: Sequence[int] | None, actions: Sequence[str] | None, crop: str) -> None:
+    if crop not in CROPS:
+        raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
     if not isinstance(every, int) or every < 1:
         raise PplkitError(f"every is {every!r}; give a whole number of at least 1, of so many frames one is kept")
     people = tuple(subject for split in SUBJECTS.values() for subject in split)
@@ -191,23 +183,53 @@ def _videos(
     return videos, absent
 
 
-def _frame_tasks(video: Video, size: int, every: int, masks: bool) -> Iterator[Task]:
+def _film_tasks(
+    videos: Sequence[Video], size: int, every: int, masks: bool, crop: str, sheet: Sheet
+) -> tuple[str, list[Task]]:
+    """The crop that is taken, and what is to be made of each film."""
+    known: dict[Path, Squares] = {}
+    crop = chosen(crop, "labels", partial(videos_look, [video.film for video in videos], frame_size, known))
+    tasks = []
+    for number, video in enumerate(videos):
+        follow = partial(following, video.film, number, known, sheet, 1) if crop == OBJECT else None
+        name = f"{video.subject.name}/Videos/{video.name}.mp4"
+        tasks.append(Task(name, partial(rows, video, size, every, masks, follow), streamed=True))
+    return crop, tasks
+
+
+def _frame_tasks(
+    videos: Sequence[Video], size: int, every: int, masks: bool, crop: str, sheet: Sheet
+) -> tuple[str, list[Task]]:
+    """The crop that is taken, and what is to be made of each frame of the simplified layout."""
     # Shorter names first: the numbers are not filled up with zeros.
-    files = sorted((video.subject / LAYOUTS["simplified"] / video.name).glob("*.jpg"), key=lambda f: (len(f.stem), f))
-    for file in files[::every]:
-        yield Task(file.relative_to(video.subject.parent).as_posix(), partial(_frame, video, file, size, masks))
+    folders = [video.subject / LAYOUTS["simplified"] / video.name for video in videos]
+    frames = [sorted(folder.glob("*.jpg"), key=lambda f: (len(f.stem), f)) for folder in folders]
+    everything = [file for files in frames for file in files]
+    found = None if crop == "labels" else Pictures(everything, say=say)
+    if found is not None:
+        crop = chosen(crop, "labels", partial(pictures_look, found, everything))
+    cut = picture_cut(crop, found, sheet, frames) if crop == OBJECT else None
+    tasks = []
+    for video, files in zip(videos, frames, strict=True):
+        for file in files[::every]:
+            name = file.relative_to(video.subject.parent).as_posix()
+            tasks.append(Task(name, partial(_frame, video, file, size, masks, cut)))
+    return crop, tasks
 
 
-def _frame(video: Video, file: Path, size: int, masks: bool) -> list[Row]:
+def _frame(
+    video: Video, file: Path, size: int, masks: bool, cut: Callable[[Path, Image.Image, object], Box] | None
+) -> list[Row]:
     image = read_image(file)
-    box = (0.0, 0.0, float(image.width), float(image.height))
+    box = cut(file, image, None) if cut else (0.0, 0.0, float(image.width), float(image.height))
     labels = video.subject / "Landmarks" / video.name / f"{file.stem}.mat"
     # A share of the side counts from the picture's edge, half a pixel before the first centre.
     points = _landmarks(labels)[:, ::-1] * np.array(image.size) - 0.5
     mask = None
     if masks:
         grey = np.asarray(read_image(video.subject / "BackgroudMask" / video.name / f"{file.stem}.png").convert("L"))
-        mask = shrunk(grey > grey.max() / 2, size, (0.0, 0.0, float(grey.shape[1]), float(grey.shape[0])))
+        x, y = grey.shape[1] / image.width, grey.shape[0] / image.height
+        mask = shrunk(grey > grey.max() / 2, size, (box[0] * x, box[1] * y, box[2] * x, box[3] * y))
     return [
         Row(
             split=video.split,
@@ -258,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--layout", choices=tuple(LAYOUTS), help="what SOURCE holds (default: found out)")
     command.add_argument("--every", type=int, default=10, help="of so many frames one is kept (default: %(default)s)")
     command.add_argument("--masks", action="store_true", help="write the masks of the people as well")
+    command.add_argument("--crop", choices=CROPS, default=AUTO, help="the square that is kept (default: %(default)s)")
     command.add_argument("--subjects", type=int, nargs="+", help="numbers of the subjects to keep (default: all)")
     command.add_argument("--actions", nargs="+", help="actions to keep, such as Posing (default: all six)")
     return run(prepare, command, arguments)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from data_prep.cropping import Cut
 from data_prep.intake import Row
 from pplkit.arrays import FARTHEST
 from pplkit.crops import Box, around, resized, to_crop
@@ -37,6 +38,11 @@ class Video(NamedTuple):
     name: str  # <action>[ <number>].<camera>
     number: int
 
+    @property
+    def film(self) -> Path:
+        """The file of a film as published."""
+        return self.subject / "Videos" / f"{self.name}.mp4"
+
 
 def check_packages() -> None:
     """Raise PplkitError, with the command that installs it, if a package that reads films, CDF or MATLAB is missing."""
@@ -48,14 +54,15 @@ def check_packages() -> None:
         raise PplkitError(f"Human3.6M needs the package {error.name}: pip install 'pplkit[data]'") from error
 
 
-def rows(video: Video, size: int, every: int, masks: bool) -> Iterator[Row]:
+def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], Cut] | None = None) -> Iterator[Row]:
     """Every `every`-th frame of a film, cut to a square around the person, with its 32 joints.
 
-    A frame without a box is cut around its joints; with `masks` one without a mask is left out. Frames are counted by
-    the times at which the film shows them, so that joints stay with their frame behind one that cannot be decoded; the
-    next one stands in for it. Raises PplkitError for a missing or damaged file; rows before the damage hold.
+    The square is that of `follow` or else of the frame's box; a frame without is cut around its joints; with `masks`
+    one without a mask is left out. Frames are counted by the times at which the film shows them, so that joints stay
+    with their frame behind one that cannot be decoded; the next one stands in for it. Raises PplkitError for a missing
+    or damaged file; rows before the damage hold.
     """
-    film = video.subject / "Videos" / f"{video.name}.mp4"
+    film = video.film
     poses_file = _file(video, POSES, ".cdf")
     poses = _poses(poses_file)
     masks_file = _file(video, MASKS, ".mat") if masks else None
@@ -63,10 +70,11 @@ def rows(video: Video, size: int, every: int, masks: bool) -> Iterator[Row]:
     if len(shown) < len(poses) - SLACK:  # before the first row: nobody knows which of its joints belong to what
         raise PplkitError(f"{film} ends after {len(shown)} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
     end = shown[len(poses)] if len(poses) < len(shown) else None
+    cut = None if follow is None else follow()
     with _masks(_found(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
         for time, image in frames(film, 0.0, end, shown[: len(poses) : every], threads=1):
             number = int(np.searchsorted(shown, time - SOON))
-            box = _square(box_of(number)) or around(poses[number], MARGIN)
+            box = cut(time, image) if cut else _square(box_of(number)) or around(poses[number], MARGIN)
             mask = mask_of(number)
             if masks and mask is None:
                 continue

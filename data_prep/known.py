@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data_prep.cropping import AUTO
 from pplkit.config import PRESETS
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
@@ -108,6 +109,8 @@ def preparation(
         if category and (source or options is not None):
             _check_same(data, "source", data.name.removeprefix("puppets-"), category)
         for name in _defaults(prepare) if options is not None else ():
+            if wanted[name] == AUTO:  # what it then chose was right
+                continue
             if name in data.options or name in (options or {}):  # others have come since
                 _check_same(data, name, data.options.get(name), wanted[name])
         return lambda: data.path

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pplkit.crops import Box
+from pplkit.crops import Box, around
 from pplkit.errors import PplkitError
 from pplkit.texts import read_json, read_text
 
@@ -182,3 +182,29 @@ def matched(labels: Labels, names: Sequence[str]) -> tuple[dict[str, list[Label]
         else:
             objects[found[0]] = labels.objects[written]
     return objects, faults
+
+
+def area(label: Label) -> float:
+    """Square pixels of what `extent` gives without margin; 0 where that is nothing."""
+    box = extent(label, 0)
+    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+
+
+def extent(label: Label, margin: float) -> Box | None:
+    """The square around the bbox or else the labelled points, with `margin` of its side on each side; None without."""
+    if label.box is not None:
+        corners = np.array(label.box).reshape(2, 2) - 0.5  # edges as centres, as `around` takes them
+        return around(corners, margin)
+    return around(label.points, margin) if np.isfinite(label.points).any() else None
+
+
+def check_inside(path: Path, label: Label, width: int, height: int) -> None:
+    """Raise PplkitError for a label outside of its picture."""
+    low, high = np.array([-1.0, -1.0]), np.array([width, height])  # half a pixel beyond the border is let pass
+    beyond = np.flatnonzero(((label.points < low) | (label.points > high)).any(1))
+    if len(beyond):
+        x, y = label.points[beyond[0]]
+        raise PplkitError(f"{path} has a label at ({x:g}, {y:g}), outside its {width} x {height} pixels; correct it")
+    box = label.box
+    if box is not None and (box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0):
+        raise PplkitError(f"{path} has a bbox outside its {width} x {height} pixels; correct it")

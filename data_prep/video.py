@@ -5,8 +5,10 @@ reference frames work; one that gives a single frame is left out. You say yourse
 
 `rate` frames of each second are kept (all, if not given), of these at most `frames` evenly spaced ones of each video,
 from `start` to `end` seconds. `crop`: "centre" the largest square in the middle; "pad" all of the frame, the shorter
-side filled up with its outermost pixels; or the box left,top,right,bottom in pixels of the frame as it is shown, turned
-and with square pixels, counted from its left upper corner.
+side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.objects`; objects.png in
+the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned and with square
+pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
+(`data_prep.cropping`); dataset.json says which. A video in which no object is found is left out.
 
 A hash of the path puts whole videos into the test split, `test_share` of them; where it would put none or all there,
 the one that comes next makes up for it. Of a single video the last `test_share` of its frames are the test split.
@@ -22,14 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from data_prep.common import parser, run
+from data_prep.cropping import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
 from data_prep.intake import Row, Task, write
 from data_prep.splits import check_share, held_out, place
 from pplkit.crops import CROPS, Box, resized
 from pplkit.dataset import DatasetWriter
 from pplkit.errors import PplkitError
-from pplkit.frames import SOON, SUFFIXES, frames, reader, times
+from pplkit.frames import SOON, SUFFIXES, frame_size, frames, reader, times
+from pplkit.objects import Squares
 from pplkit.pictures import below, listed
 
 Range = tuple[float | None, int | None, float, float | None]
@@ -44,7 +49,7 @@ def prepare(
     frames: int | None = None,
     start: float = 0.0,
     end: float | None = None,
-    crop: str | Sequence[float] = "centre",
+    crop: str | Sequence[float] = AUTO,
     test_share: float = 0.1,
     overwrite: bool = False,
     strict: bool = False,
@@ -68,18 +73,27 @@ def convert(
     _check(*wanted)
     check_share(test_share)
     reader()
-    box = _crop(crop)
+    if crop not in (AUTO, OBJECT):
+        _crop(crop)
     paths = [source] if source.is_file() else listed(source, SUFFIXES, "video")
     names = [source.name] if source.is_file() else [below(path, source) for path in paths]
     testing = _testing(names, test_share)
+    known: dict[Path, Squares] = {}
+    if isinstance(crop, str):
+        crop = chosen(crop, "centre", partial(videos_look, paths, frame_size, known))
+    writer.metadata.options["crop"] = crop
+    sheet = Sheet(len(paths))
     tasks = []
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         share = test_share if len(paths) == 1 else float(name in testing)
-        made = partial(_rows, path, name, number, wanted, share, box, writer.metadata.size)
         # Threads of the decoder each hold a frame at full size: many videos at a time share the cores themselves.
-        tasks.append(Task(name, partial(made, threads=0 if len(paths) == 1 else 1), streamed=True))
+        threads = 0 if len(paths) == 1 else 1
+        part = partial(following, path, number, known, sheet, threads) if crop == OBJECT else partial(_crop, crop)
+        made = partial(_rows, path, name, number, wanted, share, part, writer.metadata.size, threads)
+        tasks.append(Task(name, made, streamed=True))
     with writer:
         write(writer, tasks, desc=writer.metadata.name, unit="video", **limits)
+    sheet.write(writer.out)
 
 
 def _check(rate: float | None, frames: int | None, start: float, end: float | None) -> None:
@@ -91,17 +105,19 @@ def _check(rate: float | None, frames: int | None, start: float, end: float | No
         raise PplkitError(f"start is {start} and end {end}; give seconds, start at least 0 and end after it")
 
 
-def _crop(crop: str | Sequence[float]) -> Callable[[int, int], Box]:
+def _crop(crop: str | Sequence[float]) -> Cut:
     if isinstance(crop, str) and crop in CROPS:
-        return CROPS[crop]
+        named = CROPS[crop]
+        return lambda time, image: named(*image.size)
     try:
         left, top, right, bottom = (float(edge) for edge in (crop.split(",") if isinstance(crop, str) else crop))
     except (TypeError, ValueError):
         left = top = right = bottom = np.nan
     if not (left < right and top < bottom and np.isfinite([left, top, right, bottom]).all()):
-        raise PplkitError(f"crop is {crop!r}; choose centre, pad or left,top,right,bottom in pixels")
+        raise PplkitError(f"crop is {crop!r}; choose centre, pad, object, auto or left,top,right,bottom")
 
-    def box(width: int, height: int) -> Box:
+    def box(time: float, image: Image.Image) -> Box:
+        width, height = image.size
         if left < 0 or top < 0 or right > width or bottom > height:
             raise PplkitError(f"crop is {crop!r} and the frame {width} x {height} pixels; choose a box inside it")
         return left, top, right, bottom
@@ -121,7 +137,7 @@ def _rows(
     number: int,
     wanted: Range,
     share: float,
-    box: Callable[[int, int], Box],
+    cut: Callable[[], Cut],
     size: int,
     threads: int,
 ) -> Iterator[Row]:
@@ -136,9 +152,10 @@ def _rows(
         if 0 < share < 1 and len(found) >= 4:
             boundary = found[-max(2, round(share * len(found)))] - SOON
     waiting: dict[str, Row | None] = {}
+    box = cut()
     for time, image in frames(path, start, end, chosen, threads):
         split = "test" if time >= boundary else "train"
-        part = box(*image.size)
+        part = box(time, image)
         row = Row(split=split, image=resized(image, size, part), source=f"{name} {time:.3f} s", video=number)
         if split not in waiting:
             waiting[split] = row
@@ -158,7 +175,8 @@ def command_line(description: str | None, source: str) -> ArgumentParser:
     command.add_argument(
         "--frames", type=int, help="of each video at most, evenly spaced (None: all; default: %(default)s)"
     )
-    command.add_argument("--crop", default="centre", help="centre, pad or left,top,right,bottom (default: centre)")
+    told = "centre, pad, object, auto or left,top,right,bottom (default: auto, object or centre)"
+    command.add_argument("--crop", default=AUTO, help=told)
     command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
     return command
 

@@ -14,6 +14,7 @@ from pplkit.devices import launched, rank, voice
 from pplkit.errors import PplkitError
 from pplkit.texts import parse_json
 
+CROP = "the square seen: centre, pad for all, or object to follow it (default: as in training, else centre)"
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
 
 
@@ -156,7 +157,7 @@ def _add_export(parsers: Any) -> None:
     export.add_argument("--visible", type=float, default=0.0, metavar="SHARE", help=told)
     export.add_argument("--iterations", type=int, default=0, help="rounds through the memory (default: 0; paper: 4)")
     export.add_argument("--procedure", help="completed or published (default: completed, if it can, without rounds)")
-    export.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
+    export.add_argument("--crop", help=CROP)
     export.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     export.add_argument("--prior", type=Path, metavar="FILE", help="the prior as a drawing (.svg)")
     told = "folder to write: weights, config, prior and a card, which pplkit.load reads"
@@ -167,7 +168,7 @@ def _add_export(parsers: Any) -> None:
 
 def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--named", action="store_true", help="the landmarks of the run instead of its keypoints")
-    parser.add_argument("--crop", default="centre", help="the square seen: centre, or pad for all (default: centre)")
+    parser.add_argument("--crop", help=CROP)
     parser.add_argument("--batch-size", type=int, default=64, help="images at a time through the model (default: 64)")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps (default: the best one present)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -135,13 +135,20 @@ def _inference_options(arguments: argparse.Namespace, model: Any) -> dict[str, A
     return {"batch_size": arguments.batch_size, "landmarks": named, "bar": not arguments.quiet}
 
 
+def _crop(arguments: argparse.Namespace) -> str:
+    """The crop that is named, or that of the run's data set."""
+    from pplkit.projects import crop_of
+
+    return arguments.crop or crop_of(arguments.run)
+
+
 def estimate(arguments: argparse.Namespace) -> None:
     """Write the poses of pictures and videos as JSON or CSV."""
     _check_out("--out", arguments.out, ".json", ".csv")
     from pplkit.inference import write_poses
 
     model = _loaded(arguments)
-    how = (arguments.iterations, arguments.crop, arguments.procedure)
+    how = (arguments.iterations, _crop(arguments), arguments.procedure)
     options = _inference_options(arguments, model)
     number = write_poses(model, arguments.paths, arguments.out, *how, **options)
     print(f"The poses of {number} images are in {arguments.out}.")
@@ -175,7 +182,7 @@ def track(arguments: argparse.Namespace) -> None:
         overlay.check_apart(arguments.source, arguments.video)
     model = _loaded(arguments)
     options = _inference_options(arguments, model) | _given(arguments, "smoothing", "gap", "least")
-    found = tracks.track(model, arguments.source, arguments.crop, **options)
+    found = tracks.track(model, arguments.source, _crop(arguments), **options)
     tracks.write_tracks(arguments.out, found)
     if arguments.video is not None:
         overlay.track_video(model, arguments.source, arguments.video, found)
@@ -232,7 +239,7 @@ def _export_poses(arguments: argparse.Namespace) -> None:
         from pplkit.labelling import landmarks_of
 
         model = pplkit.load(arguments.run, **_given(arguments, "device"))
-        given = arguments.images, arguments.iterations, arguments.crop, arguments.procedure
+        given = arguments.images, arguments.iterations, _crop(arguments), arguments.procedure
         named = landmarks_of(arguments.run, model) if arguments.named else None
         poses = pose_table(estimate_files(model, *given, landmarks=named))
     export_poses(poses, arguments.format, arguments.out, arguments.visible)

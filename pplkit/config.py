@@ -265,9 +265,10 @@ _IMAGES = dataclasses.replace(_FAST, reference="masked", missing=0.9, turn=0.5, 
 # Photographs, seen through a network that knows photographs: features say which part, painting says where.
 _PHOTOGRAPHS = dataclasses.replace(
     _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", missing=0.9, turn=0.6,
-    warp=0.25, brightness=0.25, equivariance="absolute", weight_equivariance=3.0, weight_parts=1.0, weight_contrast=0.5,
-    weight_concentration=1.0, weight_presence=1.0, weight_background=0.3, weight_separation=0.0, weight_length=0.0,
-    steps=600, weight_decay=1e-2, hold=0.0, final_learning_rate=0.05, weight_reconstruction=0.03,
+    warp=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute", weight_equivariance=3.0,
+    weight_parts=1.0, weight_contrast=0.5, weight_concentration=1.0, weight_presence=1.0,
+    weight_background=0.3, weight_separation=0.0, weight_length=0.0, steps=400, weight_decay=1e-2, hold=0.0,
+    final_learning_rate=0.05,
 )  # fmt: skip
 
 # Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
@@ -334,8 +335,11 @@ PRESETS: dict[str, Config] = {
     "puppets-hand": _SMALL,
     "videos": _FAST,
     "images": _IMAGES,
-    "cub": _BIRDS,
+    "cub-64": _BIRDS,
     "hands": _IMAGES,
     "photographs": _PHOTOGRAPHS,
+    "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
     "cub-three": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
+    # Animals from above look everywhere.
+    "films": dataclasses.replace(_PHOTOGRAPHS, reference="frame", turn=3.14, keypoints=8),
 }

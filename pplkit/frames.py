@@ -134,6 +134,14 @@ def frame_rate(path: Path) -> float:
         return 1 / _step(stream)
 
 
+def frame_size(path: Path) -> tuple[int, int]:
+    """Width and height of the first frame, as it is to be shown; raises PplkitError for a video that has none."""
+    with closing(frames(path, 0.0, None, None, threads=1)) as film:
+        for _, image in film:
+            return image.size
+    raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
+
+
 @contextmanager
 def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
     """The container, its first real video stream, and the time of its first frame in seconds."""

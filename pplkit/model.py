@@ -17,7 +17,7 @@ from pplkit.errors import PplkitError
 from pplkit.geometry import apply_affine, seen, steady_views
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory
-from pplkit.networks import AffineRegressor, Completer, Decoder, PartRegressor, Regressor, attention_of
+from pplkit.networks import IN_USE, AffineRegressor, Completer, Decoder, PartRegressor, Regressor, attention_of
 from pplkit.parts import PartClusters, PartMaps
 from pplkit.poses import Completed, Iteration, Output, Poses, confidence, joined
 from pplkit.prior import PosePrior
@@ -189,7 +189,7 @@ class PosePriorLearner(nn.Module):
         assert self.clusters is not None
         prior = self.keypoint_prior()
         features, maps = self.regressor.part_maps(seen)
-        attention = attention_of(maps)
+        attention = attention_of(maps, 1 if self.training else IN_USE)
         affine = self.regressor.affine(self.regressor.joined(features, attention, self._start(prior)))
         seen = seen.detach()
         described = [pooled(one, attention) for one in self.backbone.maps(seen)[1:]]

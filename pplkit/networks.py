@@ -13,6 +13,7 @@ from pplkit.geometry import pixel_grid
 from pplkit.lean import Beside, Lean, through
 from pplkit.resampling import DoubledConv, Halve, HalvedConv
 
+IN_USE = 2  # power of part maps whose mean places keypoints, after training
 NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
 
 
@@ -143,8 +144,9 @@ class Regressor(AffineRegressor):
 class PartRegressor(AffineRegressor):
     """Part maps from a backbone's feature maps: N keypoints and the background compete for each cell.
 
-    shapes (C, h, w) of the maps, finest first; they are joined at the finest. A keypoint's attention is its map,
-    divided by its sum. `size` is the image's side in pixels.
+    shapes (C, h, w) of the maps, finest first; they are joined at the finest. A keypoint's attention is its map
+    divided by its sum while it learns, so that all of a part is taught; in use the map is squared before (IN_USE): the
+    part's middle counts, and its rim, which it shares with others, hardly does. `size` is the image's side in pixels.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ class PartRegressor(AffineRegressor):
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """A backbone's rows (B, D) to features (B, F, h, h) and attention."""
         features, maps = self.part_maps(images)
-        return features, attention_of(maps)
+        return features, attention_of(maps, IN_USE)
 
     def part_maps(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """A backbone's rows (B, D) to features (B, F, h, h) and probabilities (B, N + 1, h, h), the background last."""
@@ -187,9 +189,9 @@ class PartRegressor(AffineRegressor):
         return features, self.parts(features).float().softmax(1)
 
 
-def attention_of(maps: Tensor) -> Tensor:
-    """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): each divided by its sum."""
-    found = maps[:, :-1].flatten(2)
+def attention_of(maps: Tensor, power: int = 1) -> Tensor:
+    """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): to the power, divided by its sum."""
+    found = maps[:, :-1].flatten(2) ** power
     return found / found.sum(-1, keepdim=True).clamp_min(1e-6)
 
 

@@ -211,7 +211,11 @@ def _print_summary(run: Path, seconds: float) -> None:
     for result, name, value in rows:
         print(f"  {result:<{widths[0]}}  {name:<{widths[1]}}  {value:>{widths[2]}}")
     if (run / "doctor.json").is_file():
-        names = [finding["name"] for finding in RunFolder(run).read("doctor.json")["findings"]]
+        report = RunFolder(run).read("doctor.json")
+        on = report.get("numbers", {}).get("on_foreground")
+        if on is not None:
+            print(f"  {on:.0%} of the keypoints lie on what stands out as object")
+        names = [finding["name"] for finding in report["findings"]]
         advice = f"{', '.join(names)}; `pplkit doctor {run}` says what to try"
         print(f"  doctor: {advice if names else 'no findings'}")
     for folder in ("figures", "notebooks"):

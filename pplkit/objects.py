@@ -25,12 +25,17 @@ FEWEST = 5  # frames that make a background
 STILL = 0.02  # share of the pixels that change behind a small object when the camera stands
 MOVED = 0.5  # pixels of the small frames by which a moving camera moves ...
 BETTER = 0.6  # ... and share of the unlike pixels that is left when that is undone
+MOST = 0.4  # share of the pixels that change at most when the camera stands
 EXPLAINED = 0.25  # share of the pixels that may change when a moving camera's frames are laid over one another
 ENOUGH = 0.25  # of the frames in which motion must find something
 RIVALS = 0.25  # share of frames with several objects from which it is said
 
 Shots = Callable[[], Iterator[tuple[float, np.ndarray]]]
 """The frames of a video, uint8 (H, W, 3), with their seconds; from the beginning at every call"""
+
+
+class NoObject(PplkitError):
+    """Nothing in a file stands out as an object."""
 
 
 class Squares(NamedTuple):
@@ -55,7 +60,7 @@ def find_boxes(frames: np.ndarray | Sequence[np.ndarray], margin: float = MARGIN
     """The squares (T, 4) around the object in the frames of one video, in order, each uint8 (H, W, 3).
 
     Left, top, right, bottom in pixels from the left upper corner; they may reach beyond the frame. `margin` is kept on
-    each side, of the object's extent. Raises PplkitError if no object can be found.
+    each side, of the object's extent. Raises NoObject, a PplkitError, if no object can be found.
     """
     return search(lambda: ((float(i), frame) for i, frame in enumerate(frames)), "the video", margin).boxes
 
@@ -66,15 +71,26 @@ def search(shots: Shots, name: str, margin: float = MARGIN) -> Squares:
     `shots` is called twice or, where motion tells nothing, three times.
     """
     sample, size = _sampled(shots, reduced, SAMPLE)
-    told = _by_motion(shots, sample) if len(sample) >= FEWEST else None
+    told = _by_motion(shots, sample)
     if told is None or not told.whole:
         look = _by_look(shots)
         if told is None or look.share_found() > max(ENOUGH, told.share_found() / 2):
             told = look
-        elif told.share_found():
+        else:
             told = told._replace(rows=together(told.rows))
     if not told.share_found():
-        raise PplkitError(f"no object was found in {name}: give crop=centre for it, or leave it out.")
+        raise NoObject(f"{name} shows no object: give crop=centre, or leave it out.")
+    return _squares(told, size, margin)
+
+
+def by_motion(shots: Shots, margin: float = MARGIN) -> Squares | None:
+    """As `search`; None where motion alone does not tell the object, or pictures are no frames of one video."""
+    sample, size = _sampled(shots, reduced, SAMPLE)
+    told = _by_motion(shots, sample)
+    return _squares(told, size, margin) if told is not None and told.whole else None
+
+
+def _squares(told: "_Told", size: tuple[int, int], margin: float) -> Squares:
     units = np.array([*size, *size, 1.0])
     chosen = followed([row * units for row in told.rows])
     boxes, found, area = squares_around(chosen, told.seconds, margin)
@@ -109,15 +125,18 @@ def _sampled(
     return kept, size
 
 
-def _camera(sample: Sequence[np.ndarray]) -> str:
-    """ "standing" or "moving", from small frames that are spread over a video."""
+def camera_of(sample: Sequence[np.ndarray]) -> str | None:
+    """ "standing" or "moving", from small frames that are spread over a video; None where they hardly agree at all."""
     scene = scene_of(sample)
-    if np.median([changed(picture, scene) for picture in sample]) <= STILL:
+    change = float(np.median([changed(picture, scene) for picture in sample]))
+    if change <= STILL:
         return "standing"
     pairs = np.unique(np.linspace(0, len(sample) - 2, 12).round().astype(int))
     still, laid, far = (np.median(one) for one in zip(*(_pair(sample[i], sample[i + 1]) for i in pairs), strict=True))
-    # Behind a plain ground an object that moves could be taken for a camera that does: then the rest does not agree.
-    return "moving" if far > MOVED and laid < BETTER * still else "standing"
+    # Before a plain ground an object that moves could be taken for a camera that does: then the rest does not agree.
+    if far > MOVED and laid < BETTER * still:
+        return "moving"
+    return "standing" if change <= MOST else None
 
 
 def _pair(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
@@ -141,15 +160,19 @@ class _Told(NamedTuple):
 
 
 def _by_motion(shots: Shots, sample: Sequence[np.ndarray]) -> _Told | None:
-    """None where frames cannot be laid over one another, or nothing moves."""
-    how = _camera(sample)
+    """None for too few frames, where they cannot be laid over one another, or where nothing moves."""
+    if len(sample) < FEWEST:
+        return None
+    how = camera_of(sample)
+    # Frames far apart may have nothing in common before a moving camera, and neighbours much.
     told = (_standing if how == "standing" else _moving)(shots, sample)
     if told is None or not told.share_found():
         return None
     height, width = sample[0].shape[:2]
     chosen = followed([row * [width, height, width, height, 1] for row in told.rows])
-    # With a moving camera the place in the frame does not tell whether the object keeps to its place.
-    parts = stays(chosen) if how == "standing" else in_parts(chosen) and rivals(told.rows) > RIVALS
+    parts = rivals(told.rows) > RIVALS and in_parts(chosen)
+    if how == "standing":  # with a moving one the place in the frame does not tell
+        parts = parts or stays(chosen)
     return told._replace(whole=told.share_found() >= ENOUGH and not parts)
 
 

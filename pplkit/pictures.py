@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -39,7 +40,28 @@ def read_reduced(path: Path, least: int) -> tuple[Image.Image, tuple[int, int]]:
     return image, size
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of the picture, upright, as its head says them; raises PplkitError as `read_image` does."""
+    with _opened(path) as image:
+        return _upright(image, image.size)
+
+
 def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | None, tuple[int, int]]:
+    with _opened(path) as image:
+        size = image.size
+        if least:
+            image.draft("RGB", (least, least))
+        image.load()
+        _check_size(path, image)  # again: a picture in an icon says its own
+        size = _upright(image, size)
+        ImageOps.exif_transpose(image, in_place=True)
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        return as_rgb(image), alpha, size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, not yet decoded; what fails while it is in use is a PplkitError that names it."""
     if not os.path.lexists(path):
         raise PplkitError(f"{path} is missing: correct the path or get the file again")
     check_file(path, "get it again or leave it out")
@@ -50,22 +72,18 @@ def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | Non
         with image:
             _check_size(path, image)
             _check_scans(path, image)
-            size = image.size
-            if least:
-                image.draft("RGB", (least, least))
-            image.load()
-            _check_size(path, image)  # again: a picture in an icon says its own
-            if image.getexif().get(ORIENTATION, 1) >= 5:  # a quarter turn, and its mirror images
-                size = size[1], size[0]
-            ImageOps.exif_transpose(image, in_place=True)
-            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            return as_rgb(image), alpha, size
+            yield image
     except PplkitError:
         raise
     except Exception as error:  # a torn or hostile file can fail anywhere inside Pillow's fifty readers
         raise PplkitError(
             f"{path} cannot be read as a picture ({reason(error)}): get it again or leave it out"
         ) from error
+
+
+def _upright(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height after the quarter turn that EXIF may ask for, with or without a mirror."""
+    return (size[1], size[0]) if image.getexif().get(ORIENTATION, 1) >= 5 else size
 
 
 def _check_size(path: Path, image: Image.Image) -> None:

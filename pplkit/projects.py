@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import torch
 
+from pplkit.crops import CROPS
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.places import home
+from pplkit.reading import OBJECT
 from pplkit.runs import RunFolder, load
 
 SCALES = ("default", "smoke")
@@ -54,6 +56,18 @@ def data_of(folder: RunFolder) -> Dataset:
     if data.sha256 != made_by.get("data_sha256"):
         raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")
     return data
+
+
+def crop_of(run: str | os.PathLike[str]) -> str:
+    """The crop that the data set of a run was prepared with: "centre", "pad" or "object"; "centre" if it says none.
+
+    What cannot be had of other files, such as a box in pixels, counts as none; so does a data set that is gone.
+    """
+    try:
+        crop = data_of(RunFolder(Path(run))).options.get("crop")
+    except PplkitError:
+        return "centre"
+    return crop if crop in (*CROPS, OBJECT) else "centre"
 
 
 def _folder(kind: str, what: str, name: str, scale: str) -> Path:

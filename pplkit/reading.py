@@ -4,6 +4,7 @@ What is read ahead is bounded, so that a long video takes no more memory than a 
 """
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +17,17 @@ import numpy as np
 from PIL import Image
 
 from pplkit.crops import CROPS, Box, resized
-from pplkit.errors import PplkitError
+from pplkit.errors import PplkitError, visible
 from pplkit.frames import SUFFIXES as FILMS
 from pplkit.frames import frame_count, readable
+from pplkit.object_files import Pictures, in_video
+from pplkit.objects import NoObject, warnings
 from pplkit.pictures import SUFFIXES, listed, read_image, read_reduced
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 ENOUGH = 2  # a JPEG is decoded to no fewer than this many times the model's pixels a side, instead of to all
+OBJECT = "object"  # the crop that follows the object, which is looked for
 FEW = 8  # frames that wait at full size
 _END = object()
 
@@ -42,8 +46,8 @@ class Seen(NamedTuple):
 
 def check_crop(crop: str) -> None:
     """Raise PplkitError for a crop that is unknown."""
-    if crop not in CROPS:
-        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join(CROPS)}.")
+    if crop not in (*CROPS, OBJECT):
+        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, OBJECT))}.")
 
 
 def is_video(path: Path) -> bool:
@@ -71,9 +75,10 @@ def seen(
 ) -> Generator[Seen, None, None]:
     """Pictures and all frames of videos, one by one, with the square that a model of `side` pixels sees.
 
-    `crop` as in `squared`. About `ahead` of them are made while others are used; `whole` keeps the images as well.
-    Raises PplkitError for an unknown `crop` and, where its turn comes, for a file that cannot be read. Of a damaged
-    video the frames that can be read are given, and stderr says that some could not.
+    `crop` as in `squared`, or "object" for squares that follow the object (`object_files`). About `ahead` of them are
+    made while others are used; `whole` keeps the images as well. Raises PplkitError for an unknown `crop` and, where
+    its turn comes, for a file that cannot be read, or a video without an object. Of a damaged video the frames that can
+    be read are given, and stderr says that some could not; it also says where several objects or none were found.
     """
     check_crop(crop)
     first = 0
@@ -85,37 +90,67 @@ def seen(
         last = first + 1
         while last < len(files) and not is_video(files[last]):
             last += 1
-        make = partial(_picture, side=side, crop=crop, whole=whole)
+        make = partial(_picture, side=side, crop=_picture_crop(files[first:last], crop), whole=whole)
         yield from made_ahead(files[first:last], make, ahead)
         first = last
 
 
-def squared(image: Image.Image, side: int, crop: str, size: tuple[int, int] | None = None) -> tuple[Box, np.ndarray]:
+def squared(
+    image: Image.Image, side: int, crop: str | Box, size: tuple[int, int] | None = None
+) -> tuple[Box, np.ndarray]:
     """The square that a model sees of a picture, as a box in its pixels and as uint8 (side, side, 3).
 
     `crop="centre"` is the largest in the middle, "pad" all of the picture, the shorter side filled up, as in the
-    preparation of data. The picture may be one of `size`, width and height, that was decoded to a half, a quarter or an
-    eighth; the box is then that of all of it.
+    preparation of data; or it is the box itself. The picture may be one of `size`, width and height, that was decoded
+    to a half, a quarter or an eighth; the box is then that of all of it.
     """
     size = size or image.size
-    box = CROPS[crop](*size)
+    box = CROPS[crop](*size) if isinstance(crop, str) else crop
     scale = round(size[0] / image.width)  # the last row and column of a reduced picture reach beyond the whole one
     return box, resized(image, side, (box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale))
 
 
-def _picture(file: Path, side: int, crop: str, whole: bool) -> Seen:
+def _picture_crop(files: Sequence[Path], crop: str) -> Callable[[Path], str | Box]:
+    """What a picture is cropped to; one of several in which no object is found, to its centre."""
+    if crop != OBJECT:
+        return lambda file: crop
+    found = Pictures(files, say=_say)
+
+    def box(file: Path) -> str | Box:
+        try:
+            return found.of(file)
+        except NoObject as error:
+            if len(files) == 1:
+                raise
+            _say(f"{error}; its centre is taken")
+            return "centre"
+
+    return box
+
+
+def _say(sentence: str) -> None:
+    print(f"pplkit: {visible(sentence)}", file=sys.stderr, flush=True)
+
+
+def _picture(file: Path, side: int, crop: Callable[[Path], str | Box], whole: bool) -> Seen:
     if whole:
         image = read_image(file)
-        return Seen(file, None, None, image.size, *squared(image, side, crop), np.asarray(image))
+        return Seen(file, None, None, image.size, *squared(image, side, crop(file)), np.asarray(image))
+    square = crop(file)
     image, size = read_reduced(file, ENOUGH * side)
-    return Seen(file, None, None, size, *squared(image, side, crop, size))
+    return Seen(file, None, None, size, *squared(image, side, square, size))
 
 
 def _frames(file: Path, side: int, crop: str, ahead: int, whole: bool) -> Iterator[Seen]:
+    squares = in_video(file) if crop == OBJECT else None
+    for sentence in [] if squares is None else warnings(squares, str(file)):
+        _say(sentence)
+
     def make(shot: tuple[float, Image.Image, int]) -> Seen:
         seconds, image, number = shot
         kept = np.asarray(image) if whole else None
-        return Seen(file, number, seconds, image.size, *squared(image, side, crop), kept)
+        part = crop if squares is None else squares.at(seconds)
+        return Seen(file, number, seconds, image.size, *squared(image, side, part), kept)
 
     with closing(readable(file)) as film, closing(taken_ahead(film, FEW)) as decoded:
         yield from made_ahead(decoded, make, ahead)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from data_prep import puppets
+from data_prep.scenes import boxes, cropped
 from pplkit import checkpoints, stepping
 from pplkit.config import Config
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
@@ -31,6 +32,7 @@ from pplkit.journal import LINES, Watcher
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder, write_json
+from pplkit.scenes import generate_wide
 from pplkit.training import train
 
 STEPS = 1000  # of the good run
@@ -73,7 +75,7 @@ FAULTS = {
     "given": Fault(["reference gives away"], {"reference": "masked", "missing": 0.0}),
     "frozen": Fault(["poses stand still"], {"start": "identity", "learning_rate": 1e-7}, 100),
     "links": Fault(["poses stand still"], {"weight_links": 1.0}),
-    "stick": Fault(["keypoints on one line"], {"keypoints": 16}, 500, data="hands", preset="cub"),
+    "stick": Fault(["keypoints on one line"], {"keypoints": 16}, 500, data="hands", preset="cub-64"),
     "dead": Fault(["dead vectors"], {"distil": "all"}),
     "few": Fault(["too little data"], {}, data="few"),
     "alike": Fault(["images alike"], {}, data="alike"),
@@ -86,6 +88,7 @@ FAULTS = {
         ["link map ignored", "left and right", "keypoints off the object"], {"learning_rate": 5e-5, "coarse": 1.0}, 700
     ),
     "one-way": Fault([], {"flip": False}, STEPS, data="quadruped"),
+    "wide": Fault(["object small", "on the background"], {}, data="wide"),
     "unlinked": Fault(["keypoints without links"], {"prior_links": "predefined", "prior_links_trainable": False}, 700),
 }
 SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
@@ -109,6 +112,16 @@ def alike(out: Path) -> None:
     write(out, made)
 
 
+def wide(out: Path) -> None:
+    """The middles of wide scenes, in which people are eight pixels tall; no masks, as in films of one's own."""
+    with DatasetWriter(out, name="puppets", size=64) as writer:
+        for split, videos in (("train", range(24)), ("test", range(24, 32))):
+            for video in videos:
+                scenes = generate_wide("humanoid", 1, 16, first_video=video)
+                made = cropped(scenes, boxes(scenes, "centre"), 64)
+                writer.add(split, made.images, videos=made.videos)
+
+
 def chain(out: Path) -> str:
     """A prior of which the last six keypoints have no link, and the others hang together as a chain."""
     links = np.diag(np.r_[np.ones(9), np.zeros(6)], 1)
@@ -128,6 +141,7 @@ MAKERS: dict[str, Callable[[Path], Any]] = {
     "few": few,
     "hands": hands,
     "alike": alike,
+    "wide": wide,
 }
 
 

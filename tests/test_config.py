@@ -52,6 +52,24 @@ def test_published_presets_have_the_released_number_of_parameters(name: str) -> 
     assert sum(parameter.numel() for parameter in PosePriorLearner(config).parameters()) == expected
 
 
+def lite0() -> int:
+    """Parameters of EfficientNet-Lite0 up to its 192 channels, batch norms part of the convolutions.
+
+    Rows of blocks: expansion, kernel, channels, how often.
+    """
+    total, inputs = 3 * 32 * 9 + 32, 32
+    rows = ((1, 3, 16, 1), (6, 3, 24, 2), (6, 5, 40, 2), (6, 3, 80, 3), (6, 5, 112, 3), (6, 5, 192, 4))
+    for expansion, kernel, channels, count in rows:
+        for _ in range(count):
+            wide = expansion * inputs
+            total += (inputs * wide + wide) * (expansion > 1) + wide * kernel**2 + wide + wide * channels + channels
+            inputs = channels
+    return total
+
+
+LITE0 = lite0()
+
+
 def counted(config: Config) -> int:
     """Parameters by the published layers, of the sizes that the config has."""
     n, d, e, f = config.keypoints, config.dimension, config.decoder_dimension, config.regressor_features
@@ -71,6 +89,9 @@ def counted(config: Config) -> int:
     widths = (3, *config.regressor_channels)
     regressor = sum(2 * conv(a, b) + conv(b, b) for a, b in zip(widths, widths[1:], strict=False))
     regressor += conv(widths[4], widths[3]) + conv(widths[3], f) + linear(f, n, 9) + linear(2, f)
+    if config.backbone == "efficientnet-lite0":  # maps of 40, 112 and 192 channels, joined, and parts from them
+        regressor = (40 + 112 + 192) * f + f + linear(f, n + 1) + linear(2, f)
+        regressor += LITE0
     regressor += linear(3 * f, f) + linear(f, 6)
     c = config.decoder_channels
     decoder = linear(4, c[0], 9) + sum(conv(a, b) + conv(b, b) for a, b in zip(c, c[1:], strict=False))

@@ -63,13 +63,13 @@ def test_public_names_have_docstrings(path: Path) -> None:
 @every_file
 def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     lengths = {
         node.name: (node.end_lineno or 0) - node.lineno + 1
         for node in ast.walk(ast.parse(text))
         if isinstance(node, FUNCTIONS)
     }
-    assert {name: length for name, length in lengths.items() if length > 50} == {}
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
 
 
 def test_imports_form_no_circle() -> None:

@@ -25,7 +25,7 @@ def simplified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("size", [128, 64])
 def test_the_simplified_release(simplified: Path, tmp_path: Path, size: int) -> None:
-    data = open_dataset(prepare(simplified, tmp_path / "out", size=size, every=4, masks=True))
+    data = open_dataset(prepare(simplified, tmp_path / "out", size=size, every=4, masks=True, crop="labels"))
     frames = [f"{n}.jpg" for n in (1, 5, 9)]
     folders = {"train": [f"S1/WithBackground/{A}", f"S9/WithBackground/{B}"], "test": [f"S11/WithBackground/{C}"]}
     assert kept(data) == {part: [f"{f}/{n}" for f in folders[part] for n in frames] for part in folders}

@@ -66,7 +66,8 @@ def test_raw_masks_lie_on_the_person(raw: Path, tmp_path: Path) -> None:
             assert set(np.unique(mask)) == {0, 255}
             np.testing.assert_allclose(middle(mask), (points[JOINT] + 1) / 2 * 63, atol=0.5)
     assert np.asarray(data["train"].masks)[0].sum() == 81 * 255  # 9 x 9 pixels at their own scale
-    assert data.options == {"layout": None, "every": 10, "masks": True, "subjects": None, "actions": None}
+    expected = {"layout": None, "every": 10, "masks": True, "crop": "labels", "subjects": None, "actions": None}
+    assert data.options == expected
 
 
 def test_frames_without_a_box_or_a_mask(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from pplkit import tracks as module
 from pplkit.errors import PplkitError
-from pplkit.smoothing import bending
-from pplkit.tracks import Tracks, jitter, lag, short_gaps, smooth, summary, write_tracks
+from pplkit.smoothing import bending, smooth
+from pplkit.tracks import Tracks, jitter, lag, short_gaps, summary, write_tracks
 
 
 def swings(frames: int = 120, points: int = 3) -> np.ndarray:

@@ -1,0 +1,239 @@
+"""Parts from clusters of features, and the regressor whose maps learn them."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pplkit import parts
+from pplkit.backbones import Backbone, pooled, resampled
+from pplkit.geometry import apply_affine, pixel_grid, to_unit
+from pplkit.networks import IN_USE, Completer, PartRegressor, attention_of
+from pplkit.parts import TEMPERATURE, PartClusters, clustered
+
+SHAPES = [(6, 8, 8), (5, 4, 4), (4, 2, 2)]
+SIZE = sum(channels * height * width for channels, height, width in SHAPES)
+PRIOR = torch.tensor([[-0.5, -0.5], [0.5, -0.25], [0.0, 0.75]])
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    """Maps (64, 16, 16) and (64, 8, 8): objects and parts are told at the second."""
+    return Backbone("random", 128)
+
+
+def rows_of(features: Tensor) -> Tensor:
+    """Rows of the backbone above whose channels at its middle resolution are `features` (B, 128, 8, 8)."""
+    finest = features[:, :64].repeat_interleave(2, 2).repeat_interleave(2, 3)  # averaged again they are as before
+    return torch.cat((finest.flatten(1), features[:, 64:].flatten(1)), 1)
+
+
+def two_halves(count: int) -> tuple[Tensor, Tensor]:
+    """Noise with an object of 4 x 4 cells: the left half in one direction, the right in another; 0, 1, 2 = where."""
+    features, where = 0.3 * noise(count, 128, 8, 8), torch.full((count, 8, 8), 2)
+    common, left, right = F.normalize(noise(3, 128, seed=1), dim=1)
+    places = torch.randint(1, 4, (count, 2), generator=torch.Generator().manual_seed(2)).tolist()
+    for one, mask, (row, column) in zip(features, where, places, strict=True):
+        for number, own in enumerate((left, right)):
+            here = (slice(row, row + 4), slice(column + 2 * number, column + 2 * number + 2))
+            one[:, here[0], here[1]] += 8 * (common + own)[:, None, None]
+            mask[here] = number
+    return features, where
+
+
+def test_blobs_that_lie_apart_are_found() -> None:
+    middles = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
+    points = (middles[:, None] + noise(4, 50, 2)).flatten(0, 1)
+    found = clustered(points, 4)
+    means = points.unflatten(0, (4, 50)).mean(1)
+    nearest = torch.cdist(means, found).argmin(1)
+    assert sorted(nearest.tolist()) == [0, 1, 2, 3]
+    torch.testing.assert_close(found[nearest], means, atol=1e-4, rtol=0)
+    assert torch.equal(clustered(points, 4), found)
+
+
+def test_of_several_starts_the_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second start of four ends nearest to the points, the others in the middle."""
+    points = torch.tensor([[-1.0], [1.0]])
+    ends = iter([[[0.0], [0.0]], [[-1.0], [1.0]], [[0.0], [0.5]], [[9.0], [0.0]]])
+    monkeypatch.setattr(parts, "RESTARTS", 4)
+    monkeypatch.setattr(parts, "kmeans2", lambda *given, **options: (torch.tensor(next(ends)).numpy(), None))
+    assert clustered(points, 2).flatten().tolist() == [-1.0, 1.0]
+
+
+def test_assignments_by_hand(backbone: Backbone) -> None:
+    """Whitened by hand to two numbers, and two centres: e^(-d²/2) of each, beside the background."""
+    clusters = PartClusters(2, backbone.channels)
+    clusters.axes[3, 0] = clusters.axes[70, 1] = 1.0
+    clusters.mean[3] = 0.5
+    clusters.centres[1, 0], clusters.centres[1, 1] = 1.0, 2.0
+    clusters.weight[3], clusters.bias[()] = 2.0, -1.0
+    features = torch.zeros(1, 128, 8, 8)
+    features[0, 3, 1, 2], features[0, 70, 1, 2] = 1.5, 1.0
+    rows = rows_of(features)
+    found = clusters(backbone, rows)
+    away = torch.tensor([1.0**2 + 1.0**2, 0.0**2 + 1.0**2])  # of (1.5 - 0.5, 1) from (0, 0) and (1, 2)
+    own = torch.tensor(2 * 1.5 - 1.0).sigmoid()
+    expected = [*((-away / TEMPERATURE).softmax(0) * own).tolist(), 1 - float(own)]
+    assert found.shape == (1, 3, 8, 8) and found[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1e-5)
+    objectness = clusters.objectness(backbone, rows)
+    assert objectness[0, 1, 2].item() == pytest.approx(float(own)) and objectness[0, 0, 0].item() < 0.3
+
+
+def test_clusters_and_background_sum_to_1(backbone: Backbone) -> None:
+    clusters = PartClusters(5, backbone.channels)
+    for buffer in clusters.buffers():
+        buffer.copy_(0.3 * noise(*buffer.shape))
+    with torch.no_grad():
+        rows = backbone(noise(3, 3, 128, 128).clamp(-1, 1))
+        found = clusters(backbone, rows)
+    assert found.shape == (3, 6, 8, 8) and (found >= 0).all()
+    torch.testing.assert_close(found.sum(1), torch.ones(3, 8, 8))
+    torch.testing.assert_close(found[:, -1], 1 - clusters.objectness(backbone, rows))
+
+
+def test_object_and_halves_are_found_without_labels(backbone: Backbone) -> None:
+    features, where = two_halves(40)
+    clusters, again = PartClusters(2, backbone.channels), PartClusters(2, backbone.channels)
+    clusters.fit(features)
+    again.fit(features)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in clusters.state_dict().items())
+    found = clusters(backbone, rows_of(features)).argmax(1)
+    swapped = torch.where(found == 2, 2, 1 - found)  # which cluster is which half is nobody's business
+    assert max(float((one == where).float().mean()) for one in (found, swapped)) > 0.98
+
+
+def test_with_few_cells_on_the_object_all_are_clustered(backbone: Backbone) -> None:
+    """40 images of 16 object cells are fewer than eight for each of 100 clusters; none on the object at all is less."""
+    clusters = PartClusters(100, backbone.channels)
+    for features in (two_halves(40)[0], noise(2, 128, 8, 8)):
+        clusters.fit(features)
+        assert all(value.isfinite().all() for value in clusters.state_dict().values())
+        spread = features.flatten(2).std(2).mean()
+        torch.testing.assert_close(clusters.mean, features.mean((0, 2, 3)), atol=0.1 * float(spread), rtol=0)
+        found = clusters(backbone, rows_of(features))
+        assert found.isfinite().all() and found.shape == (len(features), 101, 8, 8)
+
+
+def test_maps_at_another_resolution_by_hand() -> None:
+    maps = torch.arange(16.0).view(1, 1, 4, 4)
+    assert resampled(maps, 4) is maps
+    assert resampled(maps, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    finer = resampled(torch.tensor([[[[0.0, 4.0], [0.0, 4.0]]]]), 4)
+    torch.testing.assert_close(finer[0, 0], torch.tensor([0.0, 1.0, 3.0, 4.0]).expand(4, 4))
+
+
+def test_pooled_features_by_hand() -> None:
+    """Two parts over 4 x 4 places: one in the last cell of the 2 x 2 map, one everywhere."""
+    maps = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 8.0]]).view(1, 2, 2, 2)
+    attention = torch.zeros(1, 2, 4, 4)
+    attention[0, 0, 3, 2] = 1.0
+    attention[0, 1] = 1 / 16
+    found = pooled(maps, attention.flatten(2))
+    torch.testing.assert_close(found, torch.tensor([[[4.0, 8.0], [2.5, 2.0]]]))
+
+
+def regressor(start: str = "random", features: int = 16) -> PartRegressor:
+    torch.manual_seed(0)
+    return PartRegressor(3, SHAPES, features, start, 64)
+
+
+def rows(count: int = 2) -> Tensor:
+    return noise(count, SIZE, seed=3)
+
+
+def test_attention_by_hand() -> None:
+    """Two keypoints and a background; a keypoint that is nowhere attends nowhere."""
+    maps = torch.tensor([[0.1, 0.3, 0.0, 0.4], [0.0, 0.0, 0.0, 0.0], [0.9, 0.7, 1.0, 0.6]]).view(1, 3, 2, 2)
+    found = attention_of(maps)
+    torch.testing.assert_close(found, torch.tensor([[[0.125, 0.375, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]))
+    squared = torch.tensor([[[1 / 26, 9 / 26, 0.0, 16 / 26], [0.0, 0.0, 0.0, 0.0]]])
+    torch.testing.assert_close(attention_of(maps, 2), squared)
+
+
+def test_a_part_that_is_hardly_there_is_still_looked_for() -> None:
+    """With a probability of 1e-5 at most, as where it is hidden; its attention sums to 1 as any other's."""
+    maps = 1e-5 * torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for power in (1, IN_USE):
+        torch.testing.assert_close(attention_of(maps, power).sum(-1), torch.ones(1, 2))
+
+
+def test_part_maps_and_attention_are_shares() -> None:
+    network = regressor()
+    features, maps = network.part_maps(rows())
+    assert features.shape == (2, 16, 8, 8) and maps.shape == (2, 4, 8, 8)
+    torch.testing.assert_close(maps.sum(1), torch.ones(2, 8, 8))
+    affine, attention = network(rows(), PRIOR)
+    assert affine.shape == (2, 3, 2, 3) and torch.equal(attention, attention_of(maps, IN_USE))
+    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 3))
+
+
+def test_maps_are_joined_at_the_finest() -> None:
+    network = regressor()
+    given = [part.unflatten(1, shape) for part, shape in zip(rows().split([384, 80, 16], 1), SHAPES, strict=True)]
+    weights = [layer.weight[:, :, 0, 0] for layer in network.project]
+    total = network.project[0].bias[:, None, None]
+    for one, weight in zip(given, weights, strict=True):
+        projected = torch.einsum("bchw,fc->bfhw", one, weight)
+        total = total + F.interpolate(projected, size=(8, 8), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(network.part_maps(rows())[0], total.clamp_min(0), atol=1e-5, rtol=1e-5)
+    assert network.project[1].bias is None and network.project[2].bias is None
+
+
+def test_middles_of_cells_by_hand() -> None:
+    """Four cells over 64 pixels: their middles lie between pixels 7 and 8, 23 and 24 and so on; x runs first."""
+    found = PartRegressor.middles(4, 64, torch.device("cpu"))
+    line = to_unit(torch.tensor([7.5, 23.5, 39.5, 55.5]), 64)
+    assert found.shape == (16, 2)
+    torch.testing.assert_close(found[:4], torch.stack((line, line[:1].expand(4)), 1))
+    torch.testing.assert_close(found[4::4, 1], line[1:])
+    torch.testing.assert_close(PartRegressor.middles(64, 64, torch.device("cpu")), pixel_grid(64))
+
+
+def test_the_place_of_a_part_in_one_cell_is_the_middle_of_that_cell() -> None:
+    network = regressor()
+    attention = torch.zeros(1, 1, 64)
+    attention[0, 0, 2 * 8 + 5] = 1  # row 2, column 5 of 8
+    expected = to_unit(torch.tensor([5.5 * 8 - 0.5, 2.5 * 8 - 0.5]), 64)
+    torch.testing.assert_close(network.place(attention)[0, 0], expected)
+
+
+@pytest.mark.parametrize(("start", "prior_counts"), [("place", 0.0), ("moved", 1.0)])
+def test_starts_follow_the_attended_place(start: str, prior_counts: float) -> None:
+    network = regressor(start, features=64)
+    with torch.no_grad():
+        network.parts.weight.mul_(30)  # otherwise every mean place is near (0, 0)
+        affine, attention = network(rows(4), PRIOR)
+        place = network.place(attention)
+        assert (apply_affine(affine, PRIOR) - place - prior_counts * PRIOR).abs().mean() < 0.1
+    assert place.abs().mean() > 0.1
+
+
+def test_each_row_is_treated_alone_and_reaches_all_layers() -> None:
+    network = regressor()
+    torch.testing.assert_close(network(rows(), PRIOR)[0][1:], network(rows()[1:], PRIOR)[0])
+    affine, attention = network(rows(), PRIOR)
+    (affine.square().sum() + (attention * noise(*attention.shape)).sum()).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
+
+
+def test_maps_of_one_resolution_are_joined_as_well() -> None:
+    """As of a vision transformer."""
+    network = PartRegressor(3, [(6, 4, 4), (6, 4, 4)], 16, "place", 64)
+    affine, attention = network(noise(2, 192), PRIOR)
+    assert affine.shape == (2, 3, 2, 3) and attention.shape == (2, 3, 16)
+
+
+def test_a_completer_starts_as_a_copy() -> None:
+    network = regressor()
+    completer = Completer(network).eval()
+    affine, attention, distance, hidden = completer(rows(), PRIOR)
+    for found, expected in zip((affine, attention), network(rows(), PRIOR), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert distance.shape == hidden.shape == (2, 3)
+    (distance.sum() + affine.sum()).backward()
+    assert all(parameter.grad is None for parameter in network.parameters())
