@@ -2,7 +2,7 @@
 
 crop="auto" looks for the object in a few pictures or videos, evenly spread. Where a square around it, without margin,
 takes up less than a quarter of the frame (the median), the crop is "object"; else what was usual: pictures of whole
-frames would hardly show it, or show it well. Frames with a side below 128 pixels are not looked at: a part of them
+frames would hardly show it, or show it well. Frames with a side below 160 pixels are not looked at: a part of them
 would have too few pixels.
 """
 
@@ -24,7 +24,7 @@ from pplkit.plots import contact_sheet
 
 AUTO, OBJECT = "auto", "object"
 SMALL = 0.25  # of the frame's area
-LEAST = 128  # pixels of the shorter side
+LEAST = 160  # pixels of the shorter side
 VIDEOS, PICTURES = 3, 24  # that are looked at
 SHEET = "objects.png"
 SHOWN = 24  # pictures on the sheet

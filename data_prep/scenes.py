@@ -51,9 +51,9 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
 
 
 def _finder() -> Find:
-    from pplkit.objects import find_boxes  # type: ignore[import-not-found]
+    from pplkit.objects import find_boxes
 
-    return lambda images: np.asarray(find_boxes(images))
+    return find_boxes
 
 
 def true_boxes(masks: np.ndarray, margin: float = FRAME, window: int = WINDOW) -> np.ndarray:

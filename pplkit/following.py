@@ -11,7 +11,8 @@ EXTENT = 0.95  # quantile of the object's extents that a square of constant size
 GROSS = 2.0  # times its median: a larger extent is not of the object alone
 SWELLS = 1.5  # times the least extent of any while that the largest has: then the size changes with time
 WHILE = 101  # frames
-STEADY = 0.05  # of the square's side: how far smooth squares may be from the object, in root mean square
+STEADY = 0.05  # of the square's side: how far smooth squares may be from the object, in root mean square ...
+OFF = 0.1  # ... and at most, in which they still hold it
 JUMP, NEAR = 1.5, 7  # an object that is so many times its extent away from where it is in so many frames is another
 LEAPS = 0.1  # share of frames that may be that: if there are more, they are in no order
 STRAY = 0.5  # what a way of one extent costs, in weights of the largest blob
@@ -31,7 +32,7 @@ def followed(rows: Sequence[np.ndarray]) -> np.ndarray:
     for each extent, up to FARTHEST of them.
     """
     made = np.full((len(rows), 4), np.nan)
-    usual = np.median([_extent(row)[0] for row in rows if len(row)])
+    usual = float(np.median([_extent(row)[0] for row in rows if len(row)] or [1.0]))
     back: list[tuple[int, np.ndarray]] = []
     score, last = np.zeros(1), np.empty((0, 5))
     for number, row in enumerate(rows):
@@ -105,6 +106,8 @@ def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tu
     side = sides_over(extent, found) * (1 + 2 * margin)
     there = np.where(found[:, None], middle, 0)[:, None]
     smoothed = smooth(there, seconds, STEADY * float(np.median(side)), found[:, None].astype(float))[:, 0]
+    off = np.where(found[:, None], smoothed - middle, 0)
+    smoothed = smoothed - off + np.clip(off, -OFF * side[:, None], OFF * side[:, None])
     boxes = np.concatenate([smoothed - side[:, None] / 2, smoothed + side[:, None] / 2], axis=1)
     return boxes, found, float(np.median(np.square(extent[found])))
 

@@ -15,7 +15,6 @@ of a standing camera, in the crops that follow the object none seems to stand):
 So what moves tells the size of an object, and what differs from the border does not: it finds 0.3 of any picture.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -25,29 +24,17 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit.alignment import aligned, displacement
 from pplkit.backbones import Backbone
 from pplkit.dataset import Split
 from pplkit.measures import on_object
 from pplkit.model import PosePriorLearner
-from pplkit.motion import FLOOR, NOISE, USUAL, deviation, reduced
+from pplkit.moving import SIDE, as_masks, moving
 from pplkit.objectness import fit_classifier
 from pplkit.saliency import CELLS, DISTINCT, NAME, distinctness
 from pplkit.saliency import SIDE as SEEN
 
-SIDE = 64  # cells of a map
 LIMIT = 64  # images that are looked at
-FEWEST, MOST = 6, 16  # frames of a video that are looked at, where there are many videos
-PAIRS = 5, 3  # of neighbouring frames, and of frames half a video apart, laid over one another to see the camera move
-STANDS = (
-    0.003  # of the image side, by which the second frame is off: below 0.0015 where a camera stands, else from 0.004
-)
-SLACK = 1.0  # cells by which an object that rests and breathes may move
-EXPLAINED = 0.5  # share of what differs that such a motion explains: with more, nothing has moved from its place
-SHARE = 0.25  # of a frame's largest deviation from the background, which is at QUANTILE: more is the object
-QUANTILE = 0.998
-FULL = 0.4  # share of the cells that differ: with more, the background is not known
-ALIKE = 0.7  # share that the maps of two frames have in common: with more, what differs is not what moves
+MOST = 16  # frames of a video that are looked at, where there are many videos
 NEAR = 2  # cells around what moves that count as on it
 TRUSTED = 1 / 3  # of the videos that must tell something
 LIMIT_SEEN = 48  # images that are compared with their border
@@ -90,54 +77,13 @@ def sampled(split: Split, limit: int = LIMIT) -> list[np.ndarray]:
     return [start + spread(count, length) for start, count in zip(starts[chosen], counts[chosen], strict=True)]
 
 
-def moving(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
-    """Masks (T, SIDE, SIDE) uint8 of what moves in frames (T, H, W, 3) uint8 of one video, in order; H = W.
-
-    None if there are fewer than FEWEST frames, if the camera moves, if too much or always the same differs from the
-    median of the frames, or if an object that rests explains it. A frame in which nothing stands out has an empty mask.
-    """
-    if len(frames) < FEWEST:
-        return None
-    pictures = np.stack([_small(frame) for frame in frames])
-    if not stands(pictures):
-        return None
-    background = np.median(pictures, axis=0)
-    slopes = np.hypot(*np.gradient(background, axis=(0, 1))).max(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # black pictures have no light
-        off = np.stack([deviation(picture, background) for picture in pictures])
-        rest = np.stack([deviation(picture, background, SLACK, slopes) for picture in pictures])
-    least = max(FLOOR, NOISE * float(np.median(np.quantile(off, USUAL, axis=0))))
-    peaks = np.quantile(off.reshape(len(off), -1), QUANTILE, axis=1)
-    found = off > np.maximum(least, SHARE * peaks)[:, None, None]
-    seen = found[found.any((1, 2))]
-    if not len(seen) or seen.mean() > FULL or _alike(seen) > ALIKE:
-        return None
-    if rest[found].sum() < (1 - EXPLAINED) * off[found].sum():
-        return None
-    return _as_masks(found, SIDE)
-
-
-def stands(pictures: np.ndarray) -> bool:
-    """Whether the camera stands in float pictures (T, h, w, 3) of one video, by laying frames over one another."""
-    grey = pictures.mean(-1)
-    for count, apart in zip(PAIRS, (1, len(grey) // 2), strict=True):
-        first = spread(len(grey) - apart, count)
-        try:
-            off = [displacement(aligned(grey[i], grey[i + apart], np.eye(3)), grey[0].shape) for i in first]
-        except np.linalg.LinAlgError:  # pictures of one colour tell nothing
-            return False
-        if np.median(off) > STANDS * grey.shape[1]:
-            return False
-    return True
-
-
 def by_masks(split: Split, limit: int = LIMIT) -> Foreground | None:
     """What the masks of a split say, of at most `limit` images."""
     if split.masks is None:
         return None
     index = np.concatenate(sampled(split, limit))
     masks = np.asarray(split.masks[index])
-    return Foreground(index, _as_masks(masks > 127, SIDE), "masks")
+    return Foreground(index, as_masks(masks > 127), "masks")
 
 
 def by_motion(split: Split, limit: int = LIMIT) -> Foreground | None:
@@ -245,39 +191,22 @@ def foreground_share(
 
     images as `estimate` takes them, uint8 (B, H, W, 3) or float (B, 3, H, W) in [-1, 1]; at most LIMIT evenly spread
     ones are looked at, so the frames of a video are given in order. keypoints (B, N, 2) in [-1, 1], else the model's.
-    What is object is told by the model's backbone, or, where it has none, by what differs from the border.
+    What is object is told by what moves, if these are frames of one video whose camera stands; else by the model's
+    backbone; else by what differs from the border.
     Raises PplkitError for images of another shape or type.
     """
     index = spread(len(images), LIMIT)
-    some = images[index]
-    found = by_model(model, some)
-    if found is None:
-        prepared = model.prepare(some)
-        square = ((prepared.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
-        found = by_border(square)
+    if not len(index):
+        return None
+    prepared = model.prepare(images[index])
+    square = ((prepared.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+    masks = moving(square)
+    found = None if masks is None else _kept(np.arange(len(index)), masks, "motion")
+    found = found or by_model(model, prepared) or by_border(square)
     if found is None:
         return None
-    points = model.estimate(some).keypoints.numpy() if keypoints is None else np.asarray(keypoints)[index]
+    points = model.estimate(prepared).keypoints.cpu().numpy() if keypoints is None else np.asarray(keypoints)[index]
     return found.shares(points[found.rows])[0]
-
-
-def _small(frame: np.ndarray) -> np.ndarray:
-    """A square frame uint8 as float (SIDE, SIDE, 3) in [0, 1], or smaller if it is."""
-    return reduced(frame, SIDE)
-
-
-def _alike(found: np.ndarray) -> float:
-    """Mean share that maps bool (T, h, w) of two frames, neither empty, have in common of what either has."""
-    flat = found.reshape(len(found), -1).astype(np.float32)
-    both, each = flat @ flat.T, flat.sum(1)
-    pairs = np.triu_indices(len(flat), 1)
-    return float((both / (each[:, None] + each - both))[pairs].mean()) if len(flat) > 1 else 1.0
-
-
-def _as_masks(found: np.ndarray, side: int) -> np.ndarray:
-    """Maps bool (n, h, h) as masks (n, side, side) uint8."""
-    cells = np.floor((np.arange(side) + 0.5) * found.shape[-1] / side).astype(int)
-    return np.where(found[:, cells][:, :, cells], 255, 0).astype(np.uint8)
 
 
 def _kept(index: np.ndarray, masks: np.ndarray, by: str) -> Foreground | None:

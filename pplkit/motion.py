@@ -153,9 +153,9 @@ def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise:
     return found
 
 
-def changed(picture: np.ndarray, scene: Scene) -> float:
-    """The share of a picture's pixels that deviate from the background by more than noise."""
-    return float((deviation(picture, scene.image) > np.maximum(FLOOR, NOISE * _usual(scene.noise))).mean())
+def changed(picture: np.ndarray, scene: Scene) -> np.ndarray:
+    """Where, bool (h, w), a picture deviates from the background by more than noise."""
+    return deviation(picture, scene.image) > np.maximum(FLOOR, NOISE * _usual(scene.noise))
 
 
 def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:

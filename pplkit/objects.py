@@ -23,6 +23,8 @@ MARGIN = 0.2  # beside the object on each side, of its extent
 CHUNK = 200  # neighbouring frames of a moving camera that are laid over one another
 FEWEST = 5  # frames that make a background
 STILL = 0.02  # share of the pixels that change behind a small object when the camera stands
+TILES = 6  # parts of a frame, a side
+WIDESPREAD = 0.3  # share of the parts that change when the camera moves; an object changes those where it is
 MOVED = 0.5  # pixels of the small frames by which a moving camera moves ...
 BETTER = 0.6  # ... and share of the unlike pixels that is left when that is undone
 MOST = 0.4  # share of the pixels that change at most when the camera stands
@@ -71,6 +73,8 @@ def search(shots: Shots, name: str, margin: float = MARGIN) -> Squares:
     `shots` is called twice or, where motion tells nothing, three times.
     """
     sample, size = _sampled(shots, reduced, SAMPLE)
+    if not sample:
+        raise PplkitError(f"{name} has no frame: give one that has some.")
     told = _by_motion(shots, sample)
     if told is None or not told.whole:
         look = _by_look(shots)
@@ -128,15 +132,21 @@ def _sampled(
 def camera_of(sample: Sequence[np.ndarray]) -> str | None:
     """ "standing" or "moving", from small frames that are spread over a video; None where they hardly agree at all."""
     scene = scene_of(sample)
-    change = float(np.median([changed(picture, scene) for picture in sample]))
-    if change <= STILL:
+    changes = [changed(picture, scene) for picture in sample]
+    change = float(np.median([one.mean() for one in changes]))
+    if change <= STILL or np.median([_widespread(one) for one in changes]) < WIDESPREAD:
         return "standing"
     pairs = np.unique(np.linspace(0, len(sample) - 2, 12).round().astype(int))
     still, laid, far = (np.median(one) for one in zip(*(_pair(sample[i], sample[i + 1]) for i in pairs), strict=True))
-    # Before a plain ground an object that moves could be taken for a camera that does: then the rest does not agree.
     if far > MOVED and laid < BETTER * still:
         return "moving"
     return "standing" if change <= MOST else None
+
+
+def _widespread(change: np.ndarray) -> float:
+    """The share of the TILES x TILES parts of a frame in which more changes, bool (h, w), than what STILL allows."""
+    parts = [part for band in np.array_split(change, TILES) for part in np.array_split(band, TILES, axis=1)]
+    return float(np.mean([part.mean() > STILL for part in parts]))
 
 
 def _pair(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:

@@ -56,7 +56,9 @@ class Placing:
         self.backbone = None
 
     def prepare(self, images: np.ndarray | Tensor) -> Tensor:
-        return torch.as_tensor(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        if isinstance(images, Tensor):
+            return images
+        return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def regress(self, images: Tensor) -> tuple[None, None, None, Tensor]:
         line = torch.linspace(-1, 1, images.shape[-1])
@@ -66,7 +68,7 @@ class Placing:
         number = ((images[:, 2, 0, 0] + 1) * 127.5).round()
         return None, None, None, self.place(middle, number)
 
-    def estimate(self, images: np.ndarray) -> Any:
+    def estimate(self, images: np.ndarray | Tensor) -> Any:
         return type("Poses", (), {"keypoints": self.regress(self.prepare(images))[3]})
 
 

@@ -11,7 +11,8 @@ from scipy import ndimage
 from pplkit import foregrounds
 from pplkit.dataset import Dataset
 from pplkit.errors import PplkitError
-from pplkit.foregrounds import SIDE, by_border, by_masks, by_model, by_motion, find, foreground_share, moving, sampled
+from pplkit.foregrounds import by_border, by_masks, by_model, by_motion, find, foreground_share, sampled
+from pplkit.moving import SIDE, moving, stands
 
 needs_weights = pytest.mark.skipif(foregrounds.bordered(np.zeros((1, 8, 8, 3), np.uint8)) is None, reason="no weights")
 
@@ -57,6 +58,14 @@ def test_frames_without_an_object_are_left_out_and_videos_without_one_do_not_cou
     assert by_motion(split(np.concatenate([film(0), *moved]))) is None  # a quarter of the videos
     found = by_motion(split(np.concatenate([film(0), *moved[:2]])))
     assert found is not None and found.rows.max() < 16
+
+
+@pytest.mark.parametrize("radius", [6.0, 9.0, 14.0])
+def test_small_frames_are_enough_to_see_a_camera_stand(radius: float) -> None:
+    """Large objects in small frames, whose own motion a camera's could be mistaken for."""
+    for pan, standing in ((0.0, True), (0.4, False)):
+        frames = film(0, radius=radius, pan=pan)[:, ::2, ::2].astype(np.float32) / 255
+        assert stands(frames) == standing
 
 
 def test_which_images_are_looked_at() -> None:
@@ -150,9 +159,13 @@ def test_the_share_on_the_object_for_tracks() -> None:
     assert foreground_share(bad, frames, points) == on
 
 
-def test_the_share_by_a_models_own_eyes() -> None:
+def test_the_share_by_a_models_own_eyes_and_by_what_moves() -> None:
     maps = torch.zeros(64, 8, 8)
     maps[:, :, :4] = 1
     points = np.tile([[-0.5, 0.0], [0.5, 0.0], [-0.4, 0.2]], (80, 1, 1))
-    frames = np.concatenate([film(0, 80)])
-    assert foreground_share(looking(maps), frames, points) == pytest.approx(2 / 3)
+    assert foreground_share(looking(maps), film(0, 80, pan=1.0), points) == pytest.approx(2 / 3)
+    share = foreground_share(looking(maps), film(0, 80), points)
+    assert share is not None and 0.1 < share < 0.5  # the disc passes by
+    on = looking(maps).estimate(film(0, 80)).keypoints.numpy()
+    assert foreground_share(looking(maps), film(0, 80), on) == 1
+    assert foreground_share(looking(maps), film(0)[:0]) is None

@@ -22,7 +22,8 @@ from discs import (
 from pplkit import doctor, foregrounds, object_symptoms
 from pplkit.config import Config
 from pplkit.dataset import Dataset, Split
-from pplkit.foregrounds import SIDE, Foreground
+from pplkit.foregrounds import Foreground
+from pplkit.moving import SIDE
 from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.object_symptoms import of_images, of_object, stillness, swaps
 

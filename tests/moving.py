@@ -1,0 +1,31 @@
+"""Frames with one thing that moves, made by hand."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def ground(height: int, width: int, seed: int = 0, contrast: float = 60.0) -> np.ndarray:
+    """A coarse pattern of grey float (H, W) around 120, whose differences spread by `contrast`."""
+    rough = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((height, width)), 3)
+    return 120 + contrast * rough / rough.std()
+
+
+def with_squares(
+    grounds: list[np.ndarray], corners: np.ndarray, side: int, noise: float = 2.0, value: float = 250.0
+) -> np.ndarray:
+    """Frames uint8 (T, H, W, 3): a bright square with its left upper corner (x, y) at corners (T, 2), and noise."""
+    random = np.random.default_rng(1)
+    frames = []
+    for plane, (x, y) in zip(grounds, corners, strict=True):
+        picture = plane + noise * random.standard_normal(plane.shape)
+        if x >= 0:
+            picture[y : y + side, x : x + side] = value
+        frames.append(np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2))
+    return np.stack(frames)
+
+
+def walk(frames: int, width: int, height: int, side: int) -> np.ndarray:
+    """Corners (T, 2) on an ellipse that keeps the square inside."""
+    angle = np.linspace(0, 2 * np.pi, frames)
+    reach = np.array([width - side, height - side]) / 2 - 6
+    return (reach + 6 + reach * np.stack([np.cos(angle), np.sin(angle)], axis=1)).round().astype(int)
