@@ -73,6 +73,7 @@ class Journal:
     ) -> None:
         self.run, self.config, self.made_by, self.watch = run, model.config, made_by, watch
         self.model, self.optimiser = model, optimiser
+        self.precision = made_by.get("precision", model.config.precision)
         self.first, self.began = first, time.perf_counter()
         self.bar = tqdm(total=self.config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
         self.step = self.saved = first
@@ -155,7 +156,7 @@ class Journal:
         self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.step}
         self.model.eval()
         seconds, speed = time.perf_counter() - self.began, self.speed()
-        names = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.config.precision, notes)
+        names = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.precision, notes)
         result = Result(*names)
         with self._writing():
             self.model.prior().save(self.run.path / "prior.json")

@@ -172,8 +172,9 @@ def contrast_loss(descriptors: Tensor, temperature: float = 0.2) -> Tensor:
 
 def concentration_loss(attention: Tensor, positions: Tensor) -> Tensor:
     """A part is in one place: variance of attention maps (B, N, P) over positions (P, 2), summed over x and y, mean."""
-    middle = attention @ positions
-    return (attention @ positions.square().sum(-1) - middle.square().sum(-1)).mean()
+    attention = attention.float()[..., None]  # products of matrices would be rounded in mixed precision
+    middle = (attention * positions).sum(-2, keepdim=True)
+    return (attention * (positions - middle).square()).sum((-1, -2)).mean()
 
 
 def presence_loss(maps: Tensor, peak: float = 0.9, share: float = 0.2) -> Tensor:
@@ -191,7 +192,7 @@ def background_loss(parts: PartMaps) -> Tensor:
     """Parts lie on the object as found without labels: binary cross-entropy of parts or background, mean over cells."""
     own = (1 - parts.maps[:, -1]).clamp(1e-4, 1 - 1e-4)
     wanted = resampled(1 - parts.wanted[:, -1:], own.shape[-1])[:, 0].clamp(0, 1)
-    return F.binary_cross_entropy(own, wanted)
+    return -(wanted * own.log() + (1 - wanted) * torch.log1p(-own)).mean()  # F's refuses autocast and NaN
 
 
 def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:

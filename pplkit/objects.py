@@ -136,10 +136,13 @@ def camera_of(sample: Sequence[np.ndarray]) -> str | None:
     change = float(np.median([one.mean() for one in changes]))
     if change <= STILL or np.median([_widespread(one) for one in changes]) < WIDESPREAD:
         return "standing"
-    pairs = np.unique(np.linspace(0, len(sample) - 2, 12).round().astype(int))
-    still, laid, far = (np.median(one) for one in zip(*(_pair(sample[i], sample[i + 1]) for i in pairs), strict=True))
-    if far > MOVED and laid < BETTER * still:
-        return "moving"
+    # Neighbours may be too near to tell a slow camera, frames farther apart may have nothing in common.
+    for gap in {1, max(1, len(sample) // 6)}:
+        first = np.unique(np.linspace(0, len(sample) - 1 - gap, 12).round().astype(int))
+        pairs = [_pair(sample[i], sample[i + gap]) for i in first]
+        still, laid, far = (float(np.median(one)) for one in zip(*pairs, strict=True))
+        if far > MOVED and laid < BETTER * still:
+            return "moving"
     return "standing" if change <= MOST else None
 
 

@@ -54,17 +54,6 @@ def contact_sheet(
     return poses_on_images(images, keypoints, links, titles=titles, columns=columns)
 
 
-def objects_found(data: Dataset) -> Figure | None:
-    """Whole frames with the squares that a preparation with crop="object" cut out; None for other data sets."""
-    sheet = data.path / "objects.png"
-    if data.options.get("crop") != "object" or not sheet.exists():
-        return None
-    image = read_image(sheet)
-    figure, axes = page(1, 1, image.width / 100, image.height / 100)
-    picture(axes[0, 0], np.asarray(image))
-    return figure
-
-
 def poses_on_images(
     images: Pictures,
     keypoints: Pictures | None,

@@ -1,4 +1,4 @@
-"""Figures of the prior and the memory: arrays in, a matplotlib figure out."""
+"""Figures of the prior and the memory, and of the objects that were found: a matplotlib figure out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pplkit.dataset import Dataset
 from pplkit.drawing import (
     BLACK,
     BLUE,
@@ -23,6 +24,7 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
+from pplkit.pictures import read_image
 from pplkit.prior import PosePrior
 from pplkit.prototypes import Prototypes
 
@@ -148,4 +150,16 @@ def priors_figure(priors: Mapping[str, PosePrior], columns: int = 6) -> Figure:
         plane(axis, name, ticks=False)
         skeleton(axis, prior.keypoints, *_linked(prior), size=12, width=2.4)
     blank(axes.ravel()[len(priors) :])
+    return figure
+
+
+def objects_found(data: Dataset) -> Figure | None:
+    """Whole frames with the squares that a preparation with crop="object" cut out; None for other data sets."""
+    sheet = data.path / "objects.png"
+    if data.options.get("crop") != "object" or not sheet.exists():
+        return None
+    image = read_image(sheet)
+    figure, axes = page(1, 1, image.width / 100, image.height / 100)
+    axes[0, 0].imshow(image)
+    axes[0, 0].set_axis_off()
     return figure

@@ -169,6 +169,7 @@ def _fit(
             freeze_unused(model)
             ranks.share_batch_norm(model, fabric.device)
         machine = described(fabric.device, fabric.world_size, deterministic)
+        machine["precision"] = precision or config.precision  # which may be another on this processor
 
         def opened() -> dict[str, Any]:
             stack.enter_context(run.held())

@@ -78,6 +78,7 @@ class Finding:
 
     def __init__(self, config: Config, off: float = 0.0) -> None:
         self.config, self.alpha, self.off = config, torch.ones(()), off
+        self.backbone = None
 
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """One keypoint."""

@@ -160,6 +160,7 @@ def output(config: Config) -> Any:
     pose = torch.tensor([[[0.0, 0.0], [1.5, 0.0]]])
     memory = SimpleNamespace(keypoints=pose + 1, tokens=torch.full((1, 3, 2), 2.0), quantised=torch.zeros(1, 3, 2))
     return SimpleNamespace(
+        parts=None,
         prior=torch.zeros(2, 2),
         keypoints=pose,
         connectivity=torch.tensor([[0.0, 0.5], [0.5, 0.0]]),

@@ -252,7 +252,7 @@ def test_looking_while_training_changes_nothing(
 
 def test_learning_rates_by_hand() -> None:
     constant = Config(steps=100, learning_rate=4e-3, connectivity_learning_rate=5e-5)
-    assert all(rates(constant, step) == pytest.approx((4e-3, 5e-5, 0)) for step in (0, 50, 99))
+    assert all(rates(constant, step) == pytest.approx((4e-3, 5e-5, 0, 1e-4)) for step in (0, 50, 99))
     falling = constant.replace(final_learning_rate=0.1)
     assert [rates(falling, step)[0] / 4e-3 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
