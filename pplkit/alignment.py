@@ -1,9 +1,10 @@
-"""How the camera moved between pictures: affine maps that lay one grey picture over another, found from the pixels.
+"""How the camera moved between pictures: similarities that lay one grey picture over another, found from the pixels.
 
 A map is a matrix (3, 3) of points (x, y, 1) in pixels from the middle of a picture; it leads from a place in the
 reference to the same thing in another picture. It starts from the shift with the highest phase correlation and is
 refined by Gauss-Newton steps on the differences of brightness, coarse to fine (Lucas-Kanade, inverse compositional),
-with weights (Geman-McClure) that leave out what moves by itself.
+with weights (Geman-McClure) that leave out what moves by itself. Shift, turn and zoom are all that is looked for: with
+shear as well, little detail would let a map follow an object.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ LEVELS = 3  # resolutions, each half of the one before
 STEPS = 12  # of Gauss-Newton at most, at each resolution
 SETTLED = 0.02  # pixels by which a step moves the border at most when it is the last
 OVERLAP = 0.5  # of the reference that a picture must show to be laid over it directly
-RIDGE = 1e-6  # of the mean of the diagonal: what no gradient tells stays as it is
+RIDGE = 1e-6  # added to the diagonal, of itself: what no gradient tells stays as it is
 
 
 def warped(picture: np.ndarray, move: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
@@ -72,7 +73,7 @@ def _smaller(picture: np.ndarray, level: int) -> np.ndarray:
 def _refined(reference: np.ndarray, picture: np.ndarray, move: np.ndarray) -> np.ndarray:
     down, across = np.gradient(reference)
     x, y = _grid(reference.shape)
-    slopes = np.stack([across, across * x, across * y, down, down * x, down * y], axis=-1).reshape(-1, 6)
+    slopes = np.stack([across, down, across * x + down * y, down * x - across * y], axis=-1).reshape(-1, 4)
     reach = (reference.shape[1] - 1) / 2
     for _ in range(STEPS):
         error = (warped(picture, move, reference.shape) - reference).ravel()
@@ -83,12 +84,13 @@ def _refined(reference: np.ndarray, picture: np.ndarray, move: np.ndarray) -> np
         scale = 1.4826 * float(np.median(np.abs(error[seen]))) + 1e-3
         weighted = slopes * (seen / np.square(1 + np.square(error / (2 * scale))))[:, None]
         system = weighted.T @ slopes
-        step = np.linalg.solve(system + RIDGE * np.trace(system) * np.eye(6) + 1e-12 * np.eye(6), weighted.T @ error)
-        change = np.array([[1 + step[1], step[2], step[0]], [step[4], 1 + step[5], step[3]], [0, 0, 1]])
+        system += np.diag(RIDGE * np.diag(system) + 1e-12)
+        right, below, zoom, turn = np.linalg.solve(system, weighted.T @ error)
+        change = np.array([[1 + zoom, -turn, right], [turn, 1 + zoom, below], [0, 0, 1]])
         if not np.isfinite(change).all() or abs(np.linalg.det(change)) < 0.1:
             return move
         move = move @ np.linalg.inv(change)
-        if np.abs(step * np.array([1, reach, reach, 1, reach, reach])).max() < SETTLED:
+        if max(abs(right), abs(below), reach * abs(zoom), reach * abs(turn)) < SETTLED:
             break
     return move
 

@@ -20,6 +20,7 @@ SAMPLE = 100  # frames that a background is the median of
 BLUR = 1.0  # standard deviation in pixels at SIDE
 FLOOR = 5 / 255  # a smaller deviation is noise
 NOISE = 5.0  # times the usual deviation of a pixel: less is noise
+LOUD = 20 / 255  # no noise of a frame as a whole is larger
 USUAL = 0.25  # quantile of a pixel's deviations that is the usual one; an object may be there more often than not
 SEED, REACH = 0.5, 0.15  # of the frame's largest deviation: a blob has the first, and reaches to the second
 JOIN = 2  # pixels at SIDE: parts of an object that are not farther from one another than twice that are one blob
@@ -155,7 +156,7 @@ def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise:
 
 def changed(picture: np.ndarray, scene: Scene) -> np.ndarray:
     """Where, bool (h, w), a picture deviates from the background by more than noise."""
-    return deviation(picture, scene.image) > np.maximum(FLOOR, NOISE * _usual(scene.noise))
+    return deviation(picture, scene.image) > np.clip(NOISE * np.median(scene.noise), FLOOR, LOUD)
 
 
 def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
@@ -173,10 +174,6 @@ def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
 def _slopes(image: np.ndarray) -> np.ndarray:
     """How steep (h, w) a picture (h, w, 3) is, in the colour that is steepest."""
     return np.max([np.hypot(*np.gradient(np.nan_to_num(image[..., colour]))) for colour in range(3)], axis=0)
-
-
-def _usual(noise: np.ndarray) -> float:
-    return float(np.median(noise))
 
 
 def _labelled(off: np.ndarray, noise: np.ndarray, join: int) -> tuple[np.ndarray, list[int]]:
@@ -224,7 +221,7 @@ def moving_blobs(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list
     for one, here, move in zip(off, seen, moves, strict=True):
         rows = [[*_placed(where, move, sides, shape), weight] for weight, where in blobs(one, noise)]
         found.append(np.array(rows).reshape(-1, 5))
-        unexplained.append(float((one[here] > np.maximum(FLOOR, NOISE * _usual(noise[here]))).mean()))
+        unexplained.append(float((one[here] > np.clip(NOISE * np.median(noise[here]), FLOOR, LOUD)).mean()))
     return found, unexplained
 
 

@@ -24,12 +24,13 @@ CHUNK = 200  # neighbouring frames of a moving camera that are laid over one ano
 FEWEST = 5  # frames that make a background
 STILL = 0.02  # share of the pixels that change behind a small object when the camera stands
 TILES = 6  # parts of a frame, a side
-WIDESPREAD = 0.3  # share of the parts that change when the camera moves; an object changes those where it is
+WIDESPREAD = 0.3  # share of the parts in which something changes when the camera moves, unless the ground is plain
 MOVED = 0.5  # pixels of the small frames by which a moving camera moves ...
 BETTER = 0.6  # ... and share of the unlike pixels that is left when that is undone
 MOST = 0.4  # share of the pixels that change at most when the camera stands
 EXPLAINED = 0.25  # share of the pixels that may change when a moving camera's frames are laid over one another
-ENOUGH = 0.25  # of the frames in which motion must find something
+ENOUGH = 0.25  # of the frames in which motion must find something ...
+MOSTLY = 0.9  # ... where it is not clear what the camera does
 RIVALS = 0.25  # share of frames with several objects from which it is said
 
 Shots = Callable[[], Iterator[tuple[float, np.ndarray]]]
@@ -76,11 +77,11 @@ def search(shots: Shots, name: str, margin: float = MARGIN) -> Squares:
     if not sample:
         raise PplkitError(f"{name} has no frame: give one that has some.")
     told = _by_motion(shots, sample)
-    if told is None or not told.whole:
+    if told is None or not told.sure():
         look = _by_look(shots)
         if told is None or look.share_found() > max(ENOUGH, told.share_found() / 2):
             told = look
-        else:
+        elif told.parts:
             told = told._replace(rows=together(told.rows))
     if not told.share_found():
         raise NoObject(f"{name} shows no object: give crop=centre, or leave it out.")
@@ -91,7 +92,7 @@ def by_motion(shots: Shots, margin: float = MARGIN) -> Squares | None:
     """As `search`; None where motion alone does not tell the object, or pictures are no frames of one video."""
     sample, size = _sampled(shots, reduced, SAMPLE)
     told = _by_motion(shots, sample)
-    return _squares(told, size, margin) if told is not None and told.whole else None
+    return _squares(told, size, margin) if told is not None and told.sure() else None
 
 
 def _squares(told: "_Told", size: tuple[int, int], margin: float) -> Squares:
@@ -129,21 +130,26 @@ def _sampled(
     return kept, size
 
 
-def camera_of(sample: Sequence[np.ndarray]) -> str | None:
-    """ "standing" or "moving", from small frames that are spread over a video; None where they hardly agree at all."""
+def cameras(sample: Sequence[np.ndarray]) -> list[str]:
+    """What the camera may do, "standing" or "moving", from small frames that are spread over a video.
+
+    Before a plain ground either may be: then first "moving", and "standing" if that explains nothing. Nothing where the
+    frames hardly agree at all.
+    """
     scene = scene_of(sample)
     changes = [changed(picture, scene) for picture in sample]
     change = float(np.median([one.mean() for one in changes]))
-    if change <= STILL or np.median([_widespread(one) for one in changes]) < WIDESPREAD:
-        return "standing"
+    if change <= STILL:
+        return ["standing"]
+    plain = np.median([_widespread(one) for one in changes]) < WIDESPREAD
     # Neighbours may be too near to tell a slow camera, frames farther apart may have nothing in common.
     for gap in {1, max(1, len(sample) // 6)}:
         first = np.unique(np.linspace(0, len(sample) - 1 - gap, 12).round().astype(int))
         pairs = [_pair(sample[i], sample[i + gap]) for i in first]
         still, laid, far = (float(np.median(one)) for one in zip(*pairs, strict=True))
         if far > MOVED and laid < BETTER * still:
-            return "moving"
-    return "standing" if change <= MOST else None
+            return ["moving", "standing"] if plain else ["moving"]
+    return ["standing"] if change <= MOST else []
 
 
 def _widespread(change: np.ndarray) -> float:
@@ -165,28 +171,35 @@ class _Told(NamedTuple):
     seconds: np.ndarray  # (T,)
     rows: list[np.ndarray]  # (k, 5) each: left, top, right, bottom in shares of the sides, and weight; largest first
     how: str
-    whole: bool = True  # not only parts of the object, and often enough
+    parts: bool = False  # of an object that is not seen as a whole
 
     def share_found(self) -> float:
         """The share of frames in which there is something."""
         return float(np.mean([len(row) > 0 for row in self.rows])) if self.rows else 0.0
+
+    def sure(self) -> bool:
+        """Whether this is an object, seen as a whole, and often enough."""
+        return not self.parts and self.share_found() >= ENOUGH
 
 
 def _by_motion(shots: Shots, sample: Sequence[np.ndarray]) -> _Told | None:
     """None for too few frames, where they cannot be laid over one another, or where nothing moves."""
     if len(sample) < FEWEST:
         return None
-    how = camera_of(sample)
-    # Frames far apart may have nothing in common before a moving camera, and neighbours much.
-    told = (_standing if how == "standing" else _moving)(shots, sample)
-    if told is None or not told.share_found():
-        return None
-    height, width = sample[0].shape[:2]
-    chosen = followed([row * [width, height, width, height, 1] for row in told.rows])
-    parts = rivals(told.rows) > RIVALS and in_parts(chosen)
-    if how == "standing":  # with a moving one the place in the frame does not tell
-        parts = parts or stays(chosen)
-    return told._replace(whole=told.share_found() >= ENOUGH and not parts)
+    # Frames far apart may have nothing in common before a moving camera, and neighbours much: so that is tried, too.
+    tried = cameras(sample) or ["moving"]
+    for how in tried:
+        told = (_standing if how == "standing" else _moving)(shots, sample)
+        if told is None or told.share_found() <= (0 if how == tried[-1] else MOSTLY):
+            continue
+        height, width = sample[0].shape[:2]
+        chosen = followed([row * [width, height, width, height, 1] for row in told.rows])
+        parts = rivals(told.rows) > RIVALS and in_parts(chosen)
+        if how == "standing":  # with a moving one the place in the frame does not tell
+            parts = parts or stays(chosen)
+        if not parts or how == tried[-1]:
+            return told._replace(parts=parts)
+    return None
 
 
 def _standing(shots: Shots, sample: Sequence[np.ndarray]) -> _Told:

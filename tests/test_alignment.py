@@ -1,4 +1,4 @@
-"""How the camera moved: shifts and affine maps that are known, and a thing that moves by itself."""
+"""How the camera moved: shifts and similarities that are known, and a thing that moves by itself."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from moving import ground
 from pplkit.alignment import aligned, canvas_of, displacement, moves_from_middle, shared, shift_between, warped
 
 
-def affine(turn: float = 0.0, zoom: float = 1.0, x: float = 0.0, y: float = 0.0) -> np.ndarray:
+def similarity(turn: float = 0.0, zoom: float = 1.0, x: float = 0.0, y: float = 0.0) -> np.ndarray:
     cosine, sine = zoom * np.cos(turn), zoom * np.sin(turn)
     return np.array([[cosine, -sine, x], [sine, cosine, y], [0, 0, 1]])
 
 
 def test_a_warp_takes_each_place_from_where_the_map_leads() -> None:
     picture = np.arange(5 * 7, dtype=float).reshape(5, 7)
-    moved = warped(picture, affine(x=1, y=-1))
+    moved = warped(picture, similarity(x=1, y=-1))
     np.testing.assert_allclose(moved[1:, :6], picture[:4, 1:])
     assert np.isnan(moved[0]).all() and np.isnan(moved[:, 6]).all()
     colours = np.stack([picture, 2 * picture], axis=-1)
@@ -28,11 +28,13 @@ def test_a_warp_takes_each_place_from_where_the_map_leads() -> None:
 def test_a_shift_is_the_highest_phase_correlation(x: int, y: int) -> None:
     scene = ground(200, 240)
     first, second = scene[40:160, 40:200], scene[40 + y : 160 + y, 40 + x : 200 + x]
-    np.testing.assert_array_equal(shift_between(first, second), affine(x=-x, y=-y))
+    np.testing.assert_array_equal(shift_between(first, second), similarity(x=-x, y=-y))
 
 
-@pytest.mark.parametrize("truth", [affine(x=3.4, y=-1.7), affine(0.05, 1.08, 2.0, 4.0), affine(-0.03, 0.94, -5, 1)])
-def test_an_affine_map_is_found_to_a_tenth_of_a_pixel(truth: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "truth", [similarity(x=3.4, y=-1.7), similarity(0.05, 1.08, 2.0, 4.0), similarity(-0.03, 0.94, -5, 1)]
+)
+def test_a_similarity_is_found_to_a_tenth_of_a_pixel(truth: np.ndarray) -> None:
     reference = ground(120, 160) / 255
     picture = warped(reference, np.linalg.inv(truth))
     picture = np.where(np.isfinite(picture), picture, 0.5)
@@ -46,7 +48,7 @@ def test_pictures_are_followed_from_the_middle_one() -> None:
     pictures = [scene[20:140, 5 + 9 * k : 165 + 9 * k] for k in range(10)]
     moves = moves_from_middle(pictures)
     for k, move in enumerate(moves):
-        assert displacement(np.linalg.inv(affine(x=9 * (5 - k))) @ move, (120, 160)) < 0.1
+        assert displacement(np.linalg.inv(similarity(x=9 * (5 - k))) @ move, (120, 160)) < 0.1
     np.testing.assert_array_equal(moves[5], np.eye(3))
     height, width = canvas_of(moves, (120, 160), 3.0)
     assert (abs(height - 121) <= 3, abs(width - (160 + 2 * 45)) <= 3) == (True, True)
@@ -55,8 +57,8 @@ def test_pictures_are_followed_from_the_middle_one() -> None:
 
 def test_how_much_is_shared_and_how_far_it_moved() -> None:
     assert shared(np.eye(3), (120, 160)) == 1
-    assert shared(affine(x=80), (120, 160)) == pytest.approx(0.5, abs=0.02)
-    assert displacement(affine(x=3, y=4), (120, 160)) == 5
+    assert shared(similarity(x=80), (120, 160)) == pytest.approx(0.5, abs=0.02)
+    assert displacement(similarity(x=3, y=4), (120, 160)) == 5
 
 
 def test_a_picture_without_any_detail_stays_where_it_is() -> None:

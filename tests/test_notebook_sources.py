@@ -122,7 +122,7 @@ def test_the_notebook_shows_every_data_set(case: Case, home: Path) -> None:
     cells = nbformat.read(home / "runs/look/notebooks/all.ipynb", as_version=4).cells
     own = [cell for cell in cells if cell.metadata.get("case") == case.dataset and cell.cell_type == "code"]
     outputs = [output for cell in own for output in cell.outputs]
-    assert len(own) == 10 and not [output for output in outputs if output.output_type == "error"]
+    assert len(own) == 11 and not [output for output in outputs if output.output_type == "error"]
     assert len([one for one in outputs if "image/png" in one.get("data", {})]) == len(case.figures.split())
     assert case.said in "".join(one.text for one in outputs if one.output_type == "stream")
 

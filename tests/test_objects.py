@@ -1,8 +1,6 @@
 """The squares around the object of a video: cameras that stand and move, plain and hard cases, bounded memory."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +9,11 @@ from moving import ground, walk, with_squares
 from data_prep.scenes import extents
 from pplkit import objects, saliency
 from pplkit.errors import PplkitError
-from pplkit.objects import Squares, by_motion, camera_of, find_boxes, search, warnings
+from pplkit.motion import moving_blobs, reduced
+from pplkit.objects import Squares, by_motion, cameras, find_boxes, search, warnings
 from pplkit.scenes import Film, generate_wide
 
 WIDTH, HEIGHT, SQUARE = 160, 120, 14
-REAL = Path(os.environ.get("PPLKIT_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def standing(frames: int = 40, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -105,19 +103,26 @@ def test_chunks_of_a_moving_camera_hold_so_many_frames(monkeypatch: pytest.Monke
     corners = walk(56, WIDTH, HEIGHT, SQUARE)
     grounds = [plane[20 : 20 + HEIGHT, 3 * k : 3 * k + WIDTH] for k in range(56)]
     lengths = []
-    laid = objects.moving_blobs
-    monkeypatch.setattr(objects, "moving_blobs", lambda window: lengths.append(len(window)) or laid(window))
+
+    def laid(window: list[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
+        lengths.append(len(window))
+        return moving_blobs(window)
+
+    monkeypatch.setattr(objects, "moving_blobs", laid)
     found = by_motion(shots(with_squares(grounds, corners, SQUARE)))
     assert found is not None and lengths == [16, 16, 16, 16]  # the last, of 8 new frames, begins with those before
     check_around(found.boxes, corners, 3)
 
 
-def test_a_plain_ground_does_not_pass_for_a_moving_camera() -> None:
+def test_before_a_plain_ground_the_object_does_not_pass_for_it(no_network: None) -> None:
     corners = walk(30, WIDTH, HEIGHT, 30)
     frames = with_squares([np.full((HEIGHT, WIDTH), 100.0)] * 30, corners, 30)
-    assert camera_of([objects.reduced(frame) for frame in frames]) == "standing"
-    others = with_squares([ground(HEIGHT, WIDTH, seed) for seed in range(12)], corners, 30)
-    assert camera_of([objects.reduced(frame) for frame in others]) is None
+    assert cameras([reduced(frame) for frame in frames])[-1] == "standing"
+    found = search(shots(frames), "a")
+    assert found.how == "standing" and found.found.all()
+    np.testing.assert_allclose((found.boxes[:, :2] + found.boxes[:, 2:]) / 2, corners + 15, atol=4.5)
+    others = with_squares([ground(HEIGHT, WIDTH, seed) for seed in range(12)], corners[:12], 30)
+    assert cameras([reduced(frame) for frame in others]) == []
 
 
 def test_no_object_is_one_sentence(no_network: None) -> None:
