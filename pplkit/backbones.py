@@ -44,8 +44,7 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
-        with torch.no_grad():
-            shapes = [one.shape[1:] for one in self.raw(torch.zeros(1, 3, image_size, image_size))]
+        shapes = self._shapes()
         self.shapes = [(int(c), int(h), int(w)) for c, h, w in shapes]
         self.channels = sum(shape[0] for shape in self.shapes)
         self.shift: Tensor
@@ -56,6 +55,16 @@ class Backbone(nn.Module):
         for part in parts[max(0, len(parts) - trainable) :]:
             part.requires_grad_(True)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def _shapes(self) -> list[torch.Size]:
+        try:
+            return [one.shape[1:] for one in self.raw(torch.zeros(1, 3, self.image_size, self.image_size))]
+        except (RuntimeError, AssertionError, ValueError) as error:  # as a network says it that knows one size only
+            raise PplkitError(
+                f"backbone={self.name!r} cannot see images of image_size={self.image_size} pixels ({reason(error)}): "
+                "choose another size, or another backbone."
+            ) from error
 
     @property
     def size(self) -> int:
@@ -273,12 +282,26 @@ def _timm_network(timm: object, name: str, pretrained: bool) -> nn.Module:
     if file.exists():
         options["pretrained_cfg_overlay"] = {"file": str(file)}
     try:
+        if pretrained and file.exists():
+            _check_complete(timm, name, file)
         return timm.create_model(name, pretrained=pretrained, **options)  # type: ignore[attr-defined, no-any-return]
     except Exception as error:  # of the network or a torn file, from anywhere inside timm and its downloader
         raise PplkitError(
             f"the weights of {name} cannot be loaded ({reason(error)}): fetch model.safetensors of timm/{name} "
             f"elsewhere from the Hugging Face hub and put it here as {file}, or choose backbone='efficientnet-lite0'."
         ) from error
+
+
+def _check_complete(timm: Any, name: str, file: Path) -> None:
+    """Raises ValueError if the file lacks weights of the network: timm would leave them random, and say nothing."""
+    with torch.device("meta"):
+        network = timm.create_model(name, pretrained=False)
+    last = network.pretrained_cfg.get("classifier") or ()
+    last = tuple(f"{layer}." for layer in ([last] if isinstance(last, str) else last))
+    counted = "num_batches_tracked"
+    wanted = {key for key in network.state_dict() if not key.startswith(last) and not key.endswith(counted)}
+    if lacking := wanted - timm.models.load_state_dict(str(file), device="cpu").keys():
+        raise ValueError(f"it lacks {len(lacking)} of {len(wanted)} weights, such as {min(lacking)}")
 
 
 def fused(network: nn.Module) -> nn.Module:

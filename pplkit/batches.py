@@ -132,19 +132,21 @@ class Batches:
         else:
             found = self.images.index_select(0, torch.from_numpy(self._rows(step)).to(self.device))
         taken, *others = found.split(self.mine.stop - self.mine.start)
-        images = self._seen(taken, draws)
+        light, second_light = self._lights(step)
+        images = self._seen(taken, draws, light)
         small = self._small(images)
         if config.reference == "frame":
             rng.random(config.batch_size)  # those of _rows
-            reference = self._small(self._seen(others[0], draws))
+            reference = self._small(self._seen(others[0], draws, light))
         else:
             reference = self._masked(rng, small)
-        batch = Batch(small, reference, small, features=None if config.backbone == "none" else images)
+        apart = config.backbone != "none" or images.shape != small.shape
+        batch = Batch(small, reference, small, features=images if apart else None)
         if not config.weight_equivariance:
             return batch
         second = self._draws(rng)
         moves = between(self._view(draws), self._view(second))
-        return replace(batch, again=self._seen(taken, second), moves=moves)
+        return replace(batch, again=self._seen(taken, second, second_light), moves=moves)
 
     def _kept(self, step: int, cache: FeatureCache) -> Batch:
         """As `__call__`, with features that are kept, of views that are."""
@@ -215,8 +217,16 @@ class Batches:
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 
-    def _seen(self, taken: Tensor, draws: np.ndarray) -> Tensor:
-        """Images uint8 (b, S, S, 3) as they are shown: float (b, 3, S, S)."""
+    def _lights(self, step: int) -> tuple[Tensor | None, Tensor | None]:
+        """By how much (b,) this process's images and their other views are brighter; None where that is not changed."""
+        if not self.config.brightness:
+            return None, None
+        draws = np.random.default_rng((self.config.seed, 5, step)).uniform(-1, 1, (2, self.config.batch_size))
+        first, second = torch.exp(self.config.brightness * torch.from_numpy(draws[:, self.mine]).float())
+        return first.to(self.device), second.to(self.device)
+
+    def _seen(self, taken: Tensor, draws: np.ndarray, light: Tensor | None) -> Tensor:
+        """Images uint8 (b, S, S, 3) as they are shown, by light (b,) brighter: float (b, 3, S, S)."""
         if self.config.warp or self.config.turn:
             images = seen(to_float(taken), self._view(draws))
         elif self.config.flip:  # as bytes, a quarter of the work
@@ -224,7 +234,7 @@ class Batches:
             images = to_float(with_rows(taken, turned, taken.index_select(0, turned).flip(2)))
         else:
             images = to_float(taken)
-        return images.contiguous(memory_format=torch.channels_last)
+        return (images if light is None else lit(images, light)).contiguous(memory_format=torch.channels_last)
 
 
 def reduced(images: np.ndarray | Shards, side: int) -> Tensor:

@@ -139,7 +139,8 @@ class Config:
                 raise PplkitError(f"{name}={getattr(self, name)} must be positive.")
         if "predefined" in (self.prior_keypoints, self.prior_links) and not self.predefined:
             raise PplkitError("predefined='' names no file, which a predefined prior needs: give that of a prior.json.")
-        for name in ("convolution_learning_rate", *(known for known in self.to_dict() if known.startswith("weight_"))):
+        weights = [name for name in self.to_dict() if name.startswith("weight_")]
+        for name in ("convolution_learning_rate", "backbone_learning_rate", *weights):
             if not getattr(self, name) >= 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be 0 (switched off) or more.")
         if not 0 < self.forgetting < 1:

@@ -345,7 +345,9 @@ class PosePriorLearner(nn.Module):
 
 def without(images: Tensor, hidden: Tensor | None) -> Tensor:
     """Images (B, 3, S, S) in [-1, 1], grey where `hidden`, bool (B, S, S), is set."""
-    return images if hidden is None else images.masked_fill(hidden[:, None], 0.0)
+    if hidden is None:
+        return images
+    return images.masked_fill(hidden[:, None], 0.0).contiguous(memory_format=torch.channels_last)
 
 
 def inverse_softplus(value: Tensor) -> Tensor:

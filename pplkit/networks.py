@@ -192,7 +192,7 @@ class PartRegressor(AffineRegressor):
 def attention_of(maps: Tensor, power: int = 1) -> Tensor:
     """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): to the power, divided by its sum."""
     found = maps[:, :-1].flatten(2) ** power
-    return found / found.sum(-1, keepdim=True).clamp_min(1e-6)
+    return found / found.sum(-1, keepdim=True).clamp_min(1e-18)
 
 
 class Completer(nn.Module):

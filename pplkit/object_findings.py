@@ -22,8 +22,8 @@ OBJECT_CHECKS = (
     ),
     Check(
         "keypoints stand still",
-        # The joint that moves least: 0.3 of the median of the joints; the keypoint of good runs 0.6, and of one in which
-        # ten of sixteen never moved 0.01.
+        # The joint that moves least: 0.3 of the median of the joints; the keypoint of good runs 0.6, and of one in
+        # which ten of sixteen never moved 0.01.
         "still",
         "keypoints that hardly move while the object does",
         "These keypoints mark a place in the image, not a part of the object.",

@@ -78,7 +78,10 @@ def _settled(
     """Exchange labels that the other images expect the other way round, until none is; their error, and which."""
     best = np.inf, which
     for _ in range(ROUNDS):
-        fitted = ridge.fit(keypoints[:, None], exchanged(labels, pairs, which)[:, None], **QUICK)
+        sided = exchanged(labels, pairs, which)
+        if not np.isfinite(sided).all(-1).any(0).all():  # all labels of a landmark would be its partner's
+            break
+        fitted = ridge.fit(keypoints[:, None], sided[:, None], **QUICK)
         if not fitted.score < best[0]:
             break
         best = fitted.score, which

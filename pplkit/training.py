@@ -114,8 +114,9 @@ def build(config: Config) -> tuple[PosePriorLearner, Muon]:
 
 
 def kept_out(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict without what a frozen backbone and the clusters of its features hold."""
-    return {name: value for name, value in state.items() if not name.startswith(("backbone.", "clusters."))}
+    """A state dict without what `start_from_features` finds."""
+    found = ("backbone.shift", "backbone.scale", "clusters.")
+    return {name: value for name, value in state.items() if not name.startswith(found)}
 
 
 def start_from_features(model: PosePriorLearner, images: np.ndarray | Shards) -> None:

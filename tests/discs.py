@@ -96,7 +96,7 @@ def one_stands(middle: Tensor, number: Tensor) -> Tensor:
 
 def swapping(middle: Tensor, number: Tensor) -> Tensor:
     """In every second frame two pairs, far from one another, change their names."""
-    made = middle[:, None] + 3 * AROUND
+    made = middle[:, None] + 2 * AROUND
     odd = number % 2 == 1
     made[odd] = made[odd][:, [1, 0, 3, 2, 5, 4]]
     return made

@@ -101,7 +101,6 @@ def test_a_backbone_that_learns_sees_whole_images(config: Config) -> None:
     assert batch.again is not None and batch.again.shape == (4, 3, 64, 64) and draw.cache is None
 
 
-@pytest.mark.skip(reason="brightness is not yet changed for a backbone that learns")
 def test_a_backbone_that_learns_sees_them_lit(config: Config) -> None:
     """White images, of which some are made darker."""
     white = split(32)
@@ -117,7 +116,6 @@ def test_without_a_backbone_batches_are_as_before(tiny: Config, puppets: Dataset
     assert batch.features is None and batch.inputs is batch.images
 
 
-@pytest.mark.skip(reason="paint_size without a backbone is not yet refused or followed")
 def test_without_a_backbone_the_regressor_sees_what_it_will_see_later(tiny: Config) -> None:
     """Images at their own size, though less is painted."""
     settings = tiny.replace(image_size=64, paint_size=32, reference="masked", weight_equivariance=1.0)

@@ -116,7 +116,6 @@ def test_a_run_tells_all_its_losses(run: Run) -> None:
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-@pytest.mark.skip(reason="a network of which stages learn does not yet start again as it was")
 @pytest.mark.parametrize(
     ("run", "learned"), [("frozen", ""), ("opened", "backbone.stages.blocks.5.")], indirect=["run"]
 )

@@ -63,7 +63,6 @@ def test_an_unknown_name_is_answered_with_known_ones() -> None:
         Backbone("eyes", SIDE)
 
 
-@pytest.mark.skip(reason="a file that lacks some of a backbone's weights is not yet refused")
 @pytest.mark.parametrize(
     ("module", "message"),
     [
@@ -164,7 +163,6 @@ def test_a_torn_file_in_the_cache_is_named(cache: Path) -> None:
         Backbone("test_vit", SIDE)
 
 
-@pytest.mark.skip(reason="networks of one image size do not yet end in a sentence")
 def test_a_network_that_cannot_see_images_of_this_size_is_refused() -> None:
     """Swin transformers see images of one size only."""
     with refused("swin_tiny_patch4_window7_224"):

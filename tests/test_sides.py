@@ -114,3 +114,15 @@ def test_a_video_keeps_its_sides() -> None:
     np.testing.assert_array_equal(restless(exchanged(path, PAIRS, ~wrong), PAIRS), wrong)  # as most frames have it
     assert not restless(path, []).any()
     assert restless(path[:1], PAIRS).shape == (1,) and restless(path[:0], PAIRS).shape == (0,)
+
+
+def test_no_landmark_loses_all_its_labels(recwarn: pytest.WarningsRecorder) -> None:
+    """Of two legs one is seen at a time, and which one depends on where the bird looks."""
+    for seed in range(10):
+        keypoints = np.random.default_rng(seed).normal(0, 0.3, (6, 3, 2))
+        labels = np.full((6, 2, 2), np.nan)
+        right = np.argsort(keypoints[:, 0, 0])[-2:]
+        labels[:, 0] = keypoints[:, 0]
+        labels[right] = np.stack((np.full((2, 2), np.nan), keypoints[right, 1]), 1)
+        turned(keypoints, labels, [(0, 1)])
+    assert not recwarn.list
