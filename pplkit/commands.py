@@ -4,6 +4,7 @@ Thin: it calls the package. What only one command needs is imported inside it, s
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     names = {"source": "", "size": DEFAULT_SIZE, "options": {}, "scale": "default"}
     data = open_dataset(prepared(dataset, **{name: parameters.get(name, value) for name, value in names.items()}))
     check_data(data, config)
+    if parameters.get("scale") != "smoke":
+        _warn(data)
+
+
+def _warn(data: Any) -> None:
+    """Say, before anything is trained, what is wrong with images; on stderr."""
+    from pplkit.doctor import data_findings, warnings
+
+    for line in warnings(data_findings(data)):
+        print(f"pplkit: {line}", file=sys.stderr, flush=True)
 
 
 def batch(arguments: argparse.Namespace) -> None:
@@ -88,6 +99,8 @@ def train(arguments: argparse.Namespace) -> None:
     settings = _given(arguments, "steps", "seed", "precision")
     config = pplkit.Config.preset(arguments.preset or preset_for(data.name)).replace(**settings)
     given = _given(arguments, "device", "devices", "save_every", "deterministic")
+    if rank() == 0:
+        _warn(data)
     pplkit.train(config, data, arguments.run, **given)
     if rank() == 0:
         print(f"The run is in {arguments.run}.")

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.errors import PplkitError
+from pplkit.foregrounds import LIMIT, foreground_share
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
@@ -43,6 +44,7 @@ class Tracks(NamedTuple):
     confidence: np.ndarray  # (T, N), 0 there
     filled: np.ndarray  # (T, N) bool: hardly seen, and filled from the frames before and after
     side: float  # of the square that the model sees, in pixels; the median where it changes
+    on_object: float | None = None  # share of the keypoints on what stands out as object; None where that is not told
 
 
 def track(
@@ -73,9 +75,13 @@ def track(
         closing(seen([video], side, crop, batch_size)) as images,
         tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True) as shown,
     ):
-        rows = []
+        rows, squares, step = [], list[np.ndarray](), 1
         for one in located(model, images, batch_size=batch_size, landmarks=landmarks):
             width = one.of.box[2] - one.of.box[0]
+            if len(rows) % step == 0:
+                squares.append(one.of.square)
+                if len(squares) > 2 * LIMIT:
+                    squares, step = squares[::2], 2 * step
             rows.append((one.of.frame or 0, one.of.seconds or 0.0, one.points, one.confidence, width))
             shown.update()
     numbers, seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
@@ -91,7 +97,8 @@ def track(
     points = smooth(found, seconds, smoothing * width / side, weights)
     filled = ~known & short_gaps(known, gap)
     points = np.where((known | filled)[..., None], points, np.nan)
-    return Tracks(names, seconds, points, found, confidence, filled, width)
+    on_object = foreground_share(model, np.stack(squares))
+    return Tracks(names, seconds, points, found, confidence, filled, width, on_object)
 
 
 def _placed(values: np.ndarray, numbers: np.ndarray, nothing: float) -> np.ndarray:
@@ -182,4 +189,5 @@ def summary(tracks: Tracks) -> list[str]:
         f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
         *([] if np.isnan(before + after) else [shaking]),  # of three frames in a row at least
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
+        *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints on what stands out as object"]),
     ]
