@@ -14,7 +14,7 @@ from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.errors import PplkitError
 from pplkit.feature_cache import FeatureCache, lit, shown
-from pplkit.geometry import between, seen
+from pplkit.geometry import between, onto, seen
 from pplkit.shards import Shards
 from pplkit.streaming import Reader, Stream, fits, load
 
@@ -34,11 +34,24 @@ class Batch:
     again: Tensor | None = None  # what the regressor sees of the images in another view, for the equivariance
     moves: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `again`
     features: Tensor | None = None  # the backbone's rows (B, D), or images (B, 3, S', S') for it to look at
+    views: Tensor | None = None  # where `images` look, affine (B, 2, 3) as of `geometry.views`; with a backbone
 
     @property
     def inputs(self) -> Tensor:
         """What the regressor sees."""
         return self.images if self.features is None else self.features
+
+    @property
+    def upright(self) -> Tensor | None:
+        """Affine maps (B, 2, 3) from points of the images, then of their other views, to those of upright ones.
+
+        Neither turned nor moved, but as much mirrored as the view is.
+        """
+        if self.views is None:
+            return None
+        every = self.views if self.moves is None else torch.cat((self.views, onto(self.views, self.moves)))
+        sign = torch.linalg.det(every[..., :2]).sign()
+        return torch.cat((sign[:, None, None] * every[:, :1], every[:, 1:]), 1)
 
     def halved(self) -> "Batch":
         """The same batch with reference and target at half the resolution, for a coarse start."""
@@ -141,10 +154,13 @@ class Batches:
         else:
             reference = self._masked(rng, small)
         apart = config.backbone != "none" or images.shape != small.shape
-        batch = Batch(small, reference, small, features=images if apart else None)
+        views = None if config.backbone == "none" else self._view(draws)
+        batch = Batch(small, reference, small, features=images if apart else None, views=views)
         if not config.weight_equivariance:
             return batch
         second = self._draws(rng)
+        if config.backbone != "none":  # mirrored alike, see FeatureCache.others
+            second[:, 4] = draws[:, 4]
         moves = between(self._view(draws), self._view(second))
         return replace(batch, again=self._seen(taken, second, second_light), moves=moves)
 
@@ -152,9 +168,8 @@ class Batches:
         """As `__call__`, with features that are kept, of views that are."""
         config, rng, rows = self.config, self._rng(step), self._rows(step)
         index, others = np.split(rows, [self.mine.stop - self.mine.start])
-        first = rng.integers(config.backbone_views, size=config.batch_size)
-        second = (first + 1 + rng.integers(config.backbone_views - 1, size=config.batch_size)) % config.backbone_views
-        first, second = first[self.mine], second[self.mine]
+        first = rng.integers(config.backbone_views, size=config.batch_size)[self.mine]
+        second = cache.others(index, first, rng.random(config.batch_size)[self.mine])
         view, light = cache.views[index, first], cache.lights(index, first)
 
         def painted(positions: np.ndarray) -> Tensor:
@@ -164,7 +179,7 @@ class Batches:
 
         images = painted(index)
         reference = painted(others) if len(others) else self._masked(rng, images)
-        batch = Batch(images, reference, images, features=cache.rows(index, first))
+        batch = Batch(images, reference, images, features=cache.rows(index, first), views=view.to(self.device))
         if not config.weight_equivariance:
             return batch
         moves = between(view, cache.views[index, second]).to(self.device)

@@ -47,6 +47,7 @@ class Config:
     backbone: str = "none"  # "efficientnet-lite0" (or 1, 2), "random", or a name that timm knows
     backbone_trainable: int = 0  # last stages of it that learn; 0 = it is frozen, and its features are kept
     backbone_learning_rate: float = 1e-4  # of these
+    position_weight: float = 0.0  # what a place counts beside features when parts are clustered; for aligned images
     backbone_views: int = 12  # of each image, whose features are kept
     # pose
     keypoints: int = 16  # N
@@ -140,7 +141,7 @@ class Config:
         if "predefined" in (self.prior_keypoints, self.prior_links) and not self.predefined:
             raise PplkitError("predefined='' names no file, which a predefined prior needs: give that of a prior.json.")
         weights = [name for name in self.to_dict() if name.startswith("weight_")]
-        for name in ("convolution_learning_rate", "backbone_learning_rate", *weights):
+        for name in ("convolution_learning_rate", "backbone_learning_rate", "position_weight", *weights):
             if not getattr(self, name) >= 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be 0 (switched off) or more.")
         if not 0 < self.forgetting < 1:
@@ -155,7 +156,7 @@ class Config:
             )
         if self.backbone == "none":
             for name in ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence",
-                         "weight_background", "brightness", "backbone_trainable"):  # fmt: skip
+                         "weight_background", "brightness", "backbone_trainable", "position_weight"):  # fmt: skip
                 if getattr(self, name):
                     raise PplkitError(f"{name}={getattr(self, name)} needs a backbone: name one, or set it to 0.")
             if not self.background:  # of another frame it would not know where its object is

@@ -34,6 +34,19 @@ class FeatureCache:
         self.kept = torch.empty(self.room, count, backbone.size, dtype=KIND, device=self.device)
         self.known = np.zeros(self.room, dtype=bool)
 
+    def others(self, index: np.ndarray, view: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """For each `view` (b,) of the images at positions `index` (b,) another one, chosen by `draws` in [0, 1).
+
+        One that is mirrored alike, where there is one: keypoints of a hand or a face need not follow into a mirror.
+        """
+        mirrored = np.linalg.det(self.views[index, :, :, :2].numpy()) < 0
+        same = mirrored == np.take_along_axis(mirrored, view[:, None], 1)
+        every = np.arange(same.shape[1]) != view[:, None]
+        alike = same & every
+        chosen = np.where(alike.any(1, keepdims=True), alike, every)
+        rank = np.floor(draws * chosen.sum(1)).astype(np.int64)
+        return np.asarray((chosen.cumsum(1) > rank[:, None]).argmax(1))
+
     def rows(self, index: np.ndarray, view: np.ndarray) -> Tensor:
         """Features (b, D) float32 of the `view`s (b,) of the images at positions `index` (b,)."""
         for number in np.unique(index[index < self.room]):

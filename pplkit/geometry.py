@@ -80,6 +80,13 @@ def between(first: Tensor, second: Tensor) -> Tensor:
     return torch.cat((back @ first[..., :2], shift), dim=-1)
 
 
+def onto(first: Tensor, moves: Tensor) -> Tensor:
+    """The second views (B, 2, 3) of which `between(first, second)` is `moves`."""
+    back = torch.linalg.inv(moves[..., :2])
+    turned = first[..., :2] @ back
+    return torch.cat((turned, first[..., 2:] - turned @ moves[..., 2:]), dim=-1)
+
+
 def pairwise_distances(points: Tensor) -> Tensor:
     """Euclidean lengths (..., N, N) between all points (..., N, 2); the gradient of a zero length is zero."""
     squared = (points[..., :, None, :] - points[..., None, :, :]).square().sum(-1)

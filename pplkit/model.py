@@ -58,7 +58,7 @@ class PosePriorLearner(nn.Module):
                 self.backbone = Backbone(
                     config.backbone, config.image_size, trainable=config.backbone_trainable, pretrained=pretrained
                 )
-            self.clusters = PartClusters(config.keypoints, self.backbone.channels)
+            self.clusters = PartClusters(config.keypoints, self.backbone.channels, config.position_weight, config.flip)
             self.regressor = PartRegressor(
                 config.keypoints, self.backbone.shapes, config.regressor_features, config.start, config.image_size
             )
@@ -169,20 +169,24 @@ class PosePriorLearner(nn.Module):
         reference = batch.reference * resampled(own, batch.reference.shape[-1])
         return replace(batch, reference=reference, target=batch.target * own)
 
-    def forward(self, images: Tensor, reference: Tensor, again: Tensor | None = None) -> Output:
+    def forward(
+        self, images: Tensor, reference: Tensor, again: Tensor | None = None, upright: Tensor | None = None
+    ) -> Output:
         """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1].
 
-        With a backbone, images and views may be rows of its features.
+        With a backbone, images and views may be rows of its features; `upright` as in `Batch`.
         """
         both = images if again is None else torch.cat((images, again))
-        prior, affine, attention, keypoints, parts = self._regressed(self.sight(both))
+        prior, affine, attention, keypoints, parts = self._regressed(self.sight(both), upright)
         count = len(images)
         affine, attention, keypoints, others = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
         heat, painted = self.paint(keypoints, reference)
         memory = self.memory(keypoints.detach())
         return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory, parts)
 
-    def _regressed(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, PartMaps | None]:
+    def _regressed(
+        self, seen: Tensor, upright: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, PartMaps | None]:
         """As `regress`, with the part maps where there is a backbone."""
         if self.backbone is None or not isinstance(self.regressor, PartRegressor):
             return *self.regress(seen), None
@@ -194,7 +198,7 @@ class PosePriorLearner(nn.Module):
         seen = seen.detach()
         described = [pooled(one, attention) for one in self.backbone.maps(seen)[1:]]
         with torch.no_grad():
-            wanted = self.clusters(self.backbone, seen)
+            wanted = self.clusters(self.backbone, seen, upright)
         descriptors = torch.cat(described, -1)
         return prior, affine, attention, self._placed(affine, attention, prior), PartMaps(maps, descriptors, wanted)
 

@@ -3,6 +3,9 @@
 Features of the object's cells in all training images, whitened, are clustered by k-means, as many clusters as
 keypoints. What a cluster covers in an image is a first guess of where a part is; `losses.parts_loss` teaches it to the
 regressor's part maps. Found once, before training, and kept with the model.
+
+Fingers look alike: features do not tell them apart, their places do. Where objects lie alike in all images, such as
+hands that were laid down to be photographed, the place of a cell in the upright image may count beside its features.
 """
 
 from typing import NamedTuple
@@ -12,6 +15,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from pplkit.backbones import Backbone
+from pplkit.geometry import apply_affine
 from pplkit.objectness import components, fit_classifier
 
 DIMENSIONS = 16  # principal components of the object's features that are clustered
@@ -33,8 +37,10 @@ class PartMaps(NamedTuple):
 class PartClusters(nn.Module):
     """Where the object is, and which of the N clusters its cells belong to; zeros until `fit`."""
 
-    def __init__(self, keypoints: int, channels: int) -> None:
+    def __init__(self, keypoints: int, channels: int, position_weight: float = 0.0, flip: bool = False) -> None:
+        """`position_weight`: what a place counts, each axis as so many components; `flip`: for mirrored images, too."""
         super().__init__()
+        self.position_weight, self.flip = position_weight, flip
         self.weight: Tensor
         self.bias: Tensor
         self.mean: Tensor
@@ -44,7 +50,11 @@ class PartClusters(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("axes", torch.zeros(channels, DIMENSIONS))
-        self.register_buffer("centres", torch.zeros(keypoints, DIMENSIONS))
+        self.register_buffer("centres", torch.zeros(keypoints, DIMENSIONS + 2))
+        self.middle: Tensor
+        self.spread: Tensor
+        self.register_buffer("middle", torch.zeros(2))  # of the object's places
+        self.register_buffer("spread", torch.ones(2))
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
@@ -54,28 +64,52 @@ class PartClusters(nn.Module):
         self.weight.copy_(classifier.weight)
         self.bias.copy_(classifier.bias)
         cells = features.permute(0, 2, 3, 1).flatten(0, 2)
-        own = cells[(classifier.logits(features) > 0).flatten()]
-        own = own if len(own) >= LEAST * len(self.centres) else cells
+        inside = (classifier.logits(features) > 0).flatten()
+        inside = inside if inside.sum() >= LEAST * len(self.centres) else torch.ones_like(inside)
+        own, places = cells[inside], middles(features.shape[-1]).repeat(len(features), 1)[inside]
         mean, axes = components(own, DIMENSIONS)
         self.mean.copy_(mean)
         self.axes[:, : axes.shape[1]] = axes
         spread = torch.Generator().manual_seed(0)
-        some = own[torch.randperm(len(own), generator=spread)[:CELLS]]
-        self.centres.copy_(clustered((some - mean) @ self.axes, len(self.centres)))
+        chosen = torch.randperm(len(own), generator=spread)[:CELLS]
+        self.middle.copy_(places.mean(0) * torch.tensor([1 - self.flip, 1]))
+        self.spread.copy_(places.std(0).clamp_min(1e-4))
+        whitened, places = (own[chosen] - mean) @ self.axes, self._weighted(places[chosen])
+        points = torch.cat((whitened, places), 1)
+        if self.flip and self.position_weight:  # the same features at the mirrored places
+            points = torch.cat((points, torch.cat((whitened, places * torch.tensor([-1.0, 1.0])), 1)))
+        self.centres.copy_(clustered(points, len(self.centres)))
+
+    def _weighted(self, places: Tensor) -> Tensor:
+        """Places (..., 2) as coordinates of clusters."""
+        return (places - self.middle) * (self.position_weight / self.spread)
 
     def objectness(self, backbone: Backbone, rows: Tensor) -> Tensor:
         """A backbone's rows (B, D) to the probability (B, h, h) that a cell shows the object."""
         found = backbone.projected(rows, self.weight[:, None], backbone.middle)
         return (found[:, 0] + self.bias).sigmoid()
 
-    def forward(self, backbone: Backbone, rows: Tensor) -> Tensor:
-        """A backbone's rows (B, D) to probabilities (B, N + 1, h, h) of the clusters and, last, the background."""
+    def forward(self, backbone: Backbone, rows: Tensor, upright: Tensor | None = None) -> Tensor:
+        """A backbone's rows (B, D) to probabilities (B, N + 1, h, h) of the clusters and, last, the background.
+
+        `upright` (B, 2, 3) leads from points of the images seen to those of upright ones, if they were turned or moved.
+        """
         found = backbone.projected(rows, torch.cat((self.axes, self.weight[:, None]), 1), backbone.middle)
         whitened = (found[:, :-1].permute(0, 2, 3, 1) - self.mean @ self.axes).flatten(1, 2)
+        places = middles(backbone.middle).to(whitened).expand(len(rows), -1, -1)
+        places = places if upright is None else apply_affine(upright[:, None], places)
+        whitened = torch.cat((whitened, self._weighted(places)), -1)
         away = torch.cdist(whitened, self.centres.expand(len(rows), -1, -1)).square()
         own = (found[:, -1] + self.bias).sigmoid().flatten(1)[..., None]
         joined = torch.cat(((-away / TEMPERATURE).softmax(-1) * own, 1 - own), -1)
         return joined.transpose(1, 2).unflatten(2, (backbone.middle, backbone.middle))
+
+
+def middles(side: int) -> Tensor:
+    """The middles (side * side, 2) of cells in [-1, 1], row by row."""
+    line = (torch.arange(side) + 0.5) / side * 2 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack((x, y), dim=-1).reshape(-1, 2)
 
 
 def clustered(points: Tensor, count: int) -> Tensor:

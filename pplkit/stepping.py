@@ -177,7 +177,7 @@ class Step:
     def _backward(self, batch: Batch, share: float, weight: float) -> tuple[dict[str, Tensor], Output]:
         if not self.config.background:
             batch = self.model.without_background(batch)
-        output: Output = self.wrapped(batch.inputs, batch.reference, batch.again)
+        output: Output = self.wrapped(batch.inputs, batch.reference, batch.again, batch.upright)
         with self.fabric.autocast():
             total, parts = losses(self.config, self.features, batch, output, share)
         self.fabric.backward(weight * total)

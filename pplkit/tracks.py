@@ -11,7 +11,7 @@ import csv
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -75,7 +75,8 @@ def track(
         closing(seen([video], side, crop, batch_size)) as images,
         tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True) as shown,
     ):
-        rows, squares, step = [], list[np.ndarray](), 1
+        rows: list[tuple[Any, ...]] = []
+        squares, step = list[np.ndarray](), 1
         for one in located(model, images, batch_size=batch_size, landmarks=landmarks):
             width = one.of.box[2] - one.of.box[0]
             if len(rows) % step == 0:
@@ -189,5 +190,5 @@ def summary(tracks: Tracks) -> list[str]:
         f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
         *([] if np.isnan(before + after) else [shaking]),  # of three frames in a row at least
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
-        *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints on what stands out as object"]),
+        *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints lie on what stands out"]),
     ]

@@ -182,7 +182,7 @@ def test_a_step_is_the_same_each_time_and_steps_and_seeds_differ(
     first, again = (made(config, backbone, reference) for _ in range(2))
     third = first(3)
     first(0)
-    assert set(fields(third)) == {"images", "reference", "target", "again", "moves", "features"}
+    assert set(fields(third)) == {"images", "reference", "target", "again", "moves", "features", "views"}
     assert differing(third, again(3)) == set()  # whatever was asked for before
     assert differing(third, again(4)) == set(fields(third))
     assert differing(third, made(config, backbone, reference, changes={"seed": 1})(3)) == set(fields(third))
@@ -287,3 +287,38 @@ def test_a_batch_in_parts_keeps_features_with_their_images(config: Config, backb
     parts = [fields(part) for part in parts_of(batch, 2)]
     assert all(torch.equal(torch.cat([part[name] for part in parts]), value) for name, value in fields(batch).items())
     assert [len(part["features"]) for part in parts] == [2, 2]
+
+
+def test_the_other_view_is_mirrored_alike(config: Config, backbone: Backbone) -> None:
+    cache = FeatureCache(backbone, pictures(40), config.replace(flip=True, backbone_views=6))
+    mirrored = np.linalg.det(cache.views[..., :2].numpy()) < 0
+    index, view = np.repeat(np.arange(40), 6), np.tile(np.arange(6), 40)
+    for draw in (0.0, 0.4, 0.999):
+        other = cache.others(index, view, np.full(240, draw))
+        assert (other != view).all()
+        alone = (mirrored[index] == mirrored[index, view][:, None]).sum(1) == 1
+        assert ((mirrored[index, other] == mirrored[index, view]) | alone).all()
+    chosen = cache.others(np.zeros(600, int), np.zeros(600, int), np.linspace(0, 0.999, 600))
+    alike = np.flatnonzero(mirrored[0] == mirrored[0, 0])[1:]
+    assert set(chosen) == set(alike) if len(alike) else set(chosen) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("trainable", [0, 1])
+def test_batches_lead_to_upright_images(trainable: int, config: Config, backbone: Backbone) -> None:
+    """From a point of each view to where it is in the image, but for the mirror; both views of an image are alike."""
+    settings = config.replace(backbone_trainable=trainable, turn=0.5, warp=0.2, flip=True, backbone_views=6)
+    draw = Batches(split(pictures(8)), settings, CPU, backbone=None if trainable else backbone)
+    batch = draw(0)
+    assert batch.views is not None and batch.moves is not None and batch.upright is not None
+    first, second = batch.upright.chunk(2)
+    assert (torch.linalg.det(batch.upright[..., :2]) > 0).all()
+    points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    there = apply_affine(batch.moves[:, None], points)
+    mirrored = torch.linalg.det(batch.moves[:, :, :2]) < 0
+    assert not mirrored.any() or not trainable  # where no other view is alike
+    torch.testing.assert_close(
+        apply_affine(second[:, None], there)[~mirrored], apply_affine(first[:, None], points)[~mirrored]
+    )
+    sign = torch.linalg.det(batch.views[..., :2]).sign()[:, None]
+    x, y = apply_affine(batch.views[:, None], points).unbind(-1)
+    torch.testing.assert_close(apply_affine(first[:, None], points), torch.stack((sign * x, y), -1))

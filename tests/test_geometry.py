@@ -8,6 +8,7 @@ from pplkit.geometry import (
     apply_affine,
     between,
     mirror,
+    onto,
     pairwise_distances,
     pixel_grid,
     sides_per_unit,
@@ -71,6 +72,7 @@ def test_between_two_views_the_same_point_is_meant() -> None:
     there = apply_affine(between(first, second)[:, None], points)
     torch.testing.assert_close(apply_affine(second[:, None], there[0]), apply_affine(first[:, None], points))
     torch.testing.assert_close(apply_affine(between(first, first)[:, None], points)[0], points)
+    torch.testing.assert_close(onto(first, between(first, second)), second)
 
 
 def test_distances_by_hand() -> None:

@@ -237,3 +237,32 @@ def test_a_completer_starts_as_a_copy() -> None:
     assert distance.shape == hidden.shape == (2, 3)
     (distance.sum() + affine.sum()).backward()
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_alike_features_are_told_apart_by_their_places(backbone: Backbone) -> None:
+    """An object of 4 x 4 cells, all alike, in the same place of each image: with places its halves are two parts."""
+    features = 0.01 * noise(12, 128, 8, 8)
+    features[:, :, 2:6, 2:6] += 8 * F.normalize(noise(128), dim=0)[:, None, None]
+    clusters = PartClusters(2, backbone.channels, position_weight=20.0)
+    clusters.fit(features)
+    assert clusters.middle.abs().max() < 1e-6
+    with torch.no_grad():
+        wanted = clusters(backbone, rows_of(features))
+    shares = wanted[:, :2, 2:6, 2:6].mean(0)
+    assert (shares.amax(0) > 0.8).all() and (shares.mean((1, 2)) - 0.5).abs().max() < 0.1
+    # Of images turned by a quarter, the same parts lie where they were turned to.
+    turned = features.rot90(1, (2, 3))
+    quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]).expand(12, -1, -1)
+    with torch.no_grad():
+        again = clusters(backbone, rows_of(turned), quarter)
+    torch.testing.assert_close(again.rot90(-1, (2, 3)), wanted, atol=2e-3, rtol=0)
+
+
+def test_without_a_weight_places_count_nothing(backbone: Backbone) -> None:
+    features, _ = two_halves(12)
+    clusters = PartClusters(2, backbone.channels)
+    clusters.fit(features)
+    assert not clusters.centres[:, -2:].any()
+    view = torch.tensor([[0.3, 0.1, 0.5], [0.0, 2.0, 0.1]]).expand(12, -1, -1)
+    with torch.no_grad():
+        assert torch.equal(clusters(backbone, rows_of(features), view), clusters(backbone, rows_of(features)))
