@@ -159,7 +159,7 @@ class Batches:
         if not config.weight_equivariance:
             return batch
         second = self._draws(rng)
-        if config.backbone != "none":  # mirrored alike, see FeatureCache.others
+        if not config.equivariance_flip:  # mirrored alike, see FeatureCache.others
             second[:, 4] = draws[:, 4]
         moves = between(self._view(draws), self._view(second))
         return replace(batch, again=self._seen(taken, second, second_light), moves=moves)
@@ -169,7 +169,8 @@ class Batches:
         config, rng, rows = self.config, self._rng(step), self._rows(step)
         index, others = np.split(rows, [self.mine.stop - self.mine.start])
         first = rng.integers(config.backbone_views, size=config.batch_size)[self.mine]
-        second = cache.others(index, first, rng.random(config.batch_size)[self.mine])
+        second = rng.integers(config.backbone_views - 1, size=config.batch_size)[self.mine]
+        second = cache.others(index, first, second)
         view, light = cache.views[index, first], cache.lights(index, first)
 
         def painted(positions: np.ndarray) -> Tensor:

@@ -93,6 +93,7 @@ class Config:
     weight_length: float = 0.0  # links are short, once painting is at full resolution; not in the paper
     weight_equivariance: float = 0.0  # keypoints follow the object into another view of the image; not in the paper
     equivariance: str = "relative"  # distances squared, in parts of the pose's extent; "absolute": as they are
+    equivariance_flip: bool = True  # whether they follow into the mirror; False where left and right look alike
     weight_parts: float = 0.0  # with a backbone: part maps follow clusters of features; not in the paper, as the next
     weight_contrast: float = 0.0  # a part looks like itself in other images, and unlike other parts
     weight_concentration: float = 0.0  # a part is in one place
@@ -268,7 +269,7 @@ _IMAGES = dataclasses.replace(_FAST, reference="masked", missing=0.9, turn=0.5, 
 _PHOTOGRAPHS = dataclasses.replace(
     _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", missing=0.9, turn=0.6,
     warp=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute", weight_equivariance=3.0,
-    weight_parts=1.0, weight_contrast=0.5, weight_concentration=1.0, weight_presence=1.0,
+    equivariance_flip=False, weight_parts=1.0, weight_contrast=0.5, weight_concentration=1.0, weight_presence=1.0,
     weight_background=0.3, weight_separation=0.0, weight_length=0.0, steps=400, weight_decay=1e-2, hold=0.0,
     final_learning_rate=0.05,
 )  # fmt: skip
@@ -340,8 +341,9 @@ PRESETS: dict[str, Config] = {
     "cub-64": _BIRDS,
     "hands": _IMAGES,
     "photographs": _PHOTOGRAPHS,
-    "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
-    "cub-three": dataclasses.replace(_PHOTOGRAPHS, keypoints=4),
+    # Birds are seen from the side: what is a head is one in the mirror.
+    "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
+    "cub-three": dataclasses.replace(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
     # Animals from above look everywhere.
     "films": dataclasses.replace(_PHOTOGRAPHS, reference="frame", turn=3.14, keypoints=8),
 }

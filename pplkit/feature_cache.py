@@ -35,17 +35,20 @@ class FeatureCache:
         self.known = np.zeros(self.room, dtype=bool)
 
     def others(self, index: np.ndarray, view: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """For each `view` (b,) of the images at positions `index` (b,) another one, chosen by `draws` in [0, 1).
+        """For each `view` (b,) of the images at positions `index` (b,) another, by `draws` from 0 to the views - 2.
 
-        One that is mirrored alike, where there is one: keypoints of a hand or a face need not follow into a mirror.
+        Without `equivariance_flip` one that is mirrored alike, if there is one: what is left in an image of a person or
+        a hand looks as what is right in its mirror does.
         """
+        count = self.config.backbone_views
+        other = (view + 1 + draws) % count
+        if self.config.equivariance_flip:
+            return other
         mirrored = np.linalg.det(self.views[index, :, :, :2].numpy()) < 0
-        same = mirrored == np.take_along_axis(mirrored, view[:, None], 1)
-        every = np.arange(same.shape[1]) != view[:, None]
-        alike = same & every
-        chosen = np.where(alike.any(1, keepdims=True), alike, every)
-        rank = np.floor(draws * chosen.sum(1)).astype(np.int64)
-        return np.asarray((chosen.cumsum(1) > rank[:, None]).argmax(1))
+        alike = mirrored == np.take_along_axis(mirrored, view[:, None], 1)
+        alike &= np.arange(count) != view[:, None]
+        number = 1 + draws % np.maximum(1, alike.sum(1))
+        return np.where(alike.any(1), (alike.cumsum(1) >= number[:, None]).argmax(1), other)
 
     def rows(self, index: np.ndarray, view: np.ndarray) -> Tensor:
         """Features (b, D) float32 of the `view`s (b,) of the images at positions `index` (b,)."""

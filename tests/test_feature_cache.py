@@ -289,24 +289,29 @@ def test_a_batch_in_parts_keeps_features_with_their_images(config: Config, backb
     assert [len(part["features"]) for part in parts] == [2, 2]
 
 
-def test_the_other_view_is_mirrored_alike(config: Config, backbone: Backbone) -> None:
-    cache = FeatureCache(backbone, pictures(40), config.replace(flip=True, backbone_views=6))
+def test_the_other_view_is_mirrored_alike_where_keypoints_need_not_follow_into_the_mirror(
+    config: Config, backbone: Backbone
+) -> None:
+    settings = config.replace(flip=True, backbone_views=6)
+    cache = FeatureCache(backbone, pictures(40), settings.replace(equivariance_flip=False))
     mirrored = np.linalg.det(cache.views[..., :2].numpy()) < 0
     index, view = np.repeat(np.arange(40), 6), np.tile(np.arange(6), 40)
-    for draw in (0.0, 0.4, 0.999):
+    for draw in range(5):
         other = cache.others(index, view, np.full(240, draw))
         assert (other != view).all()
         alone = (mirrored[index] == mirrored[index, view][:, None]).sum(1) == 1
         assert ((mirrored[index, other] == mirrored[index, view]) | alone).all()
-    chosen = cache.others(np.zeros(600, int), np.zeros(600, int), np.linspace(0, 0.999, 600))
+    chosen = cache.others(np.zeros(5, int), np.zeros(5, int), np.arange(5))
     alike = np.flatnonzero(mirrored[0] == mirrored[0, 0])[1:]
     assert set(chosen) == set(alike) if len(alike) else set(chosen) == {1, 2, 3, 4, 5}
+    anyone = FeatureCache(backbone, pictures(40), settings).others(np.zeros(5, int), np.full(5, 2), np.arange(5))
+    assert anyone.tolist() == [3, 4, 5, 0, 1]
 
 
 @pytest.mark.parametrize("trainable", [0, 1])
 def test_batches_lead_to_upright_images(trainable: int, config: Config, backbone: Backbone) -> None:
     """From a point of each view to where it is in the image, but for the mirror; both views of an image are alike."""
-    settings = config.replace(backbone_trainable=trainable, turn=0.5, warp=0.2, flip=True, backbone_views=6)
+    settings = config.replace(backbone_trainable=trainable, equivariance_flip=False, backbone_views=6)
     draw = Batches(split(pictures(8)), settings, CPU, backbone=None if trainable else backbone)
     batch = draw(0)
     assert batch.views is not None and batch.moves is not None and batch.upright is not None

@@ -2,13 +2,17 @@
 
 python tests/bench/bench_photographs.py birds ../shared/data/CUB_200_2011 [--seeds 0 1 2] [--set NAME=VALUE ...]
 python tests/bench/bench_photographs.py mouse ../shared/data/dlc_reaching [--seeds 0 1 2] [--set NAME=VALUE ...]
+python tests/bench/bench_photographs.py wide VIDEOS [--seeds 0 1 2] [--set NAME=VALUE ...]
 
 birds: classes 001 to 003 of CUB-200-2011 in one training (preset cub-three), protocol `cub` with a map for each class
 and with one for all three; the share of the keypoints inside the hull of the labelled parts or within 0.1 image sides
 of one, and that of the length of the strong links (test images); parts named by ten labelled photographs, suggested or
 random (mean of 20 draws), in parts of the full regression's error. mouse: the labelled frames of DeepLabCut's example,
 whole pictures, 8 keypoints (preset photographs); five points by ridge regression with ten frames left out at a time,
-in pixels.
+in pixels. wide: built-in people of 40 to 80 pixels in scenes of 640 x 480, VIDEOS of them to learn from, preset
+`puppets-wide`; the error of protocol `h36m` beside the mean pose's in the same squares, the share of keypoints on the
+true masks, and that of frames whose square holds nine tenths of the joints and is at most 2.5 times as long as the
+body.
 Trained runs are kept in --runs (default: runs/bench) and not trained again. Written to bench_photographs.json too.
 """
 
@@ -26,11 +30,13 @@ from PIL import Image
 from scipy.spatial import Delaunay, QhullError
 
 import pplkit
-from data_prep import cub, folder
+from data_prep import cub, folder, puppets
 from pplkit.crops import from_crop, resized, whole
 from pplkit.geometry import sides_per_unit
 from pplkit.labelling import telling
 from pplkit.landmarks import fit_landmarks
+from pplkit.measures import on_object
+from pplkit.reports import evaluation_report
 
 PUBLISHED = {
     "PPL, 128 px, VGG": (19.3, 18.6, 17.3),
@@ -164,6 +170,31 @@ def mouse(source: Path, runs: Path, seeds: list[int], settings: dict[str, Any]) 
     return rows
 
 
+def wide(videos: Path, runs: Path, seeds: list[int], settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each seed, and the mean pose; the error in % of the square's side."""
+    preset = pplkit.Config.preset("puppets-wide")
+    place = runs / f"wide-data-{videos}"
+    if not place.exists():
+        puppets.prepare("wide", place, size=preset.image_size, videos=int(str(videos)), test_videos=20, films=0)
+    data = pplkit.open_dataset(place)
+    test = data["test"]
+    inside = (np.abs(test.keypoints) <= data.size / (data.size - 1)).all(-1).mean(1)
+    extent = np.array([max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) for mask in test.masks > 127])
+    held = float(((inside >= 0.9) & (extent >= data.size / 2.5)).mean())
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        model, seconds = trained(preset.replace(**settings, seed=seed), data, runs / f"wide-{videos}-{seed}")
+        report = evaluation_report(model, data)
+        if not rows:
+            rows.append({"name": "mean pose", "errors": [100 * report["mean_pose_error"]], "found": held})
+        keypoints = model.estimate(np.asarray(test.images)).keypoints.numpy()
+        rows.append({
+            "name": f"seed {seed}", "errors": [100 * report["error"]], "seconds": seconds,
+            "of_mean_pose": report["relative_error"], "on_object": on_object(keypoints, np.asarray(test.masks)),
+        })  # fmt: skip
+    return rows
+
+
 def _mouse_labels(source: Path, frames: list[Path]) -> tuple[list[str], np.ndarray]:
     lines = (next(source.rglob("CollectedData*.csv"))).read_text(encoding="utf8").splitlines()
     names = lines[1].split(",")[1::2]
@@ -211,7 +242,7 @@ def _ridge(inputs: np.ndarray, wanted: np.ndarray, asked: np.ndarray) -> np.ndar
 def main() -> None:
     """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("birds", "mouse"))
+    parser.add_argument("what", choices=("birds", "mouse", "wide"))
     parser.add_argument("source", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", dest="settings")
@@ -227,7 +258,9 @@ def main() -> None:
         except (ValueError, SyntaxError):
             settings[name] = value
     began = time.perf_counter()
-    rows = {"birds": birds, "mouse": mouse}[options.what](options.source, options.runs, options.seeds, settings)
+    rows = {"birds": birds, "mouse": mouse, "wide": wide}[options.what](
+        options.source, options.runs, options.seeds, settings
+    )
     for row in rows:
         more = "  ".join(f"{name} {value:.3g}" for name, value in row.items() if name not in ("name", "errors"))
         print(f"{row['name']:22}" + "".join(f"{error:8.1f}" for error in row["errors"]) + "  " + more)
