@@ -42,7 +42,7 @@ def kind_of(dataset: str) -> str | None:
 def preset_for(dataset: str) -> str:
     """The settings that a data set of this name is trained with unless others are named.
 
-    Those of its name or of its kind; else `videos`, or `images` for single pictures. Raises PplkitError for a name of
+    Those of its name or of its kind; else `videos`, or `photographs` for single pictures. Raises PplkitError for a name of
     no kind.
     """
     kind = kind_of(dataset)
@@ -52,9 +52,9 @@ def preset_for(dataset: str) -> str:
     if kind is None:
         raise PplkitError(
             f"no settings are named after the data set {dataset!r}: correct its name, or name a preset, such as "
-            "videos or images."
+            "videos or photographs."
         )
-    return "videos" if kind in FILMED else "images"
+    return "videos" if kind in FILMED else "photographs"
 
 
 def prepared(

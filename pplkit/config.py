@@ -336,6 +336,16 @@ PRESETS: dict[str, Config] = {
     # All walk one way: mirrored, head turns into tail. Their thin legs take more steps at full resolution.
     "puppets-quadruped": dataclasses.replace(_SMALL, flip=False, steps=4000, coarse=0.625),
     "puppets-hand": _SMALL,
+    # People stand upright and look alike from both sides: where a part is tells left from right.
+    "puppets-wide": dataclasses.replace(
+        _PHOTOGRAPHS,
+        reference="frame",
+        weight_reconstruction=0.3,
+        weight_contrast=0.0,
+        position_weight=2.5,
+        backbone_views=6,
+        steps=600,
+    ),
     "videos": _FAST,
     "images": _IMAGES,
     "cub-64": _BIRDS,
