@@ -42,8 +42,8 @@ def kind_of(dataset: str) -> str | None:
 def preset_for(dataset: str) -> str:
     """The settings that a data set of this name is trained with unless others are named.
 
-    Those of its name or of its kind; else `videos`, or `photographs` for single pictures. Raises PplkitError for a name of
-    no kind.
+    Those of its name or of its kind; else `videos`, or `photographs` for single pictures. Raises PplkitError for a
+    name of no kind.
     """
     kind = kind_of(dataset)
     for name in (dataset, kind):

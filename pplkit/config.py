@@ -205,7 +205,7 @@ class Config:
             image_size=32, banks=4, vectors=8, dimension=16, encoder_layers=1, token_hidden=16, decoder_dimension=8,
             regressor_channels=(8, 8, 16, 16), regressor_features=16, decoder_channels=(8, 8, 16, 16, 16),
             perceptual="random", perceptual_size=32, batch_size=4, steps=40, precision="32-true",
-            paint_size=0, backbone_views=2,
+            paint_size=0, backbone_views=2, backbone="none" if self.backbone == "none" else "random",
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:

@@ -48,12 +48,12 @@ def test_every_combination_is_a_run_with_its_parameters(home: Path) -> None:
     last = made.combinations[-1]
     assert last.parameters == {
         "train": {
-            "dataset": "tulips", "preset": "photographs", "steps": 7, "seed": 1, "device": "cpu", "settings": {"banks": 4},
+            "dataset": "tulips", "preset": "images", "steps": 7, "seed": 1, "device": "cpu", "settings": {"banks": 4},
             "run": "tulips-small-1",
         },
         "score": {"run": "tulips-small-1", "factor": 2},
     }  # fmt: skip
-    assert last.config == Config.preset("photographs").replace(steps=7, seed=1, banks=4)
+    assert last.config == Config.preset("images").replace(steps=7, seed=1, banks=4)
     assert made.folder == home / "runs" / "batches" / "try"
 
 
@@ -80,7 +80,7 @@ def test_variants_are_those_of_notebook_6_or_settings_on_top_of_one(home: Path) 
 def test_smoke_runs_are_small_and_lie_apart(home: Path) -> None:
     made = read_plan(write_plan(home, scale="smoke", seeds=[3]), preset_for)
     assert made.folder.name == "try-smoke"
-    assert made.combinations[0].config == Config.preset("photographs").smoke().replace(seed=3)
+    assert made.combinations[0].config == Config.preset("images").smoke().replace(seed=3)
     given = write_plan(home, scale="smoke", variants={"big": {"banks": 9}})  # smoke has 4
     assert read_plan(given, preset_for).combinations[0].config.banks == 9
 
