@@ -43,7 +43,7 @@ def often() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def config() -> Config:
     return Config.preset("photographs").smoke().replace(
-        image_size=64, paint_size=32, keypoints=4, backbone_views=3, steps=8
+        backbone="efficientnet-lite0", image_size=64, paint_size=32, keypoints=4, backbone_views=3, steps=8
     )  # fmt: skip
 
 
