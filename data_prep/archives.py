@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path
 from typing import NoReturn, Self
 
-from pplkit.errors import PplkitError, reason
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import check_file
 from pplkit.pictures import inside
-from pplkit.texts import check_file
 
 BYTES = 2**33  # of all files in it
 FILES = 100_000

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import read_text
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
-from pplkit.texts import read_text
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:

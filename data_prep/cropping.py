@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pplkit.core.errors import PplkitError, visible
 from pplkit.crops import CROPS, Box, resized, whole
-from pplkit.errors import PplkitError, visible
 from pplkit.object_files import Pictures, in_video
 from pplkit.objects import Squares, warnings
 from pplkit.pictures import upright_size

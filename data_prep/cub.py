@@ -25,9 +25,9 @@ import numpy as np
 from data_prep.common import parser, read_table, run
 from data_prep.intake import picture, write
 from data_prep.matlab import read_mat
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.pictures import inside
 
 VARIANTS = ("all", "three", "aligned")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.pictures import read_image
 
 BITS = 4

@@ -43,9 +43,9 @@ from data_prep.duplicates import groups, near_pairs, superfluous
 from data_prep.intake import Row, Task, write
 from data_prep.labels import Label, Labels, area, check_inside, extent, matched, read_labels
 from data_prep.splits import check_share, held_out
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box, resized, to_crop
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.object_files import Pictures
 from pplkit.pictures import below, pictures, read_image
 

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from pplkit.errors import PplkitError, reason
-from pplkit.texts import check_file
-from pplkit.unpickling import Refused, Unpickler
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.safe_pickle import Refused, Unpickler
+from pplkit.core.texts import check_file
 
 KINDS = "biufOU"  # bool, integers, floats, objects, text: what labels are made of
 MANAGER = "0.14.1"  # the key of a frame's parts in pandas 0.14 to 1.2; later ones give them as arguments

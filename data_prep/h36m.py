@@ -50,9 +50,9 @@ from data_prep.cropping import (
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from data_prep.intake import Row, Task, write
 from data_prep.matlab import read_numbers
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box, resized
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.frames import frame_size
 from pplkit.object_files import Pictures
 from pplkit.objects import Squares

@@ -15,11 +15,11 @@ from PIL import Image
 from data_prep.cropping import Cut
 from data_prep.intake import Row
 from pplkit.arrays import FARTHEST
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import check_file
 from pplkit.crops import Box, around, resized, to_crop
-from pplkit.errors import PplkitError, reason
 from pplkit.frames import SOON, frames, reader, times
 from pplkit.pictures import PIXELS
-from pplkit.texts import check_file
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")

@@ -17,11 +17,11 @@ from typing import Any
 
 from data_prep.common import parser, run
 from data_prep.intake import picture, write
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import read_text
 from pplkit.crops import whole
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.pictures import inside
-from pplkit.texts import read_text
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
 COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box, resized, to_crop
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.pictures import read_image
 
 AHEAD = 4  # tasks for each thread that are under way or done and not yet written

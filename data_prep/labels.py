@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import read_json, read_text
 from pplkit.crops import Box, around
-from pplkit.errors import PplkitError
-from pplkit.texts import read_json, read_text
 
 BYTES = 2**28  # of a file; COCO's own has 240 million
 FAR = 1e7  # pixels

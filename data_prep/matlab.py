@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pplkit.errors import PplkitError, reason
-from pplkit.texts import check_file
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import check_file
 
 BYTES = 2**28  # of a file, and of what is compressed in it
 ELEMENTS = 2_000_000  # the lists of CUB have 300,000; each takes a hundred bytes, and eight in the file

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.frames import SUFFIXES as FILMS
 from pplkit.overlay import write_video
 from pplkit.pictures import SUFFIXES, listed

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pplkit.arrays import FARTHEST
+from pplkit.core.errors import PplkitError
 from pplkit.crops import centre, resized, to_crop
-from pplkit.errors import PplkitError
 from pplkit.overlay import write_video
 from pplkit.pictures import pictures
 from pplkit.puppets import CATEGORIES, RATE, Puppets

@@ -4,7 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 
 def place(name: str) -> float:

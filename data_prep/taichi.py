@@ -26,9 +26,9 @@ from data_prep.common import parser, run
 from data_prep.frames_pickle import read_frame
 from data_prep.intake import Row, Task, picture, write
 from pplkit.arrays import FARTHEST
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box, centre, resized
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.frames import frames
 from pplkit.pictures import inside
 

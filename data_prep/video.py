@@ -30,9 +30,9 @@ from data_prep.common import parser, run
 from data_prep.cropping import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
 from data_prep.intake import Row, Task, write
 from data_prep.splits import check_share, held_out, place
+from pplkit.core.errors import PplkitError
 from pplkit.crops import CROPS, Box, resized
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 from pplkit.frames import SOON, SUFFIXES, frame_size, frames, reader, times
 from pplkit.objects import Squares
 from pplkit.pictures import below, listed

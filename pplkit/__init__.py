@@ -2,8 +2,9 @@
 
 from pplkit.completion import complete
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.version import __version__
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.evaluation import evaluate
 from pplkit.links import link_map
 from pplkit.model import PosePriorLearner
@@ -12,7 +13,6 @@ from pplkit.official import load_official
 from pplkit.prior import PosePrior
 from pplkit.runs import load
 from pplkit.training import train
-from pplkit.version import __version__
 
 __all__ = [
     "Config",

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.metadata import Metadata
 
 DTYPES = {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pplkit.errors import PplkitError, reason
+from pplkit.core.errors import PplkitError, reason
 from pplkit.features import random_blocks
 
 LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")  # channels of lite0: 40, 112, 192

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from pplkit.baselines import labelled_prior
 from pplkit.batch_report import Outcome, write_report
+from pplkit.core.errors import PplkitError
+from pplkit.core.locks import locked
+from pplkit.core.project import home, same_prior
+from pplkit.core.texts import read_json
+from pplkit.core.yaml_file import At
 from pplkit.dataset import Dataset, open_dataset
-from pplkit.errors import PplkitError
-from pplkit.locks import locked
 from pplkit.notebooks import check_data, run_notebooks
-from pplkit.places import home, same_prior
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder
 from pplkit.runs import RunFolder, write_json
-from pplkit.texts import read_json
 from pplkit.workers import spread
-from pplkit.yamls import At
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

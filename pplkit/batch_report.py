@@ -16,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pplkit.ablations import SHARES, UNITS
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.notebooks import RESULTS, numbers
 from pplkit.plots import compared_curves
 from pplkit.posters import priors_figure

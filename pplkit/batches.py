@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from pplkit.backbones import Backbone
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.feature_cache import FeatureCache, lit, shown
 from pplkit.geometry import between, onto, seen
 from pplkit.shards import Shards

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pplkit.arrays import AGAIN, SHARDED, array_of, check_array
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, Split, read_description, read_sources
-from pplkit.errors import PplkitError
 from pplkit.shards import file_hash, load_array
 
 

@@ -15,9 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pplkit.errors import PplkitError, reason
-from pplkit.files import write_bytes
-from pplkit.texts import check_file, parse_json
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import write_bytes
+from pplkit.core.texts import check_file, parse_json
 
 EMPTY = "0" * 64  # stands for the checksum while it is computed
 LONGEST = 2**24  # bytes of a header; those of the largest model have less than one

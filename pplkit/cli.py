@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pplkit import commands
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import parse_json
 from pplkit.devices import launched, rank, voice
-from pplkit.errors import PplkitError
-from pplkit.texts import parse_json
 
 CROP = "the square seen: centre, pad for all, or object to follow it (default: as in training, else centre)"
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pplkit.boards import as_lists, board, on_click, on_drag, png
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.frontend import attended, bundle
 from pplkit.labelling import position
 from pplkit.labels import Labels, positions

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pplkit.core.errors import PplkitError, visible
 from pplkit.devices import rank
-from pplkit.errors import PplkitError, visible
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def batch(arguments: argparse.Namespace) -> None:
     from data_prep.known import preparation, preset_for
     from pplkit.batch import run_batch
     from pplkit.config import Config
+    from pplkit.core.yaml_file import At
     from pplkit.plans import Source, read_plan, slurm_options
     from pplkit.projects import data_folder
-    from pplkit.yamls import At
 
     def prepare(name: str, source: Source, scale: str) -> Callable[[], Path]:
         there = (data_folder(name, scale) / "dataset.json").exists()
@@ -235,8 +235,8 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def _export_poses(arguments: argparse.Namespace) -> None:
+    from pplkit.core.files import is_same
     from pplkit.exports import check_format, export_poses, pose_table, read_poses
-    from pplkit.files import is_same
 
     if not 0 <= arguments.visible <= 1:
         raise PplkitError(f"--visible {arguments.visible} is no confidence: give a number from 0 to 1.")

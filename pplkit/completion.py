@@ -18,9 +18,9 @@ from tqdm import trange
 
 from pplkit import occlusion
 from pplkit.batches import to_float
+from pplkit.core.errors import Diverged, PplkitError
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for, usable_precision
-from pplkit.errors import Diverged, PplkitError
 from pplkit.feature_cache import KIND
 from pplkit.geometry import apply_affine, between, seen, views
 from pplkit.model import PosePriorLearner

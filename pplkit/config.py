@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.sizes import check_sizes
 
 CHOICES = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.geometry import to_pixels, to_unit
 from pplkit.pictures import PIXELS
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from pplkit.errors import PplkitError
-from pplkit.stops import Interrupted
+from pplkit.core.errors import PplkitError
+from pplkit.core.signals import Interrupted
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

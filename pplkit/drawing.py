@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
-from pplkit.errors import visible
+from pplkit.core.errors import visible
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY, BLACK = "#56B4E9", "#CC79A7", "#8a8a8a", "#222222"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 REGRESSIONS = ("h36m", "taichi", "cub")
 TAICHI_PIXELS = 255

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import read_json
+from pplkit.core.version import __version__
 from pplkit.handover import to_tell
 from pplkit.runs import write_json
-from pplkit.texts import read_json
-from pplkit.version import __version__
 
 BYTES = 2**28  # of a file of poses
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}

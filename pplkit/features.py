@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.errors import PplkitError, reason
+from pplkit.core.errors import PplkitError, reason
 
 # Index of each block's last layer in torchvision's `features`: relu1_2, relu2_2, relu3_3 (19: 3_4), relu4_3 (19: 4_4).
 VGG_TAPS = {"vgg16": (3, 8, 15, 22), "vgg19": (3, 8, 17, 26)}

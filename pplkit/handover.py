@@ -15,12 +15,12 @@ from torch import Tensor
 
 from pplkit.checkpoints import check_length
 from pplkit.config import Config
-from pplkit.errors import PplkitError, reason
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import BYTES, check_file
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.pictures import inside
 from pplkit.shards import file_hash
-from pplkit.texts import BYTES, check_file
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"

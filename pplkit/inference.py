@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from pplkit.core.errors import PplkitError
 from pplkit.crops import from_crop
-from pplkit.errors import PplkitError
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
 from pplkit.reading import Seen, count, files_of, seen

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from pplkit import checkpoints
 from pplkit.batches import Batch
-from pplkit.errors import PplkitError
-from pplkit.files import Unwritable, remove, sync, write_json
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import Unwritable, remove, sync, write_json
+from pplkit.core.texts import read_json
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Output
 from pplkit.runs import RunFolder
-from pplkit.texts import read_json
 
 LINES = ("metrics.jsonl", "prior_history.jsonl")
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pplkit import ridge
+from pplkit.core.errors import PplkitError, visible
 from pplkit.dataset import Dataset, Split
-from pplkit.errors import PplkitError, visible
 from pplkit.geometry import to_unit
 from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import read_text
 from pplkit.geometry import to_pixels, to_unit
 from pplkit.runs import write_text
-from pplkit.texts import read_text
 
 HEADER = ("image", "landmark", "x", "y")
 Points = dict[tuple[str, str], tuple[float, float]]  # by image and landmark

@@ -10,7 +10,7 @@ from pplkit import ranks
 from pplkit.backbones import resampled
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures
 from pplkit.geometry import apply_affine, pairwise_distances
 from pplkit.networks import PartRegressor, attention_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.geometry import to_pixels
 
 SAMPLES = 48

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 HALVES = re.compile("[\ud800-\udfff]")  # of letters: JSON can say them, and no file of text can
 PROTOCOLS = ("h36m", "taichi", "cub", "matching", "pictures")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from pplkit.backbones import Backbone, pooled, resampled
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.geometry import apply_affine, seen, steady_views
 from pplkit.links import link_map
 from pplkit.memory import HierarchicalMemory

@@ -16,12 +16,12 @@ from papermill.exceptions import PapermillExecutionError
 
 from pplkit.batches import check
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.project import home
+from pplkit.core.texts import check_file
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError, reason
-from pplkit.places import home
 from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder
-from pplkit.texts import check_file
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
 START_TIMEOUT = 300  # seconds for a kernel to start, which on a cold or busy machine takes longer than papermill's 60

@@ -14,8 +14,8 @@ from threading import Lock
 import numpy as np
 
 from pplkit import saliency
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box
-from pplkit.errors import PplkitError
 from pplkit.frames import PartlyRead, frames
 from pplkit.motion import SIDE
 from pplkit.objects import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings

@@ -14,8 +14,8 @@ from PIL import Image
 
 from pplkit import saliency
 from pplkit.alignment import aligned, displacement, shift_between
+from pplkit.core.errors import PplkitError
 from pplkit.crops import Box
-from pplkit.errors import PplkitError
 from pplkit.following import followed, in_parts, rivals, squares_around, stays, together
 from pplkit.motion import SAMPLE, changed, moving_blobs, reduced, scene_of, still_blobs, unlike
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from pplkit.batches import to_float
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.geometry import to_pixels
 from pplkit.pictures import pictures, read_cutout
 

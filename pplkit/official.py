@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
+from pplkit.core.version import __version__
 from pplkit.model import PosePriorLearner
 from pplkit.pickled import read_state
 from pplkit.runs import RunFolder
-from pplkit.version import __version__
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.
 NAMES = (

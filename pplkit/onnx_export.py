@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.geometry import apply_affine, steady_views
 from pplkit.handover import to_tell
 from pplkit.model import PosePriorLearner

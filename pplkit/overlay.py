@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import is_same
 from pplkit.drawing import BLUE, keypoint_colours
-from pplkit.errors import PplkitError
-from pplkit.files import is_same
 from pplkit.frames import frame_rate, readable
 from pplkit.inference import located
 from pplkit.model import PosePriorLearner

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from pplkit import locks
+from pplkit.core import locks
 
 NEW, OLD, REPLACED, LOCK = "new", "old", "replaced", "lock"
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from pplkit.errors import PplkitError, reason
-from pplkit.texts import check_file
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import check_file
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
 SCANNED = 10 * PIXELS  # pixels times scans of a JPEG; progressive ones have about ten

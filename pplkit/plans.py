@@ -8,11 +8,11 @@ from typing import Any
 
 from pplkit.baselines import VARIANTS
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
+from pplkit.core.project import home
+from pplkit.core.yaml_file import At, like, read_yaml
 from pplkit.notebooks import NOTEBOOKS, declared, find
-from pplkit.places import home
 from pplkit.projects import SCALES, data_folder, run_folder
-from pplkit.yamls import At, like, read_yaml
 
 KEYS = (
     "datasets", "variants", "seeds", "notebooks", "parameters", "preset", "steps", "scale", "device", "jobs",

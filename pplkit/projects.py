@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import torch
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.project import home
 from pplkit.crops import CROPS
 from pplkit.dataset import Dataset, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
-from pplkit.places import home
 from pplkit.reading import OBJECT
 from pplkit.runs import RunFolder, load
 

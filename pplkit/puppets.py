@@ -19,7 +19,7 @@ from pplkit import lighting
 from pplkit.bodies import BODIES, Body
 from pplkit.cloth import dressed
 from pplkit.clutter import clutter, photograph
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.posing import Figures, capsules, figures, keypoints, visible
 from pplkit.rendering import Array, Capsules, as_mask, backgrounds, layered, quantised
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
+from pplkit.core.errors import PplkitError, visible
 from pplkit.crops import CROPS, Box, resized
-from pplkit.errors import PplkitError, visible
 from pplkit.frames import SUFFIXES as FILMS
 from pplkit.frames import frame_count, readable
 from pplkit.object_files import Pictures, in_video

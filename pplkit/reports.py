@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pplkit import measures, prototypes
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.films import JointMap, joint_map
 from pplkit.geometry import sides_per_unit

@@ -20,19 +20,19 @@ from pplkit import checkpoints
 from pplkit.checkpoints import Checkpoint, Damaged, restore, weights
 from pplkit.checkpoints import read_checkpoint as read_checkpoint
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
+from pplkit.core.files import write_json as write_json
+from pplkit.core.files import write_text as write_text
+from pplkit.core.files import writing as writing
+from pplkit.core.locks import locked
+from pplkit.core.project import same_prior
+from pplkit.core.texts import BYTES, check_file, parse_json, read_json
+from pplkit.core.version import __version__
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
-from pplkit.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
-from pplkit.files import write_json as write_json
-from pplkit.files import write_text as write_text
-from pplkit.files import writing as writing
 from pplkit.handover import MODEL, check_shapes, read_model
-from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
-from pplkit.places import same_prior
-from pplkit.texts import BYTES, check_file, parse_json, read_json
-from pplkit.version import __version__
 
 AGAIN = "run the step that writes it (training comes first)"
 COMPLETER = "completer.safetensors"

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pplkit.errors import PplkitError, reason
-from pplkit.texts import check_file
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import check_file
 
 
 class Shards:

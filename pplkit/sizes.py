@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 MOST = {
     "image_size": 8192, "perceptual_size": 8192, "block": 8192, "keypoints": 1000, "views": 10_000, "banks": 4096,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pplkit import ranks
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures
 from pplkit.losses import losses
 from pplkit.model import PosePriorLearner

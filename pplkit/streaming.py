@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pplkit.arrays import AGAIN
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.shards import Shards
 
 SHARE = 0.5  # of the free memory, which images may take

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.colors import to_hex
 
+from pplkit.core.errors import PplkitError
 from pplkit.drawing import BLACK, BLUE, keypoint_colours
-from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 
 UNIT = 200  # pixels of the drawing in one [-1, 1] unit

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.signals import Interrupted, Stops
 from pplkit.devices import AGAIN, as_rank, is_lost
-from pplkit.errors import PplkitError
-from pplkit.stops import Interrupted, Stops
 
 T = TypeVar("T")
 Show = Callable[[Any], Any]

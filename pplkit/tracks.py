@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.foregrounds import LIMIT, foreground_share
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap

@@ -16,9 +16,10 @@ from pplkit import ranks
 from pplkit.batches import Batch, Batches, check, to_float
 from pplkit.checkpoints import Checkpoint, restore
 from pplkit.config import Config
+from pplkit.core.errors import Diverged, PplkitError
+from pplkit.core.signals import Interrupted, Stops, name_of
 from pplkit.dataset import Dataset
 from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
-from pplkit.errors import Diverged, PplkitError
 from pplkit.features import perceptual_features
 from pplkit.journal import Journal, Progress, Result, Watcher
 from pplkit.machine import described, keep_memory, working
@@ -29,7 +30,6 @@ from pplkit.runs import RunFolder
 from pplkit.schedules import rates, renewals, thickness
 from pplkit.shards import Shards
 from pplkit.stepping import Step, Taken, freeze_unused, patience
-from pplkit.stops import Interrupted, Stops, name_of
 from pplkit.team import in_team
 
 __all__ = ["Progress", "Result", "Watcher", "train"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.plans import Plan
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pplkit import files
+from pplkit.core import files
 
 CHANGES = ("open", "write", "fsync", "replace", "ftruncate", "unlink")
 DIES = 0
@@ -14,7 +14,7 @@ CODE = 9  # exit code of a process that dies
 
 
 class Faulty:
-    """Stands in for the module `os` in `pplkit.files`: the call `at`, from 1, fails with `error`, or DIES."""
+    """Stands in for the module `os` in `pplkit.core.files`: the call `at`, from 1, fails with `error`, or DIES."""
 
     def __init__(self, at: int, error: int) -> None:
         self.at, self.error, self.count = at, error, 0

@@ -25,9 +25,9 @@ from data_prep import puppets
 from data_prep.scenes import boxes, cropped
 from pplkit import checkpoints, stepping
 from pplkit.config import Config
+from pplkit.core.errors import Diverged
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
-from pplkit.errors import Diverged
 from pplkit.journal import LINES, Watcher
 from pplkit.prior import PosePrior
 from pplkit.puppets import generate

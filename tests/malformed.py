@@ -31,7 +31,7 @@ from malformed_sources import SOURCES as FIRST
 from malformed_sources import Source
 from malformed_texts import TEXTS
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 SOURCES = FIRST | RUN_SOURCES
 SECONDS = 10

@@ -11,6 +11,7 @@ from malformed_sources import TINY, Source, make_dataset, make_run
 from pplkit import batch_report, labels, runs, symptoms
 from pplkit.cards import hand_on
 from pplkit.config import Config
+from pplkit.core.texts import read_json
 from pplkit.dataset import DatasetWriter, open_dataset
 from pplkit.exports import read_poses
 from pplkit.handover import MODEL
@@ -19,7 +20,6 @@ from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.prior import PosePrior
 from pplkit.runs import write_json
 from pplkit.shards import file_hash
-from pplkit.texts import read_json
 from pplkit.training import train
 
 NAMES = (MODEL, "prior.json", "landmarks.json")

@@ -24,8 +24,8 @@ from pplkit import batch, frames, runs
 from pplkit.checking import faults, summary
 from pplkit.checkpoints import TRAINING
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.notebooks import declared

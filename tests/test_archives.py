@@ -8,7 +8,7 @@ from malformed_binary import head
 
 from data_prep import archives
 from data_prep.archives import unpack
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])

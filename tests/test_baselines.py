@@ -12,8 +12,8 @@ from pplkit.ablations import _errors, _row, compare, table_text
 from pplkit.baselines import VARIANTS, labelled_prior, variant
 from pplkit.batches import Batch
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.losses import losses
 from pplkit.model import inverse_softplus
 from pplkit.prior import PosePrior

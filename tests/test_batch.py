@@ -15,9 +15,9 @@ from batches_home import make_home, prepare, rows, small, write_data, write_plan
 from pplkit import cli
 from pplkit.baselines import labelled_prior
 from pplkit.batch import check_same, missing, predefine, run_batch
+from pplkit.core.errors import PplkitError
+from pplkit.core.locks import locked
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
-from pplkit.locks import locked
 from pplkit.model import PosePriorLearner
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder

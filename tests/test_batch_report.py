@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pplkit.batch_report import Outcome, page_of, spread_of, summary, write_report
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.plots import compared_curves
 from pplkit.prior import PosePrior
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pplkit.batches import Batch, Batches, blocked, to_float
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
-from pplkit.errors import PplkitError
 from pplkit.geometry import seen, views
 from pplkit.occlusion import spread
 

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 import pplkit
 from pplkit.cards import hand_on
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.handover import MODEL, SCHEMA
 from pplkit.labelling import landmarks_of
 from pplkit.landmarks import fit_landmarks

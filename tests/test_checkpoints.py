@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from pplkit import checkpoints
 from pplkit.checkpoints import TRAINING, Damaged, read, read_checkpoint, write
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 ABOUT = {"schema": TRAINING[0], "step": "7", "made_by": json.dumps({"data_sha256": "ab"}), "state": '{"good": true}'}
 TENSORS = {"model.a": torch.tensor([0.5, -3.0]), "optimiser.step.a": torch.tensor(2.0)}

@@ -14,8 +14,8 @@ import pytest
 import pplkit
 from pplkit import cli, commands
 from pplkit import notebooks as driver
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 
 Calls = list[tuple[Any, ...]]
 

@@ -12,8 +12,8 @@ from pplkit import completion, occlusion
 from pplkit.batches import to_float
 from pplkit.completion import NEAR, Lesson, Teacher, complete, doubts_and_distance
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, Split
-from pplkit.errors import PplkitError
 from pplkit.geometry import pixel_grid
 from pplkit.networks import Completer
 from pplkit.poses import Completed

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pplkit.config import CHOICES, PRESETS, Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.model import PosePriorLearner
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from pplkit import crops
+from pplkit.core.errors import PplkitError
 from pplkit.crops import around, centre, from_crop, resized, to_crop, whole
-from pplkit.errors import PplkitError
 
 
 def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:

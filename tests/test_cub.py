@@ -8,8 +8,8 @@ import pytest
 from sources import cleaned, lines, make_cub
 
 from data_prep.cub import crop_box, main, prepare
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.evaluation import mean_pose_error
 from pplkit.geometry import sides_per_unit
 

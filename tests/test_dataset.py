@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.shards import Shards
 
 META: dict[str, Any] = {

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from pplkit import devices, links, ranks, stepping, training
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.signals import Interrupted
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
-from pplkit.errors import PplkitError
 from pplkit.geometry import pixel_grid
 from pplkit.runs import RunFolder, read_checkpoint
-from pplkit.stops import Interrupted
 from pplkit.team import in_team
 from pplkit.training import Progress, train
 

@@ -14,9 +14,9 @@ from discs import film
 from pplkit import doctor, notebooks
 from pplkit.cli import main
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import EVERY, data_findings, diagnose, findings, table
-from pplkit.errors import PplkitError
 from pplkit.findings import Check
 from pplkit.journal import INSPECTED
 from pplkit.runs import RunFolder, load

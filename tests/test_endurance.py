@@ -15,11 +15,11 @@ from trainings import Plan, assert_same_end, kill, trained
 from pplkit import cli, training
 from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.signals import Interrupted
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
-from pplkit.stops import Interrupted
 from pplkit.training import Progress, Result
 
 

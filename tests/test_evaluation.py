@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pplkit import evaluation
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 
 RNG = np.random.default_rng(0)

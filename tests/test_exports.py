@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data_prep.labels import read_labels
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.exports import PoseTable, coco, export_poses, pose_table, read_poses
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision import models
 from torchvision.models import vgg
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.losses import reconstruction_loss
 

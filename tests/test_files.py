@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from faults import faulty
 
-from pplkit.errors import PplkitError
-from pplkit.files import write_bytes, write_text
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_bytes, write_text
 
 
 def test_a_file_is_whole_or_as_it_was_before(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from sources import FLOWERS, make_flowers, write_sets
 
 from data_prep.flowers import PAGE, SUMS, main, prepare
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from test_duplicates import smooth
 
 from data_prep.folder import main, prepare
 from data_prep.splits import held_out
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.shards import NpyWriter
 
 

@@ -9,8 +9,8 @@ from discs import SIZE, Placing, film, in_corners, on_disc, split
 from scipy import ndimage
 
 from pplkit import foregrounds
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.foregrounds import by_border, by_masks, by_model, by_motion, find, foreground_share, sampled
 from pplkit.moving import SIDE, moving, stands
 

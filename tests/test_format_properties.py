@@ -15,14 +15,14 @@ from torch import nn
 
 from pplkit.arrays import array_of
 from pplkit.checking import faults, summary
+from pplkit.core.errors import PplkitError, visible
+from pplkit.core.texts import DEPTH, parse_json, read_json, read_text
+from pplkit.core.yaml_file import read_yaml
 from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.errors import PplkitError, visible
 from pplkit.pickled import read_state
 from pplkit.pictures import inside
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
-from pplkit.texts import DEPTH, parse_json, read_json, read_text
-from pplkit.yamls import read_yaml
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from data_prep.frames_pickle import read_frame
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 COLUMNS = ("file_name", "value")
 # One table as these versions of pandas pickled it, protocol 4: two names, an array of 0 to 3, an array of -1.

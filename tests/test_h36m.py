@@ -9,8 +9,8 @@ from h36m_source import FRAMES, JOINT, A, B, C, check_spots, cut, kept, make_raw
 from scipy.io import savemat
 
 from data_prep.h36m import NAMES, main, prepare
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 
 
 @pytest.fixture(scope="module")

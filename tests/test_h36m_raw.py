@@ -30,8 +30,8 @@ from h36m_source import (
 
 from data_prep.h36m import prepare
 from pplkit import frames
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 
 
 @pytest.fixture(scope="module")

@@ -30,15 +30,15 @@ from data_prep.frames_pickle import read_frame
 from pplkit import batch_report, plots
 from pplkit.ablations import table_text
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.yaml_file import read_yaml
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.features import perceptual_features
 from pplkit.frames import frames
 from pplkit.pickled import read_state
 from pplkit.pictures import read_image
 from pplkit.prior import PosePrior
 from pplkit.runs import read_checkpoint
-from pplkit.yamls import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'

@@ -13,7 +13,7 @@ from PIL import Image
 from sources import FPS, film
 
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.inference import estimate_files, write_poses
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner

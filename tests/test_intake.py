@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from data_prep.intake import Row, Task, picture, write
+from pplkit.core.errors import PplkitError
 from pplkit.crops import centre
 from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 
 
 @pytest.fixture

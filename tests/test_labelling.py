@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.geometry import to_pixels
 from pplkit.labelling import MAP, landmarks_of, name_landmarks, read_labelled, suggest, summary, telling
 from pplkit.landmarks import LandmarkMap

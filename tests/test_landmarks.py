@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.sides import exchanged
 

@@ -120,8 +120,8 @@ import sys
 from pathlib import Path
 import torch
 from pplkit.devices import as_launched
-from pplkit.errors import PplkitError
-from pplkit.stops import Interrupted
+from pplkit.core.errors import PplkitError
+from pplkit.core.signals import Interrupted
 
 def step(fabric):
     model = fabric.setup(torch.nn.Linear(2, 2))

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pplkit import locks
-from pplkit.errors import PplkitError
-from pplkit.locks import locked
+from pplkit.core import locks
+from pplkit.core.errors import PplkitError
+from pplkit.core.locks import locked
 
 
 def hold(folder: Path, ours: Connection) -> None:

@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 from data_prep import matlab
 from data_prep.matlab import read_numbers
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 
 def test_what_is_long_or_of_many_parts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.measures import links_on_object, on_object, skeleton_coverage
 
 LEFT_HALF = np.zeros((1, 10, 10), np.uint8)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.geometry import apply_affine, pixel_grid
 from pplkit.links import link_map
 from pplkit.losses import boundary_loss, pose_loss, token_loss

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.labelling import landmarks_of
 from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.prior import PosePrior

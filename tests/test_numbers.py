@@ -16,14 +16,14 @@ from trainings import Plan, assert_same_end, kill, trained
 from pplkit import stepping, training
 from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
+from pplkit.core.errors import Diverged, PplkitError
+from pplkit.core.signals import Interrupted
 from pplkit.dataset import Dataset
-from pplkit.errors import Diverged, PplkitError
 from pplkit.losses import losses
 from pplkit.notebooks import numbers
 from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load
 from pplkit.stepping import Step, Taken
-from pplkit.stops import Interrupted
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from data_prep.cropping import SHEET, spread
 from data_prep.known import preparation
 from pplkit import commands, saliency
 from pplkit.checking import faults
+from pplkit.core.errors import PplkitError
 from pplkit.crops import from_crop, resized
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.frames import readable
 from pplkit.object_files import Pictures, in_order, in_video
 from pplkit.objects import NoObject, find_boxes

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.occlusion import (
     PATCHES,
     Occluders,

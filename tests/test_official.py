@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures
 from pplkit.links import link_map
 from pplkit.losses import boundary_loss, losses, reconstruction_loss, token_loss

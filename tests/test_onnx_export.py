@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pplkit import resampling
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.onnx_export import Estimator, export_onnx
 

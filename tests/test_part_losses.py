@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pplkit import losses as module
 from pplkit.batches import Batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.losses import (
     background_loss,
     concentration_loss,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 
 WRITER = """
 import os, signal, sys

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import pplkit
 from pplkit.cli import main
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.official import convert_official, load_official
 from pplkit.pickled import read_state
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.pictures import PIXELS, pictures, read_cutout, read_image
 
 

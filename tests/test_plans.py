@@ -12,11 +12,11 @@ from pplkit import cli
 from pplkit.baselines import VARIANTS
 from pplkit.batch import run_batch
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
+from pplkit.core.project import same_prior
+from pplkit.core.yaml_file import At
 from pplkit.notebooks import NOTEBOOKS
-from pplkit.places import same_prior
 from pplkit.plans import read_plan, slurm_options
-from pplkit.yamls import At
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

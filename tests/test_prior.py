@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.prior import PosePrior
 
 

@@ -9,7 +9,7 @@ from conftest import with_completer
 from torch import Tensor
 
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 

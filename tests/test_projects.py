@@ -10,8 +10,8 @@ import pytest
 import pplkit
 from pplkit import projects
 from pplkit.config import PRESETS, Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import DatasetWriter
-from pplkit.errors import PplkitError
 
 
 @pytest.fixture

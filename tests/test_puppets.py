@@ -7,8 +7,8 @@ import pytest
 import data_prep.puppets
 from pplkit import posing, puppets
 from pplkit.bodies import Body, Part
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.puppets import CATEGORIES, Puppets, generate, layout
 
 

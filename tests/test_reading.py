@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from sources import FPS, film
 
+from pplkit.core.errors import PplkitError
 from pplkit.crops import resized
-from pplkit.errors import PplkitError
 from pplkit.pictures import read_image
 from pplkit.reading import count, files_of, is_video, made_ahead, seen, squared, taken_ahead
 

@@ -11,8 +11,8 @@ import torch
 
 from pplkit import prototypes
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.memory import HierarchicalMemory
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Poses

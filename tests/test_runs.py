@@ -11,10 +11,10 @@ from faults import faulty
 
 import pplkit
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
+from pplkit.core.project import home
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
-from pplkit.places import home
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import build
 

@@ -11,8 +11,8 @@ from faults import faulty
 from safetensors.torch import save_file
 
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
-from pplkit.errors import PplkitError
 from pplkit.model import PosePriorLearner
 from pplkit.runs import RunFolder, load
 

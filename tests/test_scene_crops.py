@@ -10,9 +10,9 @@ import data_prep.puppets
 import data_prep.scenes
 from data_prep.known import PUPPETS, kind_of, preset_for
 from data_prep.scenes import boxes, cropped, extents, true_boxes, write_film
+from pplkit.core.errors import PplkitError
 from pplkit.crops import from_crop
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.frames import readable
 from pplkit.scenes import Scenes, generate_wide
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_prep.scenes import extents
 from pplkit import lighting, scenes
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.posing import capsules, figures
 from pplkit.puppets import BODIES, CATEGORIES, layout
 from pplkit.scenes import Film, Scenes, generate_wide

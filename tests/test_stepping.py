@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from pplkit import stepping
 from pplkit.batches import Batch, Batches
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
-from pplkit.errors import PplkitError
 from pplkit.features import perceptual_features
 from pplkit.lean import Lean
 from pplkit.model import PosePriorLearner

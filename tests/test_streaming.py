@@ -15,8 +15,8 @@ from torch import Tensor
 from pplkit import streaming
 from pplkit.batches import Batches
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.shards import Shards
 from pplkit.streaming import AHEAD, Reader, Stream, fits, free_memory, load
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.prior import PosePrior
 from pplkit.svg import prior_svg
 

@@ -9,8 +9,8 @@ from PIL import Image
 from sources import landmarks, make_taichi
 
 from data_prep.taichi import NAMES, main, prepare
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.evaluation import evaluate, mean_pose_error
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pplkit import texts
-from pplkit.errors import PplkitError
-from pplkit.texts import parse_json, read_json, read_text
+from pplkit.core import texts
+from pplkit.core.errors import PplkitError
+from pplkit.core.texts import parse_json, read_json, read_text
 
 
 def nested(levels: int) -> str:

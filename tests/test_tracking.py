@@ -13,7 +13,7 @@ from sources import film
 
 from pplkit import frames
 from pplkit.config import Config
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.inference import estimate_files
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pplkit import tracks as module
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 from pplkit.smoothing import bending, smooth
 from pplkit.tracks import Tracks, jitter, lag, short_gaps, summary, write_tracks
 

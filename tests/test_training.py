@@ -11,8 +11,8 @@ import torch
 
 from pplkit import training
 from pplkit.config import Config
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.errors import PplkitError
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, load, read_checkpoint
 from pplkit.schedules import rates, renewals, thickness

@@ -8,8 +8,8 @@ import pytest
 from sources import FPS, film
 
 from data_prep.video import main, prepare
+from pplkit.core.errors import PplkitError
 from pplkit.dataset import open_dataset
-from pplkit.errors import PplkitError
 from pplkit.frames import frames
 
 

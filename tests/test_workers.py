@@ -13,8 +13,8 @@ from batches_home import make_home, rows, small, write_plan
 
 from pplkit import cli
 from pplkit.batch import Worker, finished
-from pplkit.errors import PplkitError
-from pplkit.locks import locked
+from pplkit.core.errors import PplkitError
+from pplkit.core.locks import locked
 from pplkit.workers import environment, gpus, slurm_parameters, spread
 
 ROOT = Path(__file__).resolve().parents[1]

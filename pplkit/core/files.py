@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 PARTIAL = ".partial"  # ends the name of a file that is being written
 REMEDIES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pplkit.errors import PplkitError
+from pplkit.core.errors import PplkitError
 
 BYTES = 2**26  # of a file, unless it may be longer
 DEPTH = 64  # of JSON: what the kit writes is 6 deep

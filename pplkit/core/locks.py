@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from pplkit.errors import PplkitError
-from pplkit.files import reason, remedy
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import reason, remedy
 
 try:
     import fcntl

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pplkit.errors import PplkitError, reason
-from pplkit.texts import read_text
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.texts import read_text
 
 BYTES = 2**15  # of a file; PyYAML takes seconds for as many
 BRACKETS = 1000  # one in the other, they take PyYAML the square of their number
