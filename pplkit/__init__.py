@@ -6,7 +6,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.dataset import open_dataset
 from pplkit.evaluation import evaluate
-from pplkit.links import link_map
+from pplkit.geometry.link_map import link_map
 from pplkit.model import PosePriorLearner
 from pplkit.occlusion import occlude
 from pplkit.official import load_official

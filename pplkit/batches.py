@@ -14,7 +14,7 @@ from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
 from pplkit.feature_cache import FeatureCache, lit, shown
-from pplkit.geometry import between, onto, seen
+from pplkit.geometry.coordinates import between, onto, seen
 from pplkit.shards import Shards
 from pplkit.streaming import Reader, Stream, fits, load
 

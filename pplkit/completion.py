@@ -22,7 +22,7 @@ from pplkit.core.errors import Diverged, PplkitError
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for, usable_precision
 from pplkit.feature_cache import KIND
-from pplkit.geometry import apply_affine, between, seen, views
+from pplkit.geometry.coordinates import apply_affine, between, seen, views
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.poses import Completed

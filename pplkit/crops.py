@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry import to_pixels, to_unit
+from pplkit.geometry.coordinates import to_pixels, to_unit
 from pplkit.pictures import PIXELS
 
 Box = tuple[float, float, float, float]

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import rankdata, spearmanr
 
 from pplkit.dataset import Dataset
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.model import PosePriorLearner
 from pplkit.occlusion import Covered, Occluders, at, cover
 from pplkit.poses import Iteration, in_one

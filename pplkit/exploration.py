@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from pplkit import posters, prototypes
 from pplkit.drawing import ORANGE, page, picture, plane, skeleton
-from pplkit.geometry import sides_per_unit
-from pplkit.links import link_map
+from pplkit.geometry.coordinates import sides_per_unit
+from pplkit.geometry.link_map import link_map
 from pplkit.model import PosePriorLearner
 from pplkit.prior import STRONG
 from pplkit.prototypes import Prototypes

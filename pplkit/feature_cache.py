@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pplkit.backbones import Backbone
 from pplkit.config import Config
-from pplkit.geometry import seen, views
+from pplkit.geometry.coordinates import seen, views
 from pplkit.shards import Shards
 from pplkit.streaming import SHARE, Reader, free_memory
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pplkit.dataset import Split
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
+from pplkit.geometry.trajectories import smooth
 from pplkit.model import PosePriorLearner
-from pplkit.smoothing import smooth
 from pplkit.tracks import LONG, SMOOTHING, jitter, lag, trusted
 
 JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints (T, J, 2)

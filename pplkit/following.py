@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from pplkit.smoothing import smooth
+from pplkit.geometry.trajectories import smooth
 
 EXTENT = 0.95  # quantile of the object's extents that a square of constant size holds
 GROSS = 2.0  # times its median: a larger extent is not of the object alone

@@ -17,7 +17,7 @@ import numpy as np
 from pplkit import ridge
 from pplkit.core.errors import PplkitError, visible
 from pplkit.dataset import Dataset, Split
-from pplkit.geometry import to_unit
+from pplkit.geometry.coordinates import to_unit
 from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.model import PosePriorLearner

@@ -17,7 +17,7 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_text
-from pplkit.geometry import to_pixels, to_unit
+from pplkit.geometry.coordinates import to_pixels, to_unit
 from pplkit.runs import write_text
 
 HEADER = ("image", "landmark", "x", "y")

@@ -15,7 +15,7 @@ import numpy as np
 from pplkit import ridge
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import read_json
-from pplkit.geometry import mirror, sides_per_unit
+from pplkit.geometry.coordinates import mirror, sides_per_unit
 from pplkit.runs import write_json
 from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
 

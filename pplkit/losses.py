@@ -12,7 +12,7 @@ from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures
-from pplkit.geometry import apply_affine, pairwise_distances
+from pplkit.geometry.coordinates import apply_affine, pairwise_distances
 from pplkit.networks import PartRegressor, attention_of
 from pplkit.parts import PartMaps
 from pplkit.poses import Output

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry import to_pixels
+from pplkit.geometry.coordinates import to_pixels
 
 SAMPLES = 48
 """Points at which a line is looked at, in the middles of as many equal pieces."""

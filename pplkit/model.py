@@ -14,8 +14,8 @@ from pplkit.backbones import Backbone, pooled, resampled
 from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.geometry import apply_affine, seen, steady_views
-from pplkit.links import link_map
+from pplkit.geometry.coordinates import apply_affine, seen, steady_views
+from pplkit.geometry.link_map import link_map
 from pplkit.memory import HierarchicalMemory
 from pplkit.networks import IN_USE, AffineRegressor, Completer, Decoder, PartRegressor, Regressor, attention_of
 from pplkit.parts import PartClusters, PartMaps

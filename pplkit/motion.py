@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from pplkit.alignment import OVERLAP, canvas_of, moves_from_middle, warped
+from pplkit.geometry.registration import OVERLAP, canvas_of, moves_from_middle, warped
 
 SIDE = 160  # pixels of the longer side at which objects are looked for
 SAMPLE = 100  # frames that a background is the median of

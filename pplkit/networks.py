@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.geometry import pixel_grid
+from pplkit.geometry.coordinates import pixel_grid
 from pplkit.lean import Beside, Lean, through
 from pplkit.resampling import DoubledConv, Halve, HalvedConv
 

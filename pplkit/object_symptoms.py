@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from pplkit import foregrounds
 from pplkit.dataset import Dataset, Split
 from pplkit.foregrounds import Foreground
-from pplkit.geometry import apply_affine, seen, sides_per_unit, views
+from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
 from pplkit.model import PosePriorLearner
 from pplkit.moving import FEWEST
 from pplkit.saliency import DISTINCT, distinctness

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from pplkit import saliency
-from pplkit.alignment import aligned, displacement, shift_between
 from pplkit.core.errors import PplkitError
 from pplkit.crops import Box
 from pplkit.following import followed, in_parts, rivals, squares_around, stays, together
+from pplkit.geometry.registration import aligned, displacement, shift_between
 from pplkit.motion import SAMPLE, changed, moving_blobs, reduced, scene_of, still_blobs, unlike
 
 MARGIN = 0.2  # beside the object on each side, of its extent

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry import apply_affine, steady_views
+from pplkit.geometry.coordinates import apply_affine, steady_views
 from pplkit.handover import to_tell
 from pplkit.model import PosePriorLearner
 from pplkit.poses import confidence

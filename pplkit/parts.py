@@ -15,7 +15,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from pplkit.backbones import Backbone
-from pplkit.geometry import apply_affine
+from pplkit.geometry.coordinates import apply_affine
 from pplkit.objectness import components, fit_classifier
 
 DIMENSIONS = 16  # principal components of the object's features that are clustered

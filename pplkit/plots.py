@@ -28,7 +28,7 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 
 LOSS_NAMES = {
     "loss": "total",

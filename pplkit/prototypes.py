@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pplkit.config import CHOICES
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.model import PosePriorLearner
 
 ROUNDS = 25  # of refining the prototypes; they settle sooner

@@ -11,7 +11,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.films import JointMap, joint_map
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.model import PosePriorLearner
 
 FITTED = 3000  # training images that a linear map is fitted on; more change nothing that can be seen

@@ -17,7 +17,7 @@ from pplkit.batches import Batches
 from pplkit.config import Config
 from pplkit.dataset import Dataset, Split
 from pplkit.features import perceptual_features
-from pplkit.geometry import mirror, seen, sides_per_unit, views
+from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
 from pplkit.losses import reconstruction_loss
 from pplkit.model import PosePriorLearner
 from pplkit.reports import subset

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.foregrounds import LIMIT, foreground_share
+from pplkit.geometry.trajectories import smooth
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
 from pplkit.reading import count, is_video, seen
 from pplkit.runs import writing
 from pplkit.sides import exchanged, restless
-from pplkit.smoothing import smooth
 
 SMOOTHING = 0.5  # pixels of the model's images
 GAP = 5  # frames that are filled

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from moving import ground
 
-from pplkit.alignment import aligned, canvas_of, displacement, moves_from_middle, shared, shift_between, warped
+from pplkit.geometry.registration import (
+    aligned,
+    canvas_of,
+    displacement,
+    moves_from_middle,
+    shared,
+    shift_between,
+    warped,
+)
 
 
 def similarity(turn: float = 0.0, zoom: float = 1.0, x: float = 0.0, y: float = 0.0) -> np.ndarray:

@@ -12,7 +12,7 @@ from pplkit.batches import Batch, Batches, blocked, to_float
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.dataset import Split
-from pplkit.geometry import seen, views
+from pplkit.geometry.coordinates import seen, views
 from pplkit.occlusion import spread
 
 CPU = torch.device("cpu")

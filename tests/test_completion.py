@@ -14,7 +14,7 @@ from pplkit.completion import NEAR, Lesson, Teacher, complete, doubts_and_distan
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, Split
-from pplkit.geometry import pixel_grid
+from pplkit.geometry.coordinates import pixel_grid
 from pplkit.networks import Completer
 from pplkit.poses import Completed
 from pplkit.runs import COMPLETER, RunFolder, load

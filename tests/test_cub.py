@@ -11,7 +11,7 @@ from data_prep.cub import crop_box, main, prepare
 from pplkit.core.errors import PplkitError
 from pplkit.dataset import Dataset, open_dataset
 from pplkit.evaluation import mean_pose_error
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ import torch
 from segments import segment_distance
 from torch import Tensor
 
-from pplkit import devices, links, ranks, stepping, training
+from pplkit import devices, ranks, stepping, training
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.dataset import Dataset
 from pplkit.devices import fabric_for
-from pplkit.geometry import pixel_grid
+from pplkit.geometry import link_map as links
+from pplkit.geometry.coordinates import pixel_grid
 from pplkit.runs import RunFolder, read_checkpoint
 from pplkit.team import in_team
 from pplkit.training import Progress, train

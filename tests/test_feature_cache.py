@@ -15,7 +15,7 @@ from pplkit.batches import Batch, Batches, reduced, to_float
 from pplkit.config import Config
 from pplkit.dataset import Split
 from pplkit.feature_cache import FeatureCache, lit, shown
-from pplkit.geometry import apply_affine, pixel_grid, seen
+from pplkit.geometry.coordinates import apply_affine, pixel_grid, seen
 from pplkit.shards import Shards
 from pplkit.stepping import parts_of
 

@@ -9,8 +9,8 @@ import torch
 
 from pplkit.dataset import Split
 from pplkit.films import Film, follow, joint_map, report, summary
+from pplkit.geometry.trajectories import smooth
 from pplkit.poses import Poses
-from pplkit.smoothing import smooth
 from pplkit.tracks import trusted
 
 TIME = np.arange(40)

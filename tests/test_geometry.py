@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit.geometry import (
+from pplkit.geometry.coordinates import (
     apply_affine,
     between,
     mirror,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit import links
+from pplkit.geometry import link_map as links
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with PyTorch on Linux")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -15,7 +15,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 @pytest.fixture(scope="module")
 def kernels() -> ModuleType:
-    return importlib.import_module("pplkit.link_kernels")  # not before Triton is known to be there
+    return importlib.import_module("pplkit.geometry.link_map_triton")  # not before Triton is known to be there
 
 
 def results(

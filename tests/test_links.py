@@ -7,8 +7,8 @@ import torch
 from segments import segment_distance
 from torch import Tensor
 
-from pplkit.geometry import pixel_grid
-from pplkit.links import link_map
+from pplkit.geometry.coordinates import pixel_grid
+from pplkit.geometry.link_map import link_map
 
 
 def plain(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.geometry import apply_affine, pixel_grid
-from pplkit.links import link_map
+from pplkit.geometry.coordinates import apply_affine, pixel_grid
+from pplkit.geometry.link_map import link_map
 from pplkit.losses import boundary_loss, pose_loss, token_loss
 from pplkit.model import PosePriorLearner
 

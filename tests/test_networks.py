@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pplkit.geometry import apply_affine, pixel_grid
+from pplkit.geometry.coordinates import apply_affine, pixel_grid
 from pplkit.networks import Completer, Decoder, Regressor, ResidualDown
 
 CHANNELS = (8, 8, 8, 8)

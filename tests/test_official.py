@@ -17,7 +17,7 @@ from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.features import PerceptualFeatures
-from pplkit.links import link_map
+from pplkit.geometry.link_map import link_map
 from pplkit.losses import boundary_loss, losses, reconstruction_loss, token_loss
 from pplkit.model import PosePriorLearner
 from pplkit.official import load_official, translate

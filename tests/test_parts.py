@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from pplkit import parts
 from pplkit.backbones import Backbone, pooled, resampled
-from pplkit.geometry import apply_affine, pixel_grid, to_unit
+from pplkit.geometry.coordinates import apply_affine, pixel_grid, to_unit
 from pplkit.networks import IN_USE, Completer, PartRegressor, attention_of
 from pplkit.parts import TEMPERATURE, PartClusters, clustered
 

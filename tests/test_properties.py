@@ -9,7 +9,7 @@ from segments import segment_distance
 from torch import Tensor
 
 from pplkit.crops import CROPS, from_crop, resized, to_crop
-from pplkit.geometry import (
+from pplkit.geometry.coordinates import (
     apply_affine,
     between,
     mirror,
@@ -20,7 +20,7 @@ from pplkit.geometry import (
     to_unit,
     views,
 )
-from pplkit.links import link_map
+from pplkit.geometry.link_map import link_map
 from pplkit.memory import HierarchicalMemory
 
 SEEDS = st.integers(0, 2**32 - 1)

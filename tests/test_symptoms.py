@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pplkit import symptoms
 from pplkit.config import Config
 from pplkit.dataset import Dataset
-from pplkit.geometry import mirror
+from pplkit.geometry.coordinates import mirror
 from pplkit.model import PosePriorLearner
 
 SPOTS = torch.tensor([[-0.2, 0.1], [0.2, 0.1], [0.0, -0.3], [0.1, 0.3]])

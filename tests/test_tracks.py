@@ -8,7 +8,7 @@ import pytest
 
 from pplkit import tracks as module
 from pplkit.core.errors import PplkitError
-from pplkit.smoothing import bending, smooth
+from pplkit.geometry.trajectories import bending, smooth
 from pplkit.tracks import Tracks, jitter, lag, short_gaps, summary, write_tracks
 
 

@@ -29,7 +29,7 @@ from scipy.cluster.vq import kmeans2
 import pplkit
 from pplkit import ridge
 from pplkit.evaluation import evaluate
-from pplkit.geometry import mirror
+from pplkit.geometry.coordinates import mirror
 from pplkit.labelling import telling
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder

@@ -32,7 +32,7 @@ from scipy.spatial import Delaunay, QhullError
 import pplkit
 from data_prep import cub, folder, puppets
 from pplkit.crops import from_crop, resized, whole
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.labelling import telling
 from pplkit.landmarks import fit_landmarks
 from pplkit.measures import on_object

@@ -38,7 +38,7 @@ from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.devices import fabric_for
 from pplkit.features import PerceptualFeatures, perceptual_features
-from pplkit.links import link_map
+from pplkit.geometry.link_map import link_map
 from pplkit.machine import keep_memory
 from pplkit.stepping import Step
 from pplkit.training import build

@@ -34,12 +34,12 @@ from scipy.signal import savgol_filter
 
 import pplkit
 from pplkit.films import JointMap, joint_map
-from pplkit.geometry import sides_per_unit
+from pplkit.geometry.coordinates import sides_per_unit
+from pplkit.geometry.trajectories import smooth
 from pplkit.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
 from pplkit.runs import RunFolder
-from pplkit.smoothing import smooth
 from pplkit.tracks import LONG, SMOOTHING, jitter, lag, trusted
 
 FIRST = 1_000_000  # the test set's first video

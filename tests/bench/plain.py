@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.features import PerceptualFeatures
-from pplkit.geometry import apply_affine, pixel_grid
+from pplkit.geometry.coordinates import apply_affine, pixel_grid
 from pplkit.losses import boundary_loss, link_loss
 from pplkit.memory import EPSILON, HierarchicalMemory
 from pplkit.model import PosePriorLearner

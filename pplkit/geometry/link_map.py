@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pplkit.geometry import pixel_grid
+from pplkit.geometry.coordinates import pixel_grid
 
 AT_ONCE = 2**17  # pixels of a batch that a CPU looks at together
 TINY = 1e-12  # squared lengths are at least this when something is divided by them
@@ -66,7 +66,7 @@ def _kernels(keypoints: Tensor) -> Any:
     """The module with the GPU's kernels, if they can be used; else None."""
     if not keypoints.is_cuda or torch.version.cuda is None or importlib.util.find_spec("triton") is None:
         return None
-    from pplkit import link_kernels
+    from pplkit.geometry import link_map_triton as link_kernels
 
     return link_kernels
 

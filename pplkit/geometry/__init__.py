@@ -1,0 +1,1 @@
+"""Mathematics of points and pictures' planes: coordinates, affine maps, link map, trajectories."""
