@@ -1,4 +1,4 @@
-"""One module per data set: raw files to the prepared format of `pplkit.dataset`."""
+"""One module per data set: raw files to the prepared format of `pplkit.data.dataset`."""
 
 from data_prep.known import prepared
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from data_prep.common import parser, run
 from data_prep.intake import picture, write
 from pplkit.core.errors import PplkitError
-from pplkit.crops import centre
-from pplkit.dataset import DatasetWriter
-from pplkit.pictures import pictures
+from pplkit.data.crops import centre
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import pictures
 
 CATEGORIES = ("cat", "dog", "wild")
 

@@ -9,7 +9,7 @@ from typing import NoReturn, Self
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import check_file
-from pplkit.pictures import inside
+from pplkit.data.images import inside
 
 BYTES = 2**33  # of all files in it
 FILES = 100_000

@@ -8,7 +8,7 @@ from typing import Any
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_text
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pplkit.core.errors import PplkitError, visible
-from pplkit.crops import CROPS, Box, resized, whole
+from pplkit.data.crops import CROPS, Box, resized, whole
+from pplkit.data.images import upright_size
 from pplkit.object_files import Pictures, in_video
 from pplkit.objects import Squares, warnings
-from pplkit.pictures import upright_size
 from pplkit.plots import contact_sheet
 
 AUTO, OBJECT = "auto", "object"

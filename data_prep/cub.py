@@ -26,9 +26,9 @@ from data_prep.common import parser, read_table, run
 from data_prep.intake import picture, write
 from data_prep.matlab import read_mat
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box
-from pplkit.dataset import DatasetWriter
-from pplkit.pictures import inside
+from pplkit.data.crops import Box
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import inside
 
 VARIANTS = ("all", "three", "aligned")
 CLEANED = Path("cachedir") / "cub" / "data"

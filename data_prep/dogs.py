@@ -11,7 +11,7 @@ from pathlib import Path
 from data_prep.common import run
 from data_prep.cropping import AUTO
 from data_prep.video import command_line, convert
-from pplkit.dataset import DatasetWriter
+from pplkit.data.dataset import DatasetWriter
 
 
 def prepare(

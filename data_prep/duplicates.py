@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.pictures import read_image
+from pplkit.data.images import read_image
 
 BITS = 4
 BRIGHTER = 2  # of 255: less is noise, as on a white ground

@@ -18,8 +18,8 @@ from data_prep.common import parser, run
 from data_prep.intake import picture, write
 from data_prep.matlab import read_numbers
 from pplkit.core.errors import PplkitError
-from pplkit.crops import centre
-from pplkit.dataset import DatasetWriter
+from pplkit.data.crops import centre
+from pplkit.data.dataset import DatasetWriter
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 SUMS = {

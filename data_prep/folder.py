@@ -44,10 +44,10 @@ from data_prep.intake import Row, Task, write
 from data_prep.labels import Label, Labels, area, check_inside, extent, matched, read_labels
 from data_prep.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box, resized, to_crop
-from pplkit.dataset import DatasetWriter
+from pplkit.data.crops import Box, resized, to_crop
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import below, pictures, read_image
 from pplkit.object_files import Pictures
-from pplkit.pictures import below, pictures, read_image
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "crop": ("centre", "pad", "labels", OBJECT, AUTO),

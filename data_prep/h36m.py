@@ -51,12 +51,12 @@ from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, r
 from data_prep.intake import Row, Task, write
 from data_prep.matlab import read_numbers
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box, resized
-from pplkit.dataset import DatasetWriter
-from pplkit.frames import frame_size
+from pplkit.data.crops import Box, resized
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import read_image
+from pplkit.data.video import frame_size
 from pplkit.object_files import Pictures
 from pplkit.objects import Squares
-from pplkit.pictures import read_image
 
 CROPS = (AUTO, "labels", OBJECT)
 LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}

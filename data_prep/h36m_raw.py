@@ -14,12 +14,12 @@ from PIL import Image
 
 from data_prep.cropping import Cut
 from data_prep.intake import Row
-from pplkit.arrays import FARTHEST
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import check_file
-from pplkit.crops import Box, around, resized, to_crop
-from pplkit.frames import SOON, frames, reader, times
-from pplkit.pictures import PIXELS
+from pplkit.data.arrays import FARTHEST
+from pplkit.data.crops import Box, around, resized, to_crop
+from pplkit.data.images import PIXELS
+from pplkit.data.video import SOON, frames, reader, times
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")

@@ -19,9 +19,9 @@ from data_prep.common import parser, run
 from data_prep.intake import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_text
-from pplkit.crops import whole
-from pplkit.dataset import DatasetWriter
-from pplkit.pictures import inside
+from pplkit.data.crops import whole
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import inside
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
 COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")

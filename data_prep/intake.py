@@ -16,9 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box, resized, to_crop
-from pplkit.dataset import DatasetWriter
-from pplkit.pictures import read_image
+from pplkit.data.crops import Box, resized, to_crop
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import read_image
 
 AHEAD = 4  # tasks for each thread that are under way or done and not yet written
 HELD = 2**28  # bytes of images that wait to be written; where there are more, those who make them wait
@@ -26,7 +26,7 @@ HELD = 2**28  # bytes of images that wait to be written; where there are more, t
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Row:
-    """One image of a prepared data set and what belongs to it, shaped as in `pplkit.dataset.Split` without n."""
+    """One image of a prepared data set and what belongs to it, shaped as in `pplkit.data.dataset.Split` without n."""
 
     split: str
     image: np.ndarray  # uint8 (S, S, 3)

@@ -10,7 +10,7 @@ from typing import Any
 from data_prep.cropping import AUTO
 from pplkit.config import PRESETS
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.projects import data_folder
 
 PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}
@@ -94,7 +94,7 @@ def preparation(
         if not exists:
             raise PplkitError(
                 f"dataset={dataset!r} is not known by name and {out} is absent: prepare it there with "
-                f"pplkit.dataset.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
+                f"pplkit.data.dataset.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
             )
         return lambda: open_dataset(out).path
     # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.

@@ -14,7 +14,7 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_json, read_text
-from pplkit.crops import Box, around
+from pplkit.data.crops import Box, around
 
 BYTES = 2**28  # of a file; COCO's own has 240 million
 FAR = 1e7  # pixels

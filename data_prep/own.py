@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.frames import SUFFIXES as FILMS
+from pplkit.data.images import SUFFIXES, listed
+from pplkit.data.video import SUFFIXES as FILMS
 from pplkit.overlay import write_video
-from pplkit.pictures import SUFFIXES, listed
 from pplkit.puppets import RATE, generate
 
 SIDES = (160, 120)  # width and height of the videos to try with

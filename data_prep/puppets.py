@@ -17,8 +17,8 @@ from tqdm import tqdm
 from data_prep.scenes import CROPS, boxes, cropped
 from data_prep.splits import held_out, place
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter
-from pplkit.pictures import below, pictures
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import below, pictures
 from pplkit.puppets import CATEGORIES, PICKED, Puppets, generate, layout
 from pplkit.scenes import generate_wide
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pplkit.arrays import FARTHEST
 from pplkit.core.errors import PplkitError
-from pplkit.crops import centre, resized, to_crop
+from pplkit.data.arrays import FARTHEST
+from pplkit.data.crops import centre, resized, to_crop
+from pplkit.data.images import pictures
 from pplkit.overlay import write_video
-from pplkit.pictures import pictures
 from pplkit.puppets import CATEGORIES, RATE, Puppets
 from pplkit.scenes import AT_ONCE, SIDES, Film, Scenes
 

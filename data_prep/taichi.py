@@ -25,12 +25,12 @@ import numpy as np
 from data_prep.common import parser, run
 from data_prep.frames_pickle import read_frame
 from data_prep.intake import Row, Task, picture, write
-from pplkit.arrays import FARTHEST
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box, centre, resized
-from pplkit.dataset import DatasetWriter
-from pplkit.frames import frames
-from pplkit.pictures import inside
+from pplkit.data.arrays import FARTHEST
+from pplkit.data.crops import Box, centre, resized
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import inside
+from pplkit.data.video import frames
 
 SIDE = 256  # of the labelled frames
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -31,11 +31,11 @@ from data_prep.cropping import AUTO, OBJECT, Cut, Sheet, chosen, following, vide
 from data_prep.intake import Row, Task, write
 from data_prep.splits import check_share, held_out, place
 from pplkit.core.errors import PplkitError
-from pplkit.crops import CROPS, Box, resized
-from pplkit.dataset import DatasetWriter
-from pplkit.frames import SOON, SUFFIXES, frame_size, frames, reader, times
+from pplkit.data.crops import CROPS, Box, resized
+from pplkit.data.dataset import DatasetWriter
+from pplkit.data.images import below, listed
+from pplkit.data.video import SOON, SUFFIXES, frame_size, frames, reader, times
 from pplkit.objects import Squares
-from pplkit.pictures import below, listed
 
 Range = tuple[float | None, int | None, float, float | None]
 """rate, frames, start, end"""

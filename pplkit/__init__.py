@@ -4,11 +4,11 @@ from pplkit.completion import complete
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
+from pplkit.data.occlusion import occlude
 from pplkit.evaluation import evaluate
 from pplkit.geometry.link_map import link_map
 from pplkit.model import PosePriorLearner
-from pplkit.occlusion import occlude
 from pplkit.official import load_official
 from pplkit.prior import PosePrior
 from pplkit.runs import load

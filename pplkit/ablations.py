@@ -11,7 +11,7 @@ import numpy as np
 from pplkit.baselines import VARIANTS, labelled_prior, variant
 from pplkit.config import Config
 from pplkit.core.errors import Diverged, PplkitError, visible
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import train

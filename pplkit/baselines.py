@@ -6,7 +6,7 @@ import numpy as np
 
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.prior import PosePrior
 
 

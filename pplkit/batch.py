@@ -15,7 +15,7 @@ from pplkit.core.locks import locked
 from pplkit.core.project import home, same_prior
 from pplkit.core.texts import read_json
 from pplkit.core.yaml_file import At
-from pplkit.dataset import Dataset, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.notebooks import check_data, run_notebooks
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder

@@ -17,13 +17,13 @@ from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import Unwritable
 from pplkit.core.version import __version__
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
+from pplkit.data.npy_shards import file_hash
 from pplkit.drawing import error_unit
 from pplkit.handover import to_tell, write_model
 from pplkit.labelling import landmarks_of
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
-from pplkit.shards import file_hash
 
 PRIOR, LANDMARKS, CARD = "prior.json", "landmarks.json", "README.md"
 SETTINGS = {

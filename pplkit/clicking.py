@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pplkit.boards import as_lists, board, on_click, on_drag, png
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
 from pplkit.frontend import attended, bundle
 from pplkit.labelling import position
 from pplkit.labels import Labels, positions

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pplkit.pictures import read_image
+from pplkit.data.images import read_image
 from pplkit.rendering import Array, Stream, cosine, hsv, sine, uniform
 
 COARSEST = 1.0  # side of the cells of the first octave of noise, in [-1, 1] units; those of the next are half as long

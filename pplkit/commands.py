@@ -45,7 +45,7 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
     from data_prep.known import DEFAULT_SIZE, prepared
     from pplkit.config import Config
-    from pplkit.dataset import open_dataset
+    from pplkit.data.dataset import open_dataset
     from pplkit.notebooks import check_data
 
     preset = Config.preset(parameters["preset"])
@@ -278,8 +278,8 @@ def _export_model(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Say what a prepared data set holds, and all that is wrong with it."""
     from pplkit import plots
-    from pplkit.checking import faults, summary
-    from pplkit.dataset import open_dataset
+    from pplkit.data.dataset import open_dataset
+    from pplkit.data.validation import faults, summary
     from pplkit.reports import subset
 
     found = faults(arguments.dataset)

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import trange
 
-from pplkit import occlusion
 from pplkit.batches import to_float
 from pplkit.core.errors import Diverged, PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data import occlusion
+from pplkit.data.dataset import Dataset
 from pplkit.devices import fabric_for, usable_precision
 from pplkit.feature_cache import KIND
 from pplkit.geometry.coordinates import apply_affine, between, seen, views

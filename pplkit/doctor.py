@@ -10,7 +10,7 @@ from typing import Any
 
 from pplkit import object_symptoms, symptoms
 from pplkit.config import Config
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
 from pplkit.findings import CHECKS, Check, Numbers
 from pplkit.journal import INSPECTED
 from pplkit.model import PosePriorLearner

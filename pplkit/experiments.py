@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from scipy.stats import rankdata, spearmanr
 
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
+from pplkit.data.occlusion import Covered, Occluders, at, cover
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.model import PosePriorLearner
-from pplkit.occlusion import Covered, Occluders, at, cover
 from pplkit.poses import Iteration, in_one
 from pplkit.prototypes import taken
 from pplkit.reports import Scorer, subset

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from pplkit.backbones import Backbone
 from pplkit.config import Config
+from pplkit.data.npy_shards import Shards
+from pplkit.data.streaming import SHARE, Reader, free_memory
 from pplkit.geometry.coordinates import seen, views
-from pplkit.shards import Shards
-from pplkit.streaming import SHARE, Reader, free_memory
 
 KIND = torch.float16  # of what is kept: standardised features need no more digits
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
 from pplkit.model import PosePriorLearner

@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pplkit.backbones import Backbone
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
+from pplkit.data.motion_masks import SIDE, as_masks, moving
 from pplkit.measures import on_object
 from pplkit.model import PosePriorLearner
-from pplkit.moving import SIDE, as_masks, moving
 from pplkit.objectness import fit_classifier
 from pplkit.saliency import CELLS, DISTINCT, NAME, distinctness
 from pplkit.saliency import SIDE as SEEN

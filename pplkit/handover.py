@@ -17,10 +17,10 @@ from pplkit.checkpoints import check_length
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import BYTES, check_file
+from pplkit.data.images import inside
+from pplkit.data.npy_shards import file_hash
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
-from pplkit.pictures import inside
-from pplkit.shards import file_hash
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"

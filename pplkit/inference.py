@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.crops import from_crop
+from pplkit.data.crops import from_crop
+from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
-from pplkit.reading import Seen, count, files_of, seen
 from pplkit.runs import writing
 
 BATCH = 64  # images that go through the model together

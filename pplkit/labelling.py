@@ -16,13 +16,13 @@ import numpy as np
 
 from pplkit import ridge
 from pplkit.core.errors import PplkitError, visible
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
+from pplkit.data.images import read_image
+from pplkit.data.reader import squared
 from pplkit.geometry.coordinates import to_unit
 from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.model import PosePriorLearner
-from pplkit.pictures import read_image
-from pplkit.reading import squared
 from pplkit.reports import subset
 from pplkit.runs import RunFolder, fingerprint
 

@@ -19,7 +19,7 @@ from pplkit.config import Config
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.project import home
 from pplkit.core.texts import check_file
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder
 

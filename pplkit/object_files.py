@@ -15,11 +15,11 @@ import numpy as np
 
 from pplkit import saliency
 from pplkit.core.errors import PplkitError
-from pplkit.crops import Box
-from pplkit.frames import PartlyRead, frames
-from pplkit.motion import SIDE
+from pplkit.data.background import SIDE
+from pplkit.data.crops import Box
+from pplkit.data.images import read_reduced, upright_size
+from pplkit.data.video import PartlyRead, frames
 from pplkit.objects import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings
-from pplkit.pictures import read_reduced, upright_size
 
 REMEDY = "give crop=centre, or leave it out"
 

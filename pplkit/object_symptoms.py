@@ -13,11 +13,11 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from pplkit import foregrounds
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
+from pplkit.data.motion_masks import FEWEST
 from pplkit.foregrounds import Foreground
 from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
 from pplkit.model import PosePriorLearner
-from pplkit.moving import FEWEST
 from pplkit.saliency import DISTINCT, distinctness
 from pplkit.symptoms import TINY, Numbers, placed
 

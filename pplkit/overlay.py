@@ -13,11 +13,11 @@ from PIL import Image, ImageColor, ImageDraw
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import is_same
+from pplkit.data.reader import Seen, seen
+from pplkit.data.video import frame_rate, readable
 from pplkit.drawing import BLUE, keypoint_colours
-from pplkit.frames import frame_rate, readable
 from pplkit.inference import located
 from pplkit.model import PosePriorLearner
-from pplkit.reading import Seen, seen
 from pplkit.tracks import Tracks
 
 AT_ONCE = 16  # pictures held at full size

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
+from pplkit.data.images import read_image
 from pplkit.drawing import (
     BLACK,
     BLUE,
@@ -24,7 +25,6 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.pictures import read_image
 from pplkit.prior import PosePrior
 from pplkit.prototypes import Prototypes
 

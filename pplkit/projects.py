@@ -8,10 +8,10 @@ import torch
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import home
-from pplkit.crops import CROPS
-from pplkit.dataset import Dataset, open_dataset
+from pplkit.data.crops import CROPS
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.reader import OBJECT
 from pplkit.model import PosePriorLearner
-from pplkit.reading import OBJECT
 from pplkit.runs import RunFolder, load
 
 SCALES = ("default", "smoke")

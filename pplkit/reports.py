@@ -8,7 +8,7 @@ import numpy as np
 
 from pplkit import measures, prototypes
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.films import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit

@@ -29,7 +29,7 @@ from pplkit.core.locks import locked
 from pplkit.core.project import same_prior
 from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.handover import MODEL, check_shapes, read_model
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer

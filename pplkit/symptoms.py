@@ -15,7 +15,7 @@ from torch import Tensor
 from pplkit import measures, prototypes
 from pplkit.batches import Batches
 from pplkit.config import Config
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
 from pplkit.features import perceptual_features
 from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
 from pplkit.losses import reconstruction_loss

@@ -17,12 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
+from pplkit.data.reader import count, is_video, seen
 from pplkit.foregrounds import LIMIT, foreground_share
 from pplkit.geometry.trajectories import smooth
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
-from pplkit.reading import count, is_video, seen
 from pplkit.runs import writing
 from pplkit.sides import exchanged, restless
 

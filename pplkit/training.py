@@ -18,7 +18,8 @@ from pplkit.checkpoints import Checkpoint, restore
 from pplkit.config import Config
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted, Stops, name_of
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
+from pplkit.data.npy_shards import Shards
 from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
 from pplkit.features import perceptual_features
 from pplkit.journal import Journal, Progress, Result, Watcher
@@ -28,7 +29,6 @@ from pplkit.muon import Muon, is_matrix
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.schedules import rates, renewals, thickness
-from pplkit.shards import Shards
 from pplkit.stepping import Step, Taken, freeze_unused, patience
 from pplkit.team import in_team
 

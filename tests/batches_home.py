@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from data_prep.known import preset_for
-from pplkit.dataset import DatasetWriter
+from pplkit.data.dataset import DatasetWriter
 from pplkit.plans import Plan, read_plan
 
 TRAIN = """import json, os, signal, time

@@ -16,7 +16,7 @@ if not torch.cuda.is_available():
 
 from pplkit import training
 from pplkit.config import Config
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.puppets import generate, layout

@@ -9,7 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from pplkit.config import Config
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
 
 SIZE = 64
 AROUND = torch.tensor([[-0.1, 0.0], [0.1, 0.0], [0.0, -0.1], [0.0, 0.1], [0.05, 0.05], [-0.05, -0.05]])

@@ -26,7 +26,7 @@ from data_prep.scenes import boxes, cropped
 from pplkit import checkpoints, stepping
 from pplkit.config import Config
 from pplkit.core.errors import Diverged
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
 from pplkit.journal import LINES, Watcher
 from pplkit.prior import PosePrior

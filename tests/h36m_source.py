@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from data_prep.h36m import NAMES
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
 
 WIDTH, HEIGHT, FRAMES = 112, 96, 12
 JOINT = 27  # the right wrist lies on the spot

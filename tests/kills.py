@@ -34,7 +34,7 @@ from pplkit.checkpoints import verify
 from pplkit.completion import complete
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.puppets import generate
 from pplkit.runs import COMPLETER, RunFolder, read_checkpoint
 

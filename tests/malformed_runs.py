@@ -12,14 +12,14 @@ from pplkit import batch_report, labels, runs, symptoms
 from pplkit.cards import hand_on
 from pplkit.config import Config
 from pplkit.core.texts import read_json
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.npy_shards import file_hash
 from pplkit.exports import read_poses
 from pplkit.handover import MODEL
 from pplkit.labelling import read_labelled
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.prior import PosePrior
 from pplkit.runs import write_json
-from pplkit.shards import file_hash
 from pplkit.training import train
 
 NAMES = (MODEL, "prior.json", "landmarks.json")

@@ -20,17 +20,18 @@ from torch import nn
 from data_prep import cub, flowers, h36m_raw, hands, labels
 from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
-from pplkit import batch, frames, runs
-from pplkit.checking import faults, summary
+from pplkit import batch, runs
 from pplkit.checkpoints import TRAINING
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data import video as frames
+from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.images import read_image
+from pplkit.data.validation import faults, summary
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.notebooks import declared
 from pplkit.pickled import read_state
-from pplkit.pictures import read_image
 from pplkit.plans import read_plan
 from pplkit.prior import PosePrior
 from pplkit.projects import data_of

@@ -8,7 +8,7 @@ from sources import GREY, make_afhq
 
 from data_prep.afhq import main, prepare
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 @pytest.fixture(params=["val", "test"])

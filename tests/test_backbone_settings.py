@@ -15,7 +15,7 @@ from trainings import trained
 from pplkit.batches import Batches
 from pplkit.config import PRESETS, Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, Split
+from pplkit.data.dataset import Dataset, Split
 from pplkit.devices import usable_precision
 from pplkit.runs import RunFolder
 

@@ -18,7 +18,7 @@ from pplkit.backbones import Backbone
 from pplkit.batches import Batch, to_float
 from pplkit.cards import hand_on
 from pplkit.config import Config
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner
 from pplkit.networks import attention_of
 from pplkit.onnx_export import Estimator, export_onnx

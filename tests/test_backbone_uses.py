@@ -9,7 +9,7 @@ from trainings import trained
 import pplkit
 from pplkit import tracks
 from pplkit.config import Config
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.experiments import occlusion_report
 from pplkit.exports import export_poses, pose_table
 from pplkit.inference import estimate_files

@@ -13,7 +13,7 @@ from pplkit.baselines import VARIANTS, labelled_prior, variant
 from pplkit.batches import Batch
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.losses import losses
 from pplkit.model import inverse_softplus
 from pplkit.prior import PosePrior

@@ -17,7 +17,7 @@ from pplkit.baselines import labelled_prior
 from pplkit.batch import check_same, missing, predefine, run_batch
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder

@@ -11,9 +11,9 @@ from torch import Tensor
 from pplkit.batches import Batch, Batches, blocked, to_float
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
+from pplkit.data.occlusion import spread
 from pplkit.geometry.coordinates import seen, views
-from pplkit.occlusion import spread
 
 CPU = torch.device("cpu")
 SIDE = 32

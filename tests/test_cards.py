@@ -15,7 +15,8 @@ import pplkit
 from pplkit.cards import hand_on
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
+from pplkit.data.npy_shards import file_hash
 from pplkit.handover import MODEL, SCHEMA
 from pplkit.labelling import landmarks_of
 from pplkit.landmarks import fit_landmarks
@@ -23,7 +24,6 @@ from pplkit.model import PosePriorLearner
 from pplkit.prior import PosePrior
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, fingerprint, write_json
-from pplkit.shards import file_hash
 
 SCORES = {
     "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,

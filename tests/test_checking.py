@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pplkit.checking import faults, summary
 from pplkit.cli import main
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.validation import faults, summary
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pplkit
 from pplkit import cli, commands
 from pplkit import notebooks as driver
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter
+from pplkit.data.dataset import DatasetWriter
 
 Calls = list[tuple[Any, ...]]
 

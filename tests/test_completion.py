@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit import completion, occlusion
+from pplkit import completion
 from pplkit.batches import to_float
 from pplkit.completion import NEAR, Lesson, Teacher, complete, doubts_and_distance
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, Split
+from pplkit.data import occlusion
+from pplkit.data.dataset import Dataset, Split
 from pplkit.geometry.coordinates import pixel_grid
 from pplkit.networks import Completer
 from pplkit.poses import Completed

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pplkit import crops
 from pplkit.core.errors import PplkitError
-from pplkit.crops import around, centre, from_crop, resized, to_crop, whole
+from pplkit.data import crops
+from pplkit.data.crops import around, centre, from_crop, resized, to_crop, whole
 
 
 def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:

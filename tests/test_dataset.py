@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.shards import Shards
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.npy_shards import Shards
 
 META: dict[str, Any] = {
     "name": "toy",

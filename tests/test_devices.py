@@ -21,7 +21,7 @@ from pplkit import devices, ranks, stepping, training
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.devices import fabric_for
 from pplkit.geometry import link_map as links
 from pplkit.geometry.coordinates import pixel_grid

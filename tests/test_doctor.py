@@ -15,7 +15,7 @@ from pplkit import doctor, notebooks
 from pplkit.cli import main
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import EVERY, data_findings, diagnose, findings, table
 from pplkit.findings import Check
 from pplkit.journal import INSPECTED

@@ -7,7 +7,7 @@ from sources import film
 from test_video import numbers
 
 from data_prep.dogs import main, prepare
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 def test_evenly_spaced_frames_of_each_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

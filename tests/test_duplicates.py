@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_prep import folder
 from data_prep.duplicates import BLOCK, alike, groups, near_pairs, superfluous
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 def smooth(seed: int) -> Image.Image:

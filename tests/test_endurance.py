@@ -17,7 +17,7 @@ from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.training import Progress, Result

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pplkit import experiments
 from pplkit.config import Config
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.occlusion import Covered, cover, objects
 from pplkit.experiments import (
     Setting,
     analysis,
@@ -25,7 +26,6 @@ from pplkit.experiments import (
     rounds_of,
 )
 from pplkit.model import PosePriorLearner
-from pplkit.occlusion import Covered, cover, objects
 from pplkit.poses import Iteration, Poses
 from pplkit.reports import evaluation_report, subset
 

@@ -13,10 +13,10 @@ from pplkit import feature_cache
 from pplkit.backbones import Backbone
 from pplkit.batches import Batch, Batches, reduced, to_float
 from pplkit.config import Config
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
+from pplkit.data.npy_shards import Shards
 from pplkit.feature_cache import FeatureCache, lit, shown
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, seen
-from pplkit.shards import Shards
 from pplkit.stepping import parts_of
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
 from pplkit.films import Film, follow, joint_map, report, summary
 from pplkit.geometry.trajectories import smooth
 from pplkit.poses import Poses

@@ -9,7 +9,7 @@ from sources import FLOWERS, make_flowers, write_sets
 
 from data_prep.flowers import PAGE, SUMS, main, prepare
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from test_duplicates import smooth
 from data_prep.folder import main, prepare
 from data_prep.splits import held_out
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
-from pplkit.shards import NpyWriter
+from pplkit.data.dataset import open_dataset
+from pplkit.data.npy_shards import NpyWriter
 
 
 def found(image: np.ndarray) -> np.ndarray:

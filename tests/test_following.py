@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pplkit.following import astray, followed, in_parts, rivals, sides_over, squares_around, stays, together
+from pplkit.data.crop_path import astray, followed, in_parts, rivals, sides_over, squares_around, stays, together
 
 
 def blob(x: float, y: float, side: float = 10, weight: float = 1.0) -> list[float]:

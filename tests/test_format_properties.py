@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pplkit.arrays import array_of
-from pplkit.checking import faults, summary
 from pplkit.core.errors import PplkitError, visible
 from pplkit.core.texts import DEPTH, parse_json, read_json, read_text
 from pplkit.core.yaml_file import read_yaml
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.arrays import array_of
+from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.images import inside
+from pplkit.data.validation import faults, summary
 from pplkit.pickled import read_state
-from pplkit.pictures import inside
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 

@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from data_prep.h36m import NAMES, main, prepare
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 @pytest.fixture(scope="module")

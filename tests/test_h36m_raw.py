@@ -29,9 +29,9 @@ from h36m_source import (
 )
 
 from data_prep.h36m import prepare
-from pplkit import frames
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data import video as frames
+from pplkit.data.dataset import open_dataset
 
 
 @pytest.fixture(scope="module")

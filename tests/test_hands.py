@@ -8,7 +8,7 @@ from sources import HANDS, make_hands
 
 from data_prep.hands import main, prepare
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 
 @pytest.fixture

@@ -32,11 +32,11 @@ from pplkit.ablations import table_text
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.yaml_file import read_yaml
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.images import read_image
+from pplkit.data.video import frames
 from pplkit.features import perceptual_features
-from pplkit.frames import frames
 from pplkit.pickled import read_state
-from pplkit.pictures import read_image
 from pplkit.prior import PosePrior
 from pplkit.runs import read_checkpoint
 

@@ -14,11 +14,11 @@ from sources import FPS, film
 
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
+from pplkit.data.images import read_image
 from pplkit.inference import estimate_files, write_poses
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
-from pplkit.pictures import read_image
 from pplkit.poses import Poses
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from data_prep.intake import Row, Task, picture, write
 from pplkit.core.errors import PplkitError
-from pplkit.crops import centre
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.crops import centre
+from pplkit.data.dataset import DatasetWriter, open_dataset
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import data_prep
 from data_prep.known import KINDS, kind_of, preset_for
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 TINY = {"videos": 2, "frames": 2, "test_videos": 1, "test_frames": 1, "films": 0}
 

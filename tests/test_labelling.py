@@ -10,7 +10,7 @@ from PIL import Image
 
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import to_pixels
 from pplkit.labelling import MAP, landmarks_of, name_landmarks, read_labelled, suggest, summary, telling
 from pplkit.landmarks import LandmarkMap

@@ -10,7 +10,7 @@ import pytest
 from pplkit.boards import as_lists
 from pplkit.clicking import LandmarkClicks
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.labelling import read_labelled
 from pplkit.labels import Labels, read_points
 

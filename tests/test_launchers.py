@@ -12,7 +12,7 @@ import pytest
 
 import pplkit
 from pplkit.config import Config
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder
 from pplkit.team import free_port

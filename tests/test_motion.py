@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from moving import ground, walk, with_squares
 
-from pplkit.motion import (
+from pplkit.data.background import (
     SIDE,
     background,
     blobs,

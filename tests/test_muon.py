@@ -8,7 +8,7 @@ from torch import nn
 from trainings import assert_same_end
 
 from pplkit.config import Config
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.journal import Progress
 from pplkit.muon import Muon, is_matrix, orthogonal
 from pplkit.training import build, train

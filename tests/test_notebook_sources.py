@@ -14,7 +14,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.notebooks import run_notebooks
 
 pytestmark = pytest.mark.notebooks

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.labelling import landmarks_of
 from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.prior import PosePrior

@@ -18,7 +18,7 @@ from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.losses import losses
 from pplkit.notebooks import numbers
 from pplkit.reports import evaluation_report

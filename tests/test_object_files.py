@@ -14,17 +14,17 @@ from data_prep import folder, video
 from data_prep.cropping import SHEET, spread
 from data_prep.known import preparation
 from pplkit import commands, saliency
-from pplkit.checking import faults
 from pplkit.core.errors import PplkitError
-from pplkit.crops import from_crop, resized
-from pplkit.dataset import open_dataset
-from pplkit.frames import readable
+from pplkit.data.crops import from_crop, resized
+from pplkit.data.dataset import open_dataset
+from pplkit.data.reader import Seen, seen
+from pplkit.data.validation import faults
+from pplkit.data.video import readable
 from pplkit.object_files import Pictures, in_order, in_video
 from pplkit.objects import NoObject, find_boxes
 from pplkit.overlay import write_video
 from pplkit.posters import objects_found
 from pplkit.projects import crop_of
-from pplkit.reading import Seen, seen
 
 LARGE = 2  # times the usual frames: a small square in frames that are large enough to be looked at
 

@@ -9,7 +9,7 @@ from moving import ground, walk, with_squares
 from data_prep.scenes import extents
 from pplkit import objects, saliency
 from pplkit.core.errors import PplkitError
-from pplkit.motion import moving_blobs, reduced
+from pplkit.data.background import moving_blobs, reduced
 from pplkit.objects import Squares, by_motion, cameras, find_boxes, search, warnings
 from pplkit.scenes import Film, generate_wide
 

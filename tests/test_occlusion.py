@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
-from pplkit.occlusion import (
+from pplkit.data.dataset import Dataset
+from pplkit.data.occlusion import (
     PATCHES,
     Occluders,
     at,

@@ -11,10 +11,10 @@ from PIL import Image
 from data_prep.own import film_puppets, kind_of_source
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.crops import centre, from_crop, resized, whole
+from pplkit.data.crops import centre, from_crop, resized, whole
+from pplkit.data.reader import seen
 from pplkit.model import PosePriorLearner
 from pplkit.overlay import draw, pose_pictures, pose_video, posed, write_video
-from pplkit.reading import seen
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 

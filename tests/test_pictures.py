@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.pictures import PIXELS, pictures, read_cutout, read_image
+from pplkit.data.images import PIXELS, pictures, read_cutout, read_image
 
 
 def test_colours_rows_and_columns_of_a_file(tmp_path: Path) -> None:

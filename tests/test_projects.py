@@ -11,7 +11,7 @@ import pplkit
 from pplkit import projects
 from pplkit.config import PRESETS, Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import DatasetWriter
+from pplkit.data.dataset import DatasetWriter
 
 
 @pytest.fixture

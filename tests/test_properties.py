@@ -8,7 +8,7 @@ from PIL import Image
 from segments import segment_distance
 from torch import Tensor
 
-from pplkit.crops import CROPS, from_crop, resized, to_crop
+from pplkit.data.crops import CROPS, from_crop, resized, to_crop
 from pplkit.geometry.coordinates import (
     apply_affine,
     between,

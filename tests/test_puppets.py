@@ -8,7 +8,7 @@ import data_prep.puppets
 from pplkit import posing, puppets
 from pplkit.bodies import Body, Part
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.puppets import CATEGORIES, Puppets, generate, layout
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from sources import FPS, film
 
 from pplkit.core.errors import PplkitError
-from pplkit.crops import resized
-from pplkit.pictures import read_image
-from pplkit.reading import count, files_of, is_video, made_ahead, seen, squared, taken_ahead
+from pplkit.data.crops import resized
+from pplkit.data.images import read_image
+from pplkit.data.reader import count, files_of, is_video, made_ahead, seen, squared, taken_ahead
 
 
 def picture(path: Path, width: int, height: int, seed: int = 0) -> Path:

@@ -12,7 +12,7 @@ import torch
 from pplkit import prototypes
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.memory import HierarchicalMemory
 from pplkit.model import PosePriorLearner
 from pplkit.poses import Poses

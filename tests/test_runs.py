@@ -13,7 +13,7 @@ import pplkit
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import home
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.model import PosePriorLearner
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import build

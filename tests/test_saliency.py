@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pplkit import saliency
-from pplkit.crops import centre
+from pplkit.data.crops import centre
 from pplkit.object_files import Pictures
 from pplkit.saliency import CELLS, SIDE, Finder, distinctness, spread_over
 

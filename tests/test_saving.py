@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.model import PosePriorLearner
 from pplkit.runs import RunFolder, load
 

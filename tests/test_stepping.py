@@ -12,7 +12,7 @@ from pplkit import stepping
 from pplkit.batches import Batch, Batches
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.devices import fabric_for
 from pplkit.features import perceptual_features
 from pplkit.lean import Lean

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pplkit import symptoms
 from pplkit.config import Config
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import mirror
 from pplkit.model import PosePriorLearner
 

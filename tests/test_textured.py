@@ -12,7 +12,7 @@ from pplkit import cloth, lighting, puppets
 from pplkit.cloth import DRAWS, KINDS, TILE, dressed, tile
 from pplkit.clutter import clutter, noise, photograph
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.posing import capsules, figures
 from pplkit.puppets import BODIES, CATEGORIES, Puppets, generate
 from pplkit.rendering import uniform

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from sources import film
 
-from pplkit import frames
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
+from pplkit.data import video as frames
 from pplkit.inference import estimate_files
 from pplkit.landmarks import LandmarkMap
 from pplkit.model import PosePriorLearner

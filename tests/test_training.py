@@ -12,7 +12,7 @@ import torch
 from pplkit import training
 from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, load, read_checkpoint
 from pplkit.schedules import rates, renewals, thickness
@@ -143,7 +143,7 @@ import json, os, signal, sys
 import torch
 from pplkit import training
 from pplkit.config import Config
-from pplkit.dataset import open_dataset
+from pplkit.data.dataset import open_dataset
 
 torch.set_num_threads(1)
 training.LOG_EVERY, training.SAVE_EVERY = 2, 4

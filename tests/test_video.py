@@ -9,8 +9,8 @@ from sources import FPS, film
 
 from data_prep.video import main, prepare
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import open_dataset
-from pplkit.frames import frames
+from pplkit.data.dataset import open_dataset
+from pplkit.data.video import frames
 
 
 def numbers(split: Any) -> list[int]:

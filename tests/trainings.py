@@ -9,7 +9,7 @@ import torch
 
 from pplkit.checkpoints import read_checkpoint
 from pplkit.config import Config
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.training import Result, train

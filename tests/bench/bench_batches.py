@@ -33,10 +33,10 @@ from torchvision.transforms import functional as TF
 
 from pplkit.batches import Batches
 from pplkit.config import Config
-from pplkit.dataset import DatasetWriter, Split, open_dataset
+from pplkit.data.dataset import DatasetWriter, Split, open_dataset
+from pplkit.data.occlusion import spread
 from pplkit.features import perceptual_features
 from pplkit.machine import keep_memory
-from pplkit.occlusion import spread
 from pplkit.stepping import Step
 from pplkit.training import build
 

@@ -31,12 +31,12 @@ from PIL import Image
 
 import pplkit
 from pplkit.config import Config
+from pplkit.data.images import read_image
+from pplkit.data.reader import seen, squared
 from pplkit.inference import write_poses
 from pplkit.model import PosePriorLearner
 from pplkit.networks import Completer
 from pplkit.overlay import write_video
-from pplkit.pictures import read_image
-from pplkit.reading import seen, squared
 
 PROCEDURES: dict[str, tuple[str, int]] = {
     "published, 0 rounds": ("published", 0),

@@ -31,7 +31,7 @@ from scipy.spatial import Delaunay, QhullError
 
 import pplkit
 from data_prep import cub, folder, puppets
-from pplkit.crops import from_crop, resized, whole
+from pplkit.data.crops import from_crop, resized, whole
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.labelling import telling
 from pplkit.landmarks import fit_landmarks

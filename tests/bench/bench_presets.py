@@ -20,7 +20,7 @@ import torch
 
 import pplkit
 from data_prep import puppets
-from pplkit.dataset import Dataset
+from pplkit.data.dataset import Dataset
 from pplkit.reports import Scorer, evaluation_report
 
 SHOWN = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_covered", "seconds", "processor")

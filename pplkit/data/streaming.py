@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pplkit.arrays import AGAIN
 from pplkit.core.errors import PplkitError
-from pplkit.shards import Shards
+from pplkit.data.arrays import AGAIN
+from pplkit.data.npy_shards import Shards
 
 SHARE = 0.5  # of the free memory, which images may take
 AHEAD = 4  # steps that are read before they are asked for

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pplkit.data.background import FLOOR, NOISE, USUAL, deviation, reduced
 from pplkit.geometry.registration import aligned, displacement, warped
-from pplkit.motion import FLOOR, NOISE, USUAL, deviation, reduced
 
 SIDE = 64  # cells of a mask, and pixels at which frames are compared, at most
 FEWEST = 6  # frames

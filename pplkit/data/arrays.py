@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from pplkit.core.errors import PplkitError
-from pplkit.metadata import Metadata
+from pplkit.data.schema import Metadata
 
 DTYPES = {
     "images": np.uint8,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import check_file
-from pplkit.pictures import PIXELS
+from pplkit.data.images import PIXELS
 
 SOON = 1e-3  # seconds that a frame may come before its time: containers round times
 HOLE = 10_000  # frames that a damage may hide: times may be damaged as well

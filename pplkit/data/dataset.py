@@ -23,12 +23,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from pplkit.arrays import AGAIN, DTYPES, ROOM, SHARDED, SPLIT, array_of, as_stored, check_array
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_json, read_text
-from pplkit.metadata import Metadata
-from pplkit.partial import NEW, OLD, begin, clear_up, settle
-from pplkit.shards import NpyWriter, Shards, file_hash, load_array
+from pplkit.data.arrays import AGAIN, DTYPES, ROOM, SHARDED, SPLIT, array_of, as_stored, check_array
+from pplkit.data.npy_shards import NpyWriter, Shards, file_hash, load_array
+from pplkit.data.schema import Metadata
+from pplkit.data.staging import NEW, OLD, begin, clear_up, settle
 
 SCHEMA = 2  # 2: `dropped`
 

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError, visible
-from pplkit.crops import CROPS, Box, resized
-from pplkit.frames import SUFFIXES as FILMS
-from pplkit.frames import frame_count, readable
+from pplkit.data.crops import CROPS, Box, resized
+from pplkit.data.images import SUFFIXES, listed, read_image, read_reduced
+from pplkit.data.video import SUFFIXES as FILMS
+from pplkit.data.video import frame_count, readable
 from pplkit.object_files import Pictures, in_video
 from pplkit.objects import NoObject, warnings
-from pplkit.pictures import SUFFIXES, listed, read_image, read_reduced
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

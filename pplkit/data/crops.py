@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
+from pplkit.data.images import PIXELS
 from pplkit.geometry.coordinates import to_pixels, to_unit
-from pplkit.pictures import PIXELS
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels from the image's left upper corner; may reach beyond its borders"""

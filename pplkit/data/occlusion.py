@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pplkit.batches import to_float
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Split
+from pplkit.data.dataset import Split
+from pplkit.data.images import pictures, read_cutout
 from pplkit.geometry.coordinates import to_pixels
-from pplkit.pictures import pictures, read_cutout
 
 PATCHES = 32  # an image is cut into 32 x 32 patches
 KINDS = ("center", "random", "border", "things")

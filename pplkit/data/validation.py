@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pplkit.arrays import AGAIN, SHARDED, array_of, check_array
 from pplkit.core.errors import PplkitError
-from pplkit.dataset import Dataset, Split, read_description, read_sources
-from pplkit.shards import file_hash, load_array
+from pplkit.data.arrays import AGAIN, SHARDED, array_of, check_array
+from pplkit.data.dataset import Dataset, Split, read_description, read_sources
+from pplkit.data.npy_shards import file_hash, load_array
 
 
 def faults(path: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""Images, videos and crops; the prepared data set; streaming; occlusion."""
