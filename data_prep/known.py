@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cropping import AUTO
-from pplkit.config import PRESETS
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.models.prior.config import PRESETS
 from pplkit.projects import data_folder
 
 PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}

@@ -1,16 +1,16 @@
 """pplkit: learn the pose of an object category from unlabelled images (Pose Prior Learner, ICLR 2026)."""
 
 from pplkit.completion import complete
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.data.dataset import open_dataset
 from pplkit.data.occlusion import occlude
 from pplkit.evaluation import evaluate
 from pplkit.geometry.link_map import link_map
-from pplkit.model import PosePriorLearner
-from pplkit.official import load_official
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.released_weights import load_official
 from pplkit.runs import load
 from pplkit.training import train
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.baselines import VARIANTS, labelled_prior, variant
-from pplkit.config import Config
 from pplkit.core.errors import Diverged, PplkitError, visible
 from pplkit.data.dataset import Dataset
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import train

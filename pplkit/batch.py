@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pplkit.baselines import labelled_prior
 from pplkit.batch_report import Outcome, write_report
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
@@ -16,6 +15,7 @@ from pplkit.core.project import home, same_prior
 from pplkit.core.texts import read_json
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.models.prior.variants import labelled_prior
 from pplkit.notebooks import check_data, run_notebooks
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 
 from pplkit.ablations import SHARES, UNITS
 from pplkit.core.errors import PplkitError
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import RESULTS, numbers
 from pplkit.plots import compared_curves
 from pplkit.posters import priors_figure
-from pplkit.prior import PosePrior
 from pplkit.runs import RunFolder, write_text
 
 FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import Unwritable
 from pplkit.core.version import __version__
@@ -22,6 +21,7 @@ from pplkit.data.npy_shards import file_hash
 from pplkit.drawing import error_unit
 from pplkit.handover import to_tell, write_model
 from pplkit.labelling import landmarks_of
+from pplkit.models.prior.config import Config
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, load, write_json, write_text
 

@@ -20,7 +20,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the data set and take it through notebooks 01 to 05."""
     from data_prep.known import preset_for
-    from pplkit.config import Config
+    from pplkit.models.prior.config import Config
     from pplkit.notebooks import run_notebooks
 
     parameters = _given(arguments, "steps", "seed", "device", "devices", "size", "scale")
@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
 def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
     from data_prep.known import DEFAULT_SIZE, prepared
-    from pplkit.config import Config
     from pplkit.data.dataset import open_dataset
+    from pplkit.models.prior.config import Config
     from pplkit.notebooks import check_data
 
     preset = Config.preset(parameters["preset"])
@@ -74,8 +74,8 @@ def batch(arguments: argparse.Namespace) -> None:
 
     from data_prep.known import preparation, preset_for
     from pplkit.batch import run_batch
-    from pplkit.config import Config
     from pplkit.core.yaml_file import At
+    from pplkit.models.prior.config import Config
     from pplkit.plans import Source, read_plan, slurm_options
     from pplkit.projects import data_folder
 
@@ -301,7 +301,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def convert(arguments: argparse.Namespace) -> None:
     """Make a run folder of a checkpoint of the authors' code."""
-    from pplkit.official import convert_official
+    from pplkit.models.prior.released_weights import convert_official
 
     config = convert_official(arguments.checkpoint, arguments.run, arguments.preset)
     print(f"The weights are in {arguments.run}, with links of width {config.thickness}: see config.json.")

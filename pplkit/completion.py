@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import trange
 
-from pplkit.batches import to_float
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset
 from pplkit.devices import fabric_for, usable_precision
-from pplkit.feature_cache import KIND
 from pplkit.geometry.coordinates import apply_affine, between, seen, views
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
-from pplkit.poses import Completed
-from pplkit.ranks import Means
+from pplkit.models.layers.collectives import Means
+from pplkit.models.prior.batches import to_float
+from pplkit.models.prior.feature_cache import KIND
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
+from pplkit.models.prior.outputs import Completed
 from pplkit.runs import RunFolder, load
 from pplkit.stepping import Guard, patience
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from pplkit import object_symptoms, symptoms
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, Split
 from pplkit.findings import CHECKS, Check, Numbers
 from pplkit.journal import INSPECTED
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.schedules import thickness

@@ -12,8 +12,8 @@ from scipy.stats import rankdata, spearmanr
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, at, cover
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.model import PosePriorLearner
-from pplkit.poses import Iteration, in_one
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Iteration, in_one
 from pplkit.prototypes import taken
 from pplkit.reports import Scorer, subset
 

@@ -8,8 +8,8 @@ from pplkit import posters, prototypes
 from pplkit.drawing import ORANGE, page, picture, plane, skeleton
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.link_map import link_map
-from pplkit.model import PosePriorLearner
-from pplkit.prior import STRONG
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.pose_prior import STRONG
 from pplkit.prototypes import Prototypes
 
 MEAN = -1  # in the place of a vector: the mean of its bank

@@ -10,7 +10,7 @@ import numpy as np
 from pplkit.boards import as_lists, board, on_drag, png
 from pplkit.exploration import MEAN, Exploration
 from pplkit.frontend import attended, bundle
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.prototypes import Prototypes
 
 LARGE, SMALL = 330, 150  # CSS pixels of the boards

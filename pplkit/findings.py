@@ -6,7 +6,7 @@ Words and limits alone; `symptoms` measures, `doctor` puts both together.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pplkit.config import Config
+from pplkit.models.prior.config import Config
 
 Numbers = Mapping[str, float]
 

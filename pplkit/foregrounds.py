@@ -24,14 +24,14 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit.backbones import Backbone
 from pplkit.data.dataset import Split
 from pplkit.data.motion_masks import SIDE, as_masks, moving
 from pplkit.measures import on_object
-from pplkit.model import PosePriorLearner
-from pplkit.objectness import fit_classifier
-from pplkit.saliency import CELLS, DISTINCT, NAME, distinctness
-from pplkit.saliency import SIDE as SEEN
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.layers.objectness import fit_classifier
+from pplkit.models.layers.saliency import CELLS, DISTINCT, NAME, distinctness
+from pplkit.models.layers.saliency import SIDE as SEEN
+from pplkit.models.prior.model import PosePriorLearner
 
 LIMIT = 64  # images that are looked at
 MOST = 16  # frames of a video that are looked at, where there are many videos

@@ -14,13 +14,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pplkit.checkpoints import check_length
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import BYTES, check_file
 from pplkit.data.images import inside
 from pplkit.data.npy_shards import file_hash
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"

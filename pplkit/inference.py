@@ -15,7 +15,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import writing
 
 BATCH = 64  # images that go through the model together

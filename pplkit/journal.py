@@ -12,12 +12,12 @@ import torch
 from tqdm import tqdm
 
 from pplkit import checkpoints
-from pplkit.batches import Batch
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import Unwritable, remove, sync, write_json
 from pplkit.core.texts import read_json
-from pplkit.model import PosePriorLearner
-from pplkit.poses import Output
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Output
 from pplkit.runs import RunFolder
 
 LINES = ("metrics.jsonl", "prior_history.jsonl")

@@ -22,7 +22,7 @@ from pplkit.data.reader import squared
 from pplkit.geometry.coordinates import to_unit
 from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.reports import subset
 from pplkit.runs import RunFolder, fingerprint
 

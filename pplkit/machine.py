@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
+from pplkit.models.prior.config import Config
 
 LARGE = 2**25  # bytes of a batch's largest map in the decoder, in float32
 SMALL = 12  # MB: larger blocks are given back at once, where smaller ones are kept

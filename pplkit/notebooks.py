@@ -14,12 +14,12 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from pplkit.batches import check
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.project import home
 from pplkit.core.texts import check_file
 from pplkit.data.dataset import Dataset
+from pplkit.models.prior.batches import check
+from pplkit.models.prior.config import Config
 from pplkit.projects import data_folder, run_folder
 from pplkit.runs import RunFolder
 

@@ -13,12 +13,12 @@ from threading import Lock
 
 import numpy as np
 
-from pplkit import saliency
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import SIDE
 from pplkit.data.crops import Box
 from pplkit.data.images import read_reduced, upright_size
 from pplkit.data.video import PartlyRead, frames
+from pplkit.models.layers import saliency
 from pplkit.objects import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings
 
 REMEDY = "give crop=centre, or leave it out"

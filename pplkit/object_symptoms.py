@@ -17,8 +17,8 @@ from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import FEWEST
 from pplkit.foregrounds import Foreground
 from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
-from pplkit.model import PosePriorLearner
-from pplkit.saliency import DISTINCT, distinctness
+from pplkit.models.layers.saliency import DISTINCT, distinctness
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.symptoms import TINY, Numbers, placed
 
 MOVES = 0.02  # image sides that the object must move for a keypoint to be said to stand

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from pplkit import saliency
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import SAMPLE, changed, moving_blobs, reduced, scene_of, still_blobs, unlike
 from pplkit.data.crop_path import followed, in_parts, rivals, squares_around, stays, together
 from pplkit.data.crops import Box
 from pplkit.geometry.registration import aligned, displacement, shift_between
+from pplkit.models.layers import saliency
 
 MARGIN = 0.2  # beside the object on each side, of its extent
 CHUNK = 200  # neighbouring frames of a moving camera that are laid over one another

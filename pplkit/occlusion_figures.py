@@ -24,7 +24,7 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.poses import Iteration
+from pplkit.models.prior.outputs import Iteration
 from pplkit.prototypes import Prototypes, nearest_to
 
 TITLES = {

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, steady_views
 from pplkit.handover import to_tell
-from pplkit.model import PosePriorLearner
-from pplkit.poses import confidence
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import confidence
 
 INPUT, OUTPUTS = "images", ("keypoints", "confidence")
 

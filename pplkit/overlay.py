@@ -17,7 +17,7 @@ from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
 from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.inference import located
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.tracks import Tracks
 
 AT_ONCE = 16  # pictures held at full size

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pplkit.baselines import VARIANTS
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import home
 from pplkit.core.yaml_file import At, like, read_yaml
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.variants import VARIANTS
 from pplkit.notebooks import NOTEBOOKS, declared, find
 from pplkit.projects import SCALES, data_folder, run_folder
 

@@ -25,7 +25,7 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.prototypes import Prototypes
 
 

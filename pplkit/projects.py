@@ -11,7 +11,7 @@ from pplkit.core.project import home
 from pplkit.data.crops import CROPS
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.reader import OBJECT
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import RunFolder, load
 
 SCALES = ("default", "smoke")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pplkit.config import CHOICES
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import CHOICES
+from pplkit.models.prior.model import PosePriorLearner
 
 ROUNDS = 25  # of refining the prototypes; they settle sooner
 

@@ -12,7 +12,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.evaluation import Score, evaluate, mean_pose_error
 from pplkit.films import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 
 FITTED = 3000  # training images that a linear map is fitted on; more change nothing that can be seen
 

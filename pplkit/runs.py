@@ -19,7 +19,6 @@ from torch import nn
 from pplkit import checkpoints
 from pplkit.checkpoints import Checkpoint, Damaged, restore, weights
 from pplkit.checkpoints import read_checkpoint as read_checkpoint
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
 from pplkit.core.files import write_json as write_json
@@ -31,8 +30,9 @@ from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset
 from pplkit.handover import MODEL, check_shapes, read_model
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
 
 AGAIN = "run the step that writes it (training comes first)"
 COMPLETER = "completer.safetensors"

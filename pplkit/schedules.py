@@ -2,7 +2,7 @@
 
 import math
 
-from pplkit.config import Config
+from pplkit.models.prior.config import Config
 
 
 def rates(config: Config, step: int) -> tuple[float, ...]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pplkit import ranks
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.features import PerceptualFeatures
-from pplkit.losses import losses
-from pplkit.model import PosePriorLearner
-from pplkit.poses import Output
+from pplkit.models.layers import collectives as ranks
+from pplkit.models.layers.perceptual import PerceptualFeatures
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import losses
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Output
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

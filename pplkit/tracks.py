@@ -22,7 +22,7 @@ from pplkit.foregrounds import LIMIT, foreground_share
 from pplkit.geometry.trajectories import smooth
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import writing
 from pplkit.sides import exchanged, restless
 

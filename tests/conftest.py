@@ -15,10 +15,10 @@ if not torch.cuda.is_available():
     )  # kernels run on the CPU; read when Triton is imported, here or later
 
 from pplkit import training
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
 from pplkit.puppets import generate, layout
 from pplkit.runs import RunFolder
 from pplkit.training import build

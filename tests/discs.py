@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from pplkit.config import Config
 from pplkit.data.dataset import Split
+from pplkit.models.prior.config import Config
 
 SIZE = 64
 AROUND = torch.tensor([[-0.1, 0.0], [0.1, 0.0], [0.0, -0.1], [0.0, 0.1], [0.05, 0.05], [-0.05, -0.05]])

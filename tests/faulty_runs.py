@@ -24,12 +24,12 @@ from torch import Tensor
 from data_prep import puppets
 from data_prep.scenes import boxes, cropped
 from pplkit import checkpoints, stepping
-from pplkit.config import Config
 from pplkit.core.errors import Diverged
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
 from pplkit.journal import LINES, Watcher
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder, write_json
 from pplkit.scenes import generate_wide

@@ -32,9 +32,9 @@ from faults import CODE, DIES, faulty
 from pplkit import training
 from pplkit.checkpoints import verify
 from pplkit.completion import complete
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.models.prior.config import Config
 from pplkit.puppets import generate
 from pplkit.runs import COMPLETER, RunFolder, read_checkpoint
 

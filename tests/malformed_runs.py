@@ -10,7 +10,6 @@ from malformed_sources import TINY, Source, make_dataset, make_run
 
 from pplkit import batch_report, labels, runs, symptoms
 from pplkit.cards import hand_on
-from pplkit.config import Config
 from pplkit.core.texts import read_json
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
@@ -18,7 +17,8 @@ from pplkit.exports import read_poses
 from pplkit.handover import MODEL
 from pplkit.labelling import read_labelled
 from pplkit.landmarks import LandmarkMap, fit_landmarks
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.runs import write_json
 from pplkit.training import train
 

@@ -22,18 +22,18 @@ from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
 from pplkit import batch, runs
 from pplkit.checkpoints import TRAINING
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.validation import faults, summary
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.released_reader import read_state
 from pplkit.notebooks import declared
-from pplkit.pickled import read_state
 from pplkit.plans import read_plan
-from pplkit.prior import PosePrior
 from pplkit.projects import data_of
 
 TINY: dict[str, Any] = {

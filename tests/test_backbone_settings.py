@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional as F
 from trainings import trained
 
-from pplkit.batches import Batches
-from pplkit.config import PRESETS, Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, Split
 from pplkit.devices import usable_precision
+from pplkit.models.prior.batches import Batches
+from pplkit.models.prior.config import PRESETS, Config
 from pplkit.runs import RunFolder
 
 CPU = torch.device("cpu")

@@ -14,15 +14,15 @@ from trainings import assert_same_end, trained
 
 import pplkit
 from pplkit import completion, training
-from pplkit.backbones import Backbone
-from pplkit.batches import Batch, to_float
 from pplkit.cards import hand_on
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.model import PosePriorLearner
-from pplkit.networks import attention_of
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.prior.batches import Batch, to_float
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import attention_of
+from pplkit.models.prior.outputs import Poses
 from pplkit.onnx_export import Estimator, export_onnx
-from pplkit.poses import Poses
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder, load, read_checkpoint
 from pplkit.schedules import rates
@@ -277,7 +277,7 @@ def test_all_else_starts_the_same_whatever_the_network_draws(small: Config, monk
         return Backbone(*given, **options)
 
     one = model_of(small).state_dict()
-    monkeypatch.setattr("pplkit.model.Backbone", drawing)
+    monkeypatch.setattr("pplkit.models.prior.model.Backbone", drawing)
     assert all(torch.equal(value, one[name]) for name, value in model_of(small).state_dict().items())
 
 

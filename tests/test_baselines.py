@@ -9,14 +9,14 @@ import torch
 
 from pplkit import posters
 from pplkit.ablations import _errors, _row, compare, table_text
-from pplkit.baselines import VARIANTS, labelled_prior, variant
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.losses import losses
-from pplkit.model import inverse_softplus
-from pplkit.prior import PosePrior
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import losses
+from pplkit.models.prior.model import inverse_softplus
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.puppets import generate, layout
 from pplkit.runs import RunFolder, load
 from pplkit.training import build, train

@@ -13,13 +13,13 @@ import pytest
 from batches_home import make_home, prepare, rows, small, write_data, write_plan
 
 from pplkit import cli
-from pplkit.baselines import labelled_prior
 from pplkit.batch import check_same, missing, predefine, run_batch
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.model import PosePriorLearner
-from pplkit.prior import PosePrior
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.variants import labelled_prior
 from pplkit.runs import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]

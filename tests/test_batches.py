@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import Batch, Batches, blocked, to_float
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.occlusion import spread
 from pplkit.geometry.coordinates import seen, views
+from pplkit.models.prior.batches import Batch, Batches, blocked, to_float
+from pplkit.models.prior.config import Config
 
 CPU = torch.device("cpu")
 SIDE = 32

@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 
 import pplkit
 from pplkit.cards import hand_on
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.handover import MODEL, SCHEMA
 from pplkit.labelling import landmarks_of
 from pplkit.landmarks import fit_landmarks
-from pplkit.model import PosePriorLearner
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.projects import data_of
 from pplkit.runs import RunFolder, fingerprint, write_json
 

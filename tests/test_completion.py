@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from pplkit import completion
-from pplkit.batches import to_float
 from pplkit.completion import NEAR, Lesson, Teacher, complete, doubts_and_distance
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset, Split
 from pplkit.geometry.coordinates import pixel_grid
-from pplkit.networks import Completer
-from pplkit.poses import Completed
+from pplkit.models.prior.batches import to_float
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.networks import Completer
+from pplkit.models.prior.outputs import Completed
 from pplkit.runs import COMPLETER, RunFolder, load
 from pplkit.training import build, train
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from pplkit.config import CHOICES, PRESETS, Config
 from pplkit.core.errors import PplkitError
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import CHOICES, PRESETS, Config
+from pplkit.models.prior.model import PosePriorLearner
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -17,14 +17,15 @@ import torch
 from segments import segment_distance
 from torch import Tensor
 
-from pplkit import devices, ranks, stepping, training
-from pplkit.config import Config
+from pplkit import devices, stepping, training
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
 from pplkit.devices import fabric_for
 from pplkit.geometry import link_map as links
 from pplkit.geometry.coordinates import pixel_grid
+from pplkit.models.layers import collectives as ranks
+from pplkit.models.prior.config import Config
 from pplkit.runs import RunFolder, read_checkpoint
 from pplkit.team import in_team
 from pplkit.training import Progress, train

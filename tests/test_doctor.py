@@ -13,12 +13,12 @@ from discs import film
 
 from pplkit import doctor, notebooks
 from pplkit.cli import main
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import EVERY, data_findings, diagnose, findings, table
 from pplkit.findings import Check
 from pplkit.journal import INSPECTED
+from pplkit.models.prior.config import Config
 from pplkit.runs import RunFolder, load
 from pplkit.training import build, train
 

@@ -14,11 +14,11 @@ from trainings import Plan, assert_same_end, kill, trained
 
 from pplkit import cli, training
 from pplkit.checkpoints import read_checkpoint
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.training import Progress, Result
 

@@ -11,7 +11,6 @@ from conftest import with_completer
 from torch import Tensor
 
 from pplkit import experiments
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
 from pplkit.experiments import (
@@ -25,8 +24,9 @@ from pplkit.experiments import (
     occlusion_table,
     rounds_of,
 )
-from pplkit.model import PosePriorLearner
-from pplkit.poses import Iteration, Poses
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Iteration, Poses
 from pplkit.reports import evaluation_report, subset
 
 

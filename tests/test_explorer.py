@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from pplkit import prototypes
-from pplkit.config import Config
 from pplkit.exploration import MEAN, Exploration
 from pplkit.explorer import PriorExplorer
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.posters import prior_figure
-from pplkit.prior import PosePrior
 
 
 @pytest.fixture(scope="module")

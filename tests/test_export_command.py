@@ -12,11 +12,11 @@ from PIL import Image
 
 import pplkit
 from pplkit import cli
-from pplkit.config import Config
 from pplkit.inference import estimate_files
 from pplkit.labelling import MAP
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import RunFolder, fingerprint
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit import feature_cache
-from pplkit.backbones import Backbone
-from pplkit.batches import Batch, Batches, reduced, to_float
-from pplkit.config import Config
 from pplkit.data.dataset import Split
 from pplkit.data.npy_shards import Shards
-from pplkit.feature_cache import FeatureCache, lit, shown
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, seen
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.prior import feature_cache
+from pplkit.models.prior.batches import Batch, Batches, reduced, to_float
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
 from pplkit.stepping import parts_of
 
 CPU = torch.device("cpu")

@@ -13,8 +13,8 @@ from torchvision import models
 from torchvision.models import vgg
 
 from pplkit.core.errors import PplkitError
-from pplkit.features import PerceptualFeatures, perceptual_features
-from pplkit.losses import reconstruction_loss
+from pplkit.models.layers.perceptual import PerceptualFeatures, perceptual_features
+from pplkit.models.prior.losses import reconstruction_loss
 
 # What each block's last layer is called in the paper's notation, and its channels and resolution for 32-pixel images.
 RELUS = {
@@ -45,7 +45,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(features=layers, load_state_dict=lambda *_, **__: None)
 
     monkeypatch.setattr(models, "get_model", get_model)
-    monkeypatch.setattr("pplkit.features._vgg_weights", lambda url: {})
+    monkeypatch.setattr("pplkit.models.layers.perceptual._vgg_weights", lambda url: {})
 
 
 def layer_names(layers: nn.Sequential) -> list[str]:

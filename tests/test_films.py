@@ -10,7 +10,7 @@ import torch
 from pplkit.data.dataset import Split
 from pplkit.films import Film, follow, joint_map, report, summary
 from pplkit.geometry.trajectories import smooth
-from pplkit.poses import Poses
+from pplkit.models.prior.outputs import Poses
 from pplkit.tracks import trusted
 
 TIME = np.arange(40)

@@ -20,8 +20,8 @@ from pplkit.data.arrays import array_of
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.images import inside
 from pplkit.data.validation import faults, summary
-from pplkit.pickled import read_state
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.released_reader import read_state
 from pplkit.runs import RunFolder
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -29,15 +29,15 @@ from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
 from pplkit import batch_report, plots
 from pplkit.ablations import table_text
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.yaml_file import read_yaml
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.video import frames
-from pplkit.features import perceptual_features
-from pplkit.pickled import read_state
-from pplkit.prior import PosePrior
+from pplkit.models.layers.perceptual import perceptual_features
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.released_reader import read_state
 from pplkit.runs import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]

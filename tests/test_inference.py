@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from sources import FPS, film
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import read_image
 from pplkit.inference import estimate_files, write_poses
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
-from pplkit.poses import Poses
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
+from pplkit.models.prior.outputs import Poses
 
 
 @pytest.fixture(scope="module")

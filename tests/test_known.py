@@ -9,9 +9,9 @@ from PIL import Image
 
 import data_prep
 from data_prep.known import KINDS, kind_of, preset_for
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
+from pplkit.models.prior.config import Config
 
 TINY = {"videos": 2, "frames": 2, "test_videos": 1, "test_frames": 1, "films": 0}
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import to_pixels
 from pplkit.labelling import MAP, landmarks_of, name_landmarks, read_labelled, suggest, summary, telling
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 
 
 def table(path: Path, *rows: str, header: str = "image,landmark,x,y") -> Path:

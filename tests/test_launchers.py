@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import pplkit
-from pplkit.config import Config
 from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.models.prior.config import Config
 from pplkit.puppets import generate
 from pplkit.runs import RunFolder
 from pplkit.team import free_port

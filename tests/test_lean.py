@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit import lean as lean_layers
-from pplkit.lean import Beside, Lean, through
-from pplkit.resampling import DoubledConv, HalvedConv
+from pplkit.models.layers import recompute as lean_layers
+from pplkit.models.layers.recompute import Beside, Lean, through
+from pplkit.models.layers.resampled_conv import DoubledConv, HalvedConv
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 

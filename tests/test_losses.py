@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.batches import Batch
-from pplkit.config import Config
-from pplkit.features import PerceptualFeatures, perceptual_features
-from pplkit.losses import (
+from pplkit.models.layers.perceptual import PerceptualFeatures, perceptual_features
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import (
     boundary_loss,
     equivariance_loss,
     length_loss,
@@ -69,7 +69,7 @@ def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
     monkeypatch: pytest.MonkeyPatch, distance: str, pixels: int
 ) -> None:
     """Seven images: one after the other, three, three and one, all together; taken three times."""
-    monkeypatch.setattr("pplkit.losses.PIXELS", pixels)
+    monkeypatch.setattr("pplkit.models.prior.losses.PIXELS", pixels)
     features = perceptual_features("random", 16)
     assert features is not None
     generator = torch.Generator().manual_seed(0)

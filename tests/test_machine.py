@@ -8,7 +8,7 @@ import pytest
 HELD = """
 import ctypes, sys, torch
 from pathlib import Path
-from pplkit.config import Config
+from pplkit.models.prior.config import Config
 from pplkit.machine import keep_memory
 try:
     ctypes.CDLL(None).mallopt

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit.memory import EPSILON, HierarchicalMemory, Mixer
+from pplkit.models.prior.memory import EPSILON, HierarchicalMemory, Mixer
 
 
 def memory(**changes: Any) -> HierarchicalMemory:

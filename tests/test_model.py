@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, pixel_grid
 from pplkit.geometry.link_map import link_map
-from pplkit.losses import boundary_loss, pose_loss, token_loss
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import boundary_loss, pose_loss, token_loss
+from pplkit.models.prior.model import PosePriorLearner
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from trainings import assert_same_end
 
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset
 from pplkit.journal import Progress
+from pplkit.models.prior.config import Config
 from pplkit.muon import Muon, is_matrix, orthogonal
 from pplkit.training import build, train
 

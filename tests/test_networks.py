@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pplkit.geometry.coordinates import apply_affine, pixel_grid
-from pplkit.networks import Completer, Decoder, Regressor, ResidualDown
+from pplkit.models.prior.networks import Completer, Decoder, Regressor, ResidualDown
 
 CHANNELS = (8, 8, 8, 8)
 PRIOR = torch.tensor([[-0.5, -0.5], [0.5, -0.25], [0.0, 0.75]])

@@ -17,8 +17,8 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.labelling import landmarks_of
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
-from pplkit.prior import PosePrior
 from pplkit.puppets import generate
 from pplkit.runs import load
 

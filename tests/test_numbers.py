@@ -15,11 +15,11 @@ from trainings import Plan, assert_same_end, kill, trained
 
 from pplkit import stepping, training
 from pplkit.checkpoints import read_checkpoint
-from pplkit.config import Config
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
-from pplkit.losses import losses
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import losses
 from pplkit.notebooks import numbers
 from pplkit.reports import evaluation_report
 from pplkit.runs import RunFolder, load

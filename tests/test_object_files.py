@@ -13,13 +13,14 @@ from test_objects import HEIGHT, SQUARE, WIDTH, check_around, standing
 from data_prep import folder, video
 from data_prep.cropping import SHEET, spread
 from data_prep.known import preparation
-from pplkit import commands, saliency
+from pplkit import commands
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop, resized
 from pplkit.data.dataset import open_dataset
 from pplkit.data.reader import Seen, seen
 from pplkit.data.validation import faults
 from pplkit.data.video import readable
+from pplkit.models.layers import saliency
 from pplkit.object_files import Pictures, in_order, in_video
 from pplkit.objects import NoObject, find_boxes
 from pplkit.overlay import write_video

@@ -20,10 +20,10 @@ from discs import (
 )
 
 from pplkit import doctor, foregrounds, object_symptoms
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import SIDE
 from pplkit.foregrounds import Foreground
+from pplkit.models.prior.config import Config
 from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.object_symptoms import of_images, of_object, stillness, swaps
 

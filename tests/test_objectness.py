@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.objectness import SHRINKAGE, Classifier, border, border_distances, components, fit_classifier
+from pplkit.models.layers.objectness import SHRINKAGE, Classifier, border, border_distances, components, fit_classifier
 
 BLOB = 5  # cells a side of the synthetic object
 

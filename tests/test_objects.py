@@ -7,9 +7,10 @@ import pytest
 from moving import ground, walk, with_squares
 
 from data_prep.scenes import extents
-from pplkit import objects, saliency
+from pplkit import objects
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import moving_blobs, reduced
+from pplkit.models.layers import saliency
 from pplkit.objects import Squares, by_motion, cameras, find_boxes, search, warnings
 from pplkit.scenes import Film, generate_wide
 

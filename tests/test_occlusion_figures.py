@@ -12,7 +12,7 @@ from PIL import Image
 
 from pplkit import drawing
 from pplkit import occlusion_figures as figures
-from pplkit.poses import Iteration, Poses
+from pplkit.models.prior.outputs import Iteration, Poses
 from pplkit.prototypes import Prototypes
 
 RNG = np.random.default_rng(0)

@@ -13,14 +13,14 @@ import torch
 from parity.deterministic import FOLDER, MEAN, STD, frame, official_state, outputs
 from torch import Tensor, nn
 
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.features import PerceptualFeatures
 from pplkit.geometry.link_map import link_map
-from pplkit.losses import boundary_loss, losses, reconstruction_loss, token_loss
-from pplkit.model import PosePriorLearner
-from pplkit.official import load_official, translate
+from pplkit.models.layers.perceptual import PerceptualFeatures
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import boundary_loss, losses, reconstruction_loss, token_loss
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.released_weights import load_official, translate
 
 CLOSE = 2e-6  # the largest outputs are of the order of 10; float32 has 7 digits
 

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from data_prep.own import film_puppets, kind_of_source
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre, from_crop, resized, whole
 from pplkit.data.reader import seen
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.overlay import draw, pose_pictures, pose_video, posed, write_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit import losses as module
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.losses import (
+from pplkit.models.prior import losses as module
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import (
     background_loss,
     concentration_loss,
     contrast_loss,
@@ -22,10 +22,10 @@ from pplkit.losses import (
     parts_loss,
     presence_loss,
 )
-from pplkit.model import PosePriorLearner
-from pplkit.networks import attention_of
-from pplkit.parts import PartMaps
-from pplkit.poses import Output
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import attention_of
+from pplkit.models.prior.outputs import Output
+from pplkit.models.prior.parts import PartMaps
 
 QUARTER = torch.tensor([[[0.0, -1.0, 0.1], [1.0, 0.0, 0.0]]])  # turns (x, y) to (0.1 - y, x)
 SAME = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit import parts
-from pplkit.backbones import Backbone, pooled, resampled
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, to_unit
-from pplkit.networks import IN_USE, Completer, PartRegressor, attention_of
-from pplkit.parts import TEMPERATURE, PartClusters, clustered
+from pplkit.models.layers.backbone import Backbone, pooled, resampled
+from pplkit.models.prior import parts
+from pplkit.models.prior.networks import IN_USE, Completer, PartRegressor, attention_of
+from pplkit.models.prior.parts import TEMPERATURE, PartClusters, clustered
 
 SHAPES = [(6, 8, 8), (5, 4, 4), (4, 2, 2)]
 SIZE = sum(channels * height * width for channels, height, width in SHAPES)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import pplkit
 from pplkit.cli import main
 from pplkit.core.errors import PplkitError
-from pplkit.official import convert_official, load_official
-from pplkit.pickled import read_state
+from pplkit.models.prior.released_reader import read_state
+from pplkit.models.prior.released_weights import convert_official, load_official
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from pplkit.config import Config
 from pplkit.devices import fabric_for
-from pplkit.features import perceptual_features
+from pplkit.models.layers.perceptual import perceptual_features
+from pplkit.models.prior.config import Config
 from pplkit.stepping import Step
 from pplkit.training import build
 

@@ -9,12 +9,12 @@ from batches_home import make_home, plan, prepare, rows, small, write_notebook, 
 
 from data_prep.known import preset_for
 from pplkit import cli
-from pplkit.baselines import VARIANTS
 from pplkit.batch import run_batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import same_prior
 from pplkit.core.yaml_file import At
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.variants import VARIANTS
 from pplkit.notebooks import NOTEBOOKS
 from pplkit.plans import read_plan, slurm_options
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pplkit import drawing, plots, posters, training_figures
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.prototypes import Prototypes
 
 RNG = np.random.default_rng(0)

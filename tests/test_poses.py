@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pplkit.poses import CLOSE, Completed, Iteration, Poses, confidence, in_one, joined
+from pplkit.models.prior.outputs import CLOSE, Completed, Iteration, Poses, confidence, in_one, joined
 
 
 def test_confidence_by_hand() -> None:

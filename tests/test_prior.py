@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
 
 
 def prior() -> PosePrior:

@@ -8,10 +8,10 @@ import torch
 from conftest import with_completer
 from torch import Tensor
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 HIDDEN = np.zeros((3, 32, 32), bool)

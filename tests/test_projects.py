@@ -9,9 +9,9 @@ import pytest
 
 import pplkit
 from pplkit import projects
-from pplkit.config import PRESETS, Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
+from pplkit.models.prior.config import PRESETS, Config
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pplkit.geometry.coordinates import (
     views,
 )
 from pplkit.geometry.link_map import link_map
-from pplkit.memory import HierarchicalMemory
+from pplkit.models.prior.memory import HierarchicalMemory
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.integers(2, 40)

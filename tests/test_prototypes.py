@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pplkit import prototypes
-from pplkit.config import Config
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 
 
 @pytest.fixture(scope="module", params=["all", "used"])

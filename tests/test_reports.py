@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from pplkit import prototypes
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.memory import HierarchicalMemory
-from pplkit.model import PosePriorLearner
-from pplkit.poses import Poses
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.memory import HierarchicalMemory
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Poses
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.puppets import generate, layout
 from pplkit.reports import Scorer, evaluation_report, subset
 

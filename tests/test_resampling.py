@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit import resampling
-from pplkit.resampling import DoubledConv, Halve, HalvedConv
+from pplkit.models.layers import resampled_conv as resampling
+from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
 
 
 def images() -> Tensor:

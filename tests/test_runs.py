@@ -10,11 +10,11 @@ from conftest import stepped
 from faults import faulty
 
 import pplkit
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import home
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import RunFolder, load, write_json
 from pplkit.training import build
 

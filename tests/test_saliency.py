@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pplkit import saliency
 from pplkit.data.crops import centre
+from pplkit.models.layers import saliency
+from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, spread_over
 from pplkit.object_files import Pictures
-from pplkit.saliency import CELLS, SIDE, Finder, distinctness, spread_over
 
 
 class Colours:

@@ -10,10 +10,10 @@ from conftest import stepped
 from faults import faulty
 from safetensors.torch import save_file
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.runs import RunFolder, load
 
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.batches import Batches
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data import streaming
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import AHEAD, Reader, Stream, fits, free_memory, load
+from pplkit.models.prior.batches import Batches
+from pplkit.models.prior.config import Config
 
 CPU = torch.device("cpu")
 SIDE = 32

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.svg import prior_svg
 
 SPACE = {"s": "http://www.w3.org/2000/svg"}

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pplkit import symptoms
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import mirror
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 
 SPOTS = torch.tensor([[-0.2, 0.1], [0.2, 0.1], [0.0, -0.3], [0.1, 0.3]])
 

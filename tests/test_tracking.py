@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from sources import film
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.inference import estimate_files
 from pplkit.landmarks import LandmarkMap
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.overlay import track_video
 from pplkit.tracks import jitter, track, write_tracks
 
@@ -156,7 +156,7 @@ def test_confidence_goes_with_the_hand_it_is_of(
     model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two keypoints change places in frame 3, the second is hardly seen there: it is the left hand that is not."""
-    from pplkit.poses import Poses
+    from pplkit.models.prior.outputs import Poses
 
     video = film(tmp_path / "a.mp4", 6)
     places, sure = torch.zeros(6, 4, 2), torch.ones(6, 4)
@@ -179,7 +179,7 @@ def test_what_is_not_sure_is_filled_or_left_open(
     model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second keypoint is lost in one frame, the third in the last two, which have nothing after them."""
-    from pplkit.poses import Poses
+    from pplkit.models.prior.outputs import Poses
 
     def estimate(images: np.ndarray, *given: object, **named: object) -> Poses:
         sure = torch.ones(len(images), 4)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pplkit import training
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.runs import RunFolder, load, read_checkpoint
 from pplkit.schedules import rates, renewals, thickness
 from pplkit.training import Progress, Result, train
@@ -142,7 +142,7 @@ KILLED = """
 import json, os, signal, sys
 import torch
 from pplkit import training
-from pplkit.config import Config
+from pplkit.models.prior.config import Config
 from pplkit.data.dataset import open_dataset
 
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from pplkit import widgets
-from pplkit.prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior
 
 IMAGES = torch.zeros(3, 3, 32, 32)
 PRIOR = PosePrior(np.array([[0.0, 0.5], [0.5, 0.0]], np.float32), np.array([[0, 1], [1, 0]], np.float32))

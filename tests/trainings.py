@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from pplkit.checkpoints import read_checkpoint
-from pplkit.config import Config
 from pplkit.data.dataset import Dataset
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.runs import RunFolder
 from pplkit.training import Result, train
 

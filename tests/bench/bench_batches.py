@@ -31,12 +31,12 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms as T
 from torchvision.transforms import functional as TF
 
-from pplkit.batches import Batches
-from pplkit.config import Config
 from pplkit.data.dataset import DatasetWriter, Split, open_dataset
 from pplkit.data.occlusion import spread
-from pplkit.features import perceptual_features
 from pplkit.machine import keep_memory
+from pplkit.models.layers.perceptual import perceptual_features
+from pplkit.models.prior.batches import Batches
+from pplkit.models.prior.config import Config
 from pplkit.stepping import Step
 from pplkit.training import build
 

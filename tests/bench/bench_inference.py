@@ -30,12 +30,12 @@ import torch
 from PIL import Image
 
 import pplkit
-from pplkit.config import Config
 from pplkit.data.images import read_image
 from pplkit.data.reader import seen, squared
 from pplkit.inference import write_poses
-from pplkit.model import PosePriorLearner
-from pplkit.networks import Completer
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.networks import Completer
 from pplkit.overlay import write_video
 
 PROCEDURES: dict[str, tuple[str, int]] = {

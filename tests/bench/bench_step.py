@@ -33,13 +33,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # plain.py; pytest does the same
 from counting import Tensors, held, operations, peak, synchronise, timed
 from plain import PlainStep, link_maps
 
-from pplkit import features as feature_networks
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.devices import fabric_for
-from pplkit.features import PerceptualFeatures, perceptual_features
 from pplkit.geometry.link_map import link_map
 from pplkit.machine import keep_memory
+from pplkit.models.layers import perceptual as feature_networks
+from pplkit.models.layers.perceptual import PerceptualFeatures, perceptual_features
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
 from pplkit.stepping import Step
 from pplkit.training import build
 

@@ -36,7 +36,7 @@ import pplkit
 from pplkit.films import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
-from pplkit.model import PosePriorLearner
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
 from pplkit.runs import RunFolder

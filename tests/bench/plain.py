@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.batches import Batch
-from pplkit.config import Config
-from pplkit.features import PerceptualFeatures
 from pplkit.geometry.coordinates import apply_affine, pixel_grid
-from pplkit.losses import boundary_loss, link_loss
-from pplkit.memory import EPSILON, HierarchicalMemory
-from pplkit.model import PosePriorLearner
-from pplkit.resampling import DoubledConv, Halve, HalvedConv
+from pplkit.models.layers.perceptual import PerceptualFeatures
+from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.losses import boundary_loss, link_loss
+from pplkit.models.prior.memory import EPSILON, HierarchicalMemory
+from pplkit.models.prior.model import PosePriorLearner
 
 
 class _Resized(nn.Module):

@@ -14,9 +14,9 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
-from pplkit.backbones import Backbone
 from pplkit.geometry.coordinates import apply_affine
-from pplkit.objectness import components, fit_classifier
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.layers.objectness import components, fit_classifier
 
 DIMENSIONS = 16  # principal components of the object's features that are clustered
 TEMPERATURE = 2.0  # of the assignment to clusters, in squared whitened units

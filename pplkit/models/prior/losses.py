@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit import ranks
-from pplkit.backbones import resampled
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
-from pplkit.features import PerceptualFeatures
 from pplkit.geometry.coordinates import apply_affine, pairwise_distances
-from pplkit.networks import PartRegressor, attention_of
-from pplkit.parts import PartMaps
-from pplkit.poses import Output
+from pplkit.models.layers import collectives as ranks
+from pplkit.models.layers.backbone import resampled
+from pplkit.models.layers.perceptual import PerceptualFeatures
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.networks import PartRegressor, attention_of
+from pplkit.models.prior.outputs import Output
+from pplkit.models.prior.parts import PartMaps
 
 PIXELS = 2**16  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
 

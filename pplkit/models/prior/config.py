@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pplkit.core.errors import PplkitError
-from pplkit.sizes import check_sizes
+from pplkit.models.prior.sizes import check_sizes
 
 CHOICES = {
     "reference": ("masked", "frame"),

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry.coordinates import pixel_grid
-from pplkit.lean import Beside, Lean, through
-from pplkit.resampling import DoubledConv, Halve, HalvedConv
+from pplkit.models.layers.recompute import Beside, Lean, through
+from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
 
 IN_USE = 2  # power of part maps whose mean places keypoints, after training
 NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pplkit.backbones import Backbone
-from pplkit.config import Config
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import SHARE, Reader, free_memory
 from pplkit.geometry.coordinates import seen, views
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.prior.config import Config
 
 KIND = torch.float16  # of what is kept: standardised features need no more digits
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from pplkit.backbones import Backbone
-from pplkit.objectness import Classifier, border, border_distances, components, fit_classifier
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.layers.objectness import Classifier, border, border_distances, components, fit_classifier
 
 NAME = "efficientnet-lite0"
 SIDE = 256  # pixels of the square that the network sees

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.resampling import HalvedConv
+from pplkit.models.layers.resampled_conv import HalvedConv
 
 Layer = Callable[[Tensor], Tensor]
 LARGE = 2**22  # bytes: below, keeping what a first convolution has made costs less than making it again

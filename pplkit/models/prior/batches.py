@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pplkit.backbones import Backbone
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import Reader, Stream, fits, load
-from pplkit.feature_cache import FeatureCache, lit, shown
 from pplkit.geometry.coordinates import between, onto, seen
+from pplkit.models.layers.backbone import Backbone
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
 
 CHUNK = 64  # images that are made smaller at a time
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.features import random_blocks
+from pplkit.models.layers.perceptual import random_blocks
 
 LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")  # channels of lite0: 40, 112, 192
 STRIDES = (8, 16, 32)  # of the feature maps that are used

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.memory import Recall
-from pplkit.parts import PartMaps
+from pplkit.models.prior.memory import Recall
+from pplkit.models.prior.parts import PartMaps
 
 CLOSE = 0.05  # [-1, 1] units: the confidence of a keypoint that is expected as far as this from its place falls to 1/e
 

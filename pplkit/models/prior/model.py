@@ -10,17 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.backbones import Backbone, pooled, resampled
-from pplkit.batches import Batch
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, seen, steady_views
 from pplkit.geometry.link_map import link_map
-from pplkit.memory import HierarchicalMemory
-from pplkit.networks import IN_USE, AffineRegressor, Completer, Decoder, PartRegressor, Regressor, attention_of
-from pplkit.parts import PartClusters, PartMaps
-from pplkit.poses import Completed, Iteration, Output, Poses, confidence, joined
-from pplkit.prior import PosePrior
+from pplkit.models.layers.backbone import Backbone, pooled, resampled
+from pplkit.models.prior.batches import Batch
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.memory import HierarchicalMemory
+from pplkit.models.prior.networks import (
+    IN_USE,
+    AffineRegressor,
+    Completer,
+    Decoder,
+    PartRegressor,
+    Regressor,
+    attention_of,
+)
+from pplkit.models.prior.outputs import Completed, Iteration, Output, Poses, confidence, joined
+from pplkit.models.prior.parts import PartClusters, PartMaps
+from pplkit.models.prior.pose_prior import PosePrior
 
 PROCEDURES = ("completed", "published")
 LOST = 0.2  # of the strongest link; at half resolution, keypoints that took part had more in the runs looked at

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
-from pplkit.model import PosePriorLearner
-from pplkit.pickled import read_state
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.released_reader import read_state
 from pplkit.runs import RunFolder
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pplkit.config import Config
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
-from pplkit.prior import PosePrior
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.pose_prior import PosePrior
 
 
 class Variant(NamedTuple):

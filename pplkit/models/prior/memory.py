@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit import ranks
+from pplkit.models.layers import collectives as ranks
 
 EPSILON = 1e-5
 IDLE = 0.1  # of its fair share: a vector that is taken more seldom starts anew where that is wanted

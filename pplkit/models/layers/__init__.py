@@ -1,0 +1,1 @@
+"""Layers and networks that methods share; they know no method."""

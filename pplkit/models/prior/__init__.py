@@ -1,0 +1,1 @@
+"""The Pose Prior Learner: memory, regressor, link map, decoder, losses and batches."""
