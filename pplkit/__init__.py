@@ -1,6 +1,5 @@
 """pplkit: learn the pose of an object category from unlabelled images (Pose Prior Learner, ICLR 2026)."""
 
-from pplkit.completion import complete
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.data.dataset import open_dataset
@@ -11,8 +10,9 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_weights import load_official
-from pplkit.runs import load
-from pplkit.training import train
+from pplkit.training.loop import train
+from pplkit.training.run_folder import load
+from pplkit.training.tasks.completer import complete
 
 __all__ = [
     "Config",

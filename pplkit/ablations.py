@@ -13,8 +13,8 @@ from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.reports import evaluation_report
-from pplkit.runs import RunFolder, load, write_json
-from pplkit.training import train
+from pplkit.training.loop import train
+from pplkit.training.run_folder import RunFolder, load, write_json
 
 SHARES = {
     "keypoints_on_object": "keypoints on object, %",

@@ -19,7 +19,7 @@ from pplkit.models.prior.variants import labelled_prior
 from pplkit.notebooks import check_data, run_notebooks
 from pplkit.plans import PREDEFINED, Combination, Plan, Source
 from pplkit.projects import run_folder
-from pplkit.runs import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder, write_json
 from pplkit.workers import spread
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import RESULTS, numbers
 from pplkit.plots import compared_curves
 from pplkit.posters import priors_figure
-from pplkit.runs import RunFolder, write_text
+from pplkit.training.run_folder import RunFolder, write_text
 
 FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""

@@ -19,11 +19,11 @@ from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.drawing import error_unit
-from pplkit.handover import to_tell, write_model
 from pplkit.labelling import landmarks_of
 from pplkit.models.prior.config import Config
 from pplkit.projects import data_of
-from pplkit.runs import RunFolder, load, write_json, write_text
+from pplkit.training.run_folder import RunFolder, load, write_json, write_text
+from pplkit.training.saved_model import to_tell, write_model
 
 PRIOR, LANDMARKS, CARD = "prior.json", "landmarks.json", "README.md"
 SETTINGS = {

@@ -12,7 +12,7 @@ from typing import Any
 from pplkit import commands
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import parse_json
-from pplkit.devices import launched, rank, voice
+from pplkit.training.distributed import launched, rank, voice
 
 CROP = "the square seen: centre, pad for all, or object to follow it (default: as in training, else centre)"
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."

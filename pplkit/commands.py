@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError, visible
-from pplkit.devices import rank
+from pplkit.training.distributed import rank
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training; advice, so that findings are no error."""
     from pplkit.doctor import diagnose, table
     from pplkit.projects import data_of
-    from pplkit.runs import RunFolder
+    from pplkit.training.run_folder import RunFolder
 
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **_given(arguments, "device"))
     print("\n".join(table(report)))
@@ -120,7 +120,7 @@ def complete(arguments: argparse.Namespace) -> None:
     """Teach a trained run to see past what hides the object."""
     import pplkit
     from pplkit.projects import data_of
-    from pplkit.runs import RunFolder
+    from pplkit.training.run_folder import RunFolder
 
     data = data_of(RunFolder(arguments.run))
     pplkit.complete(arguments.run, data, **_given(arguments, "steps", "device"))
@@ -171,7 +171,7 @@ def landmarks(arguments: argparse.Namespace) -> None:
     """Fit named landmarks to labels, or say which images to label."""
     from pplkit import labelling
     from pplkit.projects import data_of
-    from pplkit.runs import RunFolder
+    from pplkit.training.run_folder import RunFolder
 
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
     if arguments.suggest is not None:
@@ -264,8 +264,8 @@ def _export_model(arguments: argparse.Namespace) -> None:
 
     model = pplkit.load(arguments.run)
     if arguments.prior is not None:
-        from pplkit.runs import write_text
         from pplkit.svg import prior_svg
+        from pplkit.training.run_folder import write_text
 
         write_text(arguments.prior, prior_svg(model.prior()))
         print(f"The prior is in {arguments.prior}.")

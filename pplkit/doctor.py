@@ -11,12 +11,12 @@ from typing import Any
 from pplkit import object_symptoms, symptoms
 from pplkit.data.dataset import Dataset, Split
 from pplkit.findings import CHECKS, Check, Numbers
-from pplkit.journal import INSPECTED
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
-from pplkit.runs import RunFolder, load, write_json
-from pplkit.schedules import thickness
+from pplkit.training.logger import INSPECTED
+from pplkit.training.run_folder import RunFolder, load, write_json
+from pplkit.training.tasks.prior import thickness
 
 ENOUGH = 16  # images of a test split that is looked at, instead of the training images
 EVERY = (*IMAGE_CHECKS, *CHECKS, *OBJECT_CHECKS)

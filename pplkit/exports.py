@@ -25,8 +25,8 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_json
 from pplkit.core.version import __version__
-from pplkit.handover import to_tell
-from pplkit.runs import write_json
+from pplkit.training.run_folder import write_json
+from pplkit.training.saved_model import to_tell
 
 BYTES = 2**28  # of a file of poses
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}

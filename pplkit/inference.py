@@ -16,7 +16,7 @@ from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.landmarks import LandmarkMap
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.runs import writing
+from pplkit.training.run_folder import writing
 
 BATCH = 64  # images that go through the model together
 ENDINGS = (".json", ".csv")

@@ -24,7 +24,7 @@ from pplkit.labels import read_points
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.reports import subset
-from pplkit.runs import RunFolder, fingerprint
+from pplkit.training.run_folder import RunFolder, fingerprint
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"
 LOOKED_AT = 3000  # images that suggestions are chosen from

@@ -18,7 +18,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_text
 from pplkit.geometry.coordinates import to_pixels, to_unit
-from pplkit.runs import write_text
+from pplkit.training.run_folder import write_text
 
 HEADER = ("image", "landmark", "x", "y")
 Points = dict[tuple[str, str], tuple[float, float]]  # by image and landmark

@@ -16,8 +16,8 @@ from pplkit import ridge
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import read_json
 from pplkit.geometry.coordinates import mirror, sides_per_unit
-from pplkit.runs import write_json
 from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
+from pplkit.training.run_folder import write_json
 
 SCHEMA = "pplkit-landmarks-1"
 FOLDS = 10  # fits for the error: one for each image, or for each tenth of many

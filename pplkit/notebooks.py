@@ -21,7 +21,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config
 from pplkit.projects import data_folder, run_folder
-from pplkit.runs import RunFolder
+from pplkit.training.run_folder import RunFolder
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
 START_TIMEOUT = 300  # seconds for a kernel to start, which on a cold or busy machine takes longer than papermill's 60

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, steady_views
-from pplkit.handover import to_tell
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import confidence
+from pplkit.training.saved_model import to_tell
 
 INPUT, OUTPUTS = "images", ("keypoints", "confidence")
 

@@ -12,7 +12,7 @@ from pplkit.data.crops import CROPS
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.reader import OBJECT
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.runs import RunFolder, load
+from pplkit.training.run_folder import RunFolder, load
 
 SCALES = ("default", "smoke")
 

@@ -23,8 +23,8 @@ from pplkit.geometry.trajectories import smooth
 from pplkit.inference import BATCH, located
 from pplkit.landmarks import LandmarkMap
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.runs import writing
 from pplkit.sides import exchanged, restless
+from pplkit.training.run_folder import writing
 
 SMOOTHING = 0.5  # pixels of the model's images
 GAP = 5  # frames that are filled

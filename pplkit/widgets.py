@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from pplkit.frontend import attended, handle_events, in_notebook
-from pplkit.training import Progress
+from pplkit.training.loop import Progress
 from pplkit.training_figures import training_state
 
 SHOWN = 2  # images with what is painted for them

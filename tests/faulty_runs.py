@@ -23,17 +23,18 @@ from torch import Tensor
 
 from data_prep import puppets
 from data_prep.scenes import boxes, cropped
-from pplkit import checkpoints, stepping
 from pplkit.core.errors import Diverged
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import diagnose
-from pplkit.journal import LINES, Watcher
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.puppets import generate
-from pplkit.runs import RunFolder, write_json
 from pplkit.scenes import generate_wide
-from pplkit.training import train
+from pplkit.training import checkpoint as checkpoints
+from pplkit.training import step as stepping
+from pplkit.training.logger import LINES, Watcher
+from pplkit.training.loop import train
+from pplkit.training.run_folder import RunFolder, write_json
 
 STEPS = 1000  # of the good run
 MORE = 60

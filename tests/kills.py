@@ -29,14 +29,14 @@ import numpy as np
 import torch
 from faults import CODE, DIES, faulty
 
-from pplkit import training
-from pplkit.checkpoints import verify
-from pplkit.completion import complete
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.puppets import generate
-from pplkit.runs import COMPLETER, RunFolder, read_checkpoint
+from pplkit.training import loop as training
+from pplkit.training.checkpoint import verify
+from pplkit.training.run_folder import COMPLETER, RunFolder, read_checkpoint
+from pplkit.training.tasks.completer import complete
 
 CONFIG = Config(
     name="tiny", image_size=32, reference="frame", block=8, keypoints=4, thickness=5e-3, thickness_start=0.02, banks=3,

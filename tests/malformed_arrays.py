@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.checkpoints import EMPTY
+from pplkit.training.checkpoint import EMPTY
 
 Spoil = Callable[[Path], object]
 DEEP = "[" * 100_000

@@ -8,19 +8,20 @@ import numpy as np
 from malformed_arrays import DEEP, HUGE, STEP, Spoil, about, each, long, repeated, text, weights
 from malformed_sources import TINY, Source, make_dataset, make_run
 
-from pplkit import batch_report, labels, runs, symptoms
+from pplkit import batch_report, labels, symptoms
 from pplkit.cards import hand_on
 from pplkit.core.texts import read_json
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.exports import read_poses
-from pplkit.handover import MODEL
 from pplkit.labelling import read_labelled
 from pplkit.landmarks import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.runs import write_json
-from pplkit.training import train
+from pplkit.training import run_folder as runs
+from pplkit.training.loop import train
+from pplkit.training.run_folder import write_json
+from pplkit.training.saved_model import MODEL
 
 NAMES = (MODEL, "prior.json", "landmarks.json")
 FILE = f"model/{MODEL}"

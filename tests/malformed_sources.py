@@ -20,8 +20,7 @@ from torch import nn
 from data_prep import cub, flowers, h36m_raw, hands, labels
 from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
-from pplkit import batch, runs
-from pplkit.checkpoints import TRAINING
+from pplkit import batch
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset
@@ -35,6 +34,8 @@ from pplkit.models.prior.released_reader import read_state
 from pplkit.notebooks import declared
 from pplkit.plans import read_plan
 from pplkit.projects import data_of
+from pplkit.training import run_folder as runs
+from pplkit.training.checkpoint import TRAINING
 
 TINY: dict[str, Any] = {
     "name": "tiny", "image_size": 32, "reference": "frame", "block": 8, "keypoints": 4, "thickness": 5e-3, "banks": 3,

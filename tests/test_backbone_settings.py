@@ -14,10 +14,10 @@ from trainings import trained
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, Split
-from pplkit.devices import usable_precision
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import PRESETS, Config
-from pplkit.runs import RunFolder
+from pplkit.training.distributed import usable_precision
+from pplkit.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 WEIGHTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")

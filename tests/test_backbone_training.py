@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from trainings import assert_same_end, trained
 
 import pplkit
-from pplkit import completion, training
 from pplkit.cards import hand_on
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.layers.backbone import Backbone
@@ -24,10 +23,12 @@ from pplkit.models.prior.networks import attention_of
 from pplkit.models.prior.outputs import Poses
 from pplkit.onnx_export import Estimator, export_onnx
 from pplkit.puppets import generate
-from pplkit.runs import RunFolder, load, read_checkpoint
-from pplkit.schedules import rates
-from pplkit.stepping import Step, Taken, freeze_unused
-from pplkit.training import Progress, build, start_from_features
+from pplkit.training import loop as training
+from pplkit.training.loop import Progress, build, start_from_features
+from pplkit.training.run_folder import RunFolder, load, read_checkpoint
+from pplkit.training.step import Step, Taken, freeze_unused
+from pplkit.training.tasks import completer as completion
+from pplkit.training.tasks.prior import rates
 
 WEIGHTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
 

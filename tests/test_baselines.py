@@ -18,8 +18,8 @@ from pplkit.models.prior.model import inverse_softplus
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.puppets import generate, layout
-from pplkit.runs import RunFolder, load
-from pplkit.training import build, train
+from pplkit.training.loop import build, train
+from pplkit.training.run_folder import RunFolder, load
 
 PRIOR = PosePrior(
     np.array([[0, -0.5], [0, 0], [0.5, 0.5], [-0.5, 0.5]], np.float32),

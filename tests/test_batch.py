@@ -20,7 +20,7 @@ from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import labelled_prior
-from pplkit.runs import RunFolder
+from pplkit.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,14 +16,14 @@ from pplkit.cards import hand_on
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
-from pplkit.handover import MODEL, SCHEMA
 from pplkit.labelling import landmarks_of
 from pplkit.landmarks import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.projects import data_of
-from pplkit.runs import RunFolder, fingerprint, write_json
+from pplkit.training.run_folder import RunFolder, fingerprint, write_json
+from pplkit.training.saved_model import MODEL, SCHEMA
 
 SCORES = {
     "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pplkit import checkpoints
-from pplkit.checkpoints import TRAINING, Damaged, read, read_checkpoint, write
 from pplkit.core.errors import PplkitError
+from pplkit.training import checkpoint as checkpoints
+from pplkit.training.checkpoint import TRAINING, Damaged, read, read_checkpoint, write
 
 ABOUT = {"schema": TRAINING[0], "step": "7", "made_by": json.dumps({"data_sha256": "ab"}), "state": '{"good": true}'}
 TENSORS = {"model.a": torch.tensor([0.5, -3.0]), "optimiser.step.a": torch.tensor(2.0)}

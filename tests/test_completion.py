@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit import completion
-from pplkit.completion import NEAR, Lesson, Teacher, complete, doubts_and_distance
 from pplkit.core.errors import PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset, Split
@@ -18,8 +16,10 @@ from pplkit.models.prior.batches import to_float
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Completed
-from pplkit.runs import COMPLETER, RunFolder, load
-from pplkit.training import build, train
+from pplkit.training.loop import build, train
+from pplkit.training.run_folder import COMPLETER, RunFolder, load
+from pplkit.training.tasks import completer as completion
+from pplkit.training.tasks.completer import NEAR, Lesson, Teacher, complete, doubts_and_distance
 
 
 @pytest.fixture(scope="module")

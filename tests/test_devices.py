@@ -17,18 +17,20 @@ import torch
 from segments import segment_distance
 from torch import Tensor
 
-from pplkit import devices, stepping, training
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
-from pplkit.devices import fabric_for
 from pplkit.geometry import link_map as links
 from pplkit.geometry.coordinates import pixel_grid
 from pplkit.models.layers import collectives as ranks
 from pplkit.models.prior.config import Config
-from pplkit.runs import RunFolder, read_checkpoint
-from pplkit.team import in_team
-from pplkit.training import Progress, train
+from pplkit.training import distributed as devices
+from pplkit.training import loop as training
+from pplkit.training import step as stepping
+from pplkit.training.distributed import fabric_for
+from pplkit.training.loop import Progress, train
+from pplkit.training.processes import in_team
+from pplkit.training.run_folder import RunFolder, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300  # after which what hangs is ended, and the test fails

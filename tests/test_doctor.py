@@ -17,10 +17,10 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.doctor import EVERY, data_findings, diagnose, findings, table
 from pplkit.findings import Check
-from pplkit.journal import INSPECTED
 from pplkit.models.prior.config import Config
-from pplkit.runs import RunFolder, load
-from pplkit.training import build, train
+from pplkit.training.logger import INSPECTED
+from pplkit.training.loop import build, train
+from pplkit.training.run_folder import RunFolder, load
 
 PRESET = Config.preset("puppets")
 ALL = PRESET.replace(distil="all")

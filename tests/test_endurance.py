@@ -12,15 +12,16 @@ import torch
 from faults import faulty
 from trainings import Plan, assert_same_end, kill, trained
 
-from pplkit import cli, training
-from pplkit.checkpoints import read_checkpoint
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.runs import RunFolder
-from pplkit.training import Progress, Result
+from pplkit.training import loop as training
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.loop import Progress, Result
+from pplkit.training.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)

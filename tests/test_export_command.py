@@ -17,7 +17,7 @@ from pplkit.labelling import MAP
 from pplkit.landmarks import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.runs import RunFolder, fingerprint
+from pplkit.training.run_folder import RunFolder, fingerprint
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pplkit.models.prior import feature_cache
 from pplkit.models.prior.batches import Batch, Batches, reduced, to_float
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
-from pplkit.stepping import parts_of
+from pplkit.training.step import parts_of
 
 CPU = torch.device("cpu")
 SIDE, COUNT, VIEWS = 32, 5, 3

@@ -22,7 +22,7 @@ from pplkit.data.images import inside
 from pplkit.data.validation import faults, summary
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
-from pplkit.runs import RunFolder
+from pplkit.training.run_folder import RunFolder
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -38,7 +38,7 @@ from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
-from pplkit.runs import read_checkpoint
+from pplkit.training.run_folder import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'

@@ -14,8 +14,8 @@ import pplkit
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.puppets import generate
-from pplkit.runs import RunFolder
-from pplkit.team import free_port
+from pplkit.training.processes import free_port
+from pplkit.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300  # after which what hangs is ended, and the test fails
@@ -119,7 +119,7 @@ WORK = """
 import sys
 from pathlib import Path
 import torch
-from pplkit.devices import as_launched
+from pplkit.training.distributed import as_launched
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 
@@ -155,7 +155,7 @@ def test_a_group_that_was_there_before_stays(tmp_path: Path) -> None:
     work = tmp_path / "work.py"
     work.write_text(
         "import torch.distributed as dist\n"
-        "from pplkit.devices import as_launched\n"
+        "from pplkit.training.distributed import as_launched\n"
         "dist.init_process_group('gloo')\n"
         "as_launched(lambda fabric: None, 'cpu', '32-true')\n"
         "assert dist.is_initialized()\n"

@@ -9,7 +9,7 @@ HELD = """
 import ctypes, sys, torch
 from pathlib import Path
 from pplkit.models.prior.config import Config
-from pplkit.machine import keep_memory
+from pplkit.training.runtime import keep_memory
 try:
     ctypes.CDLL(None).mallopt
 except AttributeError:

@@ -20,7 +20,7 @@ from pplkit.labelling import landmarks_of
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.puppets import generate
-from pplkit.runs import load
+from pplkit.training.run_folder import load
 
 pytestmark = pytest.mark.notebooks
 FIGURES = {

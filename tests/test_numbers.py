@@ -13,8 +13,6 @@ import torch
 from safetensors.torch import load_file
 from trainings import Plan, assert_same_end, kill, trained
 
-from pplkit import stepping, training
-from pplkit.checkpoints import read_checkpoint
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
@@ -22,8 +20,11 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import losses
 from pplkit.notebooks import numbers
 from pplkit.reports import evaluation_report
-from pplkit.runs import RunFolder, load
-from pplkit.stepping import Step, Taken
+from pplkit.training import loop as training
+from pplkit.training import step as stepping
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.step import Step, Taken
 
 
 @pytest.fixture(scope="module")

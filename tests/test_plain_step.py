@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from pplkit.devices import fabric_for
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
-from pplkit.stepping import Step
-from pplkit.training import build
+from pplkit.training.distributed import fabric_for
+from pplkit.training.loop import build
+from pplkit.training.step import Step
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 

@@ -15,8 +15,8 @@ from pplkit.core.project import home
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.runs import RunFolder, load, write_json
-from pplkit.training import build
+from pplkit.training.loop import build
+from pplkit.training.run_folder import RunFolder, load, write_json
 
 
 def test_json_is_whole_or_as_before(tmp_path: Path) -> None:

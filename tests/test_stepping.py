@@ -8,17 +8,17 @@ import torch
 from lightning.fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor, nn
 
-from pplkit import stepping
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
-from pplkit.devices import fabric_for
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.layers.recompute import Lean
 from pplkit.models.prior.batches import Batch, Batches
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.stepping import Step, out_of_memory, parts_of
-from pplkit.training import build
+from pplkit.training import step as stepping
+from pplkit.training.distributed import fabric_for
+from pplkit.training.loop import build
+from pplkit.training.step import Step, out_of_memory, parts_of
 
 CPU = torch.device("cpu")
 Spoil = Callable[[Step, Batch], Batch]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pplkit import training
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.runs import RunFolder, load, read_checkpoint
-from pplkit.schedules import rates, renewals, thickness
-from pplkit.training import Progress, Result, train
+from pplkit.training import loop as training
+from pplkit.training.loop import Progress, Result, train
+from pplkit.training.run_folder import RunFolder, load, read_checkpoint
+from pplkit.training.tasks.prior import rates, renewals, thickness
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP = 6  # between the checkpoints of steps 4 and 8
@@ -141,7 +141,7 @@ def test_a_wish_that_nobody_knows_is_named(tiny: Config, puppets: Dataset, tmp_p
 KILLED = """
 import json, os, signal, sys
 import torch
-from pplkit import training
+from pplkit.training import loop as training
 from pplkit.models.prior.config import Config
 from pplkit.data.dataset import open_dataset
 

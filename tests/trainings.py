@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from pplkit.checkpoints import read_checkpoint
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.runs import RunFolder
-from pplkit.training import Result, train
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.loop import Result, train
+from pplkit.training.run_folder import RunFolder
 
 Act = Callable[[], object]
 Plan = Callable[[int, Act], None]

@@ -33,12 +33,12 @@ from torchvision.transforms import functional as TF
 
 from pplkit.data.dataset import DatasetWriter, Split, open_dataset
 from pplkit.data.occlusion import spread
-from pplkit.machine import keep_memory
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
-from pplkit.stepping import Step
-from pplkit.training import build
+from pplkit.training.loop import build
+from pplkit.training.runtime import keep_memory
+from pplkit.training.step import Step
 
 FRAMES = 20  # of each synthetic video
 

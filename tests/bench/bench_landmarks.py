@@ -32,8 +32,8 @@ from pplkit.evaluation import evaluate
 from pplkit.geometry.coordinates import mirror
 from pplkit.labelling import telling
 from pplkit.projects import data_of
-from pplkit.runs import RunFolder
 from pplkit.sides import side_pairs
+from pplkit.training.run_folder import RunFolder
 
 POOL = 3000
 STRENGTHS = 10.0 ** np.arange(-4, 1.1, 0.5)

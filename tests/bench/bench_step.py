@@ -9,7 +9,7 @@ Time is the median step after a first one that is not counted. Memory is the mos
 beyond weights, images and the like, which were there before; a GPU's is what PyTorch allocated. On a CPU the process
 takes more, as pieces that are free do not fit what is asked for: in brackets, the most that it held, and how far that
 is above what it held before the first step; this differs by some percent from one process to the next. What the kit
-asks of the system's memory (`pplkit.machine`) it asks for its own steps; plain runs as PyTorch runs it.
+asks of the system's memory (`pplkit.training.runtime`) it asks for its own steps; plain runs as PyTorch runs it.
 VGG19 has random weights here, which cost what trained ones cost. Share of the peak: floating-point operations of
 convolutions and matrix products per second, beside those of a product of large matrices in the variant's number format.
 """
@@ -33,15 +33,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # plain.py; pytest does the same
 from counting import Tensors, held, operations, peak, synchronise, timed
 from plain import PlainStep, link_maps
 
-from pplkit.devices import fabric_for
 from pplkit.geometry.link_map import link_map
-from pplkit.machine import keep_memory
 from pplkit.models.layers import perceptual as feature_networks
 from pplkit.models.layers.perceptual import PerceptualFeatures, perceptual_features
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
-from pplkit.stepping import Step
-from pplkit.training import build
+from pplkit.training.distributed import fabric_for
+from pplkit.training.loop import build
+from pplkit.training.runtime import keep_memory
+from pplkit.training.step import Step
 
 VARIANTS = ("plain", "kit float32", "kit bfloat16")
 

@@ -39,8 +39,8 @@ from pplkit.geometry.trajectories import smooth
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
-from pplkit.runs import RunFolder
 from pplkit.tracks import LONG, SMOOTHING, jitter, lag, trusted
+from pplkit.training.run_folder import RunFolder
 
 FIRST = 1_000_000  # the test set's first video
 OTHERS = 2_000_000  # that of the videos that "truth known" is fitted to

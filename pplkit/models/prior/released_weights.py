@@ -13,7 +13,7 @@ from pplkit.core.version import __version__
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.released_reader import read_state
-from pplkit.runs import RunFolder
+from pplkit.training.run_folder import RunFolder
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.
 NAMES = (

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from pplkit import checkpoints
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import Unwritable, remove, sync, write_json
 from pplkit.core.texts import read_json
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Output
-from pplkit.runs import RunFolder
+from pplkit.training import checkpoint as checkpoints
+from pplkit.training.run_folder import RunFolder
 
 LINES = ("metrics.jsonl", "prior_history.jsonl")
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did

@@ -19,7 +19,6 @@ from tqdm import trange
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset
-from pplkit.devices import fabric_for, usable_precision
 from pplkit.geometry.coordinates import apply_affine, between, seen, views
 from pplkit.models.layers.collectives import Means
 from pplkit.models.prior.batches import to_float
@@ -27,8 +26,9 @@ from pplkit.models.prior.feature_cache import KIND
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Completed
-from pplkit.runs import RunFolder, load
-from pplkit.stepping import Guard, patience
+from pplkit.training.distributed import fabric_for, usable_precision
+from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.step import Guard, patience
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -21,7 +21,7 @@ import torch
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted, Stops
-from pplkit.devices import AGAIN, as_rank, is_lost
+from pplkit.training.distributed import AGAIN, as_rank, is_lost
 
 T = TypeVar("T")
 Show = Callable[[Any], Any]

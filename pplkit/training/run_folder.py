@@ -16,9 +16,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from pplkit import checkpoints
-from pplkit.checkpoints import Checkpoint, Damaged, restore, weights
-from pplkit.checkpoints import read_checkpoint as read_checkpoint
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
 from pplkit.core.files import write_json as write_json
@@ -29,10 +26,13 @@ from pplkit.core.project import same_prior
 from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset
-from pplkit.handover import MODEL, check_shapes, read_model
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
+from pplkit.training import checkpoint as checkpoints
+from pplkit.training.checkpoint import Checkpoint, Damaged, restore, weights
+from pplkit.training.checkpoint import read_checkpoint as read_checkpoint
+from pplkit.training.saved_model import MODEL, check_shapes, read_model
 
 AGAIN = "run the step that writes it (training comes first)"
 COMPLETER = "completer.safetensors"

@@ -12,25 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pplkit.checkpoints import Checkpoint, restore
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted, Stops, name_of
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import Shards
-from pplkit.devices import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
-from pplkit.journal import Journal, Progress, Result, Watcher
-from pplkit.machine import described, keep_memory, working
 from pplkit.models.layers import collectives as ranks
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batch, Batches, check, to_float
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.muon import Muon, is_matrix
-from pplkit.runs import RunFolder
-from pplkit.schedules import rates, renewals, thickness
-from pplkit.stepping import Step, Taken, freeze_unused, patience
-from pplkit.team import in_team
+from pplkit.training.checkpoint import Checkpoint, restore
+from pplkit.training.distributed import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
+from pplkit.training.logger import Journal, Progress, Result, Watcher
+from pplkit.training.muon import Muon, is_matrix
+from pplkit.training.processes import in_team
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.runtime import described, keep_memory, working
+from pplkit.training.step import Step, Taken, freeze_unused, patience
+from pplkit.training.tasks.prior import rates, renewals, thickness
 
 __all__ = ["Progress", "Result", "Watcher", "train"]
 

@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pplkit.checkpoints import check_length
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import BYTES, check_file
 from pplkit.data.images import inside
@@ -21,6 +20,7 @@ from pplkit.data.npy_shards import file_hash
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
+from pplkit.training.checkpoint import check_length
 
 MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"

@@ -1,0 +1,1 @@
+"""The engine: step, loop, checkpoints, run folder, devices; `tasks` knows the methods."""
