@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw
 from pplkit.core.errors import PplkitError, visible
 from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
-from pplkit.object_files import Pictures, in_video
-from pplkit.objects import Squares, warnings
+from pplkit.inference.object_crop import Pictures, in_video
+from pplkit.inference.object_search import Squares, warnings
 from pplkit.plots import contact_sheet
 
 AUTO, OBJECT = "auto", "object"

@@ -10,7 +10,7 @@ stay, unlabelled, unless the crop comes from the labels. A label outside of its 
 cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else "pictures".
 
 `crop`: "centre" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
-outermost pixels; "object" a square around the object, which is looked for without labels (`pplkit.object_files`;
+outermost pixels; "object" a square around the object, which is looked for without labels (`pplkit.inference.object_crop`;
 objects.png in the data set shows some), pictures without one being left out; "labels" the square around COCO's bbox or
 else the labelled points, and `margin` of its side on each side. "auto" is "object" where the object is small, else
 "centre" (`data_prep.cropping`); dataset.json says which. An image with several annotations gives one crop of each with
@@ -47,7 +47,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized, to_crop
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import below, pictures, read_image
-from pplkit.object_files import Pictures
+from pplkit.inference.object_crop import Pictures
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "crop": ("centre", "pad", "labels", OBJECT, AUTO),

@@ -19,7 +19,7 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
 `crop` is "labels" for these squares, or "object" for those that follow whatever moves, found without labels
-(`pplkit.objects`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.cropping`).
+(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.cropping`).
 
 Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
 as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One
@@ -55,8 +55,8 @@ from pplkit.data.crops import Box, resized
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import read_image
 from pplkit.data.video import frame_size
-from pplkit.object_files import Pictures
-from pplkit.objects import Squares
+from pplkit.inference.object_crop import Pictures
+from pplkit.inference.object_search import Squares
 
 CROPS = (AUTO, "labels", OBJECT)
 LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}

@@ -13,8 +13,8 @@ from pplkit.boards import as_lists, board, on_click, on_drag, png
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.frontend import attended, bundle
-from pplkit.labelling import position
-from pplkit.labels import Labels, positions
+from pplkit.inference.landmarks.fitting import position
+from pplkit.inference.landmarks.label_table import Labels, positions
 from pplkit.plots import contact_sheet, named_points
 from pplkit.reports import subset
 

@@ -142,7 +142,7 @@ def _check_out(name: str, path: Path, *endings: str) -> None:
 
 
 def _inference_options(arguments: argparse.Namespace, model: Any) -> dict[str, Any]:
-    from pplkit.labelling import landmarks_of
+    from pplkit.inference.landmarks.fitting import landmarks_of
 
     named = landmarks_of(arguments.run, model) if arguments.named else None
     return {"batch_size": arguments.batch_size, "landmarks": named, "bar": not arguments.quiet}
@@ -158,7 +158,7 @@ def _crop(arguments: argparse.Namespace) -> str:
 def estimate(arguments: argparse.Namespace) -> None:
     """Write the poses of pictures and videos as JSON or CSV."""
     _check_out("--out", arguments.out, ".json", ".csv")
-    from pplkit.inference import write_poses
+    from pplkit.inference.estimate import write_poses
 
     model = _loaded(arguments)
     how = (arguments.iterations, _crop(arguments), arguments.procedure)
@@ -169,7 +169,7 @@ def estimate(arguments: argparse.Namespace) -> None:
 
 def landmarks(arguments: argparse.Namespace) -> None:
     """Fit named landmarks to labels, or say which images to label."""
-    from pplkit import labelling
+    from pplkit.inference.landmarks import fitting as labelling
     from pplkit.projects import data_of
     from pplkit.training.run_folder import RunFolder
 
@@ -188,7 +188,8 @@ def landmarks(arguments: argparse.Namespace) -> None:
 def track(arguments: argparse.Namespace) -> None:
     """Write smooth tracks of a video, and the video with them drawn over it."""
     _check_out("--out", arguments.out, ".csv")
-    from pplkit import overlay, tracks
+    from pplkit import overlay
+    from pplkit.inference import tracking as tracks
 
     if arguments.video is not None:
         _check_out("--video", arguments.video, ".mp4")
@@ -227,7 +228,7 @@ def export(arguments: argparse.Namespace) -> None:
     if sources:
         _export_poses(arguments)
     if "model" in given:
-        from pplkit.cards import hand_on
+        from pplkit.inference.export.model_card import hand_on
 
         print(f"The model and its card are in {hand_on(arguments.run, arguments.model)}.")
     if "prior" in given or "onnx" in given:
@@ -236,7 +237,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 def _export_poses(arguments: argparse.Namespace) -> None:
     from pplkit.core.files import is_same
-    from pplkit.exports import check_format, export_poses, pose_table, read_poses
+    from pplkit.inference.export.pose_formats import check_format, export_poses, pose_table, read_poses
 
     if not 0 <= arguments.visible <= 1:
         raise PplkitError(f"--visible {arguments.visible} is no confidence: give a number from 0 to 1.")
@@ -248,8 +249,8 @@ def _export_poses(arguments: argparse.Namespace) -> None:
         poses = read_poses(arguments.poses)
     else:
         import pplkit
-        from pplkit.inference import estimate_files
-        from pplkit.labelling import landmarks_of
+        from pplkit.inference.estimate import estimate_files
+        from pplkit.inference.landmarks.fitting import landmarks_of
 
         model = pplkit.load(arguments.run, **_given(arguments, "device"))
         given = arguments.images, arguments.iterations, _crop(arguments), arguments.procedure
@@ -270,7 +271,7 @@ def _export_model(arguments: argparse.Namespace) -> None:
         write_text(arguments.prior, prior_svg(model.prior()))
         print(f"The prior is in {arguments.prior}.")
     if arguments.onnx is not None:
-        from pplkit.onnx_export import export_onnx
+        from pplkit.inference.export.onnx import export_onnx
 
         print(f"The estimator is in {export_onnx(model, arguments.onnx)}.")
 

@@ -13,8 +13,8 @@ import numpy as np
 from pplkit.data.dataset import Split
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
+from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.tracks import LONG, SMOOTHING, jitter, lag, trusted
 
 JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints (T, J, 2)
 

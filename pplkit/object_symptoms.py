@@ -12,11 +12,11 @@ import torch
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from pplkit import foregrounds
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import FEWEST
-from pplkit.foregrounds import Foreground
 from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
+from pplkit.inference import foreground as foregrounds
+from pplkit.inference.foreground import Foreground
 from pplkit.models.layers.saliency import DISTINCT, distinctness
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.symptoms import TINY, Numbers, placed

@@ -16,9 +16,9 @@ from pplkit.core.files import is_same
 from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
 from pplkit.drawing import BLUE, keypoint_colours
-from pplkit.inference import located
+from pplkit.inference.estimate import located
+from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.tracks import Tracks
 
 AT_ONCE = 16  # pictures held at full size
 THICKNESS = 1 / 90  # of the picture's longer side: the strongest link

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pplkit.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
 from pplkit.films import Film
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.tracks import Tracks, jitter
+from pplkit.inference.tracking import Tracks, jitter
 
 FEW = 3  # points that a figure over time has room for
 

@@ -8,14 +8,15 @@ import numpy as np
 from malformed_arrays import DEEP, HUGE, STEP, Spoil, about, each, long, repeated, text, weights
 from malformed_sources import TINY, Source, make_dataset, make_run
 
-from pplkit import batch_report, labels, symptoms
-from pplkit.cards import hand_on
+from pplkit import batch_report, symptoms
 from pplkit.core.texts import read_json
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
-from pplkit.exports import read_poses
-from pplkit.labelling import read_labelled
-from pplkit.landmarks import LandmarkMap, fit_landmarks
+from pplkit.inference.export.model_card import hand_on
+from pplkit.inference.export.pose_formats import read_poses
+from pplkit.inference.landmarks import label_table as labels
+from pplkit.inference.landmarks.fitting import read_labelled
+from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import run_folder as runs

@@ -7,13 +7,13 @@ import pytest
 from trainings import trained
 
 import pplkit
-from pplkit import tracks
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.experiments import occlusion_report
-from pplkit.exports import export_poses, pose_table
-from pplkit.inference import estimate_files
-from pplkit.labelling import suggest
-from pplkit.landmarks import fit_landmarks
+from pplkit.inference import tracking as tracks
+from pplkit.inference.estimate import estimate_files
+from pplkit.inference.export.pose_formats import export_poses, pose_table
+from pplkit.inference.landmarks.fitting import suggest
+from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.overlay import write_video
 from pplkit.puppets import generate, layout

@@ -12,12 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import pplkit
-from pplkit.cards import hand_on
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
-from pplkit.labelling import landmarks_of
-from pplkit.landmarks import fit_landmarks
+from pplkit.inference.export.model_card import hand_on
+from pplkit.inference.landmarks.fitting import landmarks_of
+from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior

@@ -16,12 +16,14 @@ Calls = list[tuple[Any, ...]]
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are the run and the device that they would be loaded from and to."""
     monkeypatch.setattr(pplkit, "load", lambda run, device="cpu": (run, device))
-    monkeypatch.setattr("pplkit.labelling.landmarks_of", lambda run, model: f"landmarks of {run}")
+    monkeypatch.setattr("pplkit.inference.landmarks.fitting.landmarks_of", lambda run, model: f"landmarks of {run}")
 
 
 def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("pplkit.inference.write_poses", lambda *given, **named: calls.append((*given, named)) or 7)
+    monkeypatch.setattr(
+        "pplkit.inference.estimate.write_poses", lambda *given, **named: calls.append((*given, named)) or 7
+    )
     out = tmp_path / "poses.json"
     line = ["estimate", "runs/first", "a.png", "b.mp4", "--out", str(out), "--iterations", "4"]
     more = ["--crop", "pad", "--procedure", "published", "--batch-size", "8", "--device", "cpu", "--quiet", "--named"]
@@ -43,7 +45,7 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
 
     for name, result in {"tracks.track": "t", "tracks.write_tracks": None, "overlay.track_video": None}.items():
         monkeypatch.setattr(f"pplkit.{name}", call(name, result))
-    monkeypatch.setattr("pplkit.tracks.summary", lambda tracks: ["2 frames"])
+    monkeypatch.setattr("pplkit.inference.tracking.summary", lambda tracks: ["2 frames"])
     out, film = tmp_path / "t.csv", tmp_path / "t.mp4"
     line = ["track", "runs/first", "a.mp4", "--out", str(out)]
     assert cli.main(line) == 0
@@ -67,12 +69,12 @@ def test_landmarks_are_suggested_or_fitted(
     calls: Calls = []
     data = {"test": SimpleNamespace(sources=["zero", "one", "\x1b[31mtwo"])}
     monkeypatch.setattr("pplkit.projects.data_of", lambda folder: data)
-    monkeypatch.setattr("pplkit.labelling.suggest", lambda *given: [2, 0])
+    monkeypatch.setattr("pplkit.inference.landmarks.fitting.suggest", lambda *given: [2, 0])
     assert cli.main(["landmarks", str(tmp_path), "--suggest", "2", "--split", "test"]) == 0
     assert capsys.readouterr().out == "2  \\x1b[31mtwo\n0  zero\n"
     made = SimpleNamespace(save=lambda path: calls.append(("save", path)))
-    monkeypatch.setattr("pplkit.labelling.name_landmarks", lambda *given: calls.append(given) or made)
-    monkeypatch.setattr("pplkit.labelling.summary", lambda landmarks: ["so good"])
+    monkeypatch.setattr("pplkit.inference.landmarks.fitting.name_landmarks", lambda *given: calls.append(given) or made)
+    monkeypatch.setattr("pplkit.inference.landmarks.fitting.summary", lambda landmarks: ["so good"])
     assert cli.main(["landmarks", str(tmp_path)]) == 0
     assert cli.main(["landmarks", str(tmp_path), "mine.csv", "--device", "cpu"]) == 0
     assert calls == [

@@ -12,9 +12,9 @@ from PIL import Image
 
 import pplkit
 from pplkit import cli
-from pplkit.inference import estimate_files
-from pplkit.labelling import MAP
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.estimate import estimate_files
+from pplkit.inference.landmarks.fitting import MAP
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import RunFolder, fingerprint
@@ -86,7 +86,7 @@ def test_prior_model_and_onnx_in_one_line(
         asked.append(model.made_by["run"])
         return path
 
-    monkeypatch.setattr("pplkit.onnx_export.export_onnx", export_onnx)
+    monkeypatch.setattr("pplkit.inference.export.onnx.export_onnx", export_onnx)
     line = ["export", str(run), "--prior", str(tmp_path / "p.svg"), "--model", str(tmp_path / "m")]
     assert cli.main([*line, "--onnx", str(tmp_path / "m.onnx")]) == 0
     assert capsys.readouterr().out.splitlines() == [

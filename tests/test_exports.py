@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep.labels import read_labels
 from pplkit.core.errors import PplkitError
-from pplkit.exports import PoseTable, coco, export_poses, pose_table, read_poses
+from pplkit.inference.export.pose_formats import PoseTable, coco, export_poses, pose_table, read_poses
 
 
 def content(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monke
         raise OSError("no room")
 
     (tmp_path / "a.csv").write_text("before")
-    monkeypatch.setattr("pplkit.exports._write_table", torn)
+    monkeypatch.setattr("pplkit.inference.export.pose_formats._write_table", torn)
     with pytest.raises(PplkitError, match="no room"):
         export_poses(poses, "csv", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "before" and len(list(tmp_path.glob("a*"))) == 1

@@ -10,8 +10,8 @@ import torch
 from pplkit.data.dataset import Split
 from pplkit.films import Film, follow, joint_map, report, summary
 from pplkit.geometry.trajectories import smooth
+from pplkit.inference.tracking import trusted
 from pplkit.models.prior.outputs import Poses
-from pplkit.tracks import trusted
 
 TIME = np.arange(40)
 PATH = np.stack((0.5 * np.sin(TIME / 6), 0.3 * np.cos(TIME / 9)), axis=-1)  # (40, 2), slow

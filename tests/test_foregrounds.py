@@ -8,11 +8,11 @@ import torch
 from discs import SIZE, Placing, film, in_corners, on_disc, split
 from scipy import ndimage
 
-from pplkit import foregrounds
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.motion_masks import SIDE, moving, stands
-from pplkit.foregrounds import by_border, by_masks, by_model, by_motion, find, foreground_share, sampled
+from pplkit.inference import foreground as foregrounds
+from pplkit.inference.foreground import by_border, by_masks, by_model, by_motion, find, foreground_share, sampled
 
 needs_weights = pytest.mark.skipif(foregrounds.bordered(np.zeros((1, 8, 8, 3), np.uint8)) is None, reason="no weights")
 

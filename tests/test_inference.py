@@ -14,8 +14,8 @@ from sources import FPS, film
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import read_image
-from pplkit.inference import estimate_files, write_poses
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.estimate import estimate_files, write_poses
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer

@@ -11,8 +11,16 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import to_pixels
-from pplkit.labelling import MAP, landmarks_of, name_landmarks, read_labelled, suggest, summary, telling
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.landmarks.fitting import (
+    MAP,
+    landmarks_of,
+    name_landmarks,
+    read_labelled,
+    suggest,
+    summary,
+    telling,
+)
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 

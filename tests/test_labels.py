@@ -11,8 +11,8 @@ from pplkit.boards import as_lists
 from pplkit.clicking import LandmarkClicks
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
-from pplkit.labelling import read_labelled
-from pplkit.labels import Labels, read_points
+from pplkit.inference.landmarks.fitting import read_labelled
+from pplkit.inference.landmarks.label_table import Labels, read_points
 
 NAMES = ["nose", "left, hand"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.landmarks import LandmarkMap, fit_landmarks
-from pplkit.sides import exchanged
+from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
+from pplkit.inference.landmarks.left_right import exchanged
 
 NAMES = ["nose", "left_hand", "right_hand"]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
-from pplkit.labelling import landmarks_of
+from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.puppets import generate

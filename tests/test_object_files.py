@@ -20,9 +20,9 @@ from pplkit.data.dataset import open_dataset
 from pplkit.data.reader import Seen, seen
 from pplkit.data.validation import faults
 from pplkit.data.video import readable
+from pplkit.inference.object_crop import Pictures, in_order, in_video
+from pplkit.inference.object_search import NoObject, find_boxes
 from pplkit.models.layers import saliency
-from pplkit.object_files import Pictures, in_order, in_video
-from pplkit.objects import NoObject, find_boxes
 from pplkit.overlay import write_video
 from pplkit.posters import objects_found
 from pplkit.projects import crop_of

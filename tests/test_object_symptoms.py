@@ -19,10 +19,11 @@ from discs import (
     upper_first,
 )
 
-from pplkit import doctor, foregrounds, object_symptoms
+from pplkit import doctor, object_symptoms
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import SIDE
-from pplkit.foregrounds import Foreground
+from pplkit.inference import foreground as foregrounds
+from pplkit.inference.foreground import Foreground
 from pplkit.models.prior.config import Config
 from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.object_symptoms import of_images, of_object, stillness, swaps

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
+from pplkit.inference.export.onnx import Estimator, export_onnx
 from pplkit.models.layers import resampled_conv as resampling
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.onnx_export import Estimator, export_onnx
 
 WANTED = "writes and runs ONNX: pip install 'pplkit[onnx]'"
 

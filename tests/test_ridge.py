@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pplkit import ridge
+from pplkit.inference.landmarks import ridge
 
 
 def scene(images: int, points: int, seed: int = 0) -> np.ndarray:

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from pplkit.data.crops import centre
+from pplkit.inference.object_crop import Pictures
 from pplkit.models.layers import saliency
 from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, spread_over
-from pplkit.object_files import Pictures
 
 
 class Colours:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pplkit.sides import (
+from pplkit.inference.landmarks.left_right import (
     agreement,
     direction,
     exchanged,

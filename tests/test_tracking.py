@@ -13,12 +13,12 @@ from sources import film
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
-from pplkit.inference import estimate_files
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.estimate import estimate_files
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
+from pplkit.inference.tracking import jitter, track, write_tracks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.overlay import track_video
-from pplkit.tracks import jitter, track, write_tracks
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pplkit import tracks as module
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.trajectories import bending, smooth
-from pplkit.tracks import Tracks, jitter, lag, short_gaps, summary, write_tracks
+from pplkit.inference import tracking as module
+from pplkit.inference.tracking import Tracks, jitter, lag, short_gaps, summary, write_tracks
 
 
 def swings(frames: int = 120, points: int = 3) -> np.ndarray:

@@ -21,8 +21,8 @@ from pplkit.data.crops import CROPS, Box, resized
 from pplkit.data.images import SUFFIXES, listed, read_image, read_reduced
 from pplkit.data.video import SUFFIXES as FILMS
 from pplkit.data.video import frame_count, readable
-from pplkit.object_files import Pictures, in_video
-from pplkit.objects import NoObject, warnings
+from pplkit.inference.object_crop import Pictures, in_video
+from pplkit.inference.object_search import NoObject, warnings
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

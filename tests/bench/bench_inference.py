@@ -32,7 +32,7 @@ from PIL import Image
 import pplkit
 from pplkit.data.images import read_image
 from pplkit.data.reader import seen, squared
-from pplkit.inference import write_poses
+from pplkit.inference.estimate import write_poses
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer

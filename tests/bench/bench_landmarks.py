@@ -27,12 +27,12 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 import pplkit
-from pplkit import ridge
 from pplkit.evaluation import evaluate
 from pplkit.geometry.coordinates import mirror
-from pplkit.labelling import telling
+from pplkit.inference.landmarks import ridge
+from pplkit.inference.landmarks.fitting import telling
+from pplkit.inference.landmarks.left_right import side_pairs
 from pplkit.projects import data_of
-from pplkit.sides import side_pairs
 from pplkit.training.run_folder import RunFolder
 
 POOL = 3000

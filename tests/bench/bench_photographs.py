@@ -33,8 +33,8 @@ import pplkit
 from data_prep import cub, folder, puppets
 from pplkit.data.crops import from_crop, resized, whole
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.labelling import telling
-from pplkit.landmarks import fit_landmarks
+from pplkit.inference.landmarks.fitting import telling
+from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.measures import on_object
 from pplkit.reports import evaluation_report
 

@@ -36,10 +36,10 @@ import pplkit
 from pplkit.films import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
+from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.projects import data_of
 from pplkit.puppets import PACE, PICKED, generate, layout
-from pplkit.tracks import LONG, SMOOTHING, jitter, lag, trusted
 from pplkit.training.run_folder import RunFolder
 
 FIRST = 1_000_000  # the test set's first video

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pplkit.labels import read_points
+from pplkit.inference.landmarks.label_table import read_points
 
 pytestmark = pytest.mark.browser
 NAMES = ["nose", "left hand"]

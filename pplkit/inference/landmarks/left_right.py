@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pplkit import ridge
+from pplkit.inference.landmarks import ridge
 
 GAIN = 0.8  # labels are exchanged only where that lowers the error of images left out to less than this share
 LETTER = "[A-Za-zÀ-ɏ]"  # Latin: "手left" is two words

@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from pplkit import ridge
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import read_json
 from pplkit.geometry.coordinates import mirror, sides_per_unit
-from pplkit.sides import agreement, direction, exchanged, nearer_exchanged, one_sided, side_pairs, turned
+from pplkit.inference.landmarks import ridge
+from pplkit.inference.landmarks.left_right import (
+    agreement,
+    direction,
+    exchanged,
+    nearer_exchanged,
+    one_sided,
+    side_pairs,
+    turned,
+)
 from pplkit.training.run_folder import write_json
 
 SCHEMA = "pplkit-landmarks-1"

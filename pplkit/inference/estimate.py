@@ -14,7 +14,7 @@ from tqdm import tqdm
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import writing
 

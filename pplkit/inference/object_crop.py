@@ -18,8 +18,8 @@ from pplkit.data.background import SIDE
 from pplkit.data.crops import Box
 from pplkit.data.images import read_reduced, upright_size
 from pplkit.data.video import PartlyRead, frames
+from pplkit.inference.object_search import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings
 from pplkit.models.layers import saliency
-from pplkit.objects import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings
 
 REMEDY = "give crop=centre, or leave it out"
 

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.reader import count, is_video, seen
-from pplkit.foregrounds import LIMIT, foreground_share
 from pplkit.geometry.trajectories import smooth
-from pplkit.inference import BATCH, located
-from pplkit.landmarks import LandmarkMap
+from pplkit.inference.estimate import BATCH, located
+from pplkit.inference.foreground import LIMIT, foreground_share
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
+from pplkit.inference.landmarks.left_right import exchanged, restless
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.sides import exchanged, restless
 from pplkit.training.run_folder import writing
 
 SMOOTHING = 0.5  # pixels of the model's images

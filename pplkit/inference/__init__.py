@@ -1,0 +1,1 @@
+"""Files in, poses out: estimates, tracks, landmarks, exports."""

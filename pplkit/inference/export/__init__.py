@@ -1,0 +1,1 @@
+"""Poses and models for other programs."""

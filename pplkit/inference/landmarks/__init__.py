@@ -1,0 +1,1 @@
+"""Named points from a handful of labelled images."""
