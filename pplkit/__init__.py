@@ -4,7 +4,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.data.dataset import open_dataset
 from pplkit.data.occlusion import occlude
-from pplkit.evaluation import evaluate
+from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.link_map import link_map
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner

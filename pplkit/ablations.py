@@ -10,9 +10,9 @@ import numpy as np
 
 from pplkit.core.errors import Diverged, PplkitError, visible
 from pplkit.data.dataset import Dataset
+from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
-from pplkit.reports import evaluation_report
 from pplkit.training.loop import train
 from pplkit.training.run_folder import RunFolder, load, write_json
 

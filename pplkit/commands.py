@@ -62,7 +62,7 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
 
 def _warn(data: Any) -> None:
     """Say, before anything is trained, what is wrong with images; on stderr."""
-    from pplkit.doctor import data_findings, warnings
+    from pplkit.evaluation.diagnosis.report import data_findings, warnings
 
     for line in warnings(data_findings(data)):
         print(f"pplkit: {line}", file=sys.stderr, flush=True)
@@ -108,7 +108,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training; advice, so that findings are no error."""
-    from pplkit.doctor import diagnose, table
+    from pplkit.evaluation.diagnosis.report import diagnose, table
     from pplkit.projects import data_of
     from pplkit.training.run_folder import RunFolder
 
@@ -281,7 +281,7 @@ def check(arguments: argparse.Namespace) -> None:
     from pplkit import plots
     from pplkit.data.dataset import open_dataset
     from pplkit.data.validation import faults, summary
-    from pplkit.reports import subset
+    from pplkit.evaluation.report import subset
 
     found = faults(arguments.dataset)
     if found:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pplkit.boards import as_lists, board, on_drag, png
+from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.exploration import MEAN, Exploration
 from pplkit.frontend import attended, bundle
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.prototypes import Prototypes
 
 LARGE, SMALL = 330, 150  # CSS pixels of the boards
 

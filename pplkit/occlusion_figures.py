@@ -24,8 +24,8 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
+from pplkit.evaluation.memory_analysis import Prototypes, nearest_to
 from pplkit.models.prior.outputs import Iteration
-from pplkit.prototypes import Prototypes, nearest_to
 
 TITLES = {
     "center": "centre hidden (patches a side)", "random": "random patches hidden (share)",

@@ -25,8 +25,8 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
+from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.prototypes import Prototypes
 
 
 def prior_figure(prior: PosePrior) -> Figure:

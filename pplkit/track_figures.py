@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pplkit.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
-from pplkit.films import Film
+from pplkit.evaluation.tracking import Film
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.inference.tracking import Tracks, jitter
 

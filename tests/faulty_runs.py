@@ -25,7 +25,7 @@ from data_prep import puppets
 from data_prep.scenes import boxes, cropped
 from pplkit.core.errors import Diverged
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.doctor import diagnose
+from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.puppets import generate

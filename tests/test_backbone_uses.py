@@ -8,7 +8,8 @@ from trainings import trained
 
 import pplkit
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.experiments import occlusion_report
+from pplkit.evaluation.occlusion import occlusion_report
+from pplkit.evaluation.report import evaluation_report
 from pplkit.inference import tracking as tracks
 from pplkit.inference.estimate import estimate_files
 from pplkit.inference.export.pose_formats import export_poses, pose_table
@@ -17,7 +18,6 @@ from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.overlay import write_video
 from pplkit.puppets import generate, layout
-from pplkit.reports import evaluation_report
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sources import cleaned, lines, make_cub
 from data_prep.cub import crop_box, main, prepare
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
-from pplkit.evaluation import mean_pose_error
+from pplkit.evaluation.protocols import mean_pose_error
 from pplkit.geometry.coordinates import sides_per_unit
 
 

@@ -71,5 +71,5 @@ def test_the_package_imports_without_jupyter() -> None:
 
 def test_the_package_imports_without_what_only_training_needs() -> None:
     """Lightning takes longer to import than all the rest, which every notebook and every `--help` would wait for."""
-    code = "import sys, pplkit, pplkit.reports; sys.exit('lightning' in sys.modules)"
+    code = "import sys, pplkit, pplkit.evaluation.report; sys.exit('lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit import evaluation
 from pplkit.core.errors import PplkitError
-from pplkit.evaluation import Score, evaluate, mean_pose_error
+from pplkit.evaluation import protocols as evaluation
+from pplkit.evaluation.protocols import Score, evaluate, mean_pose_error
 
 RNG = np.random.default_rng(0)
 

@@ -10,10 +10,10 @@ import torch
 from conftest import with_completer
 from torch import Tensor
 
-from pplkit import experiments
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
-from pplkit.experiments import (
+from pplkit.evaluation import occlusion as experiments
+from pplkit.evaluation.occlusion import (
     Setting,
     analysis,
     auroc,
@@ -24,10 +24,10 @@ from pplkit.experiments import (
     occlusion_table,
     rounds_of,
 )
+from pplkit.evaluation.report import evaluation_report, subset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Iteration, Poses
-from pplkit.reports import evaluation_report, subset
 
 
 @pytest.fixture(scope="module")

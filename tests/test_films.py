@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pplkit.data.dataset import Split
-from pplkit.films import Film, follow, joint_map, report, summary
+from pplkit.evaluation.tracking import Film, follow, joint_map, report, summary
 from pplkit.geometry.trajectories import smooth
 from pplkit.inference.tracking import trusted
 from pplkit.models.prior.outputs import Poses

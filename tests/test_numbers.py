@@ -16,10 +16,10 @@ from trainings import Plan, assert_same_end, kill, trained
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
+from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import losses
 from pplkit.notebooks import numbers
-from pplkit.reports import evaluation_report
 from pplkit.training import loop as training
 from pplkit.training import step as stepping
 from pplkit.training.checkpoint import read_checkpoint

@@ -19,14 +19,15 @@ from discs import (
     upper_first,
 )
 
-from pplkit import doctor, object_symptoms
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import SIDE
+from pplkit.evaluation.diagnosis import object_measurements as object_symptoms
+from pplkit.evaluation.diagnosis import report as doctor
+from pplkit.evaluation.diagnosis.object_checks import IMAGE_CHECKS, OBJECT_CHECKS
+from pplkit.evaluation.diagnosis.object_measurements import of_images, of_object, stillness, swaps
 from pplkit.inference import foreground as foregrounds
 from pplkit.inference.foreground import Foreground
 from pplkit.models.prior.config import Config
-from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
-from pplkit.object_symptoms import of_images, of_object, stillness, swaps
 
 
 @pytest.fixture(scope="module")

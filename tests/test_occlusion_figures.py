@@ -12,8 +12,8 @@ from PIL import Image
 
 from pplkit import drawing
 from pplkit import occlusion_figures as figures
+from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.outputs import Iteration, Poses
-from pplkit.prototypes import Prototypes
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

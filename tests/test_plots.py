@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pplkit import drawing, plots, posters, training_figures
+from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.prototypes import Prototypes
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit import prototypes
+from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 

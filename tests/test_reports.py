@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit import prototypes
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.evaluation import memory_analysis as prototypes
+from pplkit.evaluation.report import Scorer, evaluation_report, subset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.memory import HierarchicalMemory
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.puppets import generate, layout
-from pplkit.reports import Scorer, evaluation_report, subset
 
 SHAPE = layout("humanoid")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pplkit import symptoms
 from pplkit.data.dataset import Dataset
+from pplkit.evaluation.diagnosis import measurements as symptoms
 from pplkit.geometry.coordinates import mirror
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner

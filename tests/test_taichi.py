@@ -11,7 +11,7 @@ from sources import landmarks, make_taichi
 from data_prep.taichi import NAMES, main, prepare
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
-from pplkit.evaluation import evaluate, mean_pose_error
+from pplkit.evaluation.protocols import evaluate, mean_pose_error
 
 
 @pytest.fixture

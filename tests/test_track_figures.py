@@ -5,7 +5,7 @@ import pytest
 
 from pplkit import plots
 from pplkit.drawing import BLUE, GREY, ORANGE, RED
-from pplkit.films import Film
+from pplkit.evaluation.tracking import Film
 from pplkit.inference.tracking import Tracks, jitter
 from pplkit.track_figures import against_truth, over_time, steadiness, telling
 

@@ -27,7 +27,7 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 import pplkit
-from pplkit.evaluation import evaluate
+from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.coordinates import mirror
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.fitting import telling

@@ -32,11 +32,11 @@ from scipy.spatial import Delaunay, QhullError
 import pplkit
 from data_prep import cub, folder, puppets
 from pplkit.data.crops import from_crop, resized, whole
+from pplkit.evaluation.coverage import on_object
+from pplkit.evaluation.report import evaluation_report
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.inference.landmarks.fitting import telling
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
-from pplkit.measures import on_object
-from pplkit.reports import evaluation_report
 
 PUBLISHED = {
     "PPL, 128 px, VGG": (19.3, 18.6, 17.3),

@@ -21,7 +21,7 @@ import torch
 import pplkit
 from data_prep import puppets
 from pplkit.data.dataset import Dataset
-from pplkit.reports import Scorer, evaluation_report
+from pplkit.evaluation.report import Scorer, evaluation_report
 
 SHOWN = ("relative_error", "keypoints_on_object", "links_on_object", "skeleton_covered", "seconds", "processor")
 

@@ -33,7 +33,7 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.signal import savgol_filter
 
 import pplkit
-from pplkit.films import JointMap, joint_map
+from pplkit.evaluation.tracking import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
 from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted

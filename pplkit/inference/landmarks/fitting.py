@@ -18,12 +18,12 @@ from pplkit.core.errors import PplkitError, visible
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.images import read_image
 from pplkit.data.reader import squared
+from pplkit.evaluation.report import subset
 from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.label_table import read_points
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.reports import subset
 from pplkit.training.run_folder import RunFolder, fingerprint
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"

@@ -4,7 +4,7 @@ Words and limits, as `findings`, of the numbers of `object_symptoms`. Limits lie
 gave and what runs built to fail did; beside each check stands what was measured.
 """
 
-from pplkit.findings import Check
+from pplkit.evaluation.diagnosis.checks import Check
 
 OBJECT_CHECKS = (
     Check(

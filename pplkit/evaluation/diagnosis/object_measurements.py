@@ -14,12 +14,12 @@ from scipy.optimize import linear_sum_assignment
 
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import FEWEST
+from pplkit.evaluation.diagnosis.measurements import TINY, Numbers, placed
 from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
 from pplkit.inference import foreground as foregrounds
 from pplkit.inference.foreground import Foreground
 from pplkit.models.layers.saliency import DISTINCT, distinctness
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.symptoms import TINY, Numbers, placed
 
 MOVES = 0.02  # image sides that the object must move for a keypoint to be said to stand
 STILL = 0.1  # of the object's motion: what moves less stands still; true joints of puppets move 0.3 and more

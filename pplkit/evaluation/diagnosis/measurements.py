@@ -12,15 +12,16 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pplkit import measures, prototypes
 from pplkit.data.dataset import Dataset, Split
+from pplkit.evaluation import coverage as measures
+from pplkit.evaluation import memory_analysis as prototypes
+from pplkit.evaluation.report import subset
 from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import reconstruction_loss
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.reports import subset
 
 LIMIT = 128  # images that are looked at
 AT_ONCE = 32

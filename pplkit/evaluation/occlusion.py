@@ -11,11 +11,11 @@ from scipy.stats import rankdata, spearmanr
 
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, at, cover
+from pplkit.evaluation.memory_analysis import taken
+from pplkit.evaluation.report import Scorer, subset
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Iteration, in_one
-from pplkit.prototypes import taken
-from pplkit.reports import Scorer, subset
 
 AMOUNTS: dict[str, tuple[float, ...]] = {"center": (4, 6, 8, 10, 12), "random": (0.1, 0.2, 0.3, 0.4)}  # section 4.3
 DRAWS = 1000  # of the bootstrap

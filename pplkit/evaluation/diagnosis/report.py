@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pplkit import object_symptoms, symptoms
 from pplkit.data.dataset import Dataset, Split
-from pplkit.findings import CHECKS, Check, Numbers
+from pplkit.evaluation.diagnosis import measurements as symptoms
+from pplkit.evaluation.diagnosis import object_measurements as object_symptoms
+from pplkit.evaluation.diagnosis.checks import CHECKS, Check, Numbers
+from pplkit.evaluation.diagnosis.object_checks import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.object_findings import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.training.logger import INSPECTED
 from pplkit.training.run_folder import RunFolder, load, write_json
 from pplkit.training.tasks.prior import thickness

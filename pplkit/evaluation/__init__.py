@@ -1,0 +1,1 @@
+"""Protocols, metrics, reports, the occlusion experiment."""
