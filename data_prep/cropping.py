@@ -20,7 +20,7 @@ from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
 from pplkit.inference.object_crop import Pictures, in_video
 from pplkit.inference.object_search import Squares, warnings
-from pplkit.plots import contact_sheet
+from pplkit.viz.images import contact_sheet
 
 AUTO, OBJECT = "auto", "object"
 SMALL = 0.25  # of the frame's area

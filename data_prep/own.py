@@ -8,8 +8,8 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import SUFFIXES, listed
 from pplkit.data.video import SUFFIXES as FILMS
-from pplkit.overlay import write_video
 from pplkit.puppets import RATE, generate
+from pplkit.viz.overlay import write_video
 
 SIDES = (160, 120)  # width and height of the videos to try with
 

@@ -16,9 +16,9 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import centre, resized, to_crop
 from pplkit.data.images import pictures
-from pplkit.overlay import write_video
 from pplkit.puppets import CATEGORIES, RATE, Puppets
 from pplkit.scenes import AT_ONCE, SIDES, Film, Scenes
+from pplkit.viz.overlay import write_video
 
 CROPS = ("object", "truth", "centre")
 FRAME = 0.12  # kept on each side of the object by "truth", of its extent

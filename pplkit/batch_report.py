@@ -19,9 +19,9 @@ from pplkit.ablations import SHARES, UNITS
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.notebooks import RESULTS, numbers
-from pplkit.plots import compared_curves
-from pplkit.posters import priors_figure
 from pplkit.training.run_folder import RunFolder, write_text
+from pplkit.viz.images import compared_curves
+from pplkit.viz.prior import priors_figure
 
 FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""

@@ -188,8 +188,8 @@ def landmarks(arguments: argparse.Namespace) -> None:
 def track(arguments: argparse.Namespace) -> None:
     """Write smooth tracks of a video, and the video with them drawn over it."""
     _check_out("--out", arguments.out, ".csv")
-    from pplkit import overlay
     from pplkit.inference import tracking as tracks
+    from pplkit.viz import overlay
 
     if arguments.video is not None:
         _check_out("--video", arguments.video, ".mp4")
@@ -265,8 +265,8 @@ def _export_model(arguments: argparse.Namespace) -> None:
 
     model = pplkit.load(arguments.run)
     if arguments.prior is not None:
-        from pplkit.svg import prior_svg
         from pplkit.training.run_folder import write_text
+        from pplkit.viz.svg import prior_svg
 
         write_text(arguments.prior, prior_svg(model.prior()))
         print(f"The prior is in {arguments.prior}.")
@@ -278,10 +278,10 @@ def _export_model(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Say what a prepared data set holds, and all that is wrong with it."""
-    from pplkit import plots
     from pplkit.data.dataset import open_dataset
     from pplkit.data.validation import faults, summary
     from pplkit.evaluation.report import subset
+    from pplkit.viz import images as plots
 
     found = faults(arguments.dataset)
     if found:

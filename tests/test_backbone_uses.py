@@ -16,8 +16,8 @@ from pplkit.inference.export.pose_formats import export_poses, pose_table
 from pplkit.inference.landmarks.fitting import suggest
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
-from pplkit.overlay import write_video
 from pplkit.puppets import generate, layout
+from pplkit.viz.overlay import write_video
 
 
 @pytest.fixture(scope="module")

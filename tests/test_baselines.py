@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit import posters
 from pplkit.ablations import _errors, _row, compare, table_text
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
@@ -20,6 +19,7 @@ from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.puppets import generate, layout
 from pplkit.training.loop import build, train
 from pplkit.training.run_folder import RunFolder, load
+from pplkit.viz import prior as posters
 
 PRIOR = PosePrior(
     np.array([[0, -0.5], [0, 0], [0.5, 0.5], [-0.5, 0.5]], np.float32),

@@ -16,7 +16,7 @@ import pytest
 from pplkit.batch_report import Outcome, page_of, spread_of, summary, write_report
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.plots import compared_curves
+from pplkit.viz.images import compared_curves
 
 HOSTILE = '<script>alert("1")</script>&\''
 TAGS = {

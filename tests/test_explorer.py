@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from pplkit.evaluation import memory_analysis as prototypes
-from pplkit.exploration import MEAN, Exploration
-from pplkit.explorer import PriorExplorer
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.posters import prior_figure
+from pplkit.viz.prior import prior_figure
+from pplkit.viz.widgets.exploration import MEAN, Exploration
+from pplkit.viz.widgets.prior_explorer import PriorExplorer
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_where_nobody_is_a_picture_shows_pose_map_prototype_and_matrix(learned: 
 
 
 def test_the_widget_shows_what_is_done_to_it(learned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pplkit.explorer.attended", lambda: True)
+    monkeypatch.setattr("pplkit.viz.widgets.prior_explorer.attended", lambda: True)
     explorer = PriorExplorer(*learned)
     assert "application/vnd.jupyter.widget-view+json" in explorer._repr_mimebundle_()
     panel, state = explorer._panel, explorer.state

@@ -8,8 +8,8 @@ import ipykernel
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from pplkit import frontend
-from pplkit.drawing import page
+from pplkit.viz.drawing import page
+from pplkit.viz.widgets import notebook_host as frontend
 
 # The file alone, without the package, which takes seconds to import.
 LOAD = f"""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
-from pplkit import batch_report, plots
+from pplkit import batch_report
 from pplkit.ablations import table_text
 from pplkit.core.errors import PplkitError
 from pplkit.core.yaml_file import read_yaml
@@ -39,6 +39,7 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
 from pplkit.training.run_folder import read_checkpoint
+from pplkit.viz import images as plots
 
 ROOT = Path(__file__).resolve().parents[1]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'

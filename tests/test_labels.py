@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pplkit.boards import as_lists
-from pplkit.clicking import LandmarkClicks
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.inference.landmarks.fitting import read_labelled
 from pplkit.inference.landmarks.label_table import Labels, read_points
+from pplkit.viz.widgets.canvas import as_lists
+from pplkit.viz.widgets.landmark_labeller import LandmarkClicks
 
 NAMES = ["nose", "left, hand"]
 
@@ -194,7 +194,7 @@ def test_where_nobody_can_click_a_picture_shows_the_labels(puppets: Dataset, tmp
 
 
 def test_the_widget_does_what_is_clicked(puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pplkit.clicking.attended", lambda: True)
+    monkeypatch.setattr("pplkit.viz.widgets.landmark_labeller.attended", lambda: True)
     clicks = LandmarkClicks(puppets["train"], [4, 9], NAMES, tmp_path / "a.csv")
     assert "application/vnd.jupyter.widget-view+json" in clicks._repr_mimebundle_()
     panel = clicks._panel

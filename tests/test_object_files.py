@@ -23,9 +23,9 @@ from pplkit.data.video import readable
 from pplkit.inference.object_crop import Pictures, in_order, in_video
 from pplkit.inference.object_search import NoObject, find_boxes
 from pplkit.models.layers import saliency
-from pplkit.overlay import write_video
-from pplkit.posters import objects_found
 from pplkit.projects import crop_of
+from pplkit.viz.overlay import write_video
+from pplkit.viz.prior import objects_found
 
 LARGE = 2  # times the usual frames: a small square in frames that are large enough to be looked at
 

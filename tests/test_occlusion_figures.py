@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pplkit import drawing
-from pplkit import occlusion_figures as figures
 from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.outputs import Iteration, Poses
+from pplkit.viz import drawing
+from pplkit.viz import occlusion as figures
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

@@ -14,7 +14,7 @@ from pplkit.data.crops import centre, from_crop, resized, whole
 from pplkit.data.reader import seen
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.overlay import draw, pose_pictures, pose_video, posed, write_video
+from pplkit.viz.overlay import draw, pose_pictures, pose_video, posed, write_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 

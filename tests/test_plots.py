@@ -11,9 +11,12 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pplkit import drawing, plots, posters, training_figures
 from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.viz import drawing
+from pplkit.viz import images as plots
+from pplkit.viz import prior as posters
+from pplkit.viz import training as training_figures
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)

@@ -8,7 +8,7 @@ import pytest
 
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.svg import prior_svg
+from pplkit.viz.svg import prior_svg
 
 SPACE = {"s": "http://www.w3.org/2000/svg"}
 

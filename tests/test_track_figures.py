@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pplkit import plots
-from pplkit.drawing import BLUE, GREY, ORANGE, RED
 from pplkit.evaluation.tracking import Film
 from pplkit.inference.tracking import Tracks, jitter
-from pplkit.track_figures import against_truth, over_time, steadiness, telling
+from pplkit.viz import images as plots
+from pplkit.viz.drawing import BLUE, GREY, ORANGE, RED
+from pplkit.viz.tracking import against_truth, over_time, steadiness, telling
 
 SECONDS = np.arange(12) / 25
 

@@ -18,7 +18,7 @@ from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.tracking import jitter, track, write_tracks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.overlay import track_video
+from pplkit.viz.overlay import track_video
 
 
 @pytest.fixture(scope="module")

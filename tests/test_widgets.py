@@ -12,8 +12,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from pplkit import widgets
 from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.viz.widgets import training_monitor as widgets
 
 IMAGES = torch.zeros(3, 3, 32, 32)
 PRIOR = PosePrior(np.array([[0.0, 0.5], [0.5, 0.0]], np.float32), np.array([[0, 1], [1, 0]], np.float32))

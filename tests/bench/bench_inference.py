@@ -36,7 +36,7 @@ from pplkit.inference.estimate import write_poses
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.overlay import write_video
+from pplkit.viz.overlay import write_video
 
 PROCEDURES: dict[str, tuple[str, int]] = {
     "published, 0 rounds": ("published", 0),

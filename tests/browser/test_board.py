@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pplkit import boards
+from pplkit.viz.widgets import canvas as boards
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from pplkit.core.errors import PplkitError
-from pplkit.drawing import BLACK, BLUE, keypoint_colours
 from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.viz.drawing import BLACK, BLUE, keypoint_colours
 
 UNIT = 200  # pixels of the drawing in one [-1, 1] unit
 MARGIN = 40

@@ -15,10 +15,10 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import is_same
 from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
-from pplkit.drawing import BLUE, keypoint_colours
 from pplkit.inference.estimate import located
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.viz.drawing import BLUE, keypoint_colours
 
 AT_ONCE = 16  # pictures held at full size
 THICKNESS = 1 / 90  # of the picture's longer side: the strongest link

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.boards import as_lists, board, on_drag, png
 from pplkit.evaluation.memory_analysis import Prototypes
-from pplkit.exploration import MEAN, Exploration
-from pplkit.frontend import attended, bundle
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.viz.widgets.canvas import as_lists, board, on_drag, png
+from pplkit.viz.widgets.exploration import MEAN, Exploration
+from pplkit.viz.widgets.notebook_host import attended, bundle
 
 LARGE, SMALL = 330, 150  # CSS pixels of the boards
 

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pplkit.drawing import (
+from pplkit.evaluation.memory_analysis import Prototypes, nearest_to
+from pplkit.models.prior.outputs import Iteration
+from pplkit.viz.drawing import (
     BLACK,
     BLUE,
     GREEN,
@@ -24,8 +26,6 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.evaluation.memory_analysis import Prototypes, nearest_to
-from pplkit.models.prior.outputs import Iteration
 
 TITLES = {
     "center": "centre hidden (patches a side)", "random": "random patches hidden (share)",

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pplkit.drawing import BLACK, BLUE, GREEN, GREY, Links, Pictures, as_uint8, page, picture, plane, skeleton, tidy
-from pplkit.plots import LOSS_NAMES, curve
+from pplkit.viz.drawing import BLACK, BLUE, GREEN, GREY, Links, Pictures, as_uint8, page, picture, plane, skeleton, tidy
+from pplkit.viz.images import LOSS_NAMES, curve
 
 EVERY_BANK = 20  # up to so many banks each has its number at the axis
 

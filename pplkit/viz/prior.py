@@ -11,7 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import read_image
-from pplkit.drawing import (
+from pplkit.evaluation.memory_analysis import Prototypes
+from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.viz.drawing import (
     BLACK,
     BLUE,
     ORANGE,
@@ -25,8 +27,6 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.evaluation.memory_analysis import Prototypes
-from pplkit.models.prior.pose_prior import PosePrior
 
 
 def prior_figure(prior: PosePrior) -> Figure:

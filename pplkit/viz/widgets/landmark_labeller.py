@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pplkit.boards import as_lists, board, on_click, on_drag, png
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.evaluation.report import subset
-from pplkit.frontend import attended, bundle
 from pplkit.inference.landmarks.fitting import position
 from pplkit.inference.landmarks.label_table import Labels, positions
-from pplkit.plots import contact_sheet, named_points
+from pplkit.viz.images import contact_sheet, named_points
+from pplkit.viz.widgets.canvas import as_lists, board, on_click, on_drag, png
+from pplkit.viz.widgets.notebook_host import attended, bundle
 
 SIDE = 420  # CSS pixels of the image
 

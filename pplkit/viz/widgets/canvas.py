@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from pplkit.drawing import keypoint_colours
+from pplkit.viz.drawing import keypoint_colours
 
 MARGIN = 0.05  # around the plane, where there is no picture
 

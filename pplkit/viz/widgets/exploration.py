@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from pplkit import posters
-from pplkit.drawing import ORANGE, page, picture, plane, skeleton
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.link_map import link_map
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import STRONG
+from pplkit.viz import prior as posters
+from pplkit.viz.drawing import ORANGE, page, picture, plane, skeleton
 
 MEAN = -1  # in the place of a vector: the mean of its bank
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pplkit.drawing import (
+from pplkit.geometry.coordinates import sides_per_unit
+from pplkit.viz.drawing import (
     BLUE,
     COLOURS,
     GREY,
@@ -28,7 +29,6 @@ from pplkit.drawing import (
     skeleton,
     tidy,
 )
-from pplkit.geometry.coordinates import sides_per_unit
 
 LOSS_NAMES = {
     "loss": "total",

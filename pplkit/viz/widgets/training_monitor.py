@@ -9,9 +9,9 @@ from typing import Any, Literal
 import psutil
 import torch
 
-from pplkit.frontend import attended, handle_events, in_notebook
 from pplkit.training.loop import Progress
-from pplkit.training_figures import training_state
+from pplkit.viz.training import training_state
+from pplkit.viz.widgets.notebook_host import attended, handle_events, in_notebook
 
 SHOWN = 2  # images with what is painted for them
 SPARED = 50  # the training goes on undisturbed for this many times what a picture took

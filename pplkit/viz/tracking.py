@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pplkit.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
 from pplkit.evaluation.tracking import Film
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.inference.tracking import Tracks, jitter
+from pplkit.viz.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
 
 FEW = 3  # points that a figure over time has room for
 

@@ -1,0 +1,1 @@
+"""Figures, and poses drawn over videos."""
