@@ -51,7 +51,7 @@ run-real:
 	$(BIN)/pplkit run hands --source "$(DATA)/11k_hands" $(ARGS)
 
 notebooks: setup
-	$(BIN)/python -c 'from pathlib import Path; from pplkit.notebooks import publish; publish(Path("runs/puppets"), Path("notebooks"), ["05_occlusion"])'
+	$(BIN)/python -c 'from pathlib import Path; from pplkit.experiments.notebooks import publish; publish(Path("runs/puppets"), Path("notebooks"), ["05_occlusion"])'
 	mkdir -p docs && for name in $(FIGURES); do cp runs/puppets/figures/$$name.png docs/; done
 
 test: setup

@@ -10,8 +10,8 @@ from typing import Any
 from data_prep.cropping import AUTO
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.experiments.project_runs import data_folder
 from pplkit.models.prior.config import PRESETS
-from pplkit.projects import data_folder
 
 PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}
 KINDS = ("puppets", "cub", "hands", "h36m", "taichi", "flowers", "horses", "afhq", "dogs", "folder", "video")

@@ -20,8 +20,8 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the data set and take it through notebooks 01 to 05."""
     from data_prep.known import preset_for
+    from pplkit.experiments.notebooks import run_notebooks
     from pplkit.models.prior.config import Config
-    from pplkit.notebooks import run_notebooks
 
     parameters = _given(arguments, "steps", "seed", "device", "devices", "size", "scale")
     parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
@@ -45,8 +45,8 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
     from data_prep.known import DEFAULT_SIZE, prepared
     from pplkit.data.dataset import open_dataset
+    from pplkit.experiments.notebooks import check_data
     from pplkit.models.prior.config import Config
-    from pplkit.notebooks import check_data
 
     preset = Config.preset(parameters["preset"])
     config = preset.smoke() if parameters.get("scale") == "smoke" else preset
@@ -73,11 +73,11 @@ def batch(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from data_prep.known import preparation, preset_for
-    from pplkit.batch import run_batch
     from pplkit.core.yaml_file import At
+    from pplkit.experiments.batch import run_batch
+    from pplkit.experiments.plan import Source, read_plan, slurm_options
+    from pplkit.experiments.project_runs import data_folder
     from pplkit.models.prior.config import Config
-    from pplkit.plans import Source, read_plan, slurm_options
-    from pplkit.projects import data_folder
 
     def prepare(name: str, source: Source, scale: str) -> Callable[[], Path]:
         there = (data_folder(name, scale) / "dataset.json").exists()
@@ -109,7 +109,7 @@ def train(arguments: argparse.Namespace) -> None:
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training; advice, so that findings are no error."""
     from pplkit.evaluation.diagnosis.report import diagnose, table
-    from pplkit.projects import data_of
+    from pplkit.experiments.project_runs import data_of
     from pplkit.training.run_folder import RunFolder
 
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **_given(arguments, "device"))
@@ -119,7 +119,7 @@ def doctor(arguments: argparse.Namespace) -> None:
 def complete(arguments: argparse.Namespace) -> None:
     """Teach a trained run to see past what hides the object."""
     import pplkit
-    from pplkit.projects import data_of
+    from pplkit.experiments.project_runs import data_of
     from pplkit.training.run_folder import RunFolder
 
     data = data_of(RunFolder(arguments.run))
@@ -150,7 +150,7 @@ def _inference_options(arguments: argparse.Namespace, model: Any) -> dict[str, A
 
 def _crop(arguments: argparse.Namespace) -> str:
     """The crop that is named, or that of the run's data set."""
-    from pplkit.projects import crop_of
+    from pplkit.experiments.project_runs import crop_of
 
     return arguments.crop or crop_of(arguments.run)
 
@@ -169,8 +169,8 @@ def estimate(arguments: argparse.Namespace) -> None:
 
 def landmarks(arguments: argparse.Namespace) -> None:
     """Fit named landmarks to labels, or say which images to label."""
+    from pplkit.experiments.project_runs import data_of
     from pplkit.inference.landmarks import fitting as labelling
-    from pplkit.projects import data_of
     from pplkit.training.run_folder import RunFolder
 
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))

@@ -12,7 +12,7 @@ import yaml
 
 from data_prep.known import preset_for
 from pplkit.data.dataset import DatasetWriter
-from pplkit.plans import Plan, read_plan
+from pplkit.experiments.plan import Plan, read_plan
 
 TRAIN = """import json, os, signal, time
 from pathlib import Path

@@ -8,11 +8,11 @@ import numpy as np
 from malformed_arrays import DEEP, HUGE, STEP, Spoil, about, each, long, repeated, text, weights
 from malformed_sources import TINY, Source, make_dataset, make_run
 
-from pplkit import batch_report
 from pplkit.core.texts import read_json
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.evaluation.diagnosis import measurements as symptoms
+from pplkit.experiments import report as batch_report
 from pplkit.inference.export.model_card import hand_on
 from pplkit.inference.export.pose_formats import read_poses
 from pplkit.inference.landmarks import label_table as labels

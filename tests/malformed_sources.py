@@ -20,20 +20,20 @@ from torch import nn
 from data_prep import cub, flowers, h36m_raw, hands, labels
 from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
-from pplkit import batch
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.validation import faults, summary
+from pplkit.experiments import batch
+from pplkit.experiments.notebooks import declared
+from pplkit.experiments.plan import read_plan
+from pplkit.experiments.project_runs import data_of
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
-from pplkit.notebooks import declared
-from pplkit.plans import read_plan
-from pplkit.projects import data_of
 from pplkit.training import run_folder as runs
 from pplkit.training.checkpoint import TRAINING
 

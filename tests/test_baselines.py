@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pplkit.ablations import _errors, _row, compare, table_text
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.experiments.ablations import _errors, _row, compare, table_text
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import losses

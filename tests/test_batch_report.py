@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from pplkit.batch_report import Outcome, page_of, spread_of, summary, write_report
 from pplkit.core.errors import PplkitError
+from pplkit.experiments.report import Outcome, page_of, spread_of, summary, write_report
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.viz.images import compared_curves
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from discs import film
 
-from pplkit import notebooks
 from pplkit.cli import main
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation.diagnosis import report as doctor
 from pplkit.evaluation.diagnosis.checks import Check
 from pplkit.evaluation.diagnosis.report import EVERY, data_findings, diagnose, findings, table
+from pplkit.experiments import notebooks
 from pplkit.models.prior.config import Config
 from pplkit.training.logger import INSPECTED
 from pplkit.training.loop import build, train

@@ -27,13 +27,13 @@ from torch import Tensor, nn
 
 from data_prep.archives import unpack
 from data_prep.frames_pickle import read_frame
-from pplkit import batch_report
-from pplkit.ablations import table_text
 from pplkit.core.errors import PplkitError
 from pplkit.core.yaml_file import read_yaml
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.video import frames
+from pplkit.experiments import report as batch_report
+from pplkit.experiments.ablations import table_text
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior

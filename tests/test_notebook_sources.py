@@ -15,7 +15,7 @@ from papermill.parameterize import parameterize_notebook
 
 from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
 from pplkit.data.dataset import open_dataset
-from pplkit.notebooks import run_notebooks
+from pplkit.experiments.notebooks import run_notebooks
 
 pytestmark = pytest.mark.notebooks
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.puppets import generate
 from pplkit.training.run_folder import load
 

@@ -17,9 +17,9 @@ from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
 from pplkit.evaluation.report import evaluation_report
+from pplkit.experiments.notebooks import numbers
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import losses
-from pplkit.notebooks import numbers
 from pplkit.training import loop as training
 from pplkit.training import step as stepping
 from pplkit.training.checkpoint import read_checkpoint

@@ -20,10 +20,10 @@ from pplkit.data.dataset import open_dataset
 from pplkit.data.reader import Seen, seen
 from pplkit.data.validation import faults
 from pplkit.data.video import readable
+from pplkit.experiments.project_runs import crop_of
 from pplkit.inference.object_crop import Pictures, in_order, in_video
 from pplkit.inference.object_search import NoObject, find_boxes
 from pplkit.models.layers import saliency
-from pplkit.projects import crop_of
 from pplkit.viz.overlay import write_video
 from pplkit.viz.prior import objects_found
 
@@ -194,7 +194,7 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
     class Data:
         options: dict[str, object] = {}
 
-    monkeypatch.setattr("pplkit.projects.data_of", lambda folder: Data)
+    monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: Data)
     for given, expected in ((None, "centre"), ("object", "object"), ("pad", "pad"), ("labels", "centre")):
         Data.options = {} if given is None else {"crop": given}
         assert crop_of(tmp_path) == expected
@@ -209,6 +209,6 @@ def test_evenly_spread_items() -> None:
 
 
 def test_a_command_takes_the_crop_that_is_named_or_that_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pplkit.projects.crop_of", lambda run: "object")
+    monkeypatch.setattr("pplkit.experiments.project_runs.crop_of", lambda run: "object")
     assert commands._crop(Namespace(crop=None, run=Path("a"))) == "object"
     assert commands._crop(Namespace(crop="pad", run=Path("a"))) == "pad"

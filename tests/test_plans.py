@@ -9,14 +9,14 @@ from batches_home import make_home, plan, prepare, rows, small, write_notebook, 
 
 from data_prep.known import preset_for
 from pplkit import cli
-from pplkit.batch import run_batch
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import same_prior
 from pplkit.core.yaml_file import At
+from pplkit.experiments.batch import run_batch
+from pplkit.experiments.notebooks import NOTEBOOKS
+from pplkit.experiments.plan import read_plan, slurm_options
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
-from pplkit.notebooks import NOTEBOOKS
-from pplkit.plans import read_plan, slurm_options
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import pplkit
-from pplkit import projects
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
+from pplkit.experiments import project_runs as projects
 from pplkit.models.prior.config import PRESETS, Config
 
 

@@ -12,10 +12,10 @@ import pytest
 from batches_home import make_home, rows, small, write_plan
 
 from pplkit import cli
-from pplkit.batch import Worker, finished
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
-from pplkit.workers import environment, gpus, slurm_parameters, spread
+from pplkit.experiments.batch import Worker, finished
+from pplkit.experiments.executors import environment, gpus, slurm_parameters, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 

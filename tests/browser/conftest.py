@@ -21,7 +21,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from pplkit.notebooks import run_notebooks
+from pplkit.experiments.notebooks import run_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / ".browser"

@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from pplkit.ablations import SHARES, UNITS
 from pplkit.core.errors import PplkitError
+from pplkit.experiments.ablations import SHARES, UNITS
+from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.notebooks import RESULTS, numbers
 from pplkit.training.run_folder import RunFolder, write_text
 from pplkit.viz.images import compared_curves
 from pplkit.viz.prior import priors_figure

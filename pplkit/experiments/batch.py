@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pplkit.batch_report import Outcome, write_report
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
 from pplkit.core.project import home, same_prior
 from pplkit.core.texts import read_json
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.experiments.executors import spread
+from pplkit.experiments.notebooks import check_data, run_notebooks
+from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
+from pplkit.experiments.project_runs import run_folder
+from pplkit.experiments.report import Outcome, write_report
 from pplkit.models.prior.variants import labelled_prior
-from pplkit.notebooks import check_data, run_notebooks
-from pplkit.plans import PREDEFINED, Combination, Plan, Source
-from pplkit.projects import run_folder
 from pplkit.training.run_folder import RunFolder, write_json
-from pplkit.workers import spread
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

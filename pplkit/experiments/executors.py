@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pplkit.core.errors import PplkitError
-from pplkit.plans import Plan
+from pplkit.experiments.plan import Plan
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor, Job

@@ -18,9 +18,9 @@ from pplkit.core.errors import PplkitError, reason
 from pplkit.core.project import home
 from pplkit.core.texts import check_file
 from pplkit.data.dataset import Dataset
+from pplkit.experiments.project_runs import data_folder, run_folder
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config
-from pplkit.projects import data_folder, run_folder
 from pplkit.training.run_folder import RunFolder
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")

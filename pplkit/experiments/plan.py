@@ -9,10 +9,10 @@ from typing import Any
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import home
 from pplkit.core.yaml_file import At, like, read_yaml
+from pplkit.experiments.notebooks import NOTEBOOKS, declared, find
+from pplkit.experiments.project_runs import SCALES, data_folder, run_folder
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
-from pplkit.notebooks import NOTEBOOKS, declared, find
-from pplkit.projects import SCALES, data_folder, run_folder
 
 KEYS = (
     "datasets", "variants", "seeds", "notebooks", "parameters", "preset", "steps", "scale", "device", "jobs",

@@ -1,0 +1,1 @@
+"""Notebooks run in order, plans, batches, ablations, the report."""
