@@ -2,6 +2,6 @@
 
 import sys
 
-from pplkit.cli import main
+from pplkit.cli.main import main
 
 sys.exit(main())

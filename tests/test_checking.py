@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pplkit.cli import main
+from pplkit.cli.main import main
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.validation import faults, summary
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pplkit
-from pplkit import cli, commands
+from pplkit.cli import commands
+from pplkit.cli import main as cli
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
 from pplkit.experiments import notebooks as driver

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pplkit
-from pplkit import cli
+from pplkit.cli import main as cli
 
 Calls = list[tuple[Any, ...]]
 

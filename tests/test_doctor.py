@@ -11,7 +11,7 @@ import pytest
 import torch
 from discs import film
 
-from pplkit.cli import main
+from pplkit.cli.main import main
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation.diagnosis import report as doctor

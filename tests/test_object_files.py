@@ -13,7 +13,7 @@ from test_objects import HEIGHT, SQUARE, WIDTH, check_around, standing
 from data_prep import folder, video
 from data_prep.cropping import SHEET, spread
 from data_prep.known import preparation
-from pplkit import commands
+from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop, resized
 from pplkit.data.dataset import open_dataset

@@ -14,7 +14,7 @@ from parity.deterministic import official_state
 from torch import Tensor, nn
 
 import pplkit
-from pplkit.cli import main
+from pplkit.cli.main import main
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.released_reader import read_state
 from pplkit.models.prior.released_weights import convert_official, load_official

@@ -9,7 +9,7 @@ from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from pplkit import commands
+from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import parse_json
 from pplkit.training.distributed import launched, rank, voice
