@@ -1,5 +1,5 @@
 """One module per data set: raw files to the prepared format of `pplkit.data.dataset`."""
 
-from data_prep.known import prepared
+from data_prep.registry import prepared
 
 __all__ = ["prepared"]

@@ -8,8 +8,8 @@ The class of each image is its folder.
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import parser, run
-from data_prep.intake import picture, write
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre
 from pplkit.data.dataset import DatasetWriter

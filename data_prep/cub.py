@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.common import parser, read_table, run
-from data_prep.intake import picture, write
-from data_prep.matlab import read_mat
+from data_prep.common.command_line import parser, read_table, run
+from data_prep.common.ingest import picture, write
+from data_prep.common.matlab import read_mat
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box
 from pplkit.data.dataset import DatasetWriter

@@ -8,8 +8,8 @@ Needs PyAV (pip install 'pplkit[data]'); splits, crops and faulty files as in `d
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import run
-from data_prep.cropping import AUTO
+from data_prep.common.command_line import run
+from data_prep.common.object_crops import AUTO
 from data_prep.video import command_line, convert
 from pplkit.data.dataset import DatasetWriter
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.archives import unpack
-from data_prep.common import parser, run
-from data_prep.intake import picture, write
-from data_prep.matlab import read_numbers
+from data_prep.common.archives import unpack
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import picture, write
+from data_prep.common.matlab import read_numbers
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre
 from pplkit.data.dataset import DatasetWriter

@@ -19,7 +19,7 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
 `crop` is "labels" for these squares, or "object" for those that follow whatever moves, found without labels
-(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.cropping`).
+(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.common.object_crops`).
 
 Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
 as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One
@@ -35,8 +35,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.common import parser, run
-from data_prep.cropping import (
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import Row, Task, write
+from data_prep.common.matlab import read_numbers
+from data_prep.common.object_crops import (
     AUTO,
     OBJECT,
     Sheet,
@@ -48,8 +50,6 @@ from data_prep.cropping import (
     videos_look,
 )
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
-from data_prep.intake import Row, Task, write
-from data_prep.matlab import read_numbers
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized
 from pplkit.data.dataset import DatasetWriter

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from data_prep.cropping import Cut
-from data_prep.intake import Row
+from data_prep.common.ingest import Row
+from data_prep.common.object_crops import Cut
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import check_file
 from pplkit.data.arrays import FARTHEST

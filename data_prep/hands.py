@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.common import parser, run
-from data_prep.intake import picture, write
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.core.texts import read_text
 from pplkit.data.crops import whole

@@ -8,8 +8,8 @@ are not read. Pictures that are not square are cut to the square in their middle
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.common import parser, run
-from data_prep.intake import picture, write
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import picture, write
 from pplkit.data.crops import centre
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import pictures

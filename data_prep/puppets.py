@@ -1,7 +1,7 @@
 """Prepare synthetic puppets: `python -m data_prep.puppets humanoid OUT --size 64`.
 
-SOURCE is a category of `pplkit.puppets`, or a harder kind of puppets. textured-CATEGORY: patterned clothes, cluttered
-backgrounds, several lights. wide-CATEGORY: scenes of 640 x 480 pixels (`pplkit.scenes`) in which the puppet is small,
+SOURCE is a category of `data_prep.synthetic.puppets`, or a harder kind of puppets. textured-CATEGORY: patterned clothes, cluttered
+backgrounds, several lights. wide-CATEGORY: scenes of 640 x 480 pixels (`data_prep.synthetic.scenes`) in which the puppet is small,
 cut down to the square that `crop` names (`data_prep.scenes`). Without a CATEGORY, humanoid.
 """
 
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from data_prep.common.splits import held_out, place
 from data_prep.scenes import CROPS, boxes, cropped
-from data_prep.splits import held_out, place
+from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, layout
+from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import below, pictures
-from pplkit.puppets import CATEGORIES, PICKED, Puppets, generate, layout
-from pplkit.scenes import generate_wide
 
 FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
 LEAST = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0, "film_frames": 1}
@@ -145,7 +145,7 @@ def _about(source: str, world: _World, options: Mapping[str, Any]) -> dict[str, 
         **asdict(layout(world.category)),
         "name": f"puppets-{source}",
         "protocol": "h36m",
-        "source": "synthetic, made by pplkit.puppets",
+        "source": "synthetic, made by data_prep.synthetic.puppets",
         "licence": "MIT" if options.get("backgrounds") is None else "MIT; the backgrounds as their photographs",
         "options": options,
     }

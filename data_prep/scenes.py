@@ -1,4 +1,4 @@
-"""Scenes of `pplkit.scenes` cut down to square pictures, and written as a film: `python -m data_prep.scenes FILM.mp4`.
+"""Scenes of `data_prep.synthetic.scenes` cut down to square pictures, and written as a film: `python -m data_prep.scenes FILM.mp4`.
 
 Which square of a picture is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
 one around the true mask; "centre" the middle of the scene, in which the object is tiny.
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_prep.synthetic.puppets import CATEGORIES, RATE, Puppets
+from data_prep.synthetic.scenes import AT_ONCE, SIDES, Film, Scenes
 from pplkit.core.errors import PplkitError
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import centre, resized, to_crop
 from pplkit.data.images import pictures
-from pplkit.puppets import CATEGORIES, RATE, Puppets
-from pplkit.scenes import AT_ONCE, SIDES, Film, Scenes
 from pplkit.viz.overlay import write_video
 
 CROPS = ("object", "truth", "centre")

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.common import parser, run
-from data_prep.frames_pickle import read_frame
-from data_prep.intake import Row, Task, picture, write
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import Row, Task, picture, write
+from data_prep.common.pandas_pickle import read_frame
 from pplkit.core.errors import PplkitError
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import Box, centre, resized

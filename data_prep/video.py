@@ -8,7 +8,7 @@ from `start` to `end` seconds. `crop`: "centre" the largest square in the middle
 side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_search`; objects.png in
 the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned and with square
 pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
-(`data_prep.cropping`); dataset.json says which. A video in which no object is found is left out.
+(`data_prep.common.object_crops`); dataset.json says which. A video in which no object is found is left out.
 
 A hash of the path puts whole videos into the test split, `test_share` of them; where it would put none or all there,
 the one that comes next makes up for it. Of a single video the last `test_share` of its frames are the test split.
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.common import parser, run
-from data_prep.cropping import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
-from data_prep.intake import Row, Task, write
-from data_prep.splits import check_share, held_out, place
+from data_prep.common.command_line import parser, run
+from data_prep.common.ingest import Row, Task, write
+from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
+from data_prep.common.splits import check_share, held_out, place
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, resized
 from pplkit.data.dataset import DatasetWriter

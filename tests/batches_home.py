@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import yaml
 
-from data_prep.known import preset_for
+from data_prep.registry import preset_for
 from pplkit.data.dataset import DatasetWriter
 from pplkit.experiments.plan import Plan, read_plan
 

@@ -14,11 +14,11 @@ if not torch.cuda.is_available():
         "TRITON_INTERPRET", "1"
     )  # kernels run on the CPU; read when Triton is imported, here or later
 
+from data_prep.synthetic.puppets import generate, layout
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.puppets import generate, layout
 from pplkit.training import loop as training
 from pplkit.training.loop import build
 from pplkit.training.run_folder import RunFolder

@@ -23,13 +23,13 @@ from torch import Tensor
 
 from data_prep import puppets
 from data_prep.scenes import boxes, cropped
+from data_prep.synthetic.puppets import generate
+from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import Diverged
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.puppets import generate
-from pplkit.scenes import generate_wide
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training import step as stepping
 from pplkit.training.logger import LINES, Watcher

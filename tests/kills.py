@@ -29,10 +29,10 @@ import numpy as np
 import torch
 from faults import CODE, DIES, faulty
 
+from data_prep.synthetic.puppets import generate
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
-from pplkit.puppets import generate
 from pplkit.training import loop as training
 from pplkit.training.checkpoint import verify
 from pplkit.training.run_folder import COMPLETER, RunFolder, read_checkpoint

@@ -17,9 +17,10 @@ from scipy.io import savemat
 from sources import cleaned, coco, film, make_cub, make_flowers, make_hands, make_taichi, table
 from torch import nn
 
-from data_prep import cub, flowers, h36m_raw, hands, labels
-from data_prep.archives import unpack
-from data_prep.frames_pickle import read_frame
+from data_prep import cub, flowers, h36m_raw, hands
+from data_prep.common import annotations as labels
+from data_prep.common.archives import unpack
+from data_prep.common.pandas_pickle import read_frame
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset

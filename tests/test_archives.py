@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from malformed_binary import head
 
-from data_prep import archives
-from data_prep.archives import unpack
+from data_prep.common import archives
+from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from trainings import assert_same_end, trained
 
 import pplkit
+from data_prep.synthetic.puppets import generate
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.inference.export.model_card import hand_on
 from pplkit.inference.export.onnx import Estimator, export_onnx
@@ -22,7 +23,6 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import attention_of
 from pplkit.models.prior.outputs import Poses
-from pplkit.puppets import generate
 from pplkit.training import loop as training
 from pplkit.training.loop import Progress, build, start_from_features
 from pplkit.training.run_folder import RunFolder, load, read_checkpoint

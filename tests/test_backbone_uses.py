@@ -7,6 +7,7 @@ import pytest
 from trainings import trained
 
 import pplkit
+from data_prep.synthetic.puppets import generate, layout
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation.occlusion import occlusion_report
 from pplkit.evaluation.report import evaluation_report
@@ -16,7 +17,6 @@ from pplkit.inference.export.pose_formats import export_poses, pose_table
 from pplkit.inference.landmarks.fitting import suggest
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
-from pplkit.puppets import generate, layout
 from pplkit.viz.overlay import write_video
 
 

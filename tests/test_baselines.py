@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.experiments.ablations import _errors, _row, compare, table_text
@@ -16,7 +17,6 @@ from pplkit.models.prior.losses import losses
 from pplkit.models.prior.model import inverse_softplus
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
-from pplkit.puppets import generate, layout
 from pplkit.training.loop import build, train
 from pplkit.training.run_folder import RunFolder, load
 from pplkit.viz import prior as posters

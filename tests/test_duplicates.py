@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from data_prep import folder
-from data_prep.duplicates import BLOCK, alike, groups, near_pairs, superfluous
+from data_prep.common.duplicates import BLOCK, alike, groups, near_pairs, superfluous
 from pplkit.data.dataset import open_dataset
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.labels import read_labels
+from data_prep.common.annotations import read_labels
 from pplkit.core.errors import PplkitError
 from pplkit.inference.export.pose_formats import PoseTable, coco, export_poses, pose_table, read_poses
 

@@ -10,8 +10,8 @@ import pytest
 from sources import TABLE, coco, note, patchwork, table
 from test_duplicates import smooth
 
+from data_prep.common.splits import held_out
 from data_prep.folder import main, prepare
-from data_prep.splits import held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.npy_shards import NpyWriter

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_prep.frames_pickle import read_frame
+from data_prep.common.pandas_pickle import read_frame
 from pplkit.core.errors import PplkitError
 
 COLUMNS = ("file_name", "value")

@@ -25,8 +25,8 @@ from PIL import Image
 from sources import film
 from torch import Tensor, nn
 
-from data_prep.archives import unpack
-from data_prep.frames_pickle import read_frame
+from data_prep.common.archives import unpack
+from data_prep.common.pandas_pickle import read_frame
 from pplkit.core.errors import PplkitError
 from pplkit.core.yaml_file import read_yaml
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset

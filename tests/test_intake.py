@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.intake import Row, Task, picture, write
+from data_prep.common.ingest import Row, Task, picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre
 from pplkit.data.dataset import DatasetWriter, open_dataset
@@ -73,7 +73,7 @@ def test_a_streamed_task_keeps_what_was_made_before_its_fault(tmp_path: Path) ->
 
 
 def test_few_rows_wait_to_be_written_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_prep.intake.HELD", 5 * 4 * 4 * 3)  # five images
+    monkeypatch.setattr("data_prep.common.ingest.HELD", 5 * 4 * 4 * 3)  # five images
     made: list[int] = []
     most = 0
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import data_prep
-from data_prep.known import KINDS, kind_of, preset_for
+from data_prep.registry import KINDS, kind_of, preset_for
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.models.prior.config import Config

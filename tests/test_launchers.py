@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import pplkit
+from data_prep.synthetic.puppets import generate
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
-from pplkit.puppets import generate
 from pplkit.training.processes import free_port
 from pplkit.training.run_folder import RunFolder
 

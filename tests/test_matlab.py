@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from data_prep import matlab
-from data_prep.matlab import read_numbers
+from data_prep.common import matlab
+from data_prep.common.matlab import read_numbers
 from pplkit.core.errors import PplkitError
 
 

@@ -13,7 +13,7 @@ from h36m_source import make_raw, make_simplified
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from data_prep.known import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
+from data_prep.registry import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
 from pplkit.data.dataset import open_dataset
 from pplkit.experiments.notebooks import run_notebooks
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.synthetic.puppets import generate
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.puppets import generate
 from pplkit.training.run_folder import load
 
 pytestmark = pytest.mark.notebooks

@@ -11,8 +11,8 @@ from sources import film
 from test_objects import HEIGHT, SQUARE, WIDTH, check_around, standing
 
 from data_prep import folder, video
-from data_prep.cropping import SHEET, spread
-from data_prep.known import preparation
+from data_prep.common.object_crops import SHEET, spread
+from data_prep.registry import preparation
 from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop, resized

@@ -7,12 +7,12 @@ import pytest
 from moving import ground, walk, with_squares
 
 from data_prep.scenes import extents
+from data_prep.synthetic.scenes import Film, generate_wide
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import moving_blobs, reduced
 from pplkit.inference import object_search as objects
 from pplkit.inference.object_search import Squares, by_motion, cameras, find_boxes, search, warnings
 from pplkit.models.layers import saliency
-from pplkit.scenes import Film, generate_wide
 
 WIDTH, HEIGHT, SQUARE = 160, 120, 14
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep.own import film_puppets, kind_of_source
+from data_prep.user_media import film_puppets, kind_of_source
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre, from_crop, resized, whole
 from pplkit.data.reader import seen

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import data_prep.puppets
-from pplkit import posing, puppets
-from pplkit.bodies import Body, Part
+from data_prep.synthetic import posing, puppets
+from data_prep.synthetic.bodies import Body, Part
+from data_prep.synthetic.puppets import CATEGORIES, Puppets, generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
-from pplkit.puppets import CATEGORIES, Puppets, generate, layout
 
 
 @pytest.fixture(scope="module", params=CATEGORIES)

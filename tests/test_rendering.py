@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pplkit import rendering
-from pplkit.rendering import Capsules, Cloth, backgrounds, cosine, hsv, layered, paint, sine, uniform
+from data_prep.synthetic import rendering
+from data_prep.synthetic.rendering import Capsules, Cloth, backgrounds, cosine, hsv, layered, paint, sine, uniform
 
 
 def capsule(start: tuple, end: tuple, radii: tuple, colour: tuple = (1, 1, 1), size: int = 65) -> Capsules:

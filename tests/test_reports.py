@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation import memory_analysis as prototypes
@@ -18,7 +19,6 @@ from pplkit.models.prior.memory import HierarchicalMemory
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.puppets import generate, layout
 
 SHAPE = layout("humanoid")
 

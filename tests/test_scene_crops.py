@@ -8,13 +8,13 @@ import pytest
 import data_prep
 import data_prep.puppets
 import data_prep.scenes
-from data_prep.known import PUPPETS, kind_of, preset_for
+from data_prep.registry import PUPPETS, kind_of, preset_for
 from data_prep.scenes import boxes, cropped, extents, true_boxes, write_film
+from data_prep.synthetic.scenes import Scenes, generate_wide
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop
 from pplkit.data.dataset import open_dataset
 from pplkit.data.video import readable
-from pplkit.scenes import Scenes, generate_wide
 
 SIDES = {"width": 240, "height": 200}
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from data_prep.scenes import extents
-from pplkit import lighting, scenes
+from data_prep.synthetic import lighting, scenes
+from data_prep.synthetic.posing import capsules, figures
+from data_prep.synthetic.puppets import BODIES, CATEGORIES, layout
+from data_prep.synthetic.scenes import Film, Scenes, generate_wide
 from pplkit.core.errors import PplkitError
-from pplkit.posing import capsules, figures
-from pplkit.puppets import BODIES, CATEGORIES, layout
-from pplkit.scenes import Film, Scenes, generate_wide
 
 SIDES = {"width": 240, "height": 200}
 

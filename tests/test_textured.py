@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 import data_prep.puppets
-from pplkit import cloth, lighting, puppets
-from pplkit.cloth import DRAWS, KINDS, TILE, dressed, tile
-from pplkit.clutter import clutter, noise, photograph
+from data_prep.synthetic import cloth, lighting, puppets
+from data_prep.synthetic.cloth import DRAWS, KINDS, TILE, dressed, tile
+from data_prep.synthetic.clutter import clutter, noise, photograph
+from data_prep.synthetic.posing import capsules, figures
+from data_prep.synthetic.puppets import BODIES, CATEGORIES, Puppets, generate
+from data_prep.synthetic.rendering import uniform
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
-from pplkit.posing import capsules, figures
-from pplkit.puppets import BODIES, CATEGORIES, Puppets, generate
-from pplkit.rendering import uniform
 
 LINE = np.linspace(-1, 1, 64)
 

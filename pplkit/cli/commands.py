@@ -19,7 +19,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the data set and take it through notebooks 01 to 05."""
-    from data_prep.known import preset_for
+    from data_prep.registry import preset_for
     from pplkit.experiments.notebooks import run_notebooks
     from pplkit.models.prior.config import Config
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set and compare it with the settings, so that wrong input is found before all else."""
-    from data_prep.known import DEFAULT_SIZE, prepared
+    from data_prep.registry import DEFAULT_SIZE, prepared
     from pplkit.data.dataset import open_dataset
     from pplkit.experiments.notebooks import check_data
     from pplkit.models.prior.config import Config
@@ -72,7 +72,7 @@ def batch(arguments: argparse.Namespace) -> None:
     """Run what is missing of a plan."""
     from dataclasses import replace
 
-    from data_prep.known import preparation, preset_for
+    from data_prep.registry import preparation, preset_for
     from pplkit.core.yaml_file import At
     from pplkit.experiments.batch import run_batch
     from pplkit.experiments.plan import Source, read_plan, slurm_options
@@ -93,7 +93,7 @@ def batch(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train on a prepared data set."""
     import pplkit
-    from data_prep.known import preset_for
+    from data_prep.registry import preset_for
 
     data = pplkit.open_dataset(arguments.dataset)
     settings = _given(arguments, "steps", "seed", "precision")

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data_prep.cropping import AUTO
+from data_prep.common.object_crops import AUTO
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.experiments.project_runs import data_folder

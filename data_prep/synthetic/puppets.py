@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pplkit import lighting
-from pplkit.bodies import BODIES, Body
-from pplkit.cloth import dressed
-from pplkit.clutter import clutter, photograph
+from data_prep.synthetic import lighting
+from data_prep.synthetic.bodies import BODIES, Body
+from data_prep.synthetic.cloth import dressed
+from data_prep.synthetic.clutter import clutter, photograph
+from data_prep.synthetic.posing import Figures, capsules, figures, keypoints, visible
+from data_prep.synthetic.rendering import Array, Capsules, as_mask, backgrounds, layered, quantised
 from pplkit.core.errors import PplkitError
-from pplkit.posing import Figures, capsules, figures, keypoints, visible
-from pplkit.rendering import Array, Capsules, as_mask, backgrounds, layered, quantised
 
 CATEGORIES = ("humanoid", "quadruped", "hand")
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pplkit import lighting
-from pplkit.bodies import Body
-from pplkit.cloth import dressed
-from pplkit.clutter import clutter, photograph
-from pplkit.posing import Figures, capsules, figures, keypoints, mirrored, visible
-from pplkit.puppets import CATEGORIES, PACE, PICKED, body_of, check_least, layout
-from pplkit.rendering import Array, Stream, as_mask, layered, quantised, uniform
+from data_prep.synthetic import lighting
+from data_prep.synthetic.bodies import Body
+from data_prep.synthetic.cloth import dressed
+from data_prep.synthetic.clutter import clutter, photograph
+from data_prep.synthetic.posing import Figures, capsules, figures, keypoints, mirrored, visible
+from data_prep.synthetic.puppets import CATEGORIES, PACE, PICKED, body_of, check_least, layout
+from data_prep.synthetic.rendering import Array, Stream, as_mask, layered, quantised, uniform
 
 SIDES = (640, 480)  # width and height of a picture in pixels
 LEAST_SIDE = 160

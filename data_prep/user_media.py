@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_prep.synthetic.puppets import RATE, generate
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import SUFFIXES, listed
 from pplkit.data.video import SUFFIXES as FILMS
-from pplkit.puppets import RATE, generate
 from pplkit.viz.overlay import write_video
 
 SIDES = (160, 120)  # width and height of the videos to try with

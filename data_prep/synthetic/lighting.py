@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pplkit.rendering import Array, Stream, cosine, sine, uniform
+from data_prep.synthetic.rendering import Array, Stream, cosine, sine, uniform
 
 DRAWS = 16
 FLICKER = 0.05  # largest change of the brightness from frame to frame, either way

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pplkit.bodies import Body
-from pplkit.posing import Figures, lengths_at_rest
-from pplkit.rendering import Array, Capsules, Cloth, Stream, hsv, uniform
+from data_prep.synthetic.bodies import Body
+from data_prep.synthetic.posing import Figures, lengths_at_rest
+from data_prep.synthetic.rendering import Array, Capsules, Cloth, Stream, hsv, uniform
 
 TILE = 64  # cells of a pattern's tile, which is one unit of the puppet's square long
 LATTICES = (8, 16, 32)  # cells of the octaves of noise in a tile

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_prep.synthetic.rendering import Array, Stream, cosine, hsv, sine, uniform
 from pplkit.data.images import read_image
-from pplkit.rendering import Array, Stream, cosine, hsv, sine, uniform
 
 COARSEST = 1.0  # side of the cells of the first octave of noise, in [-1, 1] units; those of the next are half as long
 LATTICE = 4  # cells of the first octave, in each direction, before they repeat

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pplkit.bodies import Body
-from pplkit.rendering import BACKGROUND_DRAWS, Array, Capsules, cosine, hsv, sine, uniform
+from data_prep.synthetic.bodies import Body
+from data_prep.synthetic.rendering import BACKGROUND_DRAWS, Array, Capsules, cosine, hsv, sine, uniform
 
 MARGIN = 0.95  # no puppet leaves [-MARGIN, MARGIN]
 DRAWS_PER_COLOUR = 5

@@ -1,0 +1,1 @@
+"""Puppets and the scenes they stand in, with exact ground truth."""
