@@ -18,7 +18,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import centre, resized, to_crop
 from pplkit.data.images import pictures
-from pplkit.viz.overlay import write_video
+from pplkit.data.video_writer import write_video
 
 CROPS = ("object", "truth", "centre")
 FRAME = 0.12  # kept on each side of the object by "truth", of its extent

@@ -9,7 +9,7 @@ from data_prep.synthetic.puppets import RATE, generate
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import SUFFIXES, listed
 from pplkit.data.video import SUFFIXES as FILMS
-from pplkit.viz.overlay import write_video
+from pplkit.data.video_writer import write_video
 
 SIDES = (160, 120)  # width and height of the videos to try with
 

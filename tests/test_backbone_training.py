@@ -15,10 +15,11 @@ from trainings import assert_same_end, trained
 import pplkit
 from data_prep.synthetic.puppets import generate
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.images import to_float
 from pplkit.inference.export.model_card import hand_on
 from pplkit.inference.export.onnx import Estimator, export_onnx
 from pplkit.models.layers.backbone import Backbone
-from pplkit.models.prior.batches import Batch, to_float
+from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import attention_of

@@ -9,6 +9,7 @@ from trainings import trained
 import pplkit
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.video_writer import write_video
 from pplkit.evaluation.occlusion import occlusion_report
 from pplkit.evaluation.report import evaluation_report
 from pplkit.inference import tracking as tracks
@@ -17,7 +18,6 @@ from pplkit.inference.export.pose_formats import export_poses, pose_table
 from pplkit.inference.landmarks.fitting import suggest
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
-from pplkit.viz.overlay import write_video
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
+from pplkit.data.images import to_float
 from pplkit.data.occlusion import spread
 from pplkit.geometry.coordinates import seen, views
-from pplkit.models.prior.batches import Batch, Batches, blocked, to_float
+from pplkit.models.prior.batches import Batch, Batches, blocked
 from pplkit.models.prior.config import Config
 
 CPU = torch.device("cpu")

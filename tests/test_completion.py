@@ -11,8 +11,8 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset, Split
+from pplkit.data.images import to_float
 from pplkit.geometry.coordinates import pixel_grid
-from pplkit.models.prior.batches import to_float
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Completed

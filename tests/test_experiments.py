@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
+from pplkit.data.sampling import evenly_spaced as subset
 from pplkit.evaluation import occlusion as experiments
 from pplkit.evaluation.occlusion import (
     Setting,
@@ -24,7 +25,7 @@ from pplkit.evaluation.occlusion import (
     occlusion_table,
     rounds_of,
 )
-from pplkit.evaluation.report import evaluation_report, subset
+from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Iteration, Poses

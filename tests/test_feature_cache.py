@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from pplkit.data.dataset import Split
+from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, seen
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior import feature_cache
-from pplkit.models.prior.batches import Batch, Batches, reduced, to_float
+from pplkit.models.prior.batches import Batch, Batches, reduced
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
 from pplkit.training.step import parts_of

@@ -20,11 +20,11 @@ from pplkit.data.dataset import open_dataset
 from pplkit.data.reader import Seen, seen
 from pplkit.data.validation import faults
 from pplkit.data.video import readable
+from pplkit.data.video_writer import write_video
 from pplkit.experiments.project_runs import crop_of
 from pplkit.inference.object_crop import Pictures, in_order, in_video
 from pplkit.inference.object_search import NoObject, find_boxes
 from pplkit.models.layers import saliency
-from pplkit.viz.overlay import write_video
 from pplkit.viz.prior import objects_found
 
 LARGE = 2  # times the usual frames: a small square in frames that are large enough to be looked at

@@ -12,9 +12,10 @@ from data_prep.user_media import film_puppets, kind_of_source
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import centre, from_crop, resized, whole
 from pplkit.data.reader import seen
+from pplkit.data.video_writer import write_video
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.viz.overlay import draw, pose_pictures, pose_video, posed, write_video
+from pplkit.viz.overlay import draw, pose_pictures, pose_video, posed
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pplkit.data import schema
 from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.viz import drawing
@@ -169,8 +170,8 @@ def test_error_bars_are_in_per_cent_and_beside_the_mean_pose() -> None:
     ("protocol", "scale", "word"), [("taichi", 1, "pixels"), ("cub", 100, "%"), ("matching", 100, "squared")]
 )
 def test_each_protocol_has_its_unit(protocol: str, scale: float, word: str) -> None:
-    assert drawing.error_unit(protocol)[0] == scale
-    assert word in drawing.error_unit(protocol)[1]
+    assert schema.error_unit(protocol)[0] == scale
+    assert word in schema.error_unit(protocol)[1]
 
 
 def test_the_worst_keypoint_is_at_the_top_and_an_unlabelled_one_left_out() -> None:

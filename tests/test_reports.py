@@ -12,8 +12,9 @@ import torch
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.sampling import evenly_spaced as subset
 from pplkit.evaluation import memory_analysis as prototypes
-from pplkit.evaluation.report import Scorer, evaluation_report, subset
+from pplkit.evaluation.report import Scorer, evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.memory import HierarchicalMemory
 from pplkit.models.prior.model import PosePriorLearner

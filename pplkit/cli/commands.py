@@ -279,8 +279,8 @@ def _export_model(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Say what a prepared data set holds, and all that is wrong with it."""
     from pplkit.data.dataset import open_dataset
+    from pplkit.data.sampling import evenly_spaced as subset
     from pplkit.data.validation import faults, summary
-    from pplkit.evaluation.report import subset
     from pplkit.viz import images as plots
 
     found = faults(arguments.dataset)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import check_file
@@ -170,3 +171,8 @@ def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
             yield from _files(entry, seen)
         elif not entry.name.startswith("."):
             yield entry
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
-from pplkit.data.images import pictures, read_cutout
+from pplkit.data.images import pictures, read_cutout, to_float
 from pplkit.geometry.coordinates import to_pixels
-from pplkit.models.prior.batches import to_float
 
 PATCHES = 32  # an image is cut into 32 x 32 patches
 KINDS = ("center", "random", "border", "things")

@@ -85,3 +85,10 @@ def _check_indices(key: str, indices: Sequence[int], count: int, noun: str) -> N
     wrong = [index for index in indices if not 0 <= index < count]
     if wrong:
         raise PplkitError(f"{key} names {noun} {wrong[0]}, but there are {count}; use indices from 0 to {count - 1}")
+
+
+def error_unit(protocol: str) -> tuple[float, str]:
+    """What the error of a protocol is multiplied with in a figure, and the axis label with the unit."""
+    if protocol == "taichi":
+        return 1.0, "error (pixels)"
+    return 100.0, "mean squared distance (x 100)" if protocol == "matching" else "error (% of the image side)"

@@ -11,8 +11,9 @@ from scipy.stats import rankdata, spearmanr
 
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, at, cover
+from pplkit.data.sampling import evenly_spaced as subset
 from pplkit.evaluation.memory_analysis import taken
-from pplkit.evaluation.report import Scorer, subset
+from pplkit.evaluation.report import Scorer
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Iteration, in_one

@@ -1,6 +1,5 @@
 """What notebook 04 computes from a trained model: the evaluation, as JSON."""
 
-from collections.abc import Sized
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation import coverage as measures
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.evaluation.protocols import Score, evaluate, mean_pose_error
@@ -16,14 +16,6 @@ from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.model import PosePriorLearner
 
 FITTED = 3000  # training images that a linear map is fitted on; more change nothing that can be seen
-
-
-def subset(split: Sized, limit: int | None) -> np.ndarray:
-    """Indices of at most `limit` images, evenly spread over the split or list."""
-    count = len(split)
-    if limit is None or count <= limit:
-        return np.arange(count)
-    return np.linspace(0, count - 1, limit).round().astype(int)
 
 
 class Scorer:
@@ -43,7 +35,7 @@ class Scorer:
         if data.protocol == "pictures" or not len(known):
             raise PplkitError(f"{data.path} has no labels to score against: look at the pictures instead.")
         self.data = data
-        self.index = known[subset(known, limit)]
+        self.index = known[evenly_spaced(known, limit)]
         images = np.asarray(train.images[self.index])
         self.keypoints = model.estimate(images, procedure=procedure).keypoints.numpy()
 
@@ -105,7 +97,7 @@ def evaluation_report(
     fractions of 1.
     """
     test = data["test"]
-    index = subset(test, limit)
+    index = evenly_spaced(test, limit)
     keypoints = model.estimate(np.asarray(test.images[index]), procedure="published").keypoints.numpy()
     report: dict[str, Any] = {"protocol": data.protocol, "test_images": len(index), "made_by": model.made_by}
     if data.protocol != "pictures" and test.keypoints is not None:

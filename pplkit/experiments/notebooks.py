@@ -108,7 +108,7 @@ def find(name: str, root: Path) -> Path:
 
     Raises PplkitError if it is not there.
     """
-    own, shipped = root / "notebooks", Path(__file__).resolve().parents[1] / "notebooks"
+    own, shipped = root / "notebooks", Path(__file__).resolve().parents[2] / "notebooks"
     folder = own if own.is_dir() else shipped
     if not (folder / f"{name}.ipynb").is_file():
         raise PplkitError(f"{folder / name}.ipynb is missing: run from the project's folder or set PPLKIT_HOME to it.")

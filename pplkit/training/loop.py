@@ -15,10 +15,11 @@ from torch import Tensor
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import Interrupted, Stops, name_of
 from pplkit.data.dataset import Dataset
+from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
 from pplkit.models.layers import collectives as ranks
 from pplkit.models.layers.perceptual import perceptual_features
-from pplkit.models.prior.batches import Batch, Batches, check, to_float
+from pplkit.models.prior.batches import Batch, Batches, check
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior

@@ -156,10 +156,3 @@ def blank(axes: Sequence[Axes] | np.ndarray) -> None:
     """Hide panels that nothing is drawn in."""
     for axis in np.ravel(np.asarray(axes, dtype=object)):
         axis.set_visible(False)
-
-
-def error_unit(protocol: str) -> tuple[float, str]:
-    """What the error of a protocol is multiplied with in a figure, and the axis label with the unit."""
-    if protocol == "taichi":
-        return 1.0, "error (pixels)"
-    return 100.0, "mean squared distance (x 100)" if protocol == "matching" else "error (% of the image side)"

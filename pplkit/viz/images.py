@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pplkit.data.schema import error_unit
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.viz.drawing import (
     BLUE,
@@ -20,7 +21,6 @@ from pplkit.viz.drawing import (
     as_points,
     as_uint8,
     blank,
-    error_unit,
     keypoint_colours,
     page,
     picture,

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pplkit.data.schema import error_unit
 from pplkit.evaluation.memory_analysis import Prototypes, nearest_to
 from pplkit.models.prior.outputs import Iteration
 from pplkit.viz.drawing import (
@@ -20,7 +21,6 @@ from pplkit.viz.drawing import (
     Pictures,
     as_points,
     as_uint8,
-    error_unit,
     page,
     picture,
     skeleton,

@@ -1,10 +1,7 @@
 """Poses drawn over pictures at their own resolution, and pictures written as a video."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import is_same
 from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
+from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import located
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
@@ -55,39 +53,6 @@ def draw(
             rim = "white" if widest >= 3 else None
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=rim)
     return np.asarray(picture)
-
-
-def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float) -> Path:
-    """Frames uint8 (H, W, 3) of one size as an MP4 file of `rate` frames a second, complete or not at all.
-
-    A last row or column that makes the size odd is left out. Raises PplkitError if there is no frame, if PyAV is
-    missing, or if the file cannot be written.
-    """
-    try:
-        import av
-    except ImportError:
-        raise PplkitError("writing a video needs the package av: pip install 'pplkit[data]'.") from None
-    path, frames = Path(path), iter(frames)
-    first = next(frames, None)
-    if first is None:
-        raise PplkitError(f"there is no frame to write to {path}: give a video that has some.")
-    height, width = (side // 2 * 2 for side in first.shape[:2])
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with av.open(str(partial), "w", format="mp4") as file:
-            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for frame in chain([first], frames):
-                picture = np.ascontiguousarray(frame[:height, :width])
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            file.mux(stream.encode())
-        partial.replace(path)
-    except OSError as error:
-        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def check_apart(source: Path, out: Path) -> None:

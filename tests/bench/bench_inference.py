@@ -32,11 +32,11 @@ from PIL import Image
 import pplkit
 from pplkit.data.images import read_image
 from pplkit.data.reader import seen, squared
+from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import write_poses
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.viz.overlay import write_video
 
 PROCEDURES: dict[str, tuple[str, int]] = {
     "published, 0 rounds": ("published", 0),

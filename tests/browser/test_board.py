@@ -1,4 +1,4 @@
-"""board.js alone, in a page without Jupyter: what dragging, clicking and keys tell the kernel, and what is drawn."""
+"""canvas.js alone, in a page without Jupyter: what dragging, clicking and keys tell the kernel, and what is drawn."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def drawn(page: Any) -> Any:
     """Shows a board with changes to STATE; returns the place of its drawing in the page."""
 
     def draw(**changes: Any) -> dict[str, float]:
-        source = boards.__file__.replace("boards.py", "board.js")
+        source = boards.__file__.replace("canvas.py", "canvas.js")
         with open(source, encoding="utf8") as file:
             page.evaluate(MODEL, [file.read(), {**STATE, **changes}])
         return page.locator("svg").bounding_box()  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from pplkit.core.errors import PplkitError, visible
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.images import read_image
 from pplkit.data.reader import squared
-from pplkit.evaluation.report import subset
+from pplkit.data.sampling import evenly_spaced as subset
 from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.label_table import read_points

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
+from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import Reader, Stream, fits, load
 from pplkit.geometry.coordinates import between, onto, seen
@@ -70,11 +71,6 @@ def check(split: Split, config: Config, world: int = 1) -> None:
         )
     if config.reference == "frame":
         _videos(split)
-
-
-def to_float(images: Tensor) -> Tensor:
-    """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def with_rows(images: Tensor, index: Tensor, rows: Tensor) -> Tensor:

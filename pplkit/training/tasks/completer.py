@@ -19,9 +19,9 @@ from tqdm import trange
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset
+from pplkit.data.images import to_float
 from pplkit.geometry.coordinates import apply_affine, between, seen, views
 from pplkit.models.layers.collectives import Means
-from pplkit.models.prior.batches import to_float
 from pplkit.models.prior.feature_cache import KIND
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer

@@ -1,4 +1,4 @@
-"""A picture in a notebook with points that can be dragged, or places that can be clicked; `board.js` is its other half.
+"""A picture in a notebook with points that can be dragged, or places that can be clicked; `canvas.js` is its other half.
 
 It is an anywidget: the front end gets the script from the kernel, so that nothing has to be built, installed into
 JupyterLab or loaded from the web.
@@ -69,7 +69,7 @@ def _kind() -> Any:
     import traitlets
 
     class Board(anywidget.AnyWidget):  # type: ignore[misc]
-        _esm = (Path(__file__).parent / "board.js").read_text(encoding="utf8")
+        _esm = (Path(__file__).parent / "canvas.js").read_text(encoding="utf8")
         size = traitlets.Int(300).tag(sync=True)
         margin = traitlets.Float(MARGIN).tag(sync=True)
         title = traitlets.Unicode("").tag(sync=True)

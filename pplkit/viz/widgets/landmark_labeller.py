@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
-from pplkit.evaluation.report import subset
+from pplkit.data.sampling import evenly_spaced as subset
 from pplkit.inference.landmarks.fitting import position
 from pplkit.inference.landmarks.label_table import Labels, positions
 from pplkit.viz.images import contact_sheet, named_points

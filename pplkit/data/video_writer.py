@@ -1,0 +1,45 @@
+"""Videos written with PyAV."""
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pplkit.core.errors import PplkitError
+
+
+def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float) -> Path:
+    """Frames uint8 (H, W, 3) of one size as an MP4 file of `rate` frames a second, complete or not at all.
+
+    A last row or column that makes the size odd is left out. Raises PplkitError if there is no frame, if PyAV is
+    missing, or if the file cannot be written.
+    """
+    try:
+        import av
+    except ImportError:
+        raise PplkitError("writing a video needs the package av: pip install 'pplkit[data]'.") from None
+    path, frames = Path(path), iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise PplkitError(f"there is no frame to write to {path}: give a video that has some.")
+    height, width = (side // 2 * 2 for side in first.shape[:2])
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with av.open(str(partial), "w", format="mp4") as file:
+            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+            stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for frame in chain([first], frames):
+                picture = np.ascontiguousarray(frame[:height, :width])
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            file.mux(stream.encode())
+        partial.replace(path)
+    except OSError as error:
+        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
