@@ -9,8 +9,8 @@ from typing import Any
 
 from data_prep.common.object_crops import AUTO
 from pplkit.core.errors import PplkitError
+from pplkit.core.project import data_folder
 from pplkit.data.dataset import Dataset, open_dataset
-from pplkit.experiments.project_runs import data_folder
 from pplkit.models.prior.config import PRESETS
 
 PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}

@@ -11,7 +11,7 @@ from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_weights import load_official
 from pplkit.training.loop import train
-from pplkit.training.run_folder import load
+from pplkit.training.saved_model import load
 from pplkit.training.tasks.completer import complete
 
 __all__ = [

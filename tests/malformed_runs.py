@@ -22,8 +22,7 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import run_folder as runs
 from pplkit.training.loop import train
-from pplkit.training.run_folder import write_json
-from pplkit.training.saved_model import MODEL
+from pplkit.training.run_folder import MODEL, write_json
 
 NAMES = (MODEL, "prior.json", "landmarks.json")
 FILE = f"model/{MODEL}"

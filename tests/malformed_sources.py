@@ -29,7 +29,6 @@ from pplkit.data.validation import faults, summary
 from pplkit.experiments import batch
 from pplkit.experiments.notebooks import declared
 from pplkit.experiments.plan import read_plan
-from pplkit.experiments.project_runs import data_of
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
@@ -37,6 +36,7 @@ from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
 from pplkit.training import run_folder as runs
 from pplkit.training.checkpoint import TRAINING
+from pplkit.training.run_folder import data_of
 
 TINY: dict[str, Any] = {
     "name": "tiny", "image_size": 32, "reference": "frame", "block": 8, "keypoints": 4, "thickness": 5e-3, "banks": 3,

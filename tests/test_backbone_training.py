@@ -26,7 +26,8 @@ from pplkit.models.prior.networks import attention_of
 from pplkit.models.prior.outputs import Poses
 from pplkit.training import loop as training
 from pplkit.training.loop import Progress, build, start_from_features
-from pplkit.training.run_folder import RunFolder, load, read_checkpoint
+from pplkit.training.run_folder import RunFolder, read_checkpoint
+from pplkit.training.saved_model import load
 from pplkit.training.step import Step, Taken, freeze_unused
 from pplkit.training.tasks import completer as completion
 from pplkit.training.tasks.prior import rates

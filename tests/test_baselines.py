@@ -18,7 +18,8 @@ from pplkit.models.prior.model import inverse_softplus
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.training.loop import build, train
-from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import load
 from pplkit.viz import prior as posters
 
 PRIOR = PosePrior(

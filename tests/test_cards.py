@@ -15,15 +15,14 @@ import pplkit
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
-from pplkit.experiments.project_runs import data_of
 from pplkit.inference.export.model_card import hand_on
 from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.training.run_folder import RunFolder, fingerprint, write_json
-from pplkit.training.saved_model import MODEL, SCHEMA
+from pplkit.training.run_folder import MODEL, RunFolder, data_of, fingerprint, write_json
+from pplkit.training.saved_model import SCHEMA
 
 SCORES = {
     "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,

@@ -161,7 +161,7 @@ def test_complete_hands_over_the_run_and_its_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: Calls = []
-    monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: f"data of {folder.path}")
+    monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: f"data of {folder.path}")
     monkeypatch.setattr(pplkit, "complete", lambda *given, **named: calls.append((*given, named)))
     assert cli.main(["complete", "runs/first"]) == 0
     assert cli.main(["complete", "runs/first", "--steps", "7", "--device", "cpu"]) == 0

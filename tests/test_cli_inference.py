@@ -68,7 +68,7 @@ def test_landmarks_are_suggested_or_fitted(
 ) -> None:
     calls: Calls = []
     data = {"test": SimpleNamespace(sources=["zero", "one", "\x1b[31mtwo"])}
-    monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: data)
+    monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: data)
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.suggest", lambda *given: [2, 0])
     assert cli.main(["landmarks", str(tmp_path), "--suggest", "2", "--split", "test"]) == 0
     assert capsys.readouterr().out == "2  \\x1b[31mtwo\n0  zero\n"

@@ -17,7 +17,8 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Completed
 from pplkit.training.loop import build, train
-from pplkit.training.run_folder import COMPLETER, RunFolder, load
+from pplkit.training.run_folder import COMPLETER, RunFolder
+from pplkit.training.saved_model import load
 from pplkit.training.tasks import completer as completion
 from pplkit.training.tasks.completer import NEAR, Lesson, Teacher, complete, doubts_and_distance
 

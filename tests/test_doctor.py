@@ -21,7 +21,8 @@ from pplkit.experiments import notebooks
 from pplkit.models.prior.config import Config
 from pplkit.training.logger import INSPECTED
 from pplkit.training.loop import build, train
-from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import load
 
 PRESET = Config.preset("puppets")
 ALL = PRESET.replace(distil="all")

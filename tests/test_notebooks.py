@@ -20,7 +20,7 @@ from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.training.run_folder import load
+from pplkit.training.saved_model import load
 
 pytestmark = pytest.mark.notebooks
 FIGURES = {

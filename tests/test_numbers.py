@@ -23,7 +23,8 @@ from pplkit.models.prior.losses import losses
 from pplkit.training import loop as training
 from pplkit.training import step as stepping
 from pplkit.training.checkpoint import read_checkpoint
-from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import load
 from pplkit.training.step import Step, Taken
 
 

@@ -17,7 +17,8 @@ import pplkit
 from pplkit.cli.main import main
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.released_reader import read_state
-from pplkit.models.prior.released_weights import convert_official, load_official
+from pplkit.models.prior.released_weights import load_official
+from pplkit.training.saved_model import convert_official
 
 
 @pytest.fixture

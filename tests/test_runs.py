@@ -16,7 +16,8 @@ from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.loop import build
-from pplkit.training.run_folder import RunFolder, load, write_json
+from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.saved_model import load
 
 
 def test_json_is_whole_or_as_before(tmp_path: Path) -> None:

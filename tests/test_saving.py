@@ -14,7 +14,8 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import load
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])

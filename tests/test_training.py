@@ -15,7 +15,8 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import loop as training
 from pplkit.training.loop import Progress, Result, train
-from pplkit.training.run_folder import RunFolder, load, read_checkpoint
+from pplkit.training.run_folder import RunFolder, read_checkpoint
+from pplkit.training.saved_model import load
 from pplkit.training.tasks.prior import rates, renewals, thickness
 
 ROOT = Path(__file__).resolve().parents[1]

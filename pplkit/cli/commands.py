@@ -73,10 +73,10 @@ def batch(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from data_prep.registry import preparation, preset_for
+    from pplkit.core.project import data_folder
     from pplkit.core.yaml_file import At
     from pplkit.experiments.batch import run_batch
     from pplkit.experiments.plan import Source, read_plan, slurm_options
-    from pplkit.experiments.project_runs import data_folder
     from pplkit.models.prior.config import Config
 
     def prepare(name: str, source: Source, scale: str) -> Callable[[], Path]:
@@ -109,8 +109,7 @@ def train(arguments: argparse.Namespace) -> None:
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training; advice, so that findings are no error."""
     from pplkit.evaluation.diagnosis.report import diagnose, table
-    from pplkit.experiments.project_runs import data_of
-    from pplkit.training.run_folder import RunFolder
+    from pplkit.training.run_folder import RunFolder, data_of
 
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **_given(arguments, "device"))
     print("\n".join(table(report)))
@@ -119,8 +118,7 @@ def doctor(arguments: argparse.Namespace) -> None:
 def complete(arguments: argparse.Namespace) -> None:
     """Teach a trained run to see past what hides the object."""
     import pplkit
-    from pplkit.experiments.project_runs import data_of
-    from pplkit.training.run_folder import RunFolder
+    from pplkit.training.run_folder import RunFolder, data_of
 
     data = data_of(RunFolder(arguments.run))
     pplkit.complete(arguments.run, data, **_given(arguments, "steps", "device"))
@@ -169,9 +167,8 @@ def estimate(arguments: argparse.Namespace) -> None:
 
 def landmarks(arguments: argparse.Namespace) -> None:
     """Fit named landmarks to labels, or say which images to label."""
-    from pplkit.experiments.project_runs import data_of
     from pplkit.inference.landmarks import fitting as labelling
-    from pplkit.training.run_folder import RunFolder
+    from pplkit.training.run_folder import RunFolder, data_of
 
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
     if arguments.suggest is not None:
@@ -302,7 +299,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def convert(arguments: argparse.Namespace) -> None:
     """Make a run folder of a checkpoint of the authors' code."""
-    from pplkit.models.prior.released_weights import convert_official
+    from pplkit.training.saved_model import convert_official
 
     config = convert_official(arguments.checkpoint, arguments.run, arguments.preset)
     print(f"The weights are in {arguments.run}, with links of width {config.thickness}: see config.json.")

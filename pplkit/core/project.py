@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pplkit.core.errors import PplkitError
+
 
 def home() -> Path:
     """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project root above the working folder, else that folder."""
@@ -27,3 +29,24 @@ def same_prior(before: Any, now: str, run: Path) -> bool:
         return filecmp.cmp(old, new, shallow=False)
     place = new.relative_to(root).parts if new.is_relative_to(root) else new.parts
     return bool(before == now or (now and old.parts[-len(place) :] == place))
+
+
+def data_folder(dataset: str, scale: str = "default") -> Path:
+    """<home>/data/<dataset>; at scale "smoke" the name ends in -smoke. Raises PplkitError for another scale or name."""
+    return _folder("data", "dataset", dataset, scale)
+
+
+def run_folder(run: str, scale: str = "default") -> Path:
+    """<home>/runs/<run>; at scale "smoke" the name ends in -smoke. Raises PplkitError for another scale or name."""
+    return _folder("runs", "run", run, scale)
+
+
+def _folder(kind: str, what: str, name: str, scale: str) -> Path:
+    if scale not in SCALES:
+        raise PplkitError(f"scale={scale!r} is unknown: choose one of {', '.join(SCALES)}.")
+    if name in ("", ".", "..") or Path(name).name != name or not name.isprintable():
+        raise PplkitError(f"{what}={name!r} cannot name a folder: use letters, digits, - and _ only.")
+    return home() / kind / (name if scale == "default" else f"{name}-{scale}")
+
+
+SCALES = ("default", "smoke")

@@ -14,7 +14,8 @@ from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.training.loop import train
-from pplkit.training.run_folder import RunFolder, load, write_json
+from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.saved_model import load
 
 SHARES = {
     "keypoints_on_object": "keypoints on object, %",

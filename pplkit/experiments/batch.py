@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
-from pplkit.core.project import home, same_prior
+from pplkit.core.project import home, run_folder, same_prior
 from pplkit.core.texts import read_json
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.experiments.executors import spread
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
-from pplkit.experiments.project_runs import run_folder
 from pplkit.experiments.report import Outcome, write_report
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder, write_json

@@ -15,10 +15,9 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.project import home
+from pplkit.core.project import data_folder, home, run_folder
 from pplkit.core.texts import check_file
 from pplkit.data.dataset import Dataset
-from pplkit.experiments.project_runs import data_folder, run_folder
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config
 from pplkit.training.run_folder import RunFolder

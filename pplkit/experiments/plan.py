@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.project import home
+from pplkit.core.project import SCALES, data_folder, home, run_folder
 from pplkit.core.yaml_file import At, like, read_yaml
 from pplkit.experiments.notebooks import NOTEBOOKS, declared, find
-from pplkit.experiments.project_runs import SCALES, data_folder, run_folder
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
 

@@ -25,17 +25,17 @@ from pplkit.core.locks import locked
 from pplkit.core.project import same_prior
 from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
-from pplkit.data.dataset import Dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import Checkpoint, Damaged, restore, weights
 from pplkit.training.checkpoint import read_checkpoint as read_checkpoint
-from pplkit.training.saved_model import MODEL, check_shapes, read_model
 
 AGAIN = "run the step that writes it (training comes first)"
 COMPLETER = "completer.safetensors"
+MODEL = "model.safetensors"  # of a folder that was handed on
 KEPT = 2  # checkpoints: the last one and the one before it
 FREE = ("steps", "name")  # settings that a continued run may change
 
@@ -250,32 +250,13 @@ def fingerprint(model: PosePriorLearner) -> str:
     return found.hexdigest()
 
 
-def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
-    """The trained model of a run folder, or of one that was handed on (see `cards`), in eval mode on `device`.
-
-    "auto" is the best device present.
-    Raises PplkitError if the folder holds no finished checkpoint, or one of another version, or was changed since it
-    was handed on.
-    """
-    folder = RunFolder(Path(run))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    content = folder.read("config.json", "config", "made_by")
-    config = folder.config()
-    if (folder.path / MODEL).exists():
-        model = read_model(config, folder.path, content.get("sha256", {}))
-        model.made_by = content["made_by"]
-    else:
-        found = folder.last()
-        if found is None:
-            raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-        check_shapes(config, found.path, found.tensors, "model.")
-        model = PosePriorLearner(config)
-        step = restore(found, model, None)
-        folder.restore_completer(model)
-        model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
-    try:
-        return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise PplkitError(f"device={device!r} is not to be had here ({reason}): choose cpu, cuda or mps.") from None
+def data_of(folder: RunFolder) -> Dataset:
+    """The data set that a run was trained on; raises PplkitError if it is gone, was changed since, or is not named."""
+    made_by = folder.read("config.json", "made_by")["made_by"]
+    place = made_by.get("data_path")
+    if not isinstance(place, str) or not place or "\0" in place:
+        raise PplkitError(f"{folder.path} does not say where its data set is: give the folder it was trained in.")
+    data = open_dataset(os.path.normpath(folder.path / place))
+    if data.sha256 != made_by.get("data_sha256"):
+        raise PplkitError(f"{data.path} was changed after {folder.path} was trained on it: train again.")
+    return data

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.texts import BYTES, check_file
+from pplkit.core.version import __version__
 from pplkit.data.images import inside
 from pplkit.data.npy_shards import file_hash
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.training.checkpoint import check_length
+from pplkit.models.prior.released_weights import load_official
+from pplkit.training.checkpoint import check_length, restore
+from pplkit.training.run_folder import MODEL, RunFolder
 
-MODEL = "model.safetensors"
 SCHEMA = "pplkit-model-1"
 
 
@@ -84,3 +87,49 @@ def check_shapes(config: Config, path: Path, tensors: Mapping[str, Tensor], pref
         if found is None or found.shape != value.shape:
             shape = "is not there" if found is None else f"has the shape {tuple(found.shape)}, not {tuple(value.shape)}"
             raise PplkitError(f"{path} does not fit the config beside it ({name} {shape}): train again.")
+
+
+def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
+    """The trained model of a run folder, or of one that was handed on (see `cards`), in eval mode on `device`.
+
+    "auto" is the best device present.
+    Raises PplkitError if the folder holds no finished checkpoint, or one of another version, or was changed since it
+    was handed on.
+    """
+    folder = RunFolder(Path(run))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    content = folder.read("config.json", "config", "made_by")
+    config = folder.config()
+    if (folder.path / MODEL).exists():
+        model = read_model(config, folder.path, content.get("sha256", {}))
+        model.made_by = content["made_by"]
+    else:
+        found = folder.last()
+        if found is None:
+            raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+        check_shapes(config, found.path, found.tensors, "model.")
+        model = PosePriorLearner(config)
+        step = restore(found, model, None)
+        folder.restore_completer(model)
+        model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
+    try:
+        return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise PplkitError(f"device={device!r} is not to be had here ({reason}): choose cpu, cuda or mps.") from None
+
+
+def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Config:
+    """Turn a released checkpoint into a run folder `out`, safetensors and JSON only, that `pplkit.load` reads.
+
+    `preset` names the settings it was trained with; without it those of `load_official` are taken. They are returned.
+    Raises PplkitError for a file that `load_official` refuses, and for an `out` that is in use.
+    """
+    folder = RunFolder(Path(out))
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise PplkitError(f"{folder.path} is in use: name a folder that does not exist yet.")
+    model = load_official(source, Config.preset(preset) if preset else None)
+    made_by = {"version": __version__, "converted_from": Path(source).name}
+    folder.write(model, made_by)
+    return model.config

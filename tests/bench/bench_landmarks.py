@@ -28,12 +28,11 @@ from scipy.cluster.vq import kmeans2
 
 import pplkit
 from pplkit.evaluation.protocols import evaluate
-from pplkit.experiments.project_runs import data_of
 from pplkit.geometry.coordinates import mirror
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.fitting import telling
 from pplkit.inference.landmarks.left_right import side_pairs
-from pplkit.training.run_folder import RunFolder
+from pplkit.training.run_folder import RunFolder, data_of
 
 POOL = 3000
 STRENGTHS = 10.0 ** np.arange(-4, 1.1, 0.5)

@@ -35,12 +35,11 @@ from scipy.signal import savgol_filter
 import pplkit
 from data_prep.synthetic.puppets import PACE, PICKED, generate, layout
 from pplkit.evaluation.tracking import JointMap, joint_map
-from pplkit.experiments.project_runs import data_of
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import smooth
 from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import RunFolder
+from pplkit.training.run_folder import RunFolder, data_of
 
 FIRST = 1_000_000  # the test set's first video
 OTHERS = 2_000_000  # that of the videos that "truth known" is fitted to

@@ -16,7 +16,8 @@ from pplkit.evaluation.diagnosis.object_checks import IMAGE_CHECKS, OBJECT_CHECK
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.logger import INSPECTED
-from pplkit.training.run_folder import RunFolder, load, write_json
+from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.saved_model import load
 from pplkit.training.tasks.prior import thickness
 
 ENOUGH = 16  # images of a test split that is looked at, instead of the training images

@@ -19,11 +19,10 @@ from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.data.schema import error_unit
-from pplkit.experiments.project_runs import data_of
 from pplkit.inference.landmarks.fitting import landmarks_of
 from pplkit.models.prior.config import Config
-from pplkit.training.run_folder import RunFolder, load, write_json, write_text
-from pplkit.training.saved_model import to_tell, write_model
+from pplkit.training.run_folder import RunFolder, data_of, write_json, write_text
+from pplkit.training.saved_model import load, to_tell, write_model
 
 PRIOR, LANDMARKS, CARD = "prior.json", "landmarks.json", "README.md"
 SETTINGS = {

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.version import __version__
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.released_reader import read_state
-from pplkit.training.run_folder import RunFolder
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.
 NAMES = (
@@ -105,18 +103,3 @@ def _config(state: Mapping[str, Tensor], numbers: Mapping[str, int | float]) -> 
         raise PplkitError(f"'skeleton_scalar' has the shape {tuple(links.shape)}: give the released state unchanged.")
     said = {name: numbers.get(kept, RELEASED[name]) for name, kept in KEPT.items()}
     return Config.preset("paper").replace(keypoints=len(links), **said)
-
-
-def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Config:
-    """Turn a released checkpoint into a run folder `out`, safetensors and JSON only, that `pplkit.load` reads.
-
-    `preset` names the settings it was trained with; without it those of `load_official` are taken. They are returned.
-    Raises PplkitError for a file that `load_official` refuses, and for an `out` that is in use.
-    """
-    folder = RunFolder(Path(out))
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        raise PplkitError(f"{folder.path} is in use: name a folder that does not exist yet.")
-    model = load_official(source, Config.preset(preset) if preset else None)
-    made_by = {"version": __version__, "converted_from": Path(source).name}
-    folder.write(model, made_by)
-    return model.config

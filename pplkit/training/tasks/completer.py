@@ -27,7 +27,8 @@ from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Completed
 from pplkit.training.distributed import fabric_for, usable_precision
-from pplkit.training.run_folder import RunFolder, load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import load
 from pplkit.training.step import Guard, patience
 
 if TYPE_CHECKING:
