@@ -4,27 +4,29 @@ SOURCE is a folder; all of its pictures (every format that Pillow reads, any siz
 as EXIF says) are taken, those in sub-folders too. You say yourself what licence they have.
 
 `labels` names COCO keypoints (.json) or a table with the first line file,name,x,y,visible (.csv); what they hold is
-written in `data_prep.common.annotations`. A file is named by its path below SOURCE, or by its last part where that is unique.
-Coordinates of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a label
-stay, unlabelled, unless the crop comes from the labels. A label outside of its picture is a fault; one that a crop
-cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else "pictures".
+written in `data_prep.common.annotations`. A file is named by its path below SOURCE, or by its last part where that is
+unique. Coordinates of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a
+label stay, unlabelled, unless the crop comes from the labels. A label outside of its picture is a fault; one that a
+crop cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else
+"pictures".
 
 `crop`: "centre" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
-outermost pixels; "object" a square around the object, which is looked for without labels (`pplkit.inference.object_crop`;
-objects.png in the data set shows some), pictures without one being left out; "labels" the square around COCO's bbox or
-else the labelled points, and `margin` of its side on each side. "auto" is "object" where the object is small, else
-"centre" (`data_prep.common.object_crops`); dataset.json says which. An image with several annotations gives one crop of each with
-"labels", otherwise it is labelled by the largest.
+outermost pixels; "object" a square around the object, which is looked for without labels
+(`pplkit.inference.object_crop`; objects.png in the data set shows some), pictures without one being left out; "labels"
+the square around COCO's bbox or else the labelled points, and `margin` of its side on each side. "auto" is "object"
+where the object is small, else "centre" (`data_prep.common.object_crops`); dataset.json says which. An image with
+several annotations gives one crop of each with "labels", otherwise it is labelled by the largest.
 
 `splits`: "hash", where a hash of the file's path (with videos, of its folder's) puts `test_share` into the test split,
 so that files added later move no other; "folder", where the top folders train/ and test/ say so. `videos="folder"`:
 the pictures of a folder, in the order of their numbers, are a video, for reference frames. `classes="folder"`: the
 top folder (below train/ or test/) is the class.
 
-`duplicates`: near-duplicates (see `data_prep.common.duplicates`; equal files are among them) are looked for; with videos only
-those in different ones. "report": all are kept, and the groups are in dataset.json, options, `duplicate_groups`; with
-splits="hash" no pair is parted, since a group goes where the hash of its first member puts it. "drop": the first of
-each is kept and the others named under `dropped`. "ignore": not looked for; pictures are read once.
+`duplicates`: near-duplicates (see `data_prep.common.duplicates`; equal files are among them) are looked for; with
+videos only those in different ones. "report": all are kept, and the groups are in dataset.json, options,
+`duplicate_groups`; with splits="hash" no pair is parted, since a group goes where the hash of its first member puts it.
+"drop": the first of each is kept and the others named under `dropped`. "ignore": not looked for; pictures are read
+once.
 """
 
 import re

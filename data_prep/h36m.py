@@ -19,7 +19,8 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
 `crop` is "labels" for these squares, or "object" for those that follow whatever moves, found without labels
-(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels" (`data_prep.common.object_crops`).
+(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels"
+(`data_prep.common.object_crops`).
 
 Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
 as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One

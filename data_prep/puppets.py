@@ -1,8 +1,9 @@
 """Prepare synthetic puppets: `python -m data_prep.puppets humanoid OUT --size 64`.
 
-SOURCE is a category of `data_prep.synthetic.puppets`, or a harder kind of puppets. textured-CATEGORY: patterned clothes, cluttered
-backgrounds, several lights. wide-CATEGORY: scenes of 640 x 480 pixels (`data_prep.synthetic.scenes`) in which the puppet is small,
-cut down to the square that `crop` names (`data_prep.scenes`). Without a CATEGORY, humanoid.
+SOURCE is a category of `data_prep.synthetic.puppets`, or a harder kind of puppets. textured-CATEGORY: patterned
+clothes, cluttered backgrounds, several lights. wide-CATEGORY: scenes of 640 x 480 pixels (`data_prep.synthetic.scenes`)
+in which the puppet is small, cut down to the square that `crop` names (`data_prep.scenes`). Without a CATEGORY,
+humanoid.
 """
 
 import argparse

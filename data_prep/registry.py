@@ -11,7 +11,7 @@ from data_prep.common.object_crops import AUTO
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import data_folder
 from pplkit.data.dataset import Dataset, open_dataset
-from pplkit.models.prior.config import PRESETS
+from pplkit.models.prior.presets import PRESETS
 
 PUPPETS = {f"puppets-{name}": name for name in ("quadruped", "hand", "textured", "wide")}
 KINDS = ("puppets", "cub", "hands", "h36m", "taichi", "flowers", "horses", "afhq", "dogs", "folder", "video")

@@ -1,4 +1,4 @@
-"""Scenes of `data_prep.synthetic.scenes` cut down to square pictures, and written as a film: `python -m data_prep.scenes FILM.mp4`.
+"""Scenes of `synthetic.scenes` cut down to square images, and written as a video: `python -m data_prep.scenes OUT`.
 
 Which square of a picture is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
 one around the true mask; "centre" the middle of the scene, in which the object is tiny.
@@ -31,8 +31,9 @@ Find = Callable[[np.ndarray], np.ndarray]
 def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     """The squares (n, 4) that `crop` names: left, top, right, bottom in pixels from the left upper corner.
 
-    They may reach beyond the picture. `find` makes those of "object", by default `pplkit.inference.object_search.find_boxes`.
-    Raises PplkitError for another name, or if `find` gives no square for each picture.
+    They may reach beyond the picture. `find` makes those of "object", by default
+    `pplkit.inference.object_search.find_boxes`. Raises PplkitError for another name, or if `find` gives no square for
+    each picture.
     """
     if crop not in CROPS:
         raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")

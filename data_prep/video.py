@@ -5,9 +5,9 @@ reference frames work; one that gives a single frame is left out. You say yourse
 
 `rate` frames of each second are kept (all, if not given), of these at most `frames` evenly spaced ones of each video,
 from `start` to `end` seconds. `crop`: "centre" the largest square in the middle; "pad" all of the frame, the shorter
-side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_search`; objects.png in
-the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned and with square
-pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
+side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_search`;
+objects.png in the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned
+and with square pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
 (`data_prep.common.object_crops`); dataset.json says which. A video in which no object is found is left out.
 
 A hash of the path puts whole videos into the test split, `test_share` of them; where it would put none or all there,

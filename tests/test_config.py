@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from pplkit.core.errors import PplkitError
-from pplkit.models.prior.config import CHOICES, PRESETS, Config
+from pplkit.models.prior.config import CHOICES, Config
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.evaluation.coverage import links_on_object, on_object, skeleton_coverage
+from pplkit.geometry.coverage import links_on_object, on_object, skeleton_coverage
 
 LEFT_HALF = np.zeros((1, 10, 10), np.uint8)
 LEFT_HALF[:, :, :5] = 255  # x up to -1/9 is nearest to column 4 or less, x from 1/9 to column 5 or more

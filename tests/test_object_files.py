@@ -15,15 +15,15 @@ from data_prep.common.object_crops import SHEET, spread
 from data_prep.registry import preparation
 from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import from_crop, resized
+from pplkit.data.crops import NoObject, from_crop, resized
 from pplkit.data.dataset import open_dataset
 from pplkit.data.reader import Seen, seen
 from pplkit.data.validation import faults
 from pplkit.data.video import readable
 from pplkit.data.video_writer import write_video
 from pplkit.experiments.project_runs import crop_of
-from pplkit.inference.object_crop import Pictures, in_order, in_video
-from pplkit.inference.object_search import NoObject, find_boxes
+from pplkit.inference.object_crop import Pictures, cropper, in_order, in_video
+from pplkit.inference.object_search import find_boxes
 from pplkit.models.layers import saliency
 from pplkit.viz.prior import objects_found
 
@@ -80,7 +80,7 @@ def test_boxes_of_a_file_are_those_of_its_frames(clip: Path) -> None:
 
 def test_preparation_and_use_see_the_same_squares_and_places_come_back(clip: Path, tmp_path: Path) -> None:
     data = open_dataset(video.prepare(clip, tmp_path / "out", 64, crop="object", test_share=0, rate=5))
-    used = list(seen([clip], 64, "object"))
+    used = list(seen([clip], 64, cropper("object")))
     assert data.options["crop"] == "object" and len(used) == 40 and len(data["train"]) == 20
     np.testing.assert_array_equal(np.asarray(data["train"].images), np.stack([one.square for one in used[::2]]))
     for one, (x, y) in zip(used, standing(40)[1], strict=True):
@@ -132,7 +132,7 @@ def test_a_folder_of_frames_is_a_film_in_the_order_of_its_numbers(tmp_path: Path
     check_around(np.array([found.of(file) for file in files]), corners)
     assert not said and found.share(files[0]) == pytest.approx(SQUARE**2 / (WIDTH * HEIGHT), rel=0.5)
     data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 32, crop="object", videos="folder"))
-    squares = {one.file.name: one.square for one in seen([*files, lone], 32, "object")}
+    squares = {one.file.name: one.square for one in seen([*files, lone], 32, cropper("object"))}
     for split in data.splits.values():
         for source, image in zip(split.sources, np.asarray(split.images), strict=True):
             np.testing.assert_array_equal(image, squares[source])
@@ -159,7 +159,7 @@ def test_in_use_a_picture_without_an_object_is_said_and_its_centre_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [photograph(tmp_path / f"{k}.png", k, bright=k != 1) for k in range(3)]
-    used: list[Seen] = list(seen(files, 32, "object"))
+    used: list[Seen] = list(seen(files, 32, cropper("object")))
     said = capsys.readouterr().err
     assert said.startswith("pplkit: ") and said.count("\n") == 1
     assert "1.png shows no object" in said and said.endswith("its centre is taken\n")
@@ -167,7 +167,7 @@ def test_in_use_a_picture_without_an_object_is_said_and_its_centre_taken(
     expected = resized(Image.open(files[0]), 32, used[0].box)
     np.testing.assert_array_equal(used[0].square, expected)
     with pytest.raises(PplkitError, match=r"1\.png shows no object"):
-        list(seen([files[1]], 32, "object"))
+        list(seen([files[1]], 32, cropper("object")))
     with pytest.raises(PplkitError, match="crop='all' is unknown: choose one of centre, pad, object"):
         list(seen(files, 32, "all"))
 

@@ -11,7 +11,8 @@ import pplkit
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
 from pplkit.experiments import project_runs as projects
-from pplkit.models.prior.config import PRESETS, Config
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.presets import PRESETS
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
 from pplkit.inference.object_crop import Pictures, in_video
 from pplkit.inference.object_search import Squares, warnings
-from pplkit.viz.images import contact_sheet
 
 AUTO, OBJECT = "auto", "object"
 SMALL = 0.25  # of the frame's area
@@ -28,7 +27,8 @@ LEAST = 160  # pixels of the shorter side
 VIDEOS, PICTURES = 3, 24  # that are looked at
 SHEET = "objects.png"
 SHOWN = 24  # pictures on the sheet
-THUMB = 192  # pixels of a picture on the sheet
+THUMB, GAP = 192, 6  # pixels of a picture on the sheet, and between two
+COLUMNS = 8
 
 Item = TypeVar("Item")
 Cut = Callable[[float, Image.Image], Box]
@@ -159,9 +159,19 @@ class Sheet:
         if not shown:
             return
         try:
-            contact_sheet(np.stack(shown)).savefig(folder / SHEET)
+            _in_rows(shown).save(folder / SHEET)
         except OSError as error:
             raise PplkitError(f"{folder / SHEET} cannot be written ({error}): make room for it.") from None
+
+
+def _in_rows(images: Sequence[np.ndarray]) -> Image.Image:
+    """Images uint8 (THUMB, THUMB, 3) side by side, COLUMNS in a row, on white."""
+    step = THUMB + GAP
+    rows = -(-len(images) // COLUMNS)
+    sheet = Image.new("RGB", (step * min(len(images), COLUMNS) - GAP, step * rows - GAP), "white")
+    for number, image in enumerate(images):
+        sheet.paste(Image.fromarray(image), (step * (number % COLUMNS), step * (number // COLUMNS)))
+    return sheet
 
 
 def _drawn(image: Image.Image, box: Box) -> np.ndarray:

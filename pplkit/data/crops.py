@@ -1,7 +1,9 @@
 """Square parts of pictures, resized, and the way of points into them and back."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -12,6 +14,20 @@ from pplkit.geometry.coordinates import to_pixels, to_unit
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels from the image's left upper corner; may reach beyond its borders"""
+
+
+class NoObject(PplkitError):
+    """Nothing in a file stands out as an object."""
+
+
+class Cropper(Protocol):
+    """Finds the squares of files that follow an object."""
+
+    def video(self, path: Path) -> tuple[Callable[[float], Box], list[str]]:
+        """From the seconds at which a frame of a video is shown to its square; sentences that a person should read."""
+
+    def pictures(self, files: Sequence[Path], say: Callable[[str], None]) -> Callable[[Path], Box]:
+        """From one of the pictures to its square, or NoObject is raised; `say` gets sentences as of `video`."""
 
 
 def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray:

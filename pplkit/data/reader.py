@@ -17,12 +17,10 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError, visible
-from pplkit.data.crops import CROPS, Box, resized
+from pplkit.data.crops import CROPS, Box, Cropper, NoObject, resized
 from pplkit.data.images import SUFFIXES, listed, read_image, read_reduced
 from pplkit.data.video import SUFFIXES as FILMS
 from pplkit.data.video import frame_count, readable
-from pplkit.inference.object_crop import Pictures, in_video
-from pplkit.inference.object_search import NoObject, warnings
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -44,9 +42,9 @@ class Seen(NamedTuple):
     image: np.ndarray | None = None  # (H, W, 3) uint8, all of it, where that is wanted
 
 
-def check_crop(crop: str) -> None:
+def check_crop(crop: str | Cropper) -> None:
     """Raise PplkitError for a crop that is unknown."""
-    if crop not in (*CROPS, OBJECT):
+    if isinstance(crop, str) and crop not in (*CROPS, OBJECT):
         raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, OBJECT))}.")
 
 
@@ -71,14 +69,15 @@ def count(files: Sequence[Path]) -> int | None:
 
 
 def seen(
-    files: Sequence[Path], side: int, crop: str = "centre", ahead: int = 64, *, whole: bool = False
+    files: Sequence[Path], side: int, crop: str | Cropper = "centre", ahead: int = 64, *, whole: bool = False
 ) -> Generator[Seen, None, None]:
     """Pictures and all frames of videos, one by one, with the square that a model of `side` pixels sees.
 
-    `crop` as in `squared`, or "object" for squares that follow the object (`object_files`). About `ahead` of them are
-    made while others are used; `whole` keeps the images as well. Raises PplkitError for an unknown `crop` and, where
-    its turn comes, for a file that cannot be read, or a video without an object. Of a damaged video the frames that can
-    be read are given, and stderr says that some could not; it also says where several objects or none were found.
+    `crop` as in `squared`, or what finds squares that follow the object (`inference.object_crop`). About `ahead` of
+    them are made while others are used; `whole` keeps the images as well. Raises PplkitError for an unknown `crop` and,
+    where its turn comes, for a file that cannot be read, or a video without an object. Of a damaged video the frames
+    that can be read are given, and stderr says that some could not; it also says where several objects or none were
+    found.
     """
     check_crop(crop)
     first = 0
@@ -110,15 +109,15 @@ def squared(
     return box, resized(image, side, (box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale))
 
 
-def _picture_crop(files: Sequence[Path], crop: str) -> Callable[[Path], str | Box]:
+def _picture_crop(files: Sequence[Path], crop: str | Cropper) -> Callable[[Path], str | Box]:
     """What a picture is cropped to; one of several in which no object is found, to its centre."""
-    if crop != OBJECT:
+    if isinstance(crop, str):
         return lambda file: crop
-    found = Pictures(files, say=_say)
+    find = crop.pictures(files, _say)
 
     def box(file: Path) -> str | Box:
         try:
-            return found.of(file)
+            return find(file)
         except NoObject as error:
             if len(files) == 1:
                 raise
@@ -141,15 +140,17 @@ def _picture(file: Path, side: int, crop: Callable[[Path], str | Box], whole: bo
     return Seen(file, None, None, size, *squared(image, side, square, size))
 
 
-def _frames(file: Path, side: int, crop: str, ahead: int, whole: bool) -> Iterator[Seen]:
-    squares = in_video(file) if crop == OBJECT else None
-    for sentence in [] if squares is None else warnings(squares, str(file)):
-        _say(sentence)
+def _frames(file: Path, side: int, crop: str | Cropper, ahead: int, whole: bool) -> Iterator[Seen]:
+    box_at = None
+    if not isinstance(crop, str):
+        box_at, sentences = crop.video(file)
+        for sentence in sentences:
+            _say(sentence)
 
     def make(shot: tuple[float, Image.Image, int]) -> Seen:
         seconds, image, number = shot
         kept = np.asarray(image) if whole else None
-        part = crop if squares is None else squares.at(seconds)
+        part = crop if isinstance(crop, str) else box_at(seconds)
         return Seen(file, number, seconds, image.size, *squared(image, side, part), kept)
 
     with closing(readable(file)) as film, closing(taken_ahead(film, FEW)) as decoded:

@@ -8,10 +8,10 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.sampling import evenly_spaced
-from pplkit.evaluation import coverage as measures
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.evaluation.protocols import Score, evaluate, mean_pose_error
 from pplkit.evaluation.tracking import JointMap, joint_map
+from pplkit.geometry import coverage as measures
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.model import PosePriorLearner
 

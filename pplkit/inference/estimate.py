@@ -15,6 +15,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
+from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import writing
 
@@ -124,7 +125,7 @@ def _found(
     batch_size: int = BATCH,
     landmarks: LandmarkMap | None = None,
 ) -> Generator[Found, None, None]:
-    with closing(seen(files, model.config.image_size, crop, batch_size)) as images:
+    with closing(seen(files, model.config.image_size, cropper(crop), batch_size)) as images:
         yield from located(model, images, iterations, procedure, batch_size, landmarks)
 
 

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from pplkit.data.dataset import Split
 from pplkit.data.motion_masks import SIDE, as_masks, moving
-from pplkit.evaluation.coverage import on_object
+from pplkit.geometry.coverage import on_object
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.layers.objectness import fit_classifier
 from pplkit.models.layers.saliency import CELLS, DISTINCT, NAME, distinctness

@@ -15,10 +15,11 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import SIDE
-from pplkit.data.crops import Box
+from pplkit.data.crops import Box, Cropper, NoObject
 from pplkit.data.images import read_reduced, upright_size
+from pplkit.data.reader import OBJECT
 from pplkit.data.video import PartlyRead, frames
-from pplkit.inference.object_search import FEWEST, MARGIN, NoObject, Squares, by_motion, search, squeezed, warnings
+from pplkit.inference.object_search import FEWEST, MARGIN, Squares, by_motion, search, squeezed, warnings
 from pplkit.models.layers import saliency
 
 REMEDY = "give crop=centre, or leave it out"
@@ -150,3 +151,21 @@ def _squeezed(file: Path) -> tuple[np.ndarray, tuple[int, int]]:
     """A picture as `saliency` sees it, and its width and height."""
     image, size = read_reduced(file, 2 * saliency.SIDE)
     return squeezed(np.asarray(image)), size
+
+
+class ObjectCropper:
+    """As `Cropper`: squares that follow the object, without labels."""
+
+    def video(self, path: Path) -> tuple[Callable[[float], Box], list[str]]:
+        """From the seconds at which a frame of a video is shown to its square; sentences that a person should read."""
+        squares = in_video(path)
+        return squares.at, warnings(squares, str(path))
+
+    def pictures(self, files: Sequence[Path], say: Callable[[str], None]) -> Callable[[Path], Box]:
+        """From one of the pictures to its square."""
+        return Pictures(files, say=say).of
+
+
+def cropper(crop: str) -> str | Cropper:
+    """A crop by its name, as `data.reader.seen` takes it."""
+    return ObjectCropper() if crop == OBJECT else crop

@@ -15,7 +15,7 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import SAMPLE, changed, moving_blobs, reduced, scene_of, still_blobs, unlike
 from pplkit.data.crop_path import followed, in_parts, rivals, squares_around, stays, together
-from pplkit.data.crops import Box
+from pplkit.data.crops import Box, NoObject
 from pplkit.geometry.registration import aligned, displacement, shift_between
 from pplkit.models.layers import saliency
 
@@ -35,10 +35,6 @@ RIVALS = 0.25  # share of frames with several objects from which it is said
 
 Shots = Callable[[], Iterator[tuple[float, np.ndarray]]]
 """The frames of a video, uint8 (H, W, 3), with their seconds; from the beginning at every call"""
-
-
-class NoObject(PplkitError):
-    """Nothing in a file stands out as an object."""
 
 
 class Squares(NamedTuple):

@@ -23,6 +23,7 @@ from pplkit.inference.estimate import BATCH, located
 from pplkit.inference.foreground import LIMIT, foreground_share
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.landmarks.left_right import exchanged, restless
+from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import writing
 
@@ -72,7 +73,7 @@ def track(
         raise PplkitError(f"{video} is no video that is known by its ending: name one that is.")
     side = model.config.image_size
     with (
-        closing(seen([video], side, crop, batch_size)) as images,
+        closing(seen([video], side, cropper(crop), batch_size)) as images,
         tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True) as shown,
     ):
         rows: list[tuple[Any, ...]] = []

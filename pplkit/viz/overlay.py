@@ -14,6 +14,7 @@ from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import located
+from pplkit.inference.object_crop import cropper
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.viz.drawing import BLUE, keypoint_colours
@@ -69,7 +70,7 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     """
     check_apart(source, out)
     rate = frame_rate(source)
-    with closing(seen([source], model.config.image_size, crop, AT_ONCE, whole=True)) as images:
+    with closing(seen([source], model.config.image_size, cropper(crop), AT_ONCE, whole=True)) as images:
         return write_video(out, posed(model, images, **options), rate)
 
 
@@ -79,7 +80,7 @@ def pose_pictures(
     """Pictures with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with closing(seen(files, model.config.image_size, crop, AT_ONCE, whole=True)) as images:
+    with closing(seen(files, model.config.image_size, cropper(crop), AT_ONCE, whole=True)) as images:
         for number, (file, picture) in enumerate(zip(files, posed(model, images, **options), strict=True)):
             path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
             Image.fromarray(picture).save(path)

@@ -32,9 +32,9 @@ from scipy.spatial import Delaunay, QhullError
 import pplkit
 from data_prep import cub, folder, puppets
 from pplkit.data.crops import from_crop, resized, whole
-from pplkit.evaluation.coverage import on_object
 from pplkit.evaluation.report import evaluation_report
 from pplkit.geometry.coordinates import sides_per_unit
+from pplkit.geometry.coverage import on_object
 from pplkit.inference.landmarks.fitting import telling
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.sampling import evenly_spaced as subset
-from pplkit.evaluation import coverage as measures
 from pplkit.evaluation import memory_analysis as prototypes
+from pplkit.geometry import coverage as measures
 from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches

@@ -1,4 +1,4 @@
-"""All settings of a model and its training in one frozen dataclass, with named presets. Imports nothing heavy."""
+"""All settings of a model and its training in one frozen dataclass. Imports nothing heavy."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pplkit.core.errors import PplkitError
+from pplkit.models.prior.presets import PRESETS
 from pplkit.models.prior.sizes import check_sizes
 
 CHOICES = {
@@ -176,7 +177,7 @@ class Config:
         """The settings called `name`; raises PplkitError naming the known presets."""
         if name not in PRESETS:
             raise PplkitError(f"preset {name!r} is unknown: choose one of {', '.join(sorted(PRESETS))}.")
-        return dataclasses.replace(PRESETS[name], name=name)
+        return cls(**{**PRESETS[name], "name": name})
 
     def replace(self, **changes: Any) -> "Config":
         """A copy with some settings changed; raises PplkitError for an unknown name or a wrong type."""
@@ -220,140 +221,3 @@ class Config:
     def to_json(self) -> str:
         """Readable JSON text, one setting a line."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
-
-
-# For two CPU cores: few channels, and a training that goes from coarse to fine (see the README).
-_SMALL = Config(
-    image_size=64,
-    reference="frame",
-    thickness=3e-3,
-    thickness_start=0.02,
-    connectivity_mean=-1.0,
-    banks=16,
-    dimension=64,
-    distil="used",
-    encoder_layers=2,
-    token_hidden=32,
-    regressor_channels=(16, 32, 64, 128),
-    regressor_features=64,
-    start="place",
-    sharpness=8.0,
-    decoder_channels=(16, 16, 32, 64, 128),
-    perceptual="random",
-    perceptual_size=0,
-    weight_links=0.0,
-    weight_separation=0.1,
-    weight_length=0.04,
-    weight_pose=100.0,
-    steps=3100,
-    coarse=0.75,
-    batch_size=32,
-    final_learning_rate=0.1,
-    connectivity_learning_rate=5e-5,
-    connectivity_growth=40.0,
-    revive=True,
-    precision="bf16-mixed",
-)
-
-# The same error in less than a third of the time: convolutions by Muon, which makes do with fewer and smaller batches,
-# and rates that stay high until painting is at full resolution.
-_FAST = dataclasses.replace(
-    _SMALL, steps=1350, batch_size=16, learning_rate=2e-3, convolution_learning_rate=0.03, forgetting=0.99,
-    connectivity_learning_rate=1e-4, hold=0.75, final_learning_rate=0.01,
-)  # fmt: skip
-
-# As `fast` for single photographs: most of an image is hidden where appearance is shown, and few are turned to be more.
-_IMAGES = dataclasses.replace(_FAST, reference="masked", missing=0.9, turn=0.5, warp=0.15)
-
-# Photographs, seen through a network that knows photographs: features say which part, painting says where.
-_PHOTOGRAPHS = dataclasses.replace(
-    _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", missing=0.9, turn=0.6,
-    warp=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute", weight_equivariance=3.0,
-    equivariance_flip=False, weight_parts=1.0, weight_contrast=0.5, weight_concentration=1.0, weight_presence=1.0,
-    weight_background=0.3, weight_separation=0.0, weight_length=0.0, steps=400, weight_decay=1e-2, hold=0.0,
-    final_learning_rate=0.05,
-)  # fmt: skip
-
-# Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
-# learned by heart.
-_BIRDS = dataclasses.replace(
-    _SMALL, keypoints=4, reference="masked", missing=0.9, turn=1.5, warp=0.25, views=64, weight_equivariance=0.5,
-    weight_separation=0.3, weight_length=0.0, separation_radius=0.3, separation_share=0.0, steps=1500, coarse=0.9,
-    batch_size=64,
-)  # fmt: skip
-
-
-def _published() -> dict[str, Config]:
-    """`paper-*` and `released-*` for each published experiment.
-
-    paper: arXiv 2410.03858, sections 3 and 4 and the appendix: VGG19, learning rate 1e-3, link width 5e-4, 16 keypoints
-    at 128 px, blocks of 1/16 of which 0.8 are hidden, flips, unless said otherwise below. It gives 50 epochs; 20,000
-    steps stand here, as in the code, since a config knows no data set's size, and 50 epochs of the 90 images of CUB
-    001-003 would be 50 steps.
-    released: train.py, dataset/ and scripts/ of the authors' code as of github.com/ziyuwwang/Pose-Prior-Learner:
-    VGG16, 1e-4, 20,000 steps, no link regularisation, 100 times the pose loss, the masked reference everywhere, and a
-    link width of 1e-3 where no script sets another. What no script sets (image size, keypoints) is the paper's.
-
-    h36m-*   paper: frame reference. code: scripts/train_h36m.sh, width 7.5e-5 (5e-5 in a later copy of the script)
-    taichi   paper: 256 px, 10 keypoints, frame reference. code: dataset/taichi.py, no script
-    dogs     paper: 256 px, 10 keypoints, frame reference. code: none; its defaults
-    cub-*    paper: aligned birds 10 keypoints, others 4, no flips. code: dataset/cub.py and cub_three.py, the same
-    hands    paper: blocks of 1/8, 0.9 hidden. code: scripts/train_hands.sh, the same, width 1e-4, 5,000 steps
-    flowers  paper: 0.9 hidden. code: scripts/train_flowers.sh, the same, width 1e-4
-    horses   paper: nothing of its own. code: dataset/horse.py, without flips, no script
-    """
-    frames, birds = {"reference": "frame"}, {"flip": False, "keypoints": 4}
-    clips = {"image_size": 256, "keypoints": 10}
-    # Experiment: what both have, what the paper's has besides, and the code's.
-    experiments: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
-        "h36m-128": ({}, frames, {"thickness": 7.5e-5}),
-        "h36m-256": ({"image_size": 256}, frames, {"thickness": 7.5e-5}),
-        "taichi": (clips, frames, {}),
-        "dogs": (clips, frames, {}),
-        "cub-aligned": ({"flip": False, "keypoints": 10}, {}, {}),
-        "cub-three": (birds, {}, {}),
-        "cub-all": (birds, {}, {}),
-        "hands": ({"block": 8, "missing": 0.9}, {}, {"thickness": 1e-4, "steps": 5000}),
-        "flowers": ({"missing": 0.9}, {}, {"thickness": 1e-4}),
-        "horses": ({}, {}, {"flip": False}),
-    }
-    code = dataclasses.replace(
-        Config(), thickness=1e-3, perceptual="vgg16", learning_rate=1e-4, weight_links=0.0,
-        connectivity_learning_rate=1e-4, weight_pose=100.0,
-    )  # fmt: skip
-    made = {}
-    for name, (both, paper, released) in experiments.items():
-        made[f"paper-{name}"] = dataclasses.replace(Config(), **both, **paper)
-        made[f"released-{name}"] = dataclasses.replace(code, **both, **released)
-    return made
-
-
-PRESETS: dict[str, Config] = {
-    "paper": Config(),
-    **_published(),
-    "puppets": _SMALL,
-    "fast": _FAST,
-    # All walk one way: mirrored, head turns into tail. Their thin legs take more steps at full resolution.
-    "puppets-quadruped": dataclasses.replace(_SMALL, flip=False, steps=4000, coarse=0.625),
-    "puppets-hand": _SMALL,
-    # People stand upright and look alike from both sides: where a part is tells left from right.
-    "puppets-wide": dataclasses.replace(
-        _PHOTOGRAPHS,
-        reference="frame",
-        weight_reconstruction=0.3,
-        weight_contrast=0.0,
-        position_weight=2.5,
-        backbone_views=6,
-        steps=600,
-    ),
-    "videos": _FAST,
-    "images": _IMAGES,
-    "cub-64": _BIRDS,
-    "hands": _IMAGES,
-    "photographs": _PHOTOGRAPHS,
-    # Birds are seen from the side: what is a head is one in the mirror.
-    "cub": dataclasses.replace(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
-    "cub-three": dataclasses.replace(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
-    # Animals from above look everywhere.
-    "films": dataclasses.replace(_PHOTOGRAPHS, reference="frame", turn=3.14, keypoints=8),
-}

@@ -1,4 +1,4 @@
-"""A picture in a notebook with points that can be dragged, or places that can be clicked; `canvas.js` is its other half.
+"""An image in a notebook with points that can be dragged, or places that can be clicked; its other half is `canvas.js`.
 
 It is an anywidget: the front end gets the script from the kernel, so that nothing has to be built, installed into
 JupyterLab or loaded from the web.
