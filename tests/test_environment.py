@@ -50,12 +50,12 @@ def test_conda_brings_a_python_that_the_package_accepts() -> None:
 def test_every_import_is_a_declared_dependency() -> None:
     declared = {IMPORT_NAMES.get(name, name) for name in bounds(PROJECT["dependencies"])}
     declared |= {"pplkit", "data_prep"} | set(sys.stdlib_module_names)
-    for path in [*ROOT.glob("pplkit/*.py"), *ROOT.glob("data_prep/*.py")]:
+    for path in [*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")]:
         # These say so where a package of an extra is missing.
-        extras = {"exports.py": ("data", "sleap"), "onnx_export.py": ("onnx",)}.get(path.name, ())
-        extras = ("data",) if path.parent.name == "data_prep" or path.name in ("frames.py", "overlay.py") else extras
+        extras = {"pose_formats.py": ("data", "sleap"), "onnx.py": ("onnx",)}.get(path.name, ())
+        extras = ("data",) if "data_prep" in path.parts or path.name in ("video.py", "video_writer.py") else extras
         known = declared | {IMPORT_NAMES.get(name, name) for extra in extras for name in bounds(EXTRAS[extra])}
-        if path.name == "link_kernels.py":
+        if path.name == "link_map_triton.py":
             known |= {"triton"}  # PyTorch brings it where there are GPUs for it, and nothing else imports this module
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

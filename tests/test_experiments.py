@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation import occlusion as experiments
 from pplkit.evaluation.occlusion import (
     Setting,
@@ -218,7 +218,7 @@ def test_without_labels_distances_are_those_to_the_complete_images_pose(
     assert report["measure"] == "distance to the pose of the complete image"
     rows = {(row["kind"], row["procedure"], row["iteration"]): row for row in report["rows"]}
     assert rows["none", "published", 0]["error"] == 0 and rows["none", "completed", 0]["error"] > 0
-    images = np.array(pictures["test"].images[subset(pictures["test"], 5)])
+    images = np.array(pictures["test"].images[evenly_spaced(pictures["test"], 5)])
     complete = model.estimate(images, procedure="published").keypoints
     covered = model.estimate(cover(images, "center", 16).images, procedure="published").keypoints
     expected = (covered - complete).norm(dim=-1).mean().item() * 31 / 64

@@ -12,7 +12,7 @@ import torch
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.evaluation.report import Scorer, evaluation_report
 from pplkit.models.prior.config import Config
@@ -88,8 +88,13 @@ def model(tiny: Config) -> PosePriorLearner:
 def test_a_subset_is_spread_evenly(data: Dataset) -> None:
     test = data["test"]
     assert len(test) == 24
-    assert subset(test, None).tolist() == subset(test, 24).tolist() == subset(test, 99).tolist() == list(range(24))
-    found = subset(test, 5)
+    assert (
+        evenly_spaced(test, None).tolist()
+        == evenly_spaced(test, 24).tolist()
+        == evenly_spaced(test, 99).tolist()
+        == list(range(24))
+    )
+    found = evenly_spaced(test, 5)
     assert found.tolist() == [0, 6, 12, 17, 23]
 
 

@@ -276,7 +276,7 @@ def _export_model(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Say what a prepared data set holds, and all that is wrong with it."""
     from pplkit.data.dataset import open_dataset
-    from pplkit.data.sampling import evenly_spaced as subset
+    from pplkit.data.sampling import evenly_spaced
     from pplkit.data.validation import faults, summary
     from pplkit.viz import images as plots
 
@@ -287,7 +287,7 @@ def check(arguments: argparse.Namespace) -> None:
     data = open_dataset(arguments.dataset)
     print("\n".join(map(visible, summary(data))))
     first = next(iter(data.splits.values()))
-    shown = subset(first, 48)
+    shown = evenly_spaced(first, 48)
     labels = None if first.keypoints is None else first.keypoints[shown]
     sheet = arguments.sheet or arguments.dataset.with_name(f"{arguments.dataset.name}.png")
     try:

@@ -127,6 +127,16 @@ def _picture_crop(files: Sequence[Path], crop: str | Cropper) -> Callable[[Path]
     return box
 
 
+def _video_crop(file: Path, crop: str | Cropper) -> Callable[[float], str | Box]:
+    """What the frames of a video are cropped to, by the seconds at which they are shown."""
+    if isinstance(crop, str):
+        return lambda seconds: crop
+    box_at, sentences = crop.video(file)
+    for sentence in sentences:
+        _say(sentence)
+    return box_at
+
+
 def _say(sentence: str) -> None:
     print(f"pplkit: {visible(sentence)}", file=sys.stderr, flush=True)
 
@@ -141,17 +151,12 @@ def _picture(file: Path, side: int, crop: Callable[[Path], str | Box], whole: bo
 
 
 def _frames(file: Path, side: int, crop: str | Cropper, ahead: int, whole: bool) -> Iterator[Seen]:
-    box_at = None
-    if not isinstance(crop, str):
-        box_at, sentences = crop.video(file)
-        for sentence in sentences:
-            _say(sentence)
+    box_at = _video_crop(file, crop)
 
     def make(shot: tuple[float, Image.Image, int]) -> Seen:
         seconds, image, number = shot
         kept = np.asarray(image) if whole else None
-        part = crop if isinstance(crop, str) else box_at(seconds)
-        return Seen(file, number, seconds, image.size, *squared(image, side, part), kept)
+        return Seen(file, number, seconds, image.size, *squared(image, side, box_at(seconds)), kept)
 
     with closing(readable(file)) as film, closing(taken_ahead(film, FEW)) as decoded:
         yield from made_ahead(decoded, make, ahead)

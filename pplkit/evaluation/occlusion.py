@@ -11,7 +11,7 @@ from scipy.stats import rankdata, spearmanr
 
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, at, cover
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation.memory_analysis import taken
 from pplkit.evaluation.report import Scorer
 from pplkit.geometry.coordinates import sides_per_unit
@@ -55,7 +55,7 @@ def occlusion_report(
     iteration 1 on, not in its first answer.
     """
     test = data["test"]
-    index = subset(test, limit)
+    index = evenly_spaced(test, limit)
     images = np.asarray(test.images[index])
     procedures = procedures_of(model)
     judges = {name: _Judge(model, data, index, name) for name in procedures}

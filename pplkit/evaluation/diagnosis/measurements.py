@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pplkit.data.dataset import Dataset, Split
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.geometry import coverage as measures
 from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
@@ -46,7 +46,7 @@ def of_keypoints(model: PosePriorLearner, split: Split) -> Numbers:
     `mixed`, where training mirrors: see there. `unused`, `shift`, `offset_all` and `offset_used`: see
     `prototypes.unused` and `prior_offsets`; `harm` is the shift, if it is one away from the mean pose, else 0.
     """
-    index = subset(split, LIMIT)
+    index = evenly_spaced(split, LIMIT)
     images = model.prepare(np.asarray(split.images[index]))
     keypoints = placed(model, images)
     points, side = keypoints.cpu().numpy(), sides_per_unit(images.shape[-1])
@@ -186,7 +186,7 @@ def not_finite(model: PosePriorLearner) -> int:
 def of_data(data: Dataset) -> Numbers:
     """`images` to learn from, and their `variety`: mean difference of two of them, in [0, 1]."""
     train = data["train"]
-    some = np.asarray(train.images[subset(train, LIMIT)]).astype(np.float32) / 255
+    some = np.asarray(train.images[evenly_spaced(train, LIMIT)]).astype(np.float32) / 255
     return {"images": len(train), "variety": float(np.abs(some - np.roll(some, 1, 0)).mean())}
 
 

@@ -18,7 +18,7 @@ from pplkit.core.errors import PplkitError, visible
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.images import read_image
 from pplkit.data.reader import squared
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.label_table import read_points
@@ -138,7 +138,7 @@ def landmarks_of(run: Path, model: PosePriorLearner) -> LandmarkMap:
 
 def suggest(model: PosePriorLearner, data: Dataset, count: int, split: str = "train") -> list[int]:
     """Positions of `count` images of a split that it pays most to label, the most telling first; see `telling`."""
-    shown = subset(data[split], LOOKED_AT)
+    shown = evenly_spaced(data[split], LOOKED_AT)
     return shown[telling(model.estimate(np.asarray(data[split].images[shown])).keypoints.numpy(), count)].tolist()
 
 

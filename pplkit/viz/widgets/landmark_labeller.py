@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
-from pplkit.data.sampling import evenly_spaced as subset
+from pplkit.data.sampling import evenly_spaced
 from pplkit.inference.landmarks.fitting import position
 from pplkit.inference.landmarks.label_table import Labels, positions
 from pplkit.viz.images import contact_sheet, named_points
@@ -55,7 +55,7 @@ class LandmarkClicks:
 def _spread(split: Split, images: int | Sequence[int] | np.ndarray) -> int | Sequence[int] | np.ndarray:
     """The images that a number of them stands for; anything else as it is."""
     if isinstance(images, int | np.integer) and not isinstance(images, bool):
-        return subset(split, max(int(images), 0))
+        return evenly_spaced(split, max(int(images), 0))
     return images
 
 
