@@ -27,7 +27,7 @@ help:
 	@echo "make test                  all tests, the notebooks at smoke scale included"
 	@echo "make test-browser          notebooks and the page of a batch in the system's Chromium; pictures in .browser/"
 	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json and .png"
-	@echo "make lint                  ruff and mypy"
+	@echo "make lint                  ruff, mypy and import-linter"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
 
 setup: $(INSTALLED)
@@ -69,6 +69,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
