@@ -21,6 +21,7 @@ from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import run_folder as runs
+from pplkit.training import saved_model
 from pplkit.training.loop import train
 from pplkit.training.run_folder import MODEL, write_json
 
@@ -47,7 +48,7 @@ def make_results(folder: Path) -> None:
     for name, content in (("evaluation", SCORES), ("occlusion", HIDDEN), ("training", {"loss": 1.0})):
         write_json(folder / f"run/{name}.json", content)
     write_json(folder / "run/notes.json", {"notes": []})
-    made = {"weights": runs.fingerprint(runs.load(folder / "run")), "data_path": "somewhere"}
+    made = {"weights": runs.fingerprint(saved_model.load(folder / "run")), "data_path": "somewhere"}
     points, names = rng.uniform(-1, 1, (6, 4, 2)), ["left ear", "right ear", "nose"]
     fit_landmarks(points, points[:, :3], names, 32, made_by=made).save(folder / "run/landmarks.json")
 
@@ -79,7 +80,7 @@ def read_model(folder: Path) -> None:
         write_json(model / "config.json", content)
     except Exception:  # there is nothing to mend: the reader is to say what is wrong
         pass
-    loaded = runs.load(model)
+    loaded = saved_model.load(model)
     loaded.prior()
     PosePrior.load(model / "prior.json").links()
     LandmarkMap.load(model / "landmarks.json").apply(np.zeros((1, 4, 2)))

@@ -35,6 +35,7 @@ from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
 from pplkit.training import run_folder as runs
+from pplkit.training import saved_model
 from pplkit.training.checkpoint import TRAINING
 from pplkit.training.run_folder import data_of
 
@@ -135,7 +136,7 @@ def read_run(folder: Path) -> None:
     batch.finished(run.path)
     run.cut("metrics.jsonl", 1)
     data_of(run)
-    model = runs.load(run.path)
+    model = saved_model.load(run.path)
     optimiser = torch.optim.AdamW(model.parameters())
     run.restore(model, optimiser)
     model.prior().links()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from batches_home import make_home, prepare, rows, small, write_data, write_plan
 
-from pplkit.cli import main as cli
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import pplkit
+from pplkit import cli
 from pplkit.cli import commands
-from pplkit.cli import main as cli
+from pplkit.cli.main import _option
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
 from pplkit.experiments import notebooks as driver
@@ -83,7 +84,7 @@ def test_run_hands_over_every_option(runs: Calls, tmp_path: Path, monkeypatch: p
     ],
 )
 def test_option_values(text: str, value: object) -> None:
-    assert cli._option(text) == ("a", value)
+    assert _option(text) == ("a", value)
 
 
 @pytest.mark.parametrize("text", ["classes", "=1", "two words=1"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pplkit
-from pplkit.cli import main as cli
+from pplkit import cli
 
 Calls = list[tuple[Any, ...]]
 
@@ -43,7 +43,11 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     def call(name: str, result: Any) -> Any:
         return lambda *given, **named: calls.append((name, *given, named)) or result
 
-    for name, result in {"tracks.track": "t", "tracks.write_tracks": None, "overlay.track_video": None}.items():
+    for name, result in {
+        "inference.tracking.track": "t",
+        "inference.tracking.write_tracks": None,
+        "viz.overlay.track_video": None,
+    }.items():
         monkeypatch.setattr(f"pplkit.{name}", call(name, result))
     monkeypatch.setattr("pplkit.inference.tracking.summary", lambda tracks: ["2 frames"])
     out, film = tmp_path / "t.csv", tmp_path / "t.mp4"
@@ -55,11 +59,11 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     plain = {"batch_size": 64, "landmarks": None, "bar": True}
     named = {"batch_size": 64, "landmarks": "landmarks of runs/first", "bar": False}
     assert calls == [
-        ("tracks.track", model, Path("a.mp4"), "centre", plain),
-        ("tracks.write_tracks", out, "t", {}),
-        ("tracks.track", model, Path("a.mp4"), "pad", {**named, "smoothing": 0.0, "gap": 3, "least": 0.5}),
-        ("tracks.write_tracks", out, "t", {}),
-        ("overlay.track_video", model, Path("a.mp4"), film, "t", {}),
+        ("inference.tracking.track", model, Path("a.mp4"), "centre", plain),
+        ("inference.tracking.write_tracks", out, "t", {}),
+        ("inference.tracking.track", model, Path("a.mp4"), "pad", {**named, "smoothing": 0.0, "gap": 3, "least": 0.5}),
+        ("inference.tracking.write_tracks", out, "t", {}),
+        ("viz.overlay.track_video", model, Path("a.mp4"), film, "t", {}),
     ]
 
 

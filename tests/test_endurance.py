@@ -12,7 +12,7 @@ import torch
 from faults import faulty
 from trainings import Plan, assert_same_end, kill, trained
 
-from pplkit.cli import main as cli
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset

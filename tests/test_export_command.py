@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import pplkit
-from pplkit.cli import main as cli
+from pplkit import cli
 from pplkit.inference.estimate import estimate_files
 from pplkit.inference.landmarks.fitting import MAP
 from pplkit.inference.landmarks.landmark_map import LandmarkMap

@@ -194,7 +194,7 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
     class Data:
         options: dict[str, object] = {}
 
-    monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: Data)
+    monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: Data)
     for given, expected in ((None, "centre"), ("object", "object"), ("pad", "pad"), ("labels", "centre")):
         Data.options = {} if given is None else {"crop": given}
         assert crop_of(tmp_path) == expected

@@ -8,7 +8,7 @@ import pytest
 from batches_home import make_home, plan, prepare, rows, small, write_notebook, write_plan
 
 from data_prep.registry import preset_for
-from pplkit.cli import main as cli
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import same_prior
 from pplkit.core.yaml_file import At

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pplkit
+from pplkit.core import project
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter
 from pplkit.experiments import project_runs as projects
@@ -29,21 +30,21 @@ def write_data(folder: Path, seed: int) -> None:
 
 
 def test_a_smoke_folder_never_is_the_default_one(home: Path) -> None:
-    assert projects.data_folder("birds") == home / "data" / "birds"
-    assert projects.data_folder("birds", "smoke") == home / "data" / "birds-smoke"
-    assert projects.run_folder("first") == home / "runs" / "first"
-    assert projects.run_folder("first", "smoke") == home / "runs" / "first-smoke"
+    assert project.data_folder("birds") == home / "data" / "birds"
+    assert project.data_folder("birds", "smoke") == home / "data" / "birds-smoke"
+    assert project.run_folder("first") == home / "runs" / "first"
+    assert project.run_folder("first", "smoke") == home / "runs" / "first-smoke"
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b"])
 def test_a_name_that_is_no_folder_name_is_refused(name: str, home: Path) -> None:
     with pytest.raises(PplkitError, match="run=.* cannot name a folder"):
-        projects.run_folder(name)
+        project.run_folder(name)
 
 
 def test_an_unknown_scale_is_refused(home: Path) -> None:
     with pytest.raises(PplkitError, match="scale='tiny' is unknown: choose one of default, smoke"):
-        projects.data_folder("birds", "tiny")
+        project.data_folder("birds", "tiny")
 
 
 def test_an_absent_run_says_train_first(home: Path) -> None:

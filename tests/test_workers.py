@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from batches_home import make_home, rows, small, write_plan
 
-from pplkit.cli import main as cli
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
 from pplkit.experiments.batch import Worker, finished
