@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+WIDTH, HEIGHT, SQUARE = 160, 120, 14
+
 
 def ground(height: int, width: int, seed: int = 0, contrast: float = 60.0) -> np.ndarray:
     """A coarse pattern of grey float (H, W) around 120, whose differences spread by `contrast`."""
@@ -29,3 +31,16 @@ def walk(frames: int, width: int, height: int, side: int) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, frames)
     reach = np.array([width - side, height - side]) / 2 - 6
     return (reach + 6 + reach * np.stack([np.cos(angle), np.sin(angle)], axis=1)).round().astype(int)
+
+
+def standing(frames: int = 40, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    corners = walk(frames, WIDTH, HEIGHT, SQUARE)
+    return with_squares([ground(HEIGHT, WIDTH, contrast=20)] * frames, corners, SQUARE, noise), corners
+
+
+def check_around(boxes: np.ndarray, corners: np.ndarray, off: float = 2.5) -> None:
+    """Each box is a square around its square with a fifth of it on each side, to within some pixels."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    np.testing.assert_allclose(sides[:, 0], sides[:, 1])
+    np.testing.assert_allclose(sides, 1.4 * SQUARE, atol=2 * off)
+    np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, corners + SQUARE / 2, atol=off)

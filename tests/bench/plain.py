@@ -3,7 +3,7 @@
 float32, ordinary memory layout, every link's map held at once, link maps of the pose, of the prior and of the recalled
 pose where only the first is used, convolution and resampling one after the other, both images through the features with
 the same call, one bank of the memory after the other, Adam parameter by parameter. The numbers are those of the kit's
-own step (tests/test_plain_step.py), so that only time and memory differ.
+own step (tests/models/prior/test_plain_step.py), so that only time and memory differ.
 """
 
 import copy

@@ -5,18 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sources import FPS, film
+from sources import FPS, film, numbers
 
 from data_prep.video import main, prepare
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.video import frames
-
-
-def numbers(split: Any) -> list[int]:
-    """Which frames they are, by the grey in their middle."""
-    side = split.images.shape[1] // 2
-    return [round(float(value) / 10) for value in np.asarray(split.images)[:, side, side].mean(-1)]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])

@@ -5,16 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sources import smooth
 
 from data_prep import folder
 from data_prep.common.duplicates import BLOCK, alike, groups, near_pairs, superfluous
 from pplkit.data.dataset import open_dataset
-
-
-def smooth(seed: int) -> Image.Image:
-    """A picture of 64 x 48 without edges, as photographs are for the most part."""
-    cells = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
-    return Image.fromarray(cells).resize((64, 48), Image.Resampling.BICUBIC)
 
 
 def test_pairs_by_hand() -> None:

@@ -17,7 +17,7 @@ from pplkit.core.locks import locked
 from pplkit.experiments.batch import Worker, finished
 from pplkit.experiments.executors import environment, gpus, slurm_parameters, spread
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import ground, walk, with_squares
+from moving import HEIGHT, SQUARE, WIDTH, check_around, ground, standing, walk, with_squares
 from PIL import Image
 from sources import film
-from test_objects import HEIGHT, SQUARE, WIDTH, check_around, standing
 
 from data_prep import folder, video
 from data_prep.common.object_crops import SHEET, spread

@@ -32,7 +32,7 @@ from pplkit.training.loop import Progress, train
 from pplkit.training.processes import in_team
 from pplkit.training.run_folder import RunFolder, read_checkpoint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300  # after which what hangs is ended, and the test fails
 CHANGES: dict[str, dict[str, Any]] = {
     # Everything that changes while training, and what divides by a sum over the batch.

@@ -257,7 +257,7 @@ def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Pat
 def test_parameters_are_those_of_the_command_line() -> None:
     import papermill
 
-    folder = Path(__file__).resolve().parents[1] / "notebooks"
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
     declared = {name: list(papermill.inspect_notebook(folder / f"{name}.ipynb")) for name in NOTEBOOKS}
     assert declared == {
         "01_data_preparation": ["dataset", "source", "size", "options", "scale"],

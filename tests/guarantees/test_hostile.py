@@ -41,7 +41,7 @@ from pplkit.models.prior.released_reader import read_state
 from pplkit.training.run_folder import read_checkpoint
 from pplkit.viz import images as plots
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sources import film
-from test_video import numbers
+from sources import film, numbers
 
 from data_prep.dogs import main, prepare
 from pplkit.data.dataset import open_dataset

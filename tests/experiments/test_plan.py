@@ -18,7 +18,7 @@ from pplkit.experiments.plan import read_plan, slurm_options
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")

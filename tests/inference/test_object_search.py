@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from moving import ground, walk, with_squares
+from moving import HEIGHT, SQUARE, WIDTH, check_around, ground, standing, walk, with_squares
 
 from data_prep.scenes import extents
 from data_prep.synthetic.scenes import Film, generate_wide
@@ -13,13 +13,6 @@ from pplkit.data.background import moving_blobs, reduced
 from pplkit.inference import object_search as objects
 from pplkit.inference.object_search import Squares, by_motion, cameras, find_boxes, search, warnings
 from pplkit.models.layers import saliency
-
-WIDTH, HEIGHT, SQUARE = 160, 120, 14
-
-
-def standing(frames: int = 40, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
-    corners = walk(frames, WIDTH, HEIGHT, SQUARE)
-    return with_squares([ground(HEIGHT, WIDTH, contrast=20)] * frames, corners, SQUARE, noise), corners
 
 
 def shots(frames: np.ndarray) -> objects.Shots:
@@ -38,14 +31,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             return np.empty((0, 5))
 
     monkeypatch.setattr(saliency, "Finder", Blind)
-
-
-def check_around(boxes: np.ndarray, corners: np.ndarray, off: float = 2.5) -> None:
-    """Each box is a square around its square with a fifth of it on each side, to within some pixels."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    np.testing.assert_allclose(sides[:, 0], sides[:, 1])
-    np.testing.assert_allclose(sides, 1.4 * SQUARE, atol=2 * off)
-    np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, corners + SQUARE / 2, atol=off)
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])

@@ -11,7 +11,7 @@ from pplkit.training.distributed import fabric_for
 from pplkit.training.loop import build
 from pplkit.training.step import Step
 
-sys.path.insert(0, str(Path(__file__).parent / "bench"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from bench_step import some_batch
 from plain import PlainStep

@@ -16,7 +16,7 @@ from pplkit.models.layers import recompute as lean_layers
 from pplkit.models.layers.recompute import Beside, Lean, through
 from pplkit.models.layers.resampled_conv import DoubledConv, HalvedConv
 
-sys.path.insert(0, str(Path(__file__).parent / "bench"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from counting import Tensors
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sources import TABLE, coco, note, patchwork, table
-from test_duplicates import smooth
+from sources import TABLE, coco, note, patchwork, smooth, table
 
 from data_prep.common.splits import held_out
 from data_prep.folder import main, prepare

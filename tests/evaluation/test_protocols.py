@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).parent / "parity" / "metric_reference.npz") as stored:
+    with np.load(Path(__file__).parents[1] / "parity" / "metric_reference.npz") as stored:
         return {key: stored[key] for key in stored}
 
 

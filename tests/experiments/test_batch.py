@@ -22,7 +22,7 @@ from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

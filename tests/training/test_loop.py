@@ -19,7 +19,7 @@ from pplkit.training.run_folder import RunFolder, read_checkpoint
 from pplkit.training.saved_model import load
 from pplkit.training.tasks.prior import rates, renewals, thickness
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STOP = 6  # between the checkpoints of steps 4 and 8
 
 

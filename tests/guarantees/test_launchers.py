@@ -17,7 +17,7 @@ from pplkit.models.prior.config import Config
 from pplkit.training.processes import free_port
 from pplkit.training.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300  # after which what hangs is ended, and the test fails
 AGAIN = "the same call or command continues from the last checkpoint"
 pytestmark = pytest.mark.slow

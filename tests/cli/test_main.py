@@ -189,7 +189,7 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
 
 def test_python_m_pplkit_is_the_same_command() -> None:
     line = [sys.executable, "-m", "pplkit", "estimate", "nowhere", "a.png", "--out", "no/such/folder/poses.json"]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(line, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 2
     assert done.stderr.startswith("pplkit: the folder no/such/folder of --out does not exist")
 

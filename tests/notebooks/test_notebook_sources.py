@@ -94,7 +94,7 @@ CASES = [
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the notebook has run for each case, one after the other in one kernel, which is quicker."""
     home = tmp_path_factory.mktemp("home")
-    shipped = load_notebook_node(str(Path(__file__).resolve().parents[1] / "notebooks/01_data_preparation.ipynb"))
+    shipped = load_notebook_node(str(Path(__file__).resolve().parents[2] / "notebooks/01_data_preparation.ipynb"))
     together = nbformat.v4.new_notebook(metadata={"kernelspec": shipped.metadata.kernelspec})
     for case in CASES:
         source = case.make(home / "sources" / case.dataset)
