@@ -12,6 +12,24 @@ AT_ONCE = 2**17  # pixels of a batch that a CPU looks at together
 TINY = 1e-12  # squared lengths are at least this when something is divided by them
 
 
+def link_map_reference(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
+    """The link map as the paper writes it (section 3.2): the maximum over the maps of all links, held at once.
+
+    H(p) = max over links (i, j) of W_ij exp(-d²(p, link) / σ²), d the distance from pixel p to the line from P_i to
+    P_j. keypoints (B, N, 2) in [-1, 1], connectivity (N, N), `thickness` σ² in squared [-1, 1] units, to
+    (B, 1, size, size). `link_map` gives the same with a fraction of the time and memory.
+    """
+    first, second = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
+    start, end = keypoints[:, first, None], keypoints[:, second, None]  # (B, links, 1, 2)
+    offset = pixel_grid(size, keypoints.device).to(keypoints) - start  # (B, links, S * S, 2)
+    along = end - start
+    length = along.square().sum(-1)
+    fraction = ((offset * along).sum(-1) / torch.where(length > 0, length, 1)).clamp(0, 1)
+    distance = (offset - fraction[..., None] * along).square().sum(-1)
+    maps = connectivity[first, second][:, None] * torch.exp(-distance / thickness)
+    return maps.amax(1).reshape(-1, 1, size, size)
+
+
 def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
     """Draw the strongest link at each pixel: S(p) = max_ij W_ij exp(-d²(p, segment P_i P_j) / σ)  (section 3.3).
 

@@ -1,4 +1,4 @@
-"""What a training step of the preset `paper` costs, beside a plain implementation of the same formulas (plain.py).
+"""What a training step of the preset `paper` costs, beside the formulas as written (`pplkit.models.prior.reference`).
 
 python tests/bench/bench_step.py              the table, and how the cost grows with batch, size, keypoints and links,
                                               in ten minutes on two CPU cores; also written to bench.json and bench.png
@@ -28,16 +28,16 @@ from typing import Any
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent))  # plain.py; pytest does the same
+sys.path.insert(0, str(Path(__file__).parent))  # counting.py
 
 from counting import Tensors, held, operations, peak, synchronise, timed
-from plain import PlainStep, link_maps
 
-from pplkit.geometry.link_map import link_map
+from pplkit.geometry.link_map import link_map, link_map_reference
 from pplkit.models.layers import perceptual as feature_networks
 from pplkit.models.layers.perceptual import PerceptualFeatures, perceptual_features
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
+from pplkit.models.prior.reference import ReferenceStep
 from pplkit.training.distributed import fabric_for
 from pplkit.training.loop import build
 from pplkit.training.runtime import keep_memory
@@ -73,7 +73,7 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
     features = untrained_features(config).to(device)
     if variant == "plain":
         model, _ = build(config)
-        step, batch = PlainStep(model.to(device), features), some_batch(config, device)
+        step, batch = ReferenceStep(model.to(device), features), some_batch(config, device)
         return lambda: step(batch)
     precision = "bf16-mixed" if variant.endswith("bfloat16") else "32-true"
     fabric = fabric_for(device.type, precision)
@@ -126,7 +126,7 @@ def link_maps_alone(which: str, device: torch.device, keypoints: int = 16, size:
     generator = torch.Generator().manual_seed(0)
     points = (torch.rand(8, keypoints, 2, generator=generator) * 2 - 1).to(device).requires_grad_()
     weights = torch.rand(keypoints, keypoints, generator=generator).to(device)
-    draw = link_maps if which == "plain" else link_map
+    draw = link_map_reference if which == "plain" else link_map
     draw(points, weights, 16, 5e-4).sum().backward()  # starts what works in the background
     before = held(device)
     seconds = timed(lambda: draw(points, weights, size, 5e-4).sum().backward(), device)

@@ -1,4 +1,4 @@
-"""The link map against pixels computed by hand and against the plain way: every link's map, then the maximum."""
+"""The link map and its reference, which holds every link's map, against pixels computed by hand and one another."""
 
 import math
 
@@ -8,22 +8,7 @@ from segments import segment_distance
 from torch import Tensor
 
 from pplkit.geometry.coordinates import pixel_grid
-from pplkit.geometry.link_map import link_map
-
-
-def plain(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
-    """All N(N-1)/2 maps at once, as the formula is written; projections by cases instead of clamping."""
-    grid = pixel_grid(size).to(keypoints)
-    maps = []
-    for i in range(keypoints.shape[1]):
-        for j in range(i + 1, keypoints.shape[1]):
-            a, b = keypoints[:, i, None], keypoints[:, j, None]
-            along, offset = b - a, grid - a
-            length = (along**2).sum(-1)
-            t = (offset * along).sum(-1) / torch.where(length > 0, length, 1)
-            foot = torch.where((t <= 0)[..., None], a, torch.where((t >= 1)[..., None], b, a + t[..., None] * along))
-            maps.append(connectivity[i, j] * torch.exp(-((grid - foot) ** 2).sum(-1) / thickness))
-    return torch.stack(maps).amax(0).reshape(-1, 1, size, size)
+from pplkit.geometry.link_map import link_map, link_map_reference
 
 
 def some(batch: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -34,19 +19,19 @@ def some(batch: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("count", "size", "thickness"), [(2, 9, 0.1), (5, 16, 1e-2), (8, 32, 1e-3), (25, 16, 5e-2)])
-def test_equals_the_plain_maximum_over_all_links(count: int, size: int, thickness: float) -> None:
+def test_equals_the_reference(count: int, size: int, thickness: float) -> None:
     keypoints, weights = some(3, count)
     found = link_map(keypoints, weights, size, thickness)
     assert found.shape == (3, 1, size, size) and found.dtype == torch.float32
-    torch.testing.assert_close(found, plain(keypoints, weights, size, thickness), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found, link_map_reference(keypoints, weights, size, thickness), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("thickness", [1e-1, 1e-2])
-def test_gradients_equal_the_plain_ones(thickness: float) -> None:
+def test_gradients_equal_those_of_the_reference(thickness: float) -> None:
     keypoints, weights = some(2, 6)
     pull = torch.randn(2, 1, 24, 24, generator=torch.Generator().manual_seed(1))  # each pixel counts differently
     gradients = []
-    for draw in (link_map, plain):
+    for draw in (link_map, link_map_reference):
         points, strengths = keypoints.clone().requires_grad_(), weights.clone().requires_grad_()
         (draw(points, strengths, 24, thickness) * pull).sum().backward()
         assert points.grad is not None and strengths.grad is not None
@@ -61,7 +46,8 @@ def test_a_pixel_by_hand() -> None:
     keypoints, weights = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]]), torch.tensor([[0.0, 2.0], [2.0, 0.0]])
     far = 2 * math.exp(-1 / 0.5)
     expected = torch.tensor([[[[far, far, far], [2, 2, 2], [far, far, far]]]])
-    torch.testing.assert_close(link_map(keypoints, weights, 3, 0.5), expected)
+    for draw in (link_map, link_map_reference):
+        torch.testing.assert_close(draw(keypoints, weights, 3, 0.5), expected)
 
 
 def test_beyond_the_end_the_distance_is_to_the_end() -> None:

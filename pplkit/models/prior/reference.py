@@ -1,9 +1,10 @@
-"""A training step as the method is written down: the same model and losses without any of the kit's short cuts.
+"""The training step as the method is written down (section 3): the same model and losses without the kit's short cuts.
 
-float32, ordinary memory layout, every link's map held at once, link maps of the pose, of the prior and of the recalled
-pose where only the first is used, convolution and resampling one after the other, both images through the features with
-the same call, one bank of the memory after the other, Adam parameter by parameter. The numbers are those of the kit's
-own step (tests/models/prior/test_plain_step.py), so that only time and memory differ.
+Read this first: it is the paper in code. float32, ordinary memory layout, every link's map held at once, convolution
+and resampling one after the other, both images through the features with the same call, one bank of the memory after
+the other, Adam parameter by parameter. The fast step gives the same numbers (tests/models/prior/test_reference.py);
+the benchmark compares time and memory. As the released code, it also draws the link maps of the prior and of the
+recalled pose, which no loss uses.
 """
 
 import copy
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.geometry.coordinates import apply_affine, pixel_grid
+from pplkit.geometry.coordinates import apply_affine
+from pplkit.geometry.link_map import link_map_reference
 from pplkit.models.layers.perceptual import PerceptualFeatures
 from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
 from pplkit.models.prior.batches import Batch
@@ -45,34 +47,23 @@ def unfolded(module: nn.Module) -> nn.Module:
     return module
 
 
-def link_maps(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
-    """Keypoints (B, N, 2), connectivity (N, N) to the maximum (B, 1, S, S) over the maps of all links, held at once."""
-    first, second = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
-    start, end = keypoints[:, first, None], keypoints[:, second, None]
-    offset = pixel_grid(size, keypoints.device) - start
-    along = end - start
-    share = ((offset * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)).clamp(0, 1)
-    distance = (offset - share[..., None] * along).square().sum(-1)
-    maps = connectivity[first, second][:, None] * torch.exp(-distance / thickness)  # (B, links, S * S)
-    return maps.max(1).values.reshape(-1, 1, size, size)
-
-
-class PlainStep:
+class ReferenceStep:
     """The step of `model`, which is copied, on its device."""
 
     def __init__(self, model: PosePriorLearner, features: PerceptualFeatures) -> None:
+        """`features` of the reconstruction loss (section 3.4)."""
         self.config: Config = model.config
         self.model = unfolded(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.features = copy.deepcopy(features).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         rate = self.config.learning_rate
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=rate, foreach=False, fused=False)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, foreach=False, fused=False)
 
     def __call__(self, batch: Batch) -> Tensor:
         """One step; the loss."""
         total = self.loss(batch)
         total.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return total.detach()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -88,9 +79,9 @@ class PlainStep:
         connectivity = model.connectivity()  # type: ignore[operator]
         recalled, tokens, quantised = self._recall(memory, keypoints.detach())
         poses = (keypoints, prior[None], recalled)
-        heat, *_ = (link_maps(pose, connectivity, config.image_size, config.thickness) for pose in poses)
-        painted = model.decoder(model.alpha * reference, heat)  # type: ignore[operator]
-        pairs = zip(self.features(painted), self.features(batch.target.contiguous()), strict=True)
+        heat, *_ = (link_map_reference(pose, connectivity, config.image_size, config.thickness) for pose in poses)
+        reconstruction = model.decoder(model.alpha * reference, heat)  # type: ignore[operator]
+        pairs = zip(self.features(reconstruction), self.features(batch.target.contiguous()), strict=True)
         return (
             config.weight_reconstruction * torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
             + config.weight_boundary * boundary_loss(keypoints)

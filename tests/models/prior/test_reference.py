@@ -1,4 +1,4 @@
-"""The benchmark's plain step computes what the kit's step does, so that their times may be compared."""
+"""The training step as the paper writes it computes what the kit's step does."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ import torch
 
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
+from pplkit.models.prior.reference import ReferenceStep
 from pplkit.training.distributed import fabric_for
 from pplkit.training.loop import build
 from pplkit.training.step import Step
@@ -14,17 +15,16 @@ from pplkit.training.step import Step
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from bench_step import some_batch
-from plain import PlainStep
 
 
-def test_plain_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:
+def test_reference_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:
     """After one step: Adam would make the smallest difference of a gradient near zero a step of its own later."""
     config = tiny.replace(weight_links=0.3, perceptual="random", perceptual_size=48, learning_rate=1e-4)
     features = perceptual_features("random", 48)
     assert features is not None
     batch = some_batch(config, torch.device("cpu"))
     model, optimiser = build(config)
-    plain = PlainStep(model, features)
+    plain = ReferenceStep(model, features)
     fabric = fabric_for("cpu", "32-true")
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     taken = Step(fabric, config, wrapped, wrapped_optimiser, features)(batch)
