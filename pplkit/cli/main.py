@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_batch(parsers: Any) -> None:
     batch = parsers.add_parser("batch", help="notebooks over data sets x variants x seeds, as a plan says")
-    batch.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; the README has an example")
+    batch.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; docs/batches.md has an example")
     batch.add_argument("--jobs", type=int, help="runs at a time (default: the plan's; else one for each GPU or core)")
     told = "send the runs to a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
     batch.add_argument("--slurm", type=_option, nargs="*", metavar="NAME=VALUE", help=told)

@@ -86,7 +86,7 @@ def read_plan(file: Path, preset_for: Callable[[str], str]) -> Plan:
     plan = at.mapping(read_yaml(file), KEYS)
     for key in ("datasets", "seeds"):
         if key not in plan:
-            raise at.refuse(f"the key {key!r} is missing: add it, as in the example of the README.")
+            raise at.refuse(f"the key {key!r} is missing: add it, as in the example of docs/batches.md.")
     scale = at.to("scale").choice(plan.get("scale", "default"), SCALES)
     datasets = _datasets(at.to("datasets"), plan, preset_for, scale)
     variants = _variants(at.to("variants"), plan.get("variants", ["ppl"]))

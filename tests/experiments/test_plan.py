@@ -262,7 +262,7 @@ def test_slurm_options_are_those_of_the_plan_or_the_command(home: Path) -> None:
 
 def test_the_example_of_the_readme_is_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
-    text = README.read_text(encoding="utf8").split("```yaml\n")[1].split("```")[0]
+    text = (README.parent / "docs/batches.md").read_text(encoding="utf8").split("```yaml\n")[1].split("```")[0]
     (tmp_path / "folder" / "CUB_200_2011").mkdir(parents=True)
     (tmp_path / "plan.yaml").write_text(text, encoding="utf8")
     made = read_plan(tmp_path / "plan.yaml", preset_for)

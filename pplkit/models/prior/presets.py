@@ -4,7 +4,7 @@ from typing import Any
 
 Settings = dict[str, Any]
 
-# For two CPU cores: few channels, and a training that goes from coarse to fine (see the README).
+# For two CPU cores: few channels, and a training that goes from coarse to fine (see docs/presets.md).
 _SMALL: Settings = {
     "image_size": 64,
     "reference": "frame",
