@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.synthetic.puppets import generate
+from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.inference.landmarks.fitting import landmarks_of
+from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.saved_model import load
 
@@ -62,6 +63,29 @@ def test_ablations_run_and_are_not_trained_twice(tmp_path: Path) -> None:
     weights = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     run_notebooks("puppets", "ablations", {**parameters, "variants": ["ppl"]}, ("06_ablations",), root=tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == weights
+
+
+def test_a_model_that_sees_more_than_it_paints_goes_through_all_notebooks(tmp_path: Path) -> None:
+    """As photographs do: the regressor sees 64 pixels through a backbone, the decoder paints 32."""
+    about = vars(layout("humanoid"))
+    with DatasetWriter(tmp_path / "data/photos", name="folder-photos", size=64, protocol="h36m", **about) as writer:
+        for number, split in enumerate(("train", "test")):
+            writer.add(split, **vars(generate("humanoid", 8, 4, size=64, seed=number)))
+    preset = Config.preset("photographs")
+    small = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in preset.smoke().to_dict().items()
+        if value != getattr(preset, name)
+    }
+    parameters = {
+        "preset": "photographs", "steps": 4, "settings": small | {"image_size": 64, "paint_size": 32, "keypoints": 4, "steps": 4},
+        "center": [4, 6], "random": [0.2, 0.4], "border": [], "things": [0.5], "iterations": 1, "limit": 4, "completer_steps": 2,
+    }  # fmt: skip
+    folder = run_notebooks("photos", "look", parameters, NOTEBOOKS[1:], root=tmp_path)
+    for notebook in (folder / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(notebook, as_version=4).cells
+        assert not [one for cell in cells for one in cell.get("outputs", []) if one.output_type == "error"]
+    assert {"reconstructions", "prior", "poses", "amounts"} <= {path.stem for path in (folder / "figures").iterdir()}
 
 
 def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:

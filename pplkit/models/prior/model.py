@@ -171,6 +171,17 @@ class PosePriorLearner(nn.Module):
         heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
 
+    def reconstruct(self, keypoints: Tensor, images: Tensor) -> Tensor:
+        """Keypoints (B, N, 2) and images that show the appearance to images, both (B, 3, S, S).
+
+        The decoder paints at the side that it has learned to paint at; where that is smaller, its image is enlarged.
+        """
+        side = self.config.painted_side
+        if side == self.config.image_size:
+            return self.paint(keypoints, images)[1]
+        painted = self.paint(keypoints, resampled(images, side))[1]
+        return F.interpolate(painted, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
     def without_background(self, batch: Batch) -> Batch:
         """A batch whose reference and target are grey where the backbone finds no object."""
         own = resampled(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
@@ -272,7 +283,7 @@ class PosePriorLearner(nn.Module):
                     rounds.append(Iteration(images, poses))
                     break
                 recalled = poses.keypoints if procedure == "completed" else self.memory(poses.keypoints).keypoints
-                painted = self.paint(recalled, reference)[1]
+                painted = self.reconstruct(recalled, reference)
                 if procedure == "completed":
                     painted = first if hidden is None else torch.where(hidden[:, None], painted, first)
                 rounds.append(Iteration(images, poses, recalled, painted))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, pixel_grid
@@ -226,6 +227,23 @@ def test_another_reference_can_be_given(model: PosePriorLearner) -> None:
     with torch.no_grad():
         assert first.recalled is not None
         torch.testing.assert_close(first.reconstruction, model.paint(first.recalled, other)[1])
+
+
+def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows no others; what it paints is enlarged, and read again at the size that the regressor knows."""
+    made = PosePriorLearner(tiny.replace(image_size=64, paint_size=32)).eval()
+    given = F.interpolate(images(), scale_factor=2)
+    sides = []
+
+    def paint(keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        sides.append(reference.shape[-1])
+        return reference[:, :1], reference
+
+    monkeypatch.setattr(made, "paint", paint)
+    first, second = made.iterate(given, 1)
+    assert set(sides) == {32} and first.reconstruction is not None
+    torch.testing.assert_close(first.reconstruction, F.interpolate(images(), scale_factor=2, mode="bilinear"))
+    assert torch.equal(second.images, first.reconstruction)
 
 
 def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:
