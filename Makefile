@@ -63,7 +63,7 @@ test-browser: setup
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 bench: setup
-	$(BIN)/python tests/bench/bench_step.py $(ARGS)
+	$(BIN)/python tests/benchmarks/bench_step.py $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""`tests/kills.py`, with few kills and few faults; the command without this test does a hundred."""
+"""`tests/helpers/kills.py`, with few kills and few faults; the command without this test does a hundred."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 def test_what_is_killed_or_fails_comes_to_what_it_would_have_come_to() -> None:
-    command = [sys.executable, str(ROOT / "tests/kills.py"), "4", "--faults", "5", "--seed", "1"]
+    command = [sys.executable, str(ROOT / "tests/helpers/kills.py"), "4", "--faults", "5", "--seed", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

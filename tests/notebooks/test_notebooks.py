@@ -78,8 +78,10 @@ def test_a_model_that_sees_more_than_it_paints_goes_through_all_notebooks(tmp_pa
         if value != getattr(preset, name)
     }
     parameters = {
-        "preset": "photographs", "steps": 4, "settings": small | {"image_size": 64, "paint_size": 32, "keypoints": 4, "steps": 4},
-        "center": [4, 6], "random": [0.2, 0.4], "border": [], "things": [0.5], "iterations": 1, "limit": 4, "completer_steps": 2,
+        "preset": "photographs", "steps": 4,
+        "settings": small | {"image_size": 64, "paint_size": 32, "keypoints": 4, "steps": 4},
+        "center": [4, 6], "random": [0.2, 0.4], "border": [], "things": [0.5], "iterations": 1, "limit": 4,
+        "completer_steps": 2,
     }  # fmt: skip
     folder = run_notebooks("photos", "look", parameters, NOTEBOOKS[1:], root=tmp_path)
     for notebook in (folder / "notebooks").glob("*.ipynb"):

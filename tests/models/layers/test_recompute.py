@@ -2,23 +2,18 @@
 
 import copy
 import gc
-import sys
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
+from counting import Tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.models.layers import recompute as lean_layers
 from pplkit.models.layers.recompute import Beside, Lean, through
 from pplkit.models.layers.resampled_conv import DoubledConv, HalvedConv
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-
-from counting import Tensors
 
 
 def layers(first: type[nn.Conv2d] | None = None) -> Lean:

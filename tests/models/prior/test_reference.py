@@ -1,9 +1,7 @@
 """The training step as the paper writes it computes what the kit's step does."""
 
-import sys
-from pathlib import Path
-
 import torch
+from bench_step import some_batch
 
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
@@ -11,10 +9,6 @@ from pplkit.models.prior.reference import ReferenceStep
 from pplkit.training.distributed import fabric_for
 from pplkit.training.loop import build
 from pplkit.training.step import Step
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-
-from bench_step import some_batch
 
 
 def test_reference_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> None:

@@ -1,8 +1,8 @@
 """What a training step of the preset `paper` costs, beside the formulas as written (`pplkit.models.prior.reference`).
 
-python tests/bench/bench_step.py              the table, and how the cost grows with batch, size, keypoints and links,
-                                              in ten minutes on two CPU cores; also written to bench.json and bench.png
-python tests/bench/bench_step.py --quick      the table alone
+python tests/benchmarks/bench_step.py           the table, and how the cost grows with batch, size, keypoints, links,
+                                                in ten minutes on two CPU cores; also bench.json and bench.png
+python tests/benchmarks/bench_step.py --quick   the table alone
 
 Each variant runs in a process of its own, one after the other and in turns (--rounds), on the same images and weights.
 Time is the median step after a first one that is not counted. Memory is the most that tensors held at once in a step,

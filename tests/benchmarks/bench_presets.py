@@ -1,7 +1,7 @@
 """Error and cost of presets on the humanoid puppets, seed by seed.
 
-python tests/bench/bench_presets.py puppets fast --seeds 0 1 2      40 minutes on one core
-python tests/bench/bench_presets.py fast fast@32-true               float32 beside the preset's bfloat16
+python tests/benchmarks/bench_presets.py puppets fast --seeds 0 1 2      40 minutes on one core
+python tests/benchmarks/bench_presets.py fast fast@32-true               float32 beside the preset's bfloat16
 
 The presets take turns, so that a machine whose speed changes is as fast for one as for the other. What is trained
 already under --out, with the same settings and threads, is read again. Cost is what a training took: seconds, and

@@ -1,8 +1,8 @@
 """Images per second of `pplkit estimate`, beside those of the model alone and of reading alone.
 
-python tests/bench/bench_inference.py --models puppets --images 256 --rounds 2    two minutes on two CPU cores
-python tests/bench/bench_inference.py --models paper --images 32 --rounds 1       three minutes; for GPUs the defaults
-python tests/bench/bench_inference.py --run RUN         with a trained puppets model instead of random weights
+python tests/benchmarks/bench_inference.py --models puppets --images 256 --rounds 2    two minutes on two CPU cores
+python tests/benchmarks/bench_inference.py --models paper --images 32 --rounds 1       three minutes; on GPUs: defaults
+python tests/benchmarks/bench_inference.py --run RUN         with a trained puppets model instead of random weights
 
 The table is also written to bench_inference.json.
 

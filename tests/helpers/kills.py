@@ -1,7 +1,7 @@
 """Kill trainings, preparations and completers at any moment, again and again, and compare what they come to.
 
-    python tests/kills.py 100             # 100 trainings killed once or more, and a tenth of the others
-    python tests/kills.py 0 --faults 999  # a disk that fails, or a death, at each of the first 999 changes of a file
+    python tests/helpers/kills.py 100 # 100 trainings killed once or more, and a tenth of the others
+    python tests/helpers/kills.py 0 --faults 999 # a disk that fails, or a death, at each file change
 
 A process that has imported all forks those that work, so that one costs less than a second. Ends with status 1 if an
 end differs from the undisturbed one, or something unreadable is left.

@@ -1,8 +1,8 @@
 """How many images per second `Batches` gives, beside a DataLoader over JPEG files; how much memory streaming takes.
 
-python tests/bench/bench_batches.py                  the table, in a minute or two; --quick in seconds
-python tests/bench/bench_batches.py --memory 20      writes a set of 20 GB, streams it, and deletes it
-python tests/bench/bench_batches.py --training       how long a batch takes beside the training step that uses it
+python tests/benchmarks/bench_batches.py                  the table, in a minute or two; --quick in seconds
+python tests/benchmarks/bench_batches.py --memory 20      writes a set of 20 GB, streams it, and deletes it
+python tests/benchmarks/bench_batches.py --training       how long a batch takes beside the training step that uses it
 
 Rates are of one run on one machine, taken in turns, so that a machine that gets slower slows all of them: look at the
 ratios. An image with its reference counts as one. The DataLoader decodes JPEG files of --source pixels, resizes the

@@ -1,6 +1,6 @@
 """Error, jitter and lag of tracks before and after smoothing, on puppet videos, whose joints are known exactly.
 
-python tests/bench/bench_tracks.py RUN ...      also written to bench_tracks.json; minutes on one core
+python tests/benchmarks/bench_tracks.py RUN ...      also written to bench_tracks.json; minutes on one core
 
 RUN is the folder of a model trained on puppets. Its keypoints in each frame become joints by the linear map fitted to
 the labels of its training set, so that they can be compared with the truth. Videos: those that the test set is picked

@@ -1,6 +1,6 @@
 """Named landmarks from few labelled images, beside the linear map fitted to the labels of the whole training set.
 
-python tests/bench/bench_landmarks.py RUN ...      also written to bench_landmarks.json; minutes on one core
+python tests/benchmarks/bench_landmarks.py RUN ...      also written to bench_landmarks.json; minutes on one core
 
 Each RUN is the folder of a model trained on puppets, whose data set has exact labels. `--draws` times, `--labels`
 training images are chosen of 3,000 random ones (by the draw itself, or by a way to choose among them), landmarks are

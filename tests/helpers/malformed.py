@@ -1,4 +1,4 @@
-"""Hundreds of malformed files, and what the kit makes of each: `python tests/malformed.py` prints a table.
+"""Hundreds of malformed files, and what the kit makes of each: `python tests/helpers/malformed.py` prints a table.
 
 A case is a sound file, spoiled in one way, and the reader that gets it. It has to end in PplkitError, one sentence with
 the file and the remedy; where the change may leave a sound file (another pixel, say) it may load. Called as a program
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # the package beside these tests
+    sys.path[:0] = [str(Path(__file__).resolve().parents[2])]  # the package beside these tests
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 import torch

@@ -1,6 +1,6 @@
 """Trains runs that go wrong on purpose, each for a few hundred steps, and shows what `pplkit doctor` says of them.
 
-    python tests/faulty_runs.py [NAME ...] [--out DIR]
+    python tests/benchmarks/faulty_runs.py [NAME ...] [--out DIR]
 
 One thread, about half an hour for all of them on one core; what is finished in DIR is not trained again. The status is
 1 if the doctor missed a fault. `pytest` does not run this; test_symptoms.py builds faults into tiny models.

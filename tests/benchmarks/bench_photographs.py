@@ -1,8 +1,8 @@
 """Real photographs: errors on birds and on a reaching mouse, beside the mean pose and the published numbers.
 
-python tests/bench/bench_photographs.py birds ../shared/data/CUB_200_2011 [--seeds 0 1 2] [--set NAME=VALUE ...]
-python tests/bench/bench_photographs.py mouse ../shared/data/dlc_reaching [--seeds 0 1 2] [--set NAME=VALUE ...]
-python tests/bench/bench_photographs.py wide VIDEOS [--seeds 0 1 2] [--set NAME=VALUE ...]
+python tests/benchmarks/bench_photographs.py birds ../shared/data/CUB_200_2011 [--seeds 0 1 2] [--set NAME=VALUE ...]
+python tests/benchmarks/bench_photographs.py mouse ../shared/data/dlc_reaching [--seeds 0 1 2] [--set NAME=VALUE ...]
+python tests/benchmarks/bench_photographs.py wide VIDEOS [--seeds 0 1 2] [--set NAME=VALUE ...]
 
 birds: classes 001 to 003 of CUB-200-2011 in one training (preset cub-three), protocol `cub` with a map for each class
 and with one for all three; the share of the keypoints inside the hull of the labelled parts or within 0.1 image sides
