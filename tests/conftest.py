@@ -57,7 +57,7 @@ def parity() -> Path:
 def tiny() -> Config:
     """All of the method with networks that take milliseconds."""
     return Config(
-        name="tiny", image_size=32, flip=True, reference="frame", block=8, keypoints=4, thickness=5e-3,
+        name="tiny", image_size=32, flip=True, reference="frame", mask_grid=8, keypoints=4, thickness=5e-3,
         banks=3, vectors=4, dimension=8, encoder_layers=1, token_hidden=8, decoder_dimension=8,
         regressor_channels=(8, 8, 8, 8), regressor_features=8, decoder_channels=(8, 8, 8, 8, 8),
         perceptual="random", perceptual_size=32, steps=6, batch_size=4,

@@ -73,7 +73,7 @@ def prior_offsets(model: PosePriorLearner, keypoints: np.ndarray) -> dict[str, f
     Root mean square distance over the keypoints, in [-1, 1] units. A typical pose should lie near the mean.
     """
     middle = torch.from_numpy(keypoints.mean(0)).to(model.alpha.device)
-    apart = {over: model.memory.distil(over).float() - middle for over in CHOICES["distil"]}
+    apart = {over: model.memory.distil(over).float() - middle for over in CHOICES["prior_from"]}
     return {over: float(away.square().sum(-1).mean().sqrt()) for over, away in apart.items()}
 
 

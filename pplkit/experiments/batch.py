@@ -18,6 +18,7 @@ from pplkit.experiments.executors import spread
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
+from pplkit.models.prior.config import with_new_names
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder, write_json
 
@@ -212,9 +213,11 @@ def _outcome(one: Combination, scale: str, reasons: Mapping[str, str]) -> Outcom
 def _same(before: Any, now: Mapping[str, Any], run: Path) -> bool:
     """Whether a notebook of `run` had these parameters, wherever the project lay then."""
     old, new = (given.get("settings") if isinstance(given, Mapping) else None for given in (before, now))
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and "predefined" in old.keys() & new.keys():
-        kept = new if same_prior(old["predefined"], new["predefined"], run) else old
-        before = {**before, "settings": {**old, "predefined": kept["predefined"]}}
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        old = with_new_names(old)
+        if "predefined" in old.keys() & new.keys() and same_prior(old["predefined"], new["predefined"], run):
+            old["predefined"] = new["predefined"]
+        before = {**before, "settings": old}
     return bool(before == now)
 
 

@@ -110,7 +110,7 @@ def build(config: Config) -> tuple[PosePriorLearner, Muon]:
     groups.append({"params": matrices, "matrices": True})
     if opened := [value for value in seen if value.requires_grad]:
         groups.append({"params": opened})
-    betas = (0.9, config.forgetting)
+    betas = (0.9, config.adam_beta2)
     return model, Muon(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
@@ -142,10 +142,10 @@ def start_from_features(model: PosePriorLearner, images: np.ndarray | Shards) ->
 
 
 def _renew(model: PosePriorLearner, batch: Batch) -> None:
-    if model.config.revive:
-        model.revive()
-    if model.config.restart:
-        model.restart(batch.inputs)
+    if model.config.reinit_weak_links:
+        model.reinit_weak_links()
+    if model.config.reset_dead_codes:
+        model.reset_dead_codes(batch.inputs)
 
 
 def _fit(
@@ -235,7 +235,7 @@ class _Loop:
             group["lr"] = self.rate * rate
         model.thickness = thickness(config, step)
         batch = self.batches(step)
-        if step < config.coarse * config.steps:
+        if step < config.coarse_fraction * config.steps:
             batch = batch.halved()
         if step in renewals(config):
             _renew(model, batch)

@@ -26,7 +26,7 @@ from pplkit.core.project import same_prior
 from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset, open_dataset
-from pplkit.models.prior.config import Config
+from pplkit.models.prior.config import Config, with_new_names
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.training import checkpoint as checkpoints
@@ -94,7 +94,7 @@ class RunFolder:
 
     def changed(self, config: Config) -> dict[str, tuple[Any, Any]]:
         """Settings before and now that config.json has otherwise; what has come since had its default before."""
-        old = json.loads(Config().to_json()) | self.read("config.json", "config")["config"]
+        old = json.loads(Config().to_json()) | with_new_names(self.read("config.json", "config")["config"])
         if same_prior(old["predefined"], config.predefined, self.path):
             old["predefined"] = config.predefined
         return {name: (old[name], value) for name, value in json.loads(config.to_json()).items() if old[name] != value}

@@ -73,7 +73,7 @@ class Jpegs(TorchDataset[tuple[Tensor, Tensor]]):
         if config.reference == "frame":
             other = index - index % FRAMES + (index + int(torch.randint(1, FRAMES, ()))) % FRAMES
             return image, self._read(other, flip)
-        kept = (torch.rand(1, config.block, config.block) >= config.missing).float()
+        kept = (torch.rand(1, config.mask_grid, config.mask_grid) >= config.mask_ratio).float()
         return image, image * spread(kept, config.image_size)
 
 
@@ -248,7 +248,7 @@ def seconds_of(split: Split, config: Config, device: torch.device, stream: bool,
         for number in range(10 * repeats + 3):
             began = now()
             batch = batches(number)
-            batch = batch.halved() if config.coarse else batch
+            batch = batch.halved() if config.coarse_fraction else batch
             ready = now()
             step(batch)
             times.append((ready - began, now() - ready))

@@ -51,7 +51,9 @@ def some_batch(config: Config, device: torch.device) -> Batch:
     generator = torch.Generator().manual_seed(0)
     side = config.image_size
     images = torch.rand(config.batch_size, 3, side, side, generator=generator) * 2 - 1
-    kept = (torch.rand(config.batch_size, 1, config.block, config.block, generator=generator) > config.missing).float()
+    kept = (
+        torch.rand(config.batch_size, 1, config.mask_grid, config.mask_grid, generator=generator) > config.mask_ratio
+    ).float()
     reference = images * nn.functional.interpolate(kept, size=(side, side))
     images, reference = (x.to(device, memory_format=torch.channels_last) for x in (images, reference))
     return Batch(images, reference, images)

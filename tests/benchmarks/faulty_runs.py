@@ -73,11 +73,11 @@ FAULTS = {
         ["keypoints off the object"], {"weight_separation": 0.5, "separation_radius": 0.6, "separation_share": 0.0}
     ),
     "ignored": Fault(["links too thin"], {"thickness": 1e-7, "thickness_start": 0.0}),
-    "given": Fault(["reference gives away"], {"reference": "masked", "missing": 0.0}),
-    "frozen": Fault(["poses stand still"], {"start": "identity", "learning_rate": 1e-7}, 100),
+    "given": Fault(["reference gives away"], {"reference": "masked", "mask_ratio": 0.0}),
+    "frozen": Fault(["poses stand still"], {"affine_init": "identity", "learning_rate": 1e-7}, 100),
     "links": Fault(["poses stand still"], {"weight_links": 1.0}),
     "stick": Fault(["keypoints on one line"], {"keypoints": 16}, 500, data="hands", preset="cub-64"),
-    "dead": Fault(["dead vectors"], {"distil": "all"}),
+    "dead": Fault(["dead vectors"], {"prior_from": "all"}),
     "few": Fault(["too little data"], {}, data="few"),
     "alike": Fault(["images alike"], {}, data="alike"),
     "interrupted": Fault(["unfinished"], {}, 400, stop=220),
@@ -86,13 +86,15 @@ FAULTS = {
     "overflows": Fault(["steps left out"], {}, spoil=2),
     "broken": Fault(["not finite"], {}, broken=True),
     "unread": Fault(
-        ["link map ignored", "left and right", "keypoints off the object"], {"learning_rate": 5e-5, "coarse": 1.0}, 700
+        ["link map ignored", "left and right", "keypoints off the object"],
+        {"learning_rate": 5e-5, "coarse_fraction": 1.0},
+        700,
     ),
     "one-way": Fault([], {"flip": False}, STEPS, data="quadruped"),
     "wide": Fault(["object small", "on the background"], {}, data="wide"),
     "unlinked": Fault(["keypoints without links"], {"prior_links": "predefined", "prior_links_trainable": False}, 700),
 }
-SAME = {"connectivity_growth": 1.0, "revive": False, "final_learning_rate": 1.0}  # of those that go on
+SAME = {"connectivity_growth": 1.0, "reinit_weak_links": False, "final_learning_rate": 1.0}  # of those that go on
 
 
 def few(out: Path) -> None:

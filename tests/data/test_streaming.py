@@ -58,13 +58,18 @@ def equal(first: Any, second: Any) -> bool:
 @pytest.mark.parametrize("reference", ["frame", "masked"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"flip": False}, {"weight_equivariance": 1.0}, {"turn": 0.5, "warp": 0.1, "weight_equivariance": 1.0}],
+    [
+        {},
+        {"flip": False},
+        {"weight_equivariance": 1.0},
+        {"max_rotation": 0.5, "max_shift": 0.1, "weight_equivariance": 1.0},
+    ],
 )
 def test_streamed_batches_are_the_resident_ones(
     tiny: Config, data: Dataset, reference: str, changes: dict[str, Any]
 ) -> None:
     """Over more than an epoch, which has 6.75 steps; also for one that starts at step 5, and for shares of two."""
-    config = tiny.replace(reference=reference, missing=0.5, **changes)
+    config = tiny.replace(reference=reference, mask_ratio=0.5, **changes)
     resident = Batches(data["train"], config, CPU, stream=False)
     assert isinstance(resident.images, Tensor)
     expected = [resident(step) for step in range(10)]
@@ -78,7 +83,7 @@ def test_streamed_batches_are_the_resident_ones(
 
 
 def test_what_is_streamed_is_what_the_set_holds(tiny: Config, data: Dataset) -> None:
-    config = tiny.replace(reference="masked", missing=0.0, flip=False, batch_size=9)
+    config = tiny.replace(reference="masked", mask_ratio=0.0, flip=False, batch_size=9)
     with Batches(data["train"], config, CPU, stream=True) as streamed:
         found = torch.cat([streamed(step).images for step in range(3)])
     numbers = ((found + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -14,7 +14,7 @@ from pplkit.models.prior.model import PosePriorLearner
 @pytest.fixture(scope="module", params=["all", "used"])
 def model(request: pytest.FixtureRequest) -> PosePriorLearner:
     torch.manual_seed(0)
-    model = PosePriorLearner(Config().smoke().replace(distil=request.param))
+    model = PosePriorLearner(Config().smoke().replace(prior_from=request.param))
     model.memory.counts.copy_(torch.rand_like(model.memory.counts))
     return model.eval()
 
@@ -53,8 +53,8 @@ def test_the_offset_of_the_prior_from_the_mean_pose(model: PosePriorLearner) -> 
     prior = model.prior().keypoints
     spread = np.random.default_rng(0).normal(size=(6, *prior.shape)).astype(np.float32)
     found = prototypes.prior_offsets(model, prior + np.float32([3, 4]) + spread - spread.mean(0))
-    assert set(found) == {"all", "used"} and found[model.config.distil] == pytest.approx(5, rel=1e-4)
-    other = "used" if model.config.distil == "all" else "all"
+    assert set(found) == {"all", "used"} and found[model.config.prior_from] == pytest.approx(5, rel=1e-4)
+    other = "used" if model.config.prior_from == "all" else "all"
     assert found[other] != pytest.approx(5, rel=1e-4)
 
 
@@ -92,7 +92,7 @@ def test_what_is_taken_is_what_the_memory_takes(model: PosePriorLearner) -> None
 def test_a_bank_whose_vectors_are_all_its_mean_gives_the_prior(model: PosePriorLearner) -> None:
     before = model.memory.codebook.clone()
     try:
-        usage = model.memory.usage() if model.config.distil == "used" else torch.full((4, 8), 1 / 8)
+        usage = model.memory.usage() if model.config.prior_from == "used" else torch.full((4, 8), 1 / 8)
         mean = (usage[..., None] * before).sum(1)
         model.memory.codebook[2] = mean[2]
         poses = prototypes.bank_poses(model, 2)

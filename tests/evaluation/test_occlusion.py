@@ -34,7 +34,7 @@ from pplkit.models.prior.outputs import Iteration, Poses
 @pytest.fixture(scope="module")
 def plain(tiny: Config) -> PosePriorLearner:
     torch.manual_seed(0)
-    made = PosePriorLearner(tiny.replace(start="place", sharpness=30.0)).eval()
+    made = PosePriorLearner(tiny.replace(affine_init="place", sharpness=30.0)).eval()
     made.made_by = {"run": "untrained"}
     return made
 

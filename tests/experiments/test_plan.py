@@ -67,13 +67,17 @@ def test_what_is_not_said_has_defaults(home: Path) -> None:
 
 
 def test_variants_are_those_of_notebook_6_or_settings_on_top_of_one(home: Path) -> None:
-    mine = {"autolink": None, "late": {"like": "autolink", "learning_rate": "1e-4", "steps": 9}}
+    mine = {"autolink": None, "late": {"like": "autolink", "learning_rate": "1e-4", "steps": 9, "hold": 0.5}}
     made = read_plan(write_plan(home, variants=mine, seeds=[0], steps=5), preset_for)
     changes = VARIANTS["autolink"].changes
     assert made.variants["autolink"] == changes
     autolink, late = made.combinations[0], made.combinations[1]
-    assert late.config == autolink.config.replace(learning_rate=1e-4, steps=9)  # YAML reads 1e-4 as text
-    assert late.parameters["train"]["settings"] == {**changes, "learning_rate": 1e-4}
+    assert late.config == autolink.config.replace(learning_rate=1e-4, steps=9, lr_hold=0.5)  # YAML reads 1e-4 as text
+    assert late.parameters["train"]["settings"] == {
+        **changes,
+        "learning_rate": 1e-4,
+        "lr_hold": 0.5,
+    }  # hold is its old name
     assert (autolink.parameters["train"]["steps"], late.parameters["train"]["steps"]) == (5, 9)
 
 

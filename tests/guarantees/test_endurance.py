@@ -32,7 +32,9 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
-    return tiny.replace(steps=14, coarse=0.3, revive=True, weight_length=0.1, final_learning_rate=0.1)
+    return tiny.replace(
+        steps=14, coarse_fraction=0.3, reinit_weak_links=True, weight_length=0.1, final_learning_rate=0.1
+    )
 
 
 @pytest.fixture(scope="module")

@@ -39,10 +39,10 @@ from pplkit.training.run_folder import COMPLETER, RunFolder, read_checkpoint
 from pplkit.training.tasks.completer import complete
 
 CONFIG = Config(
-    name="tiny", image_size=32, reference="frame", block=8, keypoints=4, thickness=5e-3, thickness_start=0.02, banks=3,
-    vectors=4, dimension=8, encoder_layers=1, token_hidden=8, decoder_dimension=8, regressor_channels=(8, 8, 8, 8),
-    regressor_features=8, decoder_channels=(8, 8, 8, 8, 8), perceptual="random", perceptual_size=32, steps=60,
-    batch_size=4, final_learning_rate=0.1, coarse=0.3, revive=True, weight_length=0.1,
+    name="tiny", image_size=32, reference="frame", mask_grid=8, keypoints=4, thickness=5e-3, thickness_start=0.02,
+    banks=3, vectors=4, dimension=8, encoder_layers=1, token_hidden=8, decoder_dimension=8, regressor_channels=(8, 8,
+    8, 8), regressor_features=8, decoder_channels=(8, 8, 8, 8, 8), perceptual="random", perceptual_size=32, steps=60,
+    batch_size=4, final_learning_rate=0.1, coarse_fraction=0.3, reinit_weak_links=True, weight_length=0.1,
 )  # fmt: skip
 REFUSED = 3  # exit code of a process that ends with a PplkitError
 LINES = ("metrics.jsonl", "prior_history.jsonl")

@@ -17,7 +17,7 @@ RUN: dict[str, Spoil] = {
     **each(
         CONFIG, "config", keypoints=[10**9, 1000, -1, 4.0, HUGE], encoder_layers=[10**9, 64], thickness=[HUGE, "NaN"],
         image_size=[10**9, 2**13, 40], regressor_channels=[["a"], [8], [8] * 99, [8192] * 4, [0] * 4, [1.5] * 4, 8],
-        decoder_channels=[[2**30] * 5, []], wings=[2], flip=[1, "yes"], distil=[[], 5], name=[5], block=[0, -8],
+        decoder_channels=[[2**30] * 5, []], wings=[2], flip=[1, "yes"], prior_from=[[], 5], name=[5], mask_grid=[0, -8],
         dimension=[8192], vectors=[65536], precision=["64"], seed=[-1, HUGE], perceptual=[[]], views=[10**9],
     ),
     **each("run/batch.json", notebooks=[[], {"a": 5}, {"a": {"seconds": "x", "parameters": {}}}]),
@@ -57,7 +57,7 @@ PLANS = {
             {"variants": {"x": {"keypoints": 10**9}}}, {"variants": {"x": {"regressor_channels": ["a"]}}},
             {"variants": {"x": {"like": []}}}, {"slurm": {"additional": 5}}, {"notebooks": ["../x"]}, {"scale": []},
             {"parameters": {"factor": []}}, {"datasets": {"roses": {"size": "x"}}}, {"device": {}}, {5: 5},
-            {"datasets": {"a\0": None}}, {"variants": {"x": {"steps": -1}}}, {"variants": {"x": {"block": 0}}},
+            {"datasets": {"a\0": None}}, {"variants": {"x": {"steps": -1}}}, {"variants": {"x": {"mask_grid": 0}}},
         )
     },
 }  # fmt: skip

@@ -33,7 +33,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained for eight steps, with a completer."""
-    settings = {"image_size": 64, "paint_size": 32, "keypoints": 4, "backbone_views": 4, "steps": 8, "turn": 0.3}
+    settings = {
+        "image_size": 64,
+        "paint_size": 32,
+        "keypoints": 4,
+        "backbone_views": 4,
+        "steps": 8,
+        "max_rotation": 0.3,
+    }
     folder = tmp_path_factory.mktemp("runs") / "one"
     trained(Config.preset("photographs").smoke().replace(**settings), data, folder)
     pplkit.complete(folder, data, steps=2, device="cpu", bar=False)

@@ -224,7 +224,7 @@ def images(data: Dataset, count: int = 3) -> Tensor:
 
 
 def test_the_estimator_is_the_model_in_several_views(small: Config, data: Dataset) -> None:
-    model = model_of(small.replace(views=3, turn=1.0, warp=0.2))
+    model = model_of(small.replace(views=3, max_rotation=1.0, max_shift=0.2))
     with torch.no_grad():
         keypoints, sure = Estimator(model)(images(data))
     poses = model.estimate(images(data))
@@ -327,7 +327,7 @@ def test_the_stages_that_learn_have_a_rate_of_their_own(small: Config) -> None:
     assert len(frozen_optimiser.param_groups) == 3
     learning = {id(value) for value in frozen_model.parameters() if value.requires_grad}
     assert learning <= {id(value) for group in frozen_optimiser.param_groups for value in group["params"]}
-    falling = small.replace(backbone_learning_rate=3e-4, final_learning_rate=0.1, steps=100, hold=0.0)
+    falling = small.replace(backbone_learning_rate=3e-4, final_learning_rate=0.1, steps=100, lr_hold=0.0)
     assert [rates(falling, step)[3] / 3e-4 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
 
 

@@ -37,9 +37,10 @@ SECONDS = 300  # after which what hangs is ended, and the test fails
 CHANGES: dict[str, dict[str, Any]] = {
     # Everything that changes while training, and what divides by a sum over the batch.
     "masked": {
-        "reference": "masked", "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1, "weight_separation": 0.1,
-        "weight_length": 0.1, "connectivity_learning_rate": 5e-5, "connectivity_growth": 10.0, "distil": "used",
-        "final_learning_rate": 0.1, "thickness_start": 0.02, "coarse": 0.3, "revive": True, "restart": True,
+        "reference": "masked", "weight_equivariance": 0.5, "max_rotation": 0.5, "max_shift": 0.1,
+        "weight_separation": 0.1, "weight_length": 0.1, "connectivity_learning_rate": 5e-5,
+        "connectivity_growth": 10.0, "prior_from": "used", "final_learning_rate": 0.1, "thickness_start": 0.02,
+        "coarse_fraction": 0.3, "reinit_weak_links": True, "reset_dead_codes": True,
     },
     "frame": {},
     "attention": {"regression": "attention", "weight_links": 0.0, "weight_tokens": 0.0},  # half of it is not used

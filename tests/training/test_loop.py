@@ -32,7 +32,13 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
     """Everything that changes while training is switched on."""
-    own = {"weight_separation": 0.1, "weight_length": 0.1, "weight_equivariance": 0.5, "turn": 0.5, "warp": 0.1}
+    own = {
+        "weight_separation": 0.1,
+        "weight_length": 0.1,
+        "weight_equivariance": 0.5,
+        "max_rotation": 0.5,
+        "max_shift": 0.1,
+    }
     own |= {"connectivity_growth": 10.0, "convolution_learning_rate": 0.02}
     return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse=0.3, revive=True, **own)
 
@@ -201,10 +207,10 @@ def test_a_run_that_knows_less_settings_goes_on(tiny: Config, puppets: Dataset, 
     train(tiny.replace(steps=4), puppets, tmp_path / "one", device="cpu", bar=False)
     file = tmp_path / "one" / "config.json"
     content = json.loads(file.read_text(encoding="utf8"))
-    del content["config"]["hold"], content["config"]["convolution_learning_rate"]
+    del content["config"]["lr_hold"], content["config"]["convolution_learning_rate"]
     file.write_text(json.dumps(content), encoding="utf8")
-    with pytest.raises(PplkitError, match=r"other settings \(hold\)"):
-        train(tiny.replace(steps=6, hold=0.5), puppets, tmp_path / "one", device="cpu", bar=False)
+    with pytest.raises(PplkitError, match=r"other settings \(lr_hold\)"):
+        train(tiny.replace(steps=6, lr_hold=0.5), puppets, tmp_path / "one", device="cpu", bar=False)
     assert train(tiny.replace(steps=6), puppets, tmp_path / "one", device="cpu", bar=False).steps == 6
 
 
@@ -257,17 +263,17 @@ def test_learning_rates_by_hand() -> None:
     falling = constant.replace(final_learning_rate=0.1)
     assert [rates(falling, step)[0] / 4e-3 for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     assert rates(falling, 25)[0] / 4e-3 == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)
-    held = falling.replace(hold=0.6)
+    held = falling.replace(lr_hold=0.6)
     assert [rates(held, step)[0] / 4e-3 for step in (0, 60, 80, 100)] == pytest.approx([1, 1, 0.55, 0.1])
-    assert rates(falling.replace(hold=1.0), 100)[0] == 4e-3
+    assert rates(falling.replace(lr_hold=1.0), 100)[0] == 4e-3
     assert rates(falling.replace(convolution_learning_rate=0.02), 50)[2] / 0.02 == pytest.approx(0.55)
 
 
 def test_the_rate_of_the_links_grows_after_the_coarse_part() -> None:
-    config = Config(steps=100, connectivity_learning_rate=5e-5, connectivity_growth=16.0, coarse=0.6)
+    config = Config(steps=100, connectivity_learning_rate=5e-5, connectivity_growth=16.0, coarse_fraction=0.6)
     assert [rates(config, step)[1] / 5e-5 for step in (0, 60, 70, 80, 100)] == pytest.approx([1, 1, 2, 4, 16])
-    assert rates(config.replace(coarse=0.0), 50)[1] / 5e-5 == pytest.approx(4)
-    assert rates(config.replace(coarse=1.0), 99)[1] / 5e-5 == pytest.approx(1)
+    assert rates(config.replace(coarse_fraction=0.0), 50)[1] / 5e-5 == pytest.approx(4)
+    assert rates(config.replace(coarse_fraction=1.0), 99)[1] / 5e-5 == pytest.approx(1)
 
 
 def test_what_is_lost_is_renewed_at_20_to_80_per_cent() -> None:

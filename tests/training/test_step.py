@@ -87,7 +87,7 @@ def test_a_first_step_that_is_not_finite_leaves_the_model_as_it_was_built(tiny: 
 
 def test_with_a_scale_of_gradients_it_falls_and_nothing_else_changes(tiny: Config, puppets: Dataset) -> None:
     """As 16-mixed has it on a GPU; the loss alone is not finite here, of which the scaler itself knows nothing."""
-    config = tiny.replace(distil="used")  # the others lie outside of what half precision can hold
+    config = tiny.replace(prior_from="used")  # the others lie outside of what half precision can hold
     fabric = fabric_for("cpu", "32-true")
     fabric.strategy.precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0))
     wrapped, optimiser = fabric.setup(*build(config))

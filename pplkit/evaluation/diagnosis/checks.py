@@ -22,7 +22,7 @@ class Check:
     tries: str  # {setting} stands for the value now
     most: float | None = None
     least: float | None = None
-    only: tuple[str, ...] = ()  # values that settings must have, such as "distil=all"
+    only: tuple[str, ...] = ()  # values that settings must have, such as "prior_from=all"
     explains: tuple[str, ...] = ()  # faults that follow from this one and are not named beside it
 
     def fails(self, config: Config, numbers: Numbers) -> bool:
@@ -86,8 +86,8 @@ CHECKS = (
         "rise",
         "reconstruction loss at the end, in parts of its best",
         "The training was better before: it is too fast, or a part of the loss has come to rule.",
-        _CALMER + ", a final_learning_rate of at most 0.1 (now {final_learning_rate:g}), hold=0 (now {hold:g}); the "
-        "curves in notebook 02 tell more",
+        _CALMER + ", a final_learning_rate of at most 0.1 (now {final_learning_rate:g}), lr_hold=0 (now {lr_hold:g}); "
+        "the curves in notebook 02 tell more",
         most=1.15,
         explains=(*_ADRIFT, *_UNREADY),
     ),
@@ -115,8 +115,8 @@ CHECKS = (
         "gap",
         "reconstruction loss on test images, in parts of that on training images",
         "The training images were learned by heart: on others keypoints are guesses.",
-        "more images; turn=1.5, warp=0.25 and weight_equivariance=0.5 (now {turn:g}, {warp:g}, "
-        "{weight_equivariance:g}), as preset cub has; fewer steps",
+        "more images; max_rotation=1.5, max_shift=0.25 and weight_equivariance=0.5 (now {max_rotation:g}, "
+        "{max_shift:g}, {weight_equivariance:g}), as preset cub has; fewer steps",
         most=1.5,
         explains=("link map ignored", "left and right"),
     ),
@@ -125,7 +125,7 @@ CHECKS = (
         "alone",
         "loss of paintings with another image's link map, in parts of the difference between two images",
         "The decoder paints well whatever the link map: it copies the reference, and keypoints have nothing to learn.",
-        "missing=0.8 or more (now {missing:g}), or reference=frame (now {reference}) with frames farther apart",
+        "mask_ratio=0.8 or more (now {mask_ratio:g}), or reference=frame (now {reference}) with frames farther apart",
         least=0.2,
         explains=("too little data", "poses stand still", *_UNREADY),
     ),
@@ -135,7 +135,7 @@ CHECKS = (
         "how far keypoints go along with an image that is moved, in parts of the way",
         "The regressor answers nearly one pose, whatever the image.",
         "a higher learning_rate (now {learning_rate:g}); weight_links=0 (now {weight_links:g}), which ties poses to T; "
-        "start=place (now {start})",
+        "affine_init=place (now {affine_init})",
         least=0.3,
         explains=("keypoints on one line", "keypoints off the object", "link map ignored", "keypoints stand still"),
     ),
@@ -164,7 +164,7 @@ CHECKS = (
         "links that count, (ΣW)² / ΣW², per keypoint",
         "A few links have all the weight; the others' keypoints are not seen in the link map.",
         "connectivity_learning_rate=5e-5 (now {connectivity_learning_rate:g}), connectivity_growth of at most 40 "
-        "(now {connectivity_growth:g}), revive=True (now {revive})",
+        "(now {connectivity_growth:g}), reinit_weak_links=True (now {reinit_weak_links})",
         least=0.4,
         explains=_UNSEEN,
     ),
@@ -173,8 +173,9 @@ CHECKS = (
         "unlinked",
         "share of the keypoints without a strong link",
         "These keypoints are hardly seen in the link map, get hardly a gradient and stay where they are.",
-        "revive=True (now {revive}), connectivity_learning_rate=5e-5 (now {connectivity_learning_rate:g}), fewer "
-        "keypoints (now {keypoints}); a link for each where links are predefined (now {prior_links})",
+        "reinit_weak_links=True (now {reinit_weak_links}), connectivity_learning_rate=5e-5 (now "
+        "{connectivity_learning_rate:g}), fewer keypoints (now {keypoints}); a link for each where links are "
+        "predefined (now {prior_links})",
         most=0.2,
     ),
     Check(
@@ -192,9 +193,9 @@ CHECKS = (
         "breadth",
         "root mean square distance of keypoints from the line that fits them, in parts of that from their middle",
         "All keypoints of an image lie along one line through the object, and tell nothing of what is beside it.",
-        "objects seen from one side alone: weight_equivariance=0 (now {weight_equivariance:g}), turn=0.5 (now "
-        "{turn:g}) and warp=0.15 (now {warp:g}), as preset images has; from all sides: more images; nothing, if they "
-        "are that slim",
+        "objects seen from one side alone: weight_equivariance=0 (now {weight_equivariance:g}), max_rotation=0.5 (now "
+        "{max_rotation:g}) and max_shift=0.15 (now {max_shift:g}), as preset images has; from all sides: more images; "
+        "nothing, if they are that slim",
         least=0.2,
         explains=("keypoints off the object",),
     ),
@@ -222,8 +223,8 @@ CHECKS = (
         "share of the reconstruction loss that the right link map saves over another image's",
         "The decoder paints much the same from a wrong pose: what it needs it has from the reference, or it has not "
         "learned to read links.",
-        "missing=0.9 (now {missing:g}), or reference=frame (now {reference}) with frames farther apart; more steps "
-        "(now {steps})",
+        "mask_ratio=0.9 (now {mask_ratio:g}), or reference=frame (now {reference}) with frames farther apart; more "
+        "steps (now {steps})",
         least=0.08,
     ),
     Check(
@@ -241,9 +242,9 @@ CHECKS = (
         "harm",
         "how far the vectors that nothing takes move T away from the mean pose, in image sides",
         "T is the mean of all vectors, also of those that have no meaning: it is no typical pose.",
-        "distil=used (now {distil}), restart=True (now {restart}), fewer vectors (now {vectors}), more steps (now "
-        "{steps})",
+        "prior_from=used (now {prior_from}), reset_dead_codes=True (now {reset_dead_codes}), fewer vectors (now "
+        "{vectors}), more steps (now {steps})",
         most=0.07,
-        only=("distil=all", "prior_keypoints=memory"),
+        only=("prior_from=all", "prior_keypoints=memory"),
     ),
 )  # fmt: skip

@@ -145,10 +145,10 @@ def painted(model: PosePriorLearner, split: Split, step: int) -> Numbers:
     as it is. `change`: mean difference, in [0, 1], between the pixels of own and swapped paintings.
     """
     config = model.config
-    still = config.replace(batch_size=max(2, min(LIMIT, len(split))), turn=0.0, warp=0.0, flip=False)
+    still = config.replace(batch_size=max(2, min(LIMIT, len(split))), max_rotation=0.0, max_shift=0.0, flip=False)
     with Batches(split, still.replace(weight_equivariance=0.0), model.alpha.device, stream=True) as batches:
         batch = batches(0)
-    if step <= config.coarse * config.steps and config.coarse:
+    if step <= config.coarse_fraction * config.steps and config.coarse_fraction:
         batch = batch.halved()
     keypoints = placed(model, batch.inputs)
     heats, own = _painted(model, keypoints, batch.reference)
@@ -202,7 +202,7 @@ def of_training(config: Config, rows: Sequence[Mapping[str, Any]], saved: int = 
     skipped = sum(row.get("skipped", 0) for row in rows) / max(1, steps)
     found: Numbers = {"done": steps / config.steps, "skipped": skipped, "seen": steps * config.batch_size}
     found["diverged"] = float(gave_up and steps < config.steps)
-    fine = [row for row in rows if row["step"] > config.coarse * config.steps] or list(rows)
+    fine = [row for row in rows if row["step"] > config.coarse_fraction * config.steps] or list(rows)
     curve = np.array([row.get("reconstruction", row.get("loss", math.nan)) for row in fine])
     length = min(max(1, len(rows) // 10), len(fine) // 2)
     if length:  # two lines at least

@@ -28,7 +28,7 @@ OBJECT_CHECKS = (
         "keypoints that hardly move while the object does",
         "These keypoints mark a place in the image, not a part of the object.",
         "fewer keypoints (now {keypoints}); images that the object fills (prepare with --option crop=object); "
-        "revive=True (now {revive})",
+        "reinit_weak_links=True (now {reinit_weak_links})",
         most=0,
     ),
     Check(
@@ -37,8 +37,9 @@ OBJECT_CHECKS = (
         "exchanged",
         "share of neighbouring frames between which keypoints change places",
         "Keypoints take turns in marking the same parts, such as head and tail, or left and right.",
-        "turn=3.1 (now {turn:g}) and weight_equivariance=0.5 (now {weight_equivariance:g}) where the object turns; "
-        "--preset photographs or films, whose features tell parts apart; fewer keypoints (now {keypoints})",
+        "max_rotation=3.1 (now {max_rotation:g}) and weight_equivariance=0.5 (now {weight_equivariance:g}) where the "
+        "object turns; --preset photographs or films, whose features tell parts apart; fewer keypoints "
+        "(now {keypoints})",
         most=0.05,
         explains=("swap when turned",),
     ),
@@ -48,8 +49,8 @@ OBJECT_CHECKS = (
         "exchanged_turned",
         "share of images of which turned copies have keypoints that change places",
         "Keypoints mark the upper or left end of the object, whichever part that is, such as head or tail.",
-        "a higher weight_equivariance (now {weight_equivariance:g}); turn=3.1 (now {turn:g}); more steps (now "
-        "{steps}); --preset photographs or films, whose features tell parts apart",
+        "a higher weight_equivariance (now {weight_equivariance:g}); max_rotation=3.1 (now {max_rotation:g}); more "
+        "steps (now {steps}); --preset photographs or films, whose features tell parts apart",
         most=0.1,
     ),
 )

@@ -144,7 +144,7 @@ def of_turns(model: PosePriorLearner, split: Split) -> Numbers:
 
     Left and right are half a turn apart. Empty where the training turned images by less than TURNED.
     """
-    if model.config.turn < TURNED:
+    if model.config.max_rotation < TURNED:
         return {}
     images = model.prepare(np.asarray(split.images[foregrounds.spread(len(split), LIMIT)]))
     side, poses = sides_per_unit(images.shape[-1]), []

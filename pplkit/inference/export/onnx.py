@@ -32,7 +32,7 @@ class Estimator(nn.Module):
         config = model.config
         self.model = model
         self.procedure = model.procedure()
-        views = steady_views(config.views, config.turn, config.warp, config.flip)
+        views = steady_views(config.views, config.max_rotation, config.max_shift, config.flip)
         shape = [config.views, 3, config.image_size, config.image_size]
         self.prior: Tensor
         self.views: Tensor

@@ -184,7 +184,7 @@ class Batches:
 
     def _masked(self, rng: np.random.Generator, images: Tensor) -> Tensor:
         config = self.config
-        kept = rng.random((config.batch_size, config.block, config.block))[self.mine] >= config.missing
+        kept = rng.random((config.batch_size, config.mask_grid, config.mask_grid))[self.mine] >= config.mask_ratio
         return blocked(images, torch.from_numpy(kept).to(self.device))
 
     def _small(self, images: Tensor) -> Tensor:
@@ -239,7 +239,7 @@ class Batches:
 
     def _seen(self, taken: Tensor, draws: np.ndarray, light: Tensor | None) -> Tensor:
         """Images uint8 (b, S, S, 3) as they are shown, by light (b,) brighter: float (b, 3, S, S)."""
-        if self.config.warp or self.config.turn:
+        if self.config.max_shift or self.config.max_rotation:
             images = seen(to_float(taken), self._view(draws))
         elif self.config.flip:  # as bytes, a quarter of the work
             turned = torch.from_numpy(np.flatnonzero(draws[:, 4] < 0)).to(self.device)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +15,33 @@ CHOICES = {
     "reference": ("masked", "frame"),
     "perceptual": ("vgg19", "vgg16", "random", "none"),
     "distance": ("l1", "l2"),
-    "distil": ("all", "used"),
-    "start": ("random", "identity", "place", "moved"),
+    "prior_from": ("all", "used"),
+    "affine_init": ("random", "identity", "place", "moved"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
     "regression": ("affine", "free", "attention"),
     "prior_keypoints": ("memory", "random", "predefined"),
     "prior_links": ("random", "predefined"),
     "equivariance": ("relative", "absolute"),
 }
+
+OLD_SETTINGS = {  # names until version 0.1.0, which are still read
+    "forgetting": "adam_beta2",
+    "hold": "lr_hold",
+    "coarse": "coarse_fraction",
+    "missing": "mask_ratio",
+    "block": "mask_grid",
+    "turn": "max_rotation",
+    "warp": "max_shift",
+    "start": "affine_init",
+    "distil": "prior_from",
+    "revive": "reinit_weak_links",
+    "restart": "reset_dead_codes",
+}
+
+
+def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their names of today; those of version 0.1.0 may have had others."""
+    return {OLD_SETTINGS.get(name, name): value for name, value in settings.items()}
 
 
 @dataclass(frozen=True)
@@ -36,12 +56,12 @@ class Config:
     # images
     image_size: int = 128  # side in pixels, a multiple of 16
     flip: bool = True  # random horizontal flips
-    turn: float = 0.0  # random turns up to this, in radians
-    warp: float = 0.0  # random changes of scale, and shifts in [-1, 1] units, each up to this
+    max_rotation: float = 0.0  # random rotations up to this, in radians
+    max_shift: float = 0.0  # random changes of scale, and shifts in [-1, 1] units, each up to this
     brightness: float = 0.0  # random changes of brightness, by factors from e^-this to e^this; with a backbone
     reference: str = "masked"  # what shows the decoder the appearance: "masked" blocks, or another "frame" of the video
-    block: int = 16  # masked reference: blocks a side (8 for hands)
-    missing: float = 0.8  # masked reference: share of blocks hidden (0.9 hands and flowers)
+    mask_grid: int = 16  # masked reference: blocks per side (8 for hands)
+    mask_ratio: float = 0.8  # masked reference: fraction of the blocks hidden (0.9 hands and flowers)
     paint_size: int = 0  # side at which the decoder paints, a divisor of image_size; 0 = image_size
     background: bool = True  # whether it is shown and painted; False leaves out what the backbone does not call object
     # pretrained features as the regressor's eyes; not in the paper
@@ -73,12 +93,12 @@ class Config:
     encoder_layers: int = 4
     token_hidden: int = 64
     decoder_dimension: int = 32
-    restart: bool = False  # now and then, vectors that next to nothing takes start anew from poses of the time
-    distil: str = "all"  # T from the mean over "all" vectors of a bank (published) or over the "used" ones
+    reset_dead_codes: bool = False  # now and then, vectors that hardly any token takes are set to tokens of the batch
+    prior_from: str = "all"  # T from the mean over "all" vectors of a bank (published) or over the "used" ones
     # networks
     regressor_channels: tuple[int, ...] = (64, 128, 256, 512)
     regressor_features: int = 128  # channels of the attended features and of the coordinate embedding
-    start: str = "random"  # of the affine maps: "random" (published), "identity", "place", "moved" (see Regressor)
+    affine_init: str = "random"  # the first affine maps: "random" (published), "identity", "place", "moved"
     sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
     decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     # losses
@@ -104,17 +124,17 @@ class Config:
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
     steps: int = 20_000
-    coarse: float = 0.0  # share of the steps, from the first, that paint and compare at half the resolution
+    coarse_fraction: float = 0.0  # fraction of the steps, from the first, that paint and compare at half the resolution
     batch_size: int = 64
     learning_rate: float = 1e-3
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     convolution_learning_rate: float = 0.0  # of convolutions by Muon, which falls as the other does; 0 = by Adam
-    forgetting: float = 0.999  # Adam's β₂: how slowly it forgets the size of earlier gradients
+    adam_beta2: float = 0.999  # Adam's β₂: how slowly it forgets the size of earlier gradients
     weight_decay: float = 0.0  # as AdamW does it; AutoLink: 1e-3
-    hold: float = 0.0  # share of the steps, from the first, before the learning rate falls (half a cosine down)
+    lr_hold: float = 0.0  # fraction of the steps, from the first, before the learning rate falls (half a cosine down)
     final_learning_rate: float = 1.0  # share of the learning rate left at the last step; 1 = constant
     connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
-    revive: bool = False  # now and then, keypoints with weak links only get strong ones
+    reinit_weak_links: bool = False  # now and then, keypoints that have only weak links get strong ones
     precision: str = "32-true"
     seed: int = 0
 
@@ -127,13 +147,15 @@ class Config:
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
                 "use a multiple of 16 from 32 upwards."
             )
-        if self.coarse and self.painted_side % 32:
+        if self.coarse_fraction and self.painted_side % 32:
             raise PplkitError(
                 f"image_size={self.painted_side} cannot start at half the resolution: use a multiple of 32, or "
-                "coarse=0."
+                "coarse_fraction=0."
             )
-        if self.reference == "masked" and (self.block < 1 or self.painted_side % self.block):
-            raise PplkitError(f"block={self.block} does not divide image_size={self.painted_side}: choose a divisor.")
+        if self.reference == "masked" and (self.mask_grid < 1 or self.painted_side % self.mask_grid):
+            raise PplkitError(
+                f"mask_grid={self.mask_grid} does not divide image_size={self.painted_side}: choose a divisor."
+            )
         for name in ("keypoints", "views", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
                 raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
@@ -146,9 +168,9 @@ class Config:
         for name in ("convolution_learning_rate", "backbone_learning_rate", "position_weight", *weights):
             if not getattr(self, name) >= 0:
                 raise PplkitError(f"{name}={getattr(self, name)} must be 0 (switched off) or more.")
-        if not 0 < self.forgetting < 1:
-            raise PplkitError(f"forgetting={self.forgetting} must lie between 0 and 1, as Adam's second rate does.")
-        for name in ("missing", "warp"):  # nothing would be left to see, or its size would be 0
+        if not 0 < self.adam_beta2 < 1:
+            raise PplkitError(f"adam_beta2={self.adam_beta2} must lie between 0 and 1, as Adam's second rate does.")
+        for name in ("mask_ratio", "max_shift"):  # nothing would be left to see, or its size would be 0
             if not 0 <= getattr(self, name) < 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share from 0 up to, but not including, 1.")
         if self.paint_size and (self.image_size % self.paint_size or self.paint_size % 16 or self.paint_size < 32):
@@ -167,7 +189,7 @@ class Config:
             raise PplkitError("background=False is for reference='masked': choose that, or leave the background in.")
         if self.backbone_views < 2:
             raise PplkitError(f"backbone_views={self.backbone_views} is too small: give 2 or more.")
-        for name in ("coarse", "separation_share", "hold"):
+        for name in ("coarse_fraction", "separation_share", "lr_hold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PplkitError(f"{name}={getattr(self, name)} must be a share of the steps, from 0 to 1.")
         check_sizes(self.to_dict())
@@ -180,7 +202,11 @@ class Config:
         return cls(**{**PRESETS[name], "name": name})
 
     def replace(self, **changes: Any) -> "Config":
-        """A copy with some settings changed; raises PplkitError for an unknown name or a wrong type."""
+        """A copy with some settings changed, by their names or those of version 0.1.0.
+
+        Raises PplkitError for an unknown name or a value of the wrong type.
+        """
+        changes = with_new_names(changes)
         known = {field.name: field for field in dataclasses.fields(self)}
         for name, value in changes.items():
             if name not in known:

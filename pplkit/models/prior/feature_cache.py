@@ -85,7 +85,9 @@ class FeatureCache:
 def shown(draws: Tensor, config: Config) -> Tensor:
     """Views (n, 2, 3), see `geometry.views`, by numbers (n, 5) in [-1, 1) and the config's turn, warp and flip."""
     flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
-    return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips)
+    return views(
+        config.max_rotation * draws[:, 0], 1 + config.max_shift * draws[:, 1], config.max_shift * draws[:, 2:4], flips
+    )
 
 
 def lit(images: Tensor, light: Tensor) -> Tensor:

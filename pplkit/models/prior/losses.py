@@ -259,7 +259,7 @@ def losses(
         }
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
     weights["separation"] = separation_weight(config, share)
-    weights["length"] *= share >= config.coarse
+    weights["length"] *= share >= config.coarse_fraction
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

@@ -44,7 +44,7 @@ def _mlp(size: int, hidden: int) -> nn.Sequential:
 class HierarchicalMemory(nn.Module):
     """Banks of vectors that moving averages keep in the middle of the tokens assigned to them.
 
-    keypoints N, banks m, vectors k per bank, dimension d; `distil` is "all" or "used" (see `distil`).
+    keypoints N, banks m, vectors k per bank, dimension d; `prior_from` is "all" or "used" (see `means`).
     The vectors change in training mode only: in eval mode the memory is frozen.
     """
 
@@ -59,11 +59,11 @@ class HierarchicalMemory(nn.Module):
         encoder_layers: int = 4,
         token_hidden: int = 64,
         decoder_dimension: int = 32,
-        distil: str = "all",
+        prior_from: str = "all",
     ) -> None:
         super().__init__()
         self.decay = decay
-        self.over = distil
+        self.prior_from = prior_from
         self.embed = nn.Linear(2, dimension)
         self.encoder = nn.Sequential(
             *(Mixer(keypoints, dimension, token_hidden, dimension) for _ in range(encoder_layers)),
@@ -131,7 +131,7 @@ class HierarchicalMemory(nn.Module):
         self.codebook.copy_(self.sums / smooth[..., None])
 
     @torch.no_grad()
-    def restart(self, keypoints: Tensor) -> None:
+    def reset_dead_codes(self, keypoints: Tensor) -> None:
         """Vectors that next to nothing takes start anew as tokens of the poses (B, N, 2), one pose after the other.
 
         They count as if they had been taken as often as the others in the mean, so that they are not lost at once.
@@ -163,7 +163,7 @@ class HierarchicalMemory(nn.Module):
         "all" averages all vectors of a bank, as published. "used" weights them with their usage: vectors that no
         token takes are sums that faded divided by counts that faded, and have no meaning.
         """
-        over = over or self.over
+        over = over or self.prior_from
         return self.codebook.mean(1) if over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
 
     def distil(self, over: str | None = None) -> Tensor:

@@ -52,14 +52,18 @@ class PosePriorLearner(nn.Module):
             encoder_layers=config.encoder_layers,
             token_hidden=config.token_hidden,
             decoder_dimension=config.decoder_dimension,
-            distil=config.distil,
+            prior_from=config.prior_from,
         )
         self.backbone: Backbone | None = None
         self.clusters: PartClusters | None = None
         self.regressor: AffineRegressor
         if config.backbone == "none":
             self.regressor = Regressor(
-                config.keypoints, config.regressor_channels, config.regressor_features, config.start, config.sharpness
+                config.keypoints,
+                config.regressor_channels,
+                config.regressor_features,
+                config.affine_init,
+                config.sharpness,
             )
         else:
             with torch.random.fork_rng(devices=[]):  # what follows starts the same with each backbone
@@ -68,7 +72,7 @@ class PosePriorLearner(nn.Module):
                 )
             self.clusters = PartClusters(config.keypoints, self.backbone.channels, config.position_weight, config.flip)
             self.regressor = PartRegressor(
-                config.keypoints, self.backbone.shapes, config.regressor_features, config.start, config.image_size
+                config.keypoints, self.backbone.shapes, config.regressor_features, config.affine_init, config.image_size
             )
         self.decoder = Decoder(config.decoder_channels)
         self.completer: Completer | None = None  # see `completion`; not part of the training
@@ -113,7 +117,7 @@ class PosePriorLearner(nn.Module):
         return upper + upper.T
 
     @torch.no_grad()
-    def revive(self) -> None:
+    def reinit_weak_links(self) -> None:
         """Keypoints with weak links only, below LOST of the strongest, get links of half the strongest's weight.
 
         Such a keypoint is hardly seen in the link map and gets hardly a gradient, so it would stay where it is.
@@ -126,10 +130,10 @@ class PosePriorLearner(nn.Module):
         half = inverse_softplus(weights.max() / 2)
         self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
 
-    def restart(self, images: Tensor) -> None:
+    def reset_dead_codes(self, images: Tensor) -> None:
         """Vectors that next to nothing takes start anew from the poses of images, as `regress` takes them."""
         with torch.no_grad(), self._frozen():
-            self.memory.restart(self.regress(images)[3])
+            self.memory.reset_dead_codes(self.regress(images)[3])
 
     def regress(self, images: Tensor, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'.
@@ -243,7 +247,7 @@ class PosePriorLearner(nn.Module):
         The mean over `config.views` views, the same for all images; see `steady_views`.
         """
         config = self.config
-        moves = steady_views(config.views, config.turn, config.warp, config.flip)
+        moves = steady_views(config.views, config.max_rotation, config.max_shift, config.flip)
         keypoints, sure = [], []
         for number, view in enumerate(moves.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
             _, _, attention, found = self.regress(seen(images, view) if number else images)

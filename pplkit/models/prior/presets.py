@@ -13,12 +13,12 @@ _SMALL: Settings = {
     "connectivity_mean": -1.0,
     "banks": 16,
     "dimension": 64,
-    "distil": "used",
+    "prior_from": "used",
     "encoder_layers": 2,
     "token_hidden": 32,
     "regressor_channels": (16, 32, 64, 128),
     "regressor_features": 64,
-    "start": "place",
+    "affine_init": "place",
     "sharpness": 8.0,
     "decoder_channels": (16, 16, 32, 64, 128),
     "perceptual": "random",
@@ -28,40 +28,40 @@ _SMALL: Settings = {
     "weight_length": 0.04,
     "weight_pose": 100.0,
     "steps": 3100,
-    "coarse": 0.75,
+    "coarse_fraction": 0.75,
     "batch_size": 32,
     "final_learning_rate": 0.1,
     "connectivity_learning_rate": 5e-5,
     "connectivity_growth": 40.0,
-    "revive": True,
+    "reinit_weak_links": True,
     "precision": "bf16-mixed",
 }
 
 # The same error in less than a third of the time: convolutions by Muon, which makes do with fewer and smaller batches,
 # and rates that stay high until painting is at full resolution.
 _FAST: Settings = dict(
-    _SMALL, steps=1350, batch_size=16, learning_rate=2e-3, convolution_learning_rate=0.03, forgetting=0.99,
-    connectivity_learning_rate=1e-4, hold=0.75, final_learning_rate=0.01,
+    _SMALL, steps=1350, batch_size=16, learning_rate=2e-3, convolution_learning_rate=0.03, adam_beta2=0.99,
+    connectivity_learning_rate=1e-4, lr_hold=0.75, final_learning_rate=0.01,
 )  # fmt: skip
 
 # As `fast` for single photographs: most of an image is hidden where appearance is shown, and few are turned to be more.
-_IMAGES: Settings = dict(_FAST, reference="masked", missing=0.9, turn=0.5, warp=0.15)
+_IMAGES: Settings = dict(_FAST, reference="masked", mask_ratio=0.9, max_rotation=0.5, max_shift=0.15)
 
 # Photographs, seen through a network that knows photographs: features say which part, painting says where.
 _PHOTOGRAPHS: Settings = dict(
-    _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", missing=0.9, turn=0.6,
-    warp=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute", weight_equivariance=3.0,
-    equivariance_flip=False, weight_parts=1.0, weight_contrast=0.5, weight_concentration=1.0, weight_presence=1.0,
-    weight_background=0.3, weight_separation=0.0, weight_length=0.0, steps=400, weight_decay=1e-2, hold=0.0,
-    final_learning_rate=0.05,
+    _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", mask_ratio=0.9,
+    max_rotation=0.6, max_shift=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute",
+    weight_equivariance=3.0, equivariance_flip=False, weight_parts=1.0, weight_contrast=0.5,
+    weight_concentration=1.0, weight_presence=1.0, weight_background=0.3, weight_separation=0.0, weight_length=0.0,
+    steps=400, weight_decay=1e-2, lr_hold=0.0, final_learning_rate=0.05,
 )  # fmt: skip
 
 # Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
 # learned by heart.
 _BIRDS: Settings = dict(
-    _SMALL, keypoints=4, reference="masked", missing=0.9, turn=1.5, warp=0.25, views=64, weight_equivariance=0.5,
-    weight_separation=0.3, weight_length=0.0, separation_radius=0.3, separation_share=0.0, steps=1500, coarse=0.9,
-    batch_size=64,
+    _SMALL, keypoints=4, reference="masked", mask_ratio=0.9, max_rotation=1.5, max_shift=0.25, views=64,
+    weight_equivariance=0.5, weight_separation=0.3, weight_length=0.0, separation_radius=0.3, separation_share=0.0,
+    steps=1500, coarse_fraction=0.9, batch_size=64,
 )  # fmt: skip
 
 
@@ -97,8 +97,8 @@ def _published() -> dict[str, Settings]:
         "cub-aligned": ({"flip": False, "keypoints": 10}, {}, {}),
         "cub-three": (birds, {}, {}),
         "cub-all": (birds, {}, {}),
-        "hands": ({"block": 8, "missing": 0.9}, {}, {"thickness": 1e-4, "steps": 5000}),
-        "flowers": ({"missing": 0.9}, {}, {"thickness": 1e-4}),
+        "hands": ({"mask_grid": 8, "mask_ratio": 0.9}, {}, {"thickness": 1e-4, "steps": 5000}),
+        "flowers": ({"mask_ratio": 0.9}, {}, {"thickness": 1e-4}),
         "horses": ({}, {}, {"flip": False}),
     }
     code: Settings = {"thickness": 1e-3, "perceptual": "vgg16", "learning_rate": 1e-4, "weight_links": 0.0,
@@ -117,7 +117,7 @@ PRESETS: dict[str, Settings] = {
     "puppets": _SMALL,
     "fast": _FAST,
     # All walk one way: mirrored, head turns into tail. Their thin legs take more steps at full resolution.
-    "puppets-quadruped": dict(_SMALL, flip=False, steps=4000, coarse=0.625),
+    "puppets-quadruped": dict(_SMALL, flip=False, steps=4000, coarse_fraction=0.625),
     "puppets-hand": _SMALL,
     # People stand upright and look alike from both sides: where a part is tells left from right.
     "puppets-wide": dict(
@@ -138,5 +138,5 @@ PRESETS: dict[str, Settings] = {
     "cub": dict(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
     "cub-three": dict(_PHOTOGRAPHS, keypoints=4, equivariance_flip=True),
     # Animals from above look everywhere.
-    "films": dict(_PHOTOGRAPHS, reference="frame", turn=3.14, keypoints=8),
+    "films": dict(_PHOTOGRAPHS, reference="frame", max_rotation=3.14, keypoints=8),
 }

@@ -47,8 +47,8 @@ NAMES = (
     (r"translator\.up([1-4])\.net\.(\d)\.(\w+)", r"decoder.up.<\1>.\2.\3"),
     (r"translator\.conv\.(\w+)", r"decoder.paint.\1"),
 )
-RELEASED = {"thickness": 1e-3, "block": 16, "missing": 0.8}  # what the released code takes unless told otherwise
-KEPT = {"thickness": "thick", "block": "block", "missing": "missing"}  # under these names its modules keep them
+RELEASED = {"thickness": 1e-3, "mask_grid": 16, "mask_ratio": 0.8}  # what the released code takes unless told otherwise
+KEPT = {"thickness": "thick", "mask_grid": "block", "mask_ratio": "missing"}  # under these names its modules keep them
 CONSTANT = r"regressor\.coord|vgg_loss\..*"  # the grid, and VGG16, which torchvision provides
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pplkit.core.errors import PplkitError
 
 MOST = {
-    "image_size": 8192, "perceptual_size": 8192, "block": 8192, "keypoints": 1000, "views": 10_000, "banks": 4096,
+    "image_size": 8192, "perceptual_size": 8192, "mask_grid": 8192, "keypoints": 1000, "views": 10_000, "banks": 4096,
     "vectors": 65_536, "dimension": 8192, "encoder_layers": 64, "token_hidden": 8192, "decoder_dimension": 8192,
     "regressor_channels": 8192, "regressor_features": 8192, "decoder_channels": 8192, "steps": 10**9,
     "batch_size": 10**6, "seed": 2**62, "paint_size": 8192, "backbone_trainable": 1000, "backbone_views": 10_000,

@@ -27,7 +27,7 @@ _RANDOM = {"prior_keypoints": "random"}
 # What the small presets add to the published losses, as the published model has it. The reference is masked in both
 # papers; PPL's has also the frame. How training starts and how fast it learns stays the preset's in all variants.
 _PARTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
-_ADDED = ("reference", "revive", "weight_separation", "weight_length", "weight_equivariance", *_PARTS)
+_ADDED = ("reference", "reinit_weak_links", "weight_separation", "weight_length", "weight_equivariance", *_PARTS)
 _PUBLISHED = {name: getattr(Config(), name) for name in _ADDED}
 _AUTOLINK = {"regression": "attention", "weight_boundary": 0.0, "weight_links": 0.0, "weight_decay": 1e-3}
 _FRAME = {"reference": "frame"}
@@ -84,14 +84,14 @@ VARIANTS: dict[str, Variant] = {
     "one-bank": Variant("a memory of one bank", {"banks": 1}, "H36M 256: 2.72 (PPL 2.56)"),
     "no-boundary": Variant("without the boundary loss", {"weight_boundary": 0.0}, "unstable"),
     "masked": Variant("masked reference", {"reference": "masked"}, "H36M 128: 2.23 (PPL 1.92)"),
-    "moved": Variant("affine maps start as the prior moved to the place of attention", {"start": "moved"}),
-    "moved-links": Variant("the same, with link regularisation", {"start": "moved", "weight_links": 0.02}),
+    "moved": Variant("affine maps start as the prior moved to the place of attention", {"affine_init": "moved"}),
+    "moved-links": Variant("the same, with link regularisation", {"affine_init": "moved", "weight_links": 0.02}),
     "links": Variant("with link regularisation", {"weight_links": 1.0}),
-    "all-vectors": Variant("T from all vectors of a bank", {"distil": "all"}),
-    "used-vectors": Variant("T from the used vectors of a bank", {"distil": "used"}),
+    "all-vectors": Variant("T from all vectors of a bank", {"prior_from": "all"}),
+    "used-vectors": Variant("T from the used vectors of a bank", {"prior_from": "used"}),
     "no-separation": Variant("keypoints do not keep apart", {"weight_separation": 0.0}),
     "no-length": Variant("links are not kept short", {"weight_length": 0.0}),
-    "no-revival": Variant("no links come back", {"revive": False}),
+    "no-revival": Variant("no links come back", {"reinit_weak_links": False}),
     # With a backbone.
     "no-memory": Variant("T learns by itself, without a memory", {"prior_keypoints": "random"}),
     "features": Variant("nothing is painted: features alone", {"weight_reconstruction": 0.0}),
@@ -103,7 +103,7 @@ VARIANTS: dict[str, Variant] = {
     "no-equivariance": Variant("keypoints need not follow into another view", {"weight_equivariance": 0.0}),
     "lite2": Variant("features of EfficientNet-Lite2", {"backbone": "efficientnet-lite2"}),
     "random-features": Variant("features of a random network", {"backbone": "random"}),
-    "fine": Variant("no coarse start", {"coarse": 0.0, "thickness_start": 0.0}),
+    "fine": Variant("no coarse start", {"coarse_fraction": 0.0, "thickness_start": 0.0}),
 }
 
 

@@ -152,7 +152,7 @@ class Teacher:
         config, rng = self.config, np.random.default_rng((self.config.seed, 3, step))
         index = torch.from_numpy(rng.integers(len(self.images), size=BATCH)).to(self.device)
         images, keypoints = to_float(self.images[index]), self.answers[index]
-        if config.turn or config.warp:
+        if config.max_rotation or config.max_shift:
             view = self._view(torch.from_numpy(rng.uniform(-1, 1, (BATCH, 5))).float())
             images = seen(images, view.to(self.device))
             if config.weight_equivariance:  # the model was taught to follow the object there
@@ -169,4 +169,9 @@ class Teacher:
     def _view(self, draws: Tensor) -> Tensor:
         """How images are shown, as in training, from numbers (B, 5) in [-1, 1)."""
         config, flips = self.config, (draws[:, 4] < 0) & self.config.flip
-        return views(config.turn * draws[:, 0], 1 + config.warp * draws[:, 1], config.warp * draws[:, 2:4], flips)
+        return views(
+            config.max_rotation * draws[:, 0],
+            1 + config.max_shift * draws[:, 1],
+            config.max_shift * draws[:, 2:4],
+            flips,
+        )

@@ -10,8 +10,8 @@ def rates(config: Config, step: int) -> tuple[float, ...]:
     coarse part; of convolutions that have one of their own, and of a backbone's stages, falling as the first does.
     """
     share, low = step / config.steps, config.final_learning_rate
-    left = low + (1 - low) * (1 + math.cos(math.pi * _since(config.hold, share))) / 2
-    links = config.connectivity_learning_rate * config.connectivity_growth ** _since(config.coarse, share)
+    left = low + (1 - low) * (1 + math.cos(math.pi * _since(config.lr_hold, share))) / 2
+    links = config.connectivity_learning_rate * config.connectivity_growth ** _since(config.coarse_fraction, share)
     own = config.learning_rate, config.convolution_learning_rate, config.backbone_learning_rate
     networks, convolutions, backbone = (left * rate for rate in own)
     return networks, links, convolutions, backbone
@@ -23,7 +23,7 @@ def _since(start: float, share: float) -> float:
 
 
 def renewals(config: Config) -> set[int]:
-    """Steps before which `revive` and `restart` renew what has been lost: at 20, 30, … 80 %."""
+    """Steps before which `reinit_weak_links` and `reset_dead_codes` renew what has been lost: at 20, 30, … 80 %."""
     return {config.steps * tenth // 10 for tenth in range(2, 9)}
 
 

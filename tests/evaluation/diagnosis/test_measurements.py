@@ -85,7 +85,7 @@ def test_curves_by_hand() -> None:
 
 def test_curves_after_a_coarse_start_are_those_of_the_full_resolution() -> None:
     """The jump where painting becomes fine, at three quarters, is no rise."""
-    config = Config(steps=400, batch_size=8, coarse=0.75)
+    config = Config(steps=400, batch_size=8, coarse_fraction=0.75)
     found = symptoms.of_training(config, rows([0.2] * 15 + [0.5, 0.5, 0.5, 0.44, 0.44]))
     assert found["rise"] == pytest.approx(1)
     found = symptoms.of_training(config, rows([0.2] * 15 + [0.66]))  # a single line of it
@@ -110,7 +110,7 @@ def test_curves_of_other_losses_are_those_of_the_total() -> None:
 @pytest.fixture
 def model(tiny: Config) -> PosePriorLearner:
     torch.manual_seed(0)
-    model = PosePriorLearner(tiny.replace(start="place", sharpness=8.0, connectivity_mean=1.0))
+    model = PosePriorLearner(tiny.replace(affine_init="place", sharpness=8.0, connectivity_mean=1.0))
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None  # the running statistics become the mean over all batches
@@ -136,7 +136,7 @@ def test_a_decoder_that_copies_paints_without_distance(
     model: PosePriorLearner, puppets: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference is the image: what copies it has nothing to learn from links, and `alone` says so."""
-    model.config = model.config.replace(reference="masked", missing=0.0)
+    model.config = model.config.replace(reference="masked", mask_ratio=0.0)
     monkeypatch.setattr(model.decoder, "forward", lambda reference, heat: reference)
     found = symptoms.of_paintings(model, puppets["train"], puppets["train"], 6)
     assert found["alone"] == found["own"] == found["reference"] == 0 and found["told"] == 1
@@ -147,7 +147,7 @@ def test_painting_is_looked_at_as_in_training(model: PosePriorLearner, puppets: 
     """Half the resolution in the coarse part, and the reference of the setting."""
     seen: list[int] = []
     model.decoder.register_forward_hook(lambda module, given, out: seen.append(out.shape[-1]))
-    model.config = model.config.replace(coarse=0.5)
+    model.config = model.config.replace(coarse_fraction=0.5)
     symptoms.painted(model, puppets["test"], 3)
     symptoms.painted(model, puppets["test"], 4)
     assert set(seen[:3]) == {16} and set(seen[3:]) == {32} and len(seen) == 6

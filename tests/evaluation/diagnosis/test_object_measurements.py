@@ -112,8 +112,8 @@ def test_names_that_go_by_the_place_in_the_image_are_found_by_turning_it(
 ) -> None:
     """`near_middle` places points upright as well, but so near to one another that no name is wrong by much."""
     single = split(films.images, None)
-    assert said(place, single, turn=3.1)[1] == found
-    assert said(place, single, turn=1.0) == ({}, [], [])
+    assert said(place, single, max_rotation=3.1)[1] == found
+    assert said(place, single, max_rotation=1.0) == ({}, [], [])
 
 
 def test_stillness_by_hand() -> None:
@@ -196,7 +196,7 @@ def test_findings_of_data_never_raise(puppets: Dataset) -> None:
 
 
 def test_every_number_that_is_judged_is_measured(films: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = said(on_disc, films, turn=3.1)[0] | of_images(data_of(films))
+    numbers = said(on_disc, films, max_rotation=3.1)[0] | of_images(data_of(films))
     monkeypatch.setattr(foregrounds, "bordered", lambda images: torch.zeros(len(images), 2, 4, 4))
     monkeypatch.setattr(object_symptoms, "distinctness", lambda features: 9.0)
     numbers |= of_images(data_of(split(films.images, None)))

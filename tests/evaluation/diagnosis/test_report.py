@@ -25,7 +25,7 @@ from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
 
 PRESET = Config.preset("puppets")
-ALL = PRESET.replace(distil="all")
+ALL = PRESET.replace(prior_from="all")
 
 # The preset `puppets`, seed 0 on one core: 3,100 steps.
 GOOD = {

@@ -29,7 +29,7 @@ def images(count: int) -> torch.Tensor:
 def model(config: Config, completed: bool) -> PosePriorLearner:
     """Without training, but with statistics of batches, so that the answers differ from image to image."""
     torch.manual_seed(0)
-    made = PosePriorLearner(config.replace(start="place", sharpness=8.0))
+    made = PosePriorLearner(config.replace(affine_init="place", sharpness=8.0))
     for layer in made.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0
@@ -41,7 +41,7 @@ def model(config: Config, completed: bool) -> PosePriorLearner:
 
 @pytest.fixture(scope="module")
 def views(tiny: Config) -> Config:
-    return tiny.replace(views=3, turn=1.5, warp=0.25)
+    return tiny.replace(views=3, max_rotation=1.5, max_shift=0.25)
 
 
 @pytest.mark.slow

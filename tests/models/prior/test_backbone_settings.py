@@ -45,9 +45,10 @@ NEW |= {"backbone", "backbone_trainable", "backbone_learning_rate", "backbone_vi
         ({"paint_size": 48}, "paint_size=48 does not fit: use a divisor of image_size=128 that is a multiple of 16"),
         ({"paint_size": 16}, "paint_size=16 does not fit: .* from 32 upwards, or 0"),
         ({"paint_size": -32}, "paint_size=-32 does not fit"),
-        ({"image_size": 192, "paint_size": 48, "coarse": 0.5}, "image_size=48 cannot start at half the resolution"),
-        ({"paint_size": 32, "block": 64}, "block=64 does not divide image_size=32"),
-        ({"equivariance": "both"}, "equivariance='both' is unknown: choose one of relative, absolute"),
+        ({"image_size": 192, "paint_size": 48, "coarse_fraction": 0.5},
+        "image_size=48 cannot start at half the resolution"), ({"paint_size": 32, "mask_grid": 64},
+        "mask_grid=64 does not divide image_size=32"), ({"equivariance": "both"},
+        "equivariance='both' is unknown: choose one of relative, absolute"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
@@ -73,7 +74,7 @@ def test_a_run_of_before_these_settings_is_read_and_goes_on(tiny: Config, puppet
 @pytest.mark.parametrize("name", sorted(name for name, changes in PRESETS.items() if "backbone" in changes))
 def test_smoke_keeps_the_method(name: str) -> None:
     config, smoke = Config.preset(name), Config.preset(name).smoke()
-    kept = (*WEIGHTS, "equivariance", "brightness", "reference", "background", "keypoints", "start")
+    kept = (*WEIGHTS, "equivariance", "brightness", "reference", "background", "keypoints", "affine_init")
     assert smoke.backbone == "random"
     assert [getattr(smoke, name) for name in kept] == [getattr(config, name) for name in kept]
     assert (smoke.image_size, smoke.painted_side, smoke.backbone_views) == (32, 32, 2)
@@ -88,7 +89,7 @@ def split(side: int) -> Split:
 
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
-    own = {"turn": 0.5, "warp": 0.2, "brightness": 0.4, "weight_equivariance": 1.0, "reference": "masked"}
+    own = {"max_rotation": 0.5, "max_shift": 0.2, "brightness": 0.4, "weight_equivariance": 1.0, "reference": "masked"}
     return tiny.replace(backbone="random", **own)
 
 

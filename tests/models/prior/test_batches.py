@@ -44,7 +44,7 @@ def flipped(images: Tensor) -> list[bool]:
 
 @pytest.fixture
 def masked(tiny: Config) -> Config:
-    return tiny.replace(reference="masked", missing=0.0)
+    return tiny.replace(reference="masked", mask_ratio=0.0)
 
 
 def test_bytes_to_numbers() -> None:
@@ -69,7 +69,7 @@ def test_a_step_is_the_same_each_time_and_steps_and_seeds_differ(tiny: Config, p
     def equal(a: Batch, b: Batch) -> bool:
         return torch.equal(a.images, b.images) and torch.equal(a.reference, b.reference)
 
-    for config in (tiny, tiny.replace(reference="masked", missing=0.5, warp=0.2)):
+    for config in (tiny, tiny.replace(reference="masked", mask_ratio=0.5, max_shift=0.2)):
         first, again = (batches(config, puppets["train"]) for _ in range(2))
         third = first(3)
         first(0)
@@ -118,7 +118,7 @@ def test_without_flip_nothing_is_flipped(tiny: Config) -> None:
 
 def test_the_masked_reference_hides_whole_blocks_of_the_image(masked: Config) -> None:
     """8 x 8 blocks of 4 pixels; hidden ones are 0, the grey between -1 and 1."""
-    draw = batches(masked.replace(missing=0.7, block=8), numbered(10))
+    draw = batches(masked.replace(mask_ratio=0.7, mask_grid=8), numbered(10))
     shares = []
     for step in range(20):
         batch = draw(step)
@@ -153,7 +153,7 @@ def test_views_by_hand() -> None:
     torch.testing.assert_close(wider[0, 0, 4], expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("changes", [{"warp": 0.3}, {"turn": 0.5}])
+@pytest.mark.parametrize("changes", [{"max_shift": 0.3}, {"max_rotation": 0.5}])
 def test_image_and_reference_are_seen_alike(tiny: Config, changes: dict[str, float]) -> None:
     split = numbered(4, [0, 0, 0, 0])
     split.images[:] = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3))  # all frames alike
@@ -166,7 +166,13 @@ def test_image_and_reference_are_seen_alike(tiny: Config, changes: dict[str, flo
 @pytest.mark.parametrize("reference", ["frame", "masked"])
 def test_the_moves_say_where_a_point_is_seen_again(tiny: Config, puppets: Any, reference: str) -> None:
     """The other view, looked at through the moves, shows the image; beyond its border nothing is compared."""
-    settings = {"reference": reference, "turn": 0.5, "warp": 0.1, "weight_equivariance": 1.0, "batch_size": 20}
+    settings = {
+        "reference": reference,
+        "max_rotation": 0.5,
+        "max_shift": 0.1,
+        "weight_equivariance": 1.0,
+        "batch_size": 20,
+    }
     batch = batches(tiny.replace(**settings), puppets["train"])(0)
     assert batch.again is not None and batch.moves is not None
     again = seen(batch.again, batch.moves)
@@ -186,7 +192,7 @@ def test_nothing_missing_shows_all(masked: Config) -> None:
 
 @pytest.mark.parametrize("reference", ["frame", "masked"])
 def test_the_shares_of_processes_make_up_the_batch(tiny: Config, puppets: Any, reference: str) -> None:
-    config = tiny.replace(reference=reference, warp=0.1, weight_equivariance=1.0)
+    config = tiny.replace(reference=reference, max_shift=0.1, weight_equivariance=1.0)
     for step in (0, 7):
         whole = batches(config, puppets["train"])(step)
         parts = [batches(config, puppets["train"], rank=rank, world=2)(step) for rank in (0, 1)]

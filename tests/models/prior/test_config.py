@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from pplkit.core.errors import PplkitError
-from pplkit.models.prior.config import CHOICES, Config
+from pplkit.models.prior.config import CHOICES, OLD_SETTINGS, Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.presets import PRESETS
+from pplkit.training.run_folder import RunFolder, write_json
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -32,9 +33,14 @@ def test_the_paper_preset_has_the_published_numbers() -> None:
     """Section numbers of the paper's table of settings; the sizes are those of the released model."""
     config = Config.preset("paper")
     assert (config.keypoints, config.banks, config.vectors, config.dimension) == (16, 34, 16, 512)
-    assert (config.thickness, config.missing, config.block, config.decay) == (5e-4, 0.8, 16, 0.9)
+    assert (config.thickness, config.mask_ratio, config.mask_grid, config.decay) == (5e-4, 0.8, 16, 0.9)
     assert (config.batch_size, config.learning_rate, config.perceptual) == (64, 1e-3, "vgg19")
-    assert config.thickness_start == 0 and config.coarse == 0 and config.start == "random" and config.distance == "l1"
+    assert (
+        config.thickness_start == 0
+        and config.coarse_fraction == 0
+        and config.affine_init == "random"
+        and config.distance == "l1"
+    )
 
 
 PUBLISHED = sorted(name for name in PRESETS if name.startswith(("paper", "released")))
@@ -112,7 +118,7 @@ def test_published_presets_differ_where_paper_and_code_differ() -> None:
     assert (released.thickness, released.perceptual, released.reference) == (7.5e-5, "vgg16", "masked")
     assert (released.weight_links, released.weight_pose, released.learning_rate) == (0, 100, 1e-4)
     hands = Config.preset("released-hands")
-    assert (hands.block, hands.missing, hands.steps, hands.thickness) == (8, 0.9, 5000, 1e-4)
+    assert (hands.mask_grid, hands.mask_ratio, hands.steps, hands.thickness) == (8, 0.9, 5000, 1e-4)
     assert [Config.preset(f"paper-{name}").keypoints for name in ("taichi", "dogs", "cub-aligned")] == [10, 10, 10]
     assert not Config.preset("paper-cub-three").flip and Config.preset("paper-horses").flip
     assert not Config.preset("released-horses").flip
@@ -156,9 +162,12 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"decoder_channels": 8}, "setting decoder_channels=8 must be of type tuple"),
         ({"image_size": 100}, "image_size=100 .*use a multiple of 16"),
         ({"image_size": 16}, "image_size=16 .*from 32 upwards"),
-        ({"reference": "masked", "block": 24}, "block=24 does not divide image_size=128: choose a divisor"),
+        ({"reference": "masked", "mask_grid": 24}, "mask_grid=24 does not divide image_size=128: choose a divisor"),
         ({"reference": "mirror"}, "reference='mirror' is unknown: choose one of masked, .*frame"),
-        ({"image_size": 48, "coarse": 0.5}, "image_size=48 cannot start at half the resolution: use a multiple of 32"),
+        (
+            {"image_size": 48, "coarse_fraction": 0.5},
+            "image_size=48 cannot start at half the resolution: use a multiple of 32",
+        ),
         ({"weight_pose": -1.0}, r"weight_pose=-1.0 must be 0 \(switched off\) or more"),
         ({"weight_links": float("nan")}, "weight_links=nan must be 0"),
         ({"perceptual": "vgg"}, "perceptual='vgg' is unknown: choose one of vgg19, vgg16, random, none"),
@@ -171,22 +180,22 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"steps": 0}, "steps=0 is too small"),
         ({"thickness": 0.0}, "thickness=0.0 must be positive"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be positive"),
-        ({"missing": 1.0}, "missing=1.0 must be a share"),
-        ({"missing": -0.1}, "missing=-0.1 must be a share"),
-        ({"warp": 1.0}, "warp=1.0 must be a share"),
+        ({"mask_ratio": 1.0}, "mask_ratio=1.0 must be a share"),
+        ({"mask_ratio": -0.1}, "mask_ratio=-0.1 must be a share"),
+        ({"max_shift": 1.0}, "max_shift=1.0 must be a share"),
         ({"separation_radius": 0.0}, "separation_radius=0.0 must be positive"),
-        ({"coarse": 1.5}, "coarse=1.5 must be a share of the steps, from 0 to 1"),
-        ({"block": 0}, "block=0 does not divide"),
+        ({"coarse_fraction": 1.5}, "coarse_fraction=1.5 must be a share of the steps, from 0 to 1"),
+        ({"mask_grid": 0}, "mask_grid=0 does not divide"),
         ({"keypoints": 1001}, "keypoints=1001 is too large: give at most 1,000"),
         ({"encoder_layers": 10**9}, "encoder_layers=1000000000 is too large"),
         ({"seed": -1}, "seed=-1 is too small"),
         ({"token_hidden": 0}, "token_hidden=0 is too small"),
-        ({"turn": float("inf")}, "turn=inf must be a finite number"),
+        ({"max_rotation": float("inf")}, "max_rotation=inf must be a finite number"),
         ({"connectivity_scale": 10**400}, "connectivity_scale=inf must be a finite number"),
         ({"regressor_channels": ["a"]}, "must be made of whole numbers"),
         ({"decoder_channels": [8, 8]}, r"decoder_channels=\(8, 8\) must have 5 numbers, one for each resolution"),
         ({"separation_share": -1.0}, "separation_share=-1.0 must be a share of the steps"),
-        ({"hold": 1.1}, "hold=1.1 must be a share of the steps"),
+        ({"lr_hold": 1.1}, "lr_hold=1.1 must be a share of the steps"),
     ],
 )
 def test_settings_that_no_model_can_have_are_refused(change: dict[str, Any], message: str) -> None:
@@ -196,7 +205,7 @@ def test_settings_that_no_model_can_have_are_refused(change: dict[str, Any], mes
 
 
 def test_blocks_matter_for_the_masked_reference_alone() -> None:
-    assert Config().replace(reference="frame", block=24).block == 24
+    assert Config().replace(reference="frame", mask_grid=24).mask_grid == 24
 
 
 def test_the_constructor_checks_as_well() -> None:
@@ -216,9 +225,25 @@ def test_values_of_another_version_are_refused() -> None:
         Config.from_dict({**Config().to_dict(), "wings": 2})
 
 
+@pytest.mark.parametrize(("old", "new"), OLD_SETTINGS.items())
+def test_old_names_of_settings_are_read(old: str, new: str, tmp_path: Path) -> None:
+    default = getattr(Config(), new)
+    value = not default if isinstance(default, bool) else {"all": "used", "random": "place", 16: 8}.get(default, 0.25)
+    config = Config().replace(**{new: value})
+    assert Config().replace(**{old: value}) == config != Config()
+    settings = {old if name == new else name: kept for name, kept in json.loads(config.to_json()).items()}
+    assert Config.from_dict(settings) == config
+    write_json(tmp_path / "config.json", {"config": settings})
+    run = RunFolder(tmp_path)
+    assert run.config() == config and run.changed(config) == {} and list(run.changed(Config())) == [new]
+    wrong = "x" if not isinstance(value, str) else 1
+    with pytest.raises(PplkitError, match=f"setting {new}="):
+        Config().replace(**{old: wrong})
+
+
 def test_smoke_keeps_the_method() -> None:
     config = Config.preset("puppets").smoke()
-    kept = ("reference", "keypoints", "thickness", "distil", "start", "weight_links", "learning_rate", "seed")
+    kept = ("reference", "keypoints", "thickness", "prior_from", "affine_init", "weight_links", "learning_rate", "seed")
     assert [getattr(config, name) for name in kept] == [getattr(Config.preset("puppets"), name) for name in kept]
     assert config.image_size == 32 and config.steps == 40
 

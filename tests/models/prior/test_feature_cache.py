@@ -34,8 +34,8 @@ def backbone() -> Backbone:
 @pytest.fixture(scope="module")
 def config(tiny: Config) -> Config:
     return tiny.replace(
-        backbone="random", backbone_views=VIEWS, turn=0.5, warp=0.2, brightness=0.4, weight_equivariance=1.0,
-        reference="masked", missing=0.6,
+        backbone="random", backbone_views=VIEWS, max_rotation=0.5, max_shift=0.2, brightness=0.4,
+        weight_equivariance=1.0, reference="masked", mask_ratio=0.6,
     )  # fmt: skip
 
 
@@ -127,14 +127,14 @@ def test_views_and_lights_are_drawn_from_the_seed(backbone: Backbone, config: Co
 
 
 def test_without_changes_each_view_is_the_image(backbone: Backbone, config: Config) -> None:
-    still = config.replace(turn=0.0, warp=0.0, brightness=0.0, flip=False)
+    still = config.replace(max_rotation=0.0, max_shift=0.0, brightness=0.0, flip=False)
     cache = FeatureCache(backbone, pictures(), still)
     assert torch.equal(cache.views, torch.eye(2, 3).expand(COUNT, VIEWS, -1, -1)) and (cache.light == 1).all()
 
 
 def test_how_an_image_is_shown_by_hand(config: Config) -> None:
     """A quarter turn, twice as small, moved by 0.2 and -0.1, mirrored by the last number."""
-    settings = config.replace(turn=math.pi / 2, warp=0.5)
+    settings = config.replace(max_rotation=math.pi / 2, max_shift=0.5)
     draws = torch.tensor([[1.0, 0.0, 0.4, -0.2, 1.0], [0.0, -1.0, 0.0, 0.0, -1.0]])
     found = shown(draws, settings)
     torch.testing.assert_close(found[0], torch.tensor([[0.0, -1.0, 0.2], [1.0, 0.0, -0.1]]), atol=1e-6, rtol=0)
@@ -264,7 +264,7 @@ def test_the_moves_lead_from_a_point_to_where_it_is_seen_again(config: Config, b
     images = np.zeros((COUNT, 64, 64, 3), np.uint8)
     for number in range(COUNT):
         images[number, 24 + 2 * number : 28 + 2 * number, 40:44] = 200
-    settings = config.replace(image_size=64, paint_size=32, brightness=0.0, block=8)
+    settings = config.replace(image_size=64, paint_size=32, brightness=0.0, mask_grid=8)
     draw = Batches(split(images), settings, CPU, backbone=Backbone("random", 64))
     asked: list[tuple[np.ndarray, np.ndarray]] = []
     rows = draw.cache.rows  # type: ignore[union-attr]

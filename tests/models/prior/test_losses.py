@@ -214,7 +214,7 @@ def test_length_is_the_mean_length_of_a_link_by_weight() -> None:
 
 
 def test_links_are_shortened_only_at_full_resolution(tiny: Config) -> None:
-    config = tiny.replace(weight_length=0.5, coarse=0.6)
+    config = tiny.replace(weight_length=0.5, coarse_fraction=0.6)
     before, parts = losses(config, doubling(1), black(), output(config), 0.59)
     after, later = losses(config, doubling(1), black(), output(config), 0.6)
     assert "length" not in parts and later["length"].item() == pytest.approx(1.5)

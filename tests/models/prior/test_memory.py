@@ -142,7 +142,7 @@ def test_distilling_all_decodes_the_mean_vector_of_each_bank() -> None:
 
 
 def test_distilling_used_weights_vectors_by_their_use() -> None:
-    kept = memory(distil="used")
+    kept = memory(prior_from="used")
     kept.counts.copy_(torch.tensor([[3.0, 1.0], [0.0, 5.0], [2.0, 2.0]]))
     bank = kept.codebook
     mean = torch.stack([0.75 * bank[0, 0] + 0.25 * bank[0, 1], bank[1, 1], (bank[2, 0] + bank[2, 1]) / 2])
@@ -152,7 +152,7 @@ def test_distilling_used_weights_vectors_by_their_use() -> None:
 def test_a_faded_vector_moves_the_prior_of_all_and_not_that_of_used() -> None:
     priors = {}
     for over in ("all", "used"):
-        kept = memory(distil=over)
+        kept = memory(prior_from=over)
         kept.counts.copy_(torch.tensor([1.0, 0.0]).repeat(3, 1))
         before = kept.distil()
         kept.codebook[:, 1] += torch.arange(6.0)
@@ -166,7 +166,7 @@ def test_idle_vectors_start_anew_from_poses_by_hand() -> None:
     small.counts.copy_(torch.tensor([[0.0, 9.0, 0.1], [3.0, 1.0, 2.0]]))
     small.sums.copy_(small.codebook * small.counts[..., None])
     before, tokens = buffers(small), small.encode(given).detach()
-    small.restart(given)
+    small.reset_dead_codes(given)
     torch.testing.assert_close(small.codebook[0], torch.stack((tokens[0, 0], before["codebook"][0, 1], tokens[1, 0])))
     torch.testing.assert_close(small.codebook[1], before["codebook"][1])
     torch.testing.assert_close(small.counts, torch.tensor([[9.1 / 3, 9.0, 9.1 / 3], [3.0, 1.0, 2.0]]))
@@ -176,7 +176,7 @@ def test_idle_vectors_start_anew_from_poses_by_hand() -> None:
 def test_more_idle_vectors_than_poses_take_poses_again() -> None:
     small = memory(banks=1, vectors=5).eval()
     small.counts.copy_(torch.tensor([[8.0, 0, 0, 0, 0]]))
-    small.restart(poses(2))
+    small.reset_dead_codes(poses(2))
     tokens = small.encode(poses(2)).detach()[:, 0]
     torch.testing.assert_close(small.codebook[0, 1:], tokens[[0, 1, 0, 1]])
 

@@ -139,7 +139,7 @@ def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int
 
 def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) -> None:
     """A detector that finds the middle of a bright spot, whatever the view, must say where it is in the image."""
-    model = PosePriorLearner(tiny.replace(views=12, turn=1.0, warp=0.2, flip=True, image_size=64)).eval()
+    model = PosePriorLearner(tiny.replace(views=12, max_rotation=1.0, max_shift=0.2, flip=True, image_size=64)).eval()
     asked = []
 
     def middle(given: Tensor) -> Any:
@@ -259,7 +259,7 @@ def test_keypoints_with_weak_links_only_get_half_the_strongest(model: PosePriorL
     model.links.data.fill_(-20 / model.config.connectivity_scale)
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     model.links.data[2, 3] = 1.8 / model.config.connectivity_scale  # softplus: 1.953
-    model.revive()
+    model.reinit_weak_links()
     found = model.connectivity().detach()
     assert found[0, 1] == pytest.approx(10, abs=1e-3)
     for pair in ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)):
@@ -268,7 +268,7 @@ def test_keypoints_with_weak_links_only_get_half_the_strongest(model: PosePriorL
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     model.links.data[2, 3] = 1.9 / model.config.connectivity_scale  # softplus: 2.039
     before = model.links.clone()
-    model.revive()
+    model.reinit_weak_links()
     assert torch.equal(model.links, before)
 
 
@@ -276,5 +276,5 @@ def test_frozen_links_are_not_revived() -> None:
     model = PosePriorLearner(Config().smoke().replace(prior_links_trainable=False))
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     before = model.links.clone()
-    model.revive()
+    model.reinit_weak_links()
     assert torch.equal(model.links, before)

@@ -69,7 +69,7 @@ def test_a_pickled_module_of_the_released_names_loads(released: dict[str, Any], 
     with pytest.raises(ModuleNotFoundError):  # the classes are really gone
         torch.load(tmp_path / "checkpoint_latest.pth", weights_only=False)
     found = load_official(tmp_path / "checkpoint_latest.pth")
-    assert (found.config.thickness, found.config.block, found.config.missing) == (7.5e-5, 8, 0.8)  # as it says
+    assert (found.config.thickness, found.config.mask_grid, found.config.mask_ratio) == (7.5e-5, 8, 0.8)  # as it says
     expected = load_official(state).state_dict()
     assert [name for name, value in found.state_dict().items() if not torch.equal(value, expected[name])] == []
 

@@ -65,11 +65,11 @@ def test_attention_answers_the_mean_of_its_map(tiny: Config, images: torch.Tenso
 
 def test_autolink_learns_from_the_reconstruction_alone(tiny: Config) -> None:
     everything = {field.name: 1.0 for field in dataclasses.fields(Config) if field.name.startswith("weight_")}
-    config = variant(tiny.replace(**everything, revive=True, backbone="random"), "autolink")
+    config = variant(tiny.replace(**everything, reinit_weak_links=True, backbone="random"), "autolink")
     # The memory, which nothing listens to, has two losses of its own.
     left = {name for name in everything if getattr(config, name)}
     assert left == {"weight_reconstruction", "weight_pose", "weight_tokens", "weight_decay"}
-    assert config.reference == "masked" and not config.revive
+    assert config.reference == "masked" and not config.reinit_weak_links
 
 
 @pytest.mark.parametrize("name", ["autolink", "attention", "free"])

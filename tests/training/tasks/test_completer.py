@@ -27,7 +27,7 @@ from pplkit.training.tasks.completer import NEAR, Lesson, Teacher, complete, dou
 def trained(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "tiny"
     # Sharp attention from the start: poses that change with the image although hardly anything was learned.
-    train(tiny.replace(start="place", sharpness=30.0, learning_rate=1e-3, steps=30), puppets, run, device="cpu")
+    train(tiny.replace(affine_init="place", sharpness=30.0, learning_rate=1e-3, steps=30), puppets, run, device="cpu")
     return run
 
 
@@ -112,7 +112,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("whole")
-@pytest.mark.parametrize("changes", [{"flip": True}, {"flip": False}, {"turn": 0.8, "warp": 0.15}])
+@pytest.mark.parametrize("changes", [{"flip": True}, {"flip": False}, {"max_rotation": 0.8, "max_shift": 0.15}])
 def test_a_model_that_need_not_follow_answers_the_picture_that_is_shown(tiny: Config, changes: dict[str, Any]) -> None:
     """Turned and moved as in training; where training does neither, as it is, and not mirrored."""
     config = tiny.replace(**changes)
@@ -126,7 +126,7 @@ def test_a_model_that_need_not_follow_answers_the_picture_that_is_shown(tiny: Co
 @pytest.mark.usefixtures("whole")
 def test_the_pose_follows_the_picture(tiny: Config) -> None:
     """Turned and moved: where the spot is now. What the border mirrors can add a second spot, so most, not all."""
-    teacher = taught(tiny.replace(turn=0.8, warp=0.15, weight_equivariance=0.5))
+    teacher = taught(tiny.replace(max_rotation=0.8, max_shift=0.15, weight_equivariance=0.5))
     given = teacher(3)
     away = (given.keypoints - Finding(tiny).locate(given.images)[0]).norm(dim=-1)[:, 0]
     assert away.median() < 0.02 and (away < 0.05).float().mean() > 0.8
@@ -151,7 +151,7 @@ def test_hidden_are_the_keypoints_in_holes(tiny: Config) -> None:
 
 
 def test_a_lesson_is_the_same_each_time_and_steps_and_seeds_differ(tiny: Config) -> None:
-    config = tiny.replace(turn=0.2, warp=0.1)
+    config = tiny.replace(max_rotation=0.2, max_shift=0.1)
     teacher, again, other = taught(config), taught(config), taught(config.replace(seed=1))
     third = teacher(3)
     teacher(0)
