@@ -16,7 +16,7 @@ BUILD := import torch, torchvision; \
 # Those of 05 are of three trainings with more steps of the completer, as the notebook says.
 FIGURES := prior poses over_time
 
-.PHONY: help setup run run-real notebooks test test-browser bench lint clean
+.PHONY: help setup run run-real notebooks test test-browser bench lint docs docs-links clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo "make test-browser          notebooks and the page of a batch in the system's Chromium; pictures in .browser/"
 	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json and .png"
 	@echo "make lint                  ruff, mypy and import-linter"
+	@echo "make docs                  the documentation as a site that can be searched: docs/_build/html/index.html"
+	@echo "make docs-links            try the links of the documentation to other sites"
 	@echo "make clean                 remove caches and build leftovers; .venv, data and runs stay"
 
 setup: $(INSTALLED)
@@ -71,6 +73,13 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: setup
+	@$(BIN)/python -c 'import furo, myst_nb, sphinx' 2>/dev/null || $(BIN)/python -m pip install -e ".[docs]"
+	$(BIN)/python docs/build.py $(ARGS)
+
+docs-links:
+	@$(MAKE) --no-print-directory docs ARGS="--builder linkcheck"
+
 clean:
-	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist docs/_build *.egg-info
 	find pplkit data_prep tests notebooks '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -prune -exec rm -rf {} +

@@ -35,7 +35,7 @@ def test_both_files_name_the_same_packages_and_bounds() -> None:
 
 
 def test_every_package_has_a_lower_bound() -> None:
-    for name, bound in bounds(EVERYTHING + PROJECT["optional-dependencies"]["browser"]).items():
+    for name, bound in bounds(EVERYTHING + EXTRAS["browser"] + EXTRAS["docs"]).items():
         assert bound.startswith(">="), f"{name} has no lower bound"
 
 
