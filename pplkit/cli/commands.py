@@ -139,11 +139,15 @@ def _check_out(name: str, path: Path, *endings: str) -> None:
         raise PplkitError(f"{name} {path} does not end in {' or '.join(endings)}: name the file so.")
 
 
-def _inference_options(arguments: argparse.Namespace, model: Any) -> dict[str, Any]:
-    from pplkit.inference.landmarks.fitting import landmarks_of
+def _estimator(arguments: argparse.Namespace, *options: str, device: str = "auto") -> Any:
+    """The model of the run, on --device or else `device`, and how it is to estimate poses."""
+    import pplkit
+    from pplkit.inference.estimate import Estimator
+    from pplkit.inference.landmarks.fitting import load_landmarks
 
-    named = landmarks_of(arguments.run, model) if arguments.named else None
-    return {"batch_size": arguments.batch_size, "landmarks": named, "bar": not arguments.quiet}
+    model = pplkit.load(arguments.run, arguments.device or device)
+    named = load_landmarks(arguments.run, model) if arguments.named else None
+    return Estimator(model, crop=_crop(arguments), landmarks=named, **_given(arguments, *options))
 
 
 def _crop(arguments: argparse.Namespace) -> str:
@@ -158,27 +162,25 @@ def estimate(arguments: argparse.Namespace) -> None:
     _check_out("--out", arguments.out, ".json", ".csv")
     from pplkit.inference.estimate import write_poses
 
-    model = _loaded(arguments)
-    how = (arguments.iterations, _crop(arguments), arguments.procedure)
-    options = _inference_options(arguments, model)
-    number = write_poses(model, arguments.paths, arguments.out, *how, **options)
+    estimator = _estimator(arguments, "iterations", "procedure", "batch_size")
+    number = write_poses(estimator, arguments.paths, arguments.out, bar=not arguments.quiet)
     print(f"The poses of {number} images are in {arguments.out}.")
 
 
 def landmarks(arguments: argparse.Namespace) -> None:
     """Fit named landmarks to labels, or say which images to label."""
-    from pplkit.inference.landmarks import fitting as labelling
+    from pplkit.inference.landmarks import fitting
     from pplkit.training.run_folder import RunFolder, data_of
 
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
     if arguments.suggest is not None:
-        for index in labelling.suggest(model, data, arguments.suggest, arguments.split):
+        for index in fitting.suggest(model, data, arguments.suggest, arguments.split):
             print(f"{index}  {visible(data[arguments.split].sources[index])}")
         return
-    found = labelling.name_landmarks(model, data, arguments.labels or arguments.run / labelling.TABLE, arguments.split)
-    out = arguments.run / labelling.MAP
+    found = fitting.name_landmarks(model, data, arguments.labels or arguments.run / fitting.TABLE, arguments.split)
+    out = arguments.run / fitting.MAP
     found.save(out)
-    print("\n".join(labelling.summary(found)))
+    print("\n".join(fitting.summary(found)))
     print(f"The landmarks are in {out}; `pplkit estimate`, `track` and `export` write them with --named.")
 
 
@@ -191,12 +193,12 @@ def track(arguments: argparse.Namespace) -> None:
     if arguments.video is not None:
         _check_out("--video", arguments.video, ".mp4")
         overlay.check_apart(arguments.source, arguments.video)
-    model = _loaded(arguments)
-    options = _inference_options(arguments, model) | _given(arguments, "smoothing", "gap", "least")
-    found = tracks.track(model, arguments.source, _crop(arguments), **options)
+    estimator = _estimator(arguments, "batch_size")
+    options = _given(arguments, "smoothing", "gap", "least")
+    found = tracks.track(estimator, arguments.source, bar=not arguments.quiet, **options)
     tracks.write_tracks(arguments.out, found)
     if arguments.video is not None:
-        overlay.track_video(model, arguments.source, arguments.video, found)
+        overlay.track_video(estimator.model, arguments.source, arguments.video, found)
     print("\n".join(tracks.summary(found)))
     print(f"The tracks are in {arguments.out}{f', drawn in {arguments.video}' if arguments.video else ''}.")
 
@@ -225,9 +227,9 @@ def export(arguments: argparse.Namespace) -> None:
     if sources:
         _export_poses(arguments)
     if "model" in given:
-        from pplkit.inference.export.model_card import hand_on
+        from pplkit.inference.export.model_card import save_pretrained
 
-        print(f"The model and its card are in {hand_on(arguments.run, arguments.model)}.")
+        print(f"The model and its card are in {save_pretrained(arguments.run, arguments.model)}.")
     if "prior" in given or "onnx" in given:
         _export_model(arguments)
 
@@ -245,14 +247,10 @@ def _export_poses(arguments: argparse.Namespace) -> None:
             raise PplkitError(f"--out {arguments.out} is the file of --poses: name another, or what it has is lost.")
         poses = read_poses(arguments.poses)
     else:
-        import pplkit
         from pplkit.inference.estimate import estimate_files
-        from pplkit.inference.landmarks.fitting import landmarks_of
 
-        model = pplkit.load(arguments.run, **_given(arguments, "device"))
-        given = arguments.images, arguments.iterations, _crop(arguments), arguments.procedure
-        named = landmarks_of(arguments.run, model) if arguments.named else None
-        poses = pose_table(estimate_files(model, *given, landmarks=named))
+        estimator = _estimator(arguments, "iterations", "procedure", device="cpu")
+        poses = pose_table(estimate_files(estimator, arguments.images))
     export_poses(poses, arguments.format, arguments.out, arguments.visible)
     print(f"The poses of {len(poses.files)} images are in {arguments.out}.")
 

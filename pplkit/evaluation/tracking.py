@@ -2,7 +2,8 @@
 
 Split "films" of a data set holds films whole, every frame with its labels. The keypoints of each frame (procedure
 "published", which needs no completer) become joints by a linear map fitted to labels of other images, so that they can
-be compared with the truth. Smooth ones come from keypoints that are smoothed as in `tracks.track`, long gaps filled.
+be compared with the truth. Smooth ones come from keypoints that are smoothed as `inference.tracking.track` does, with
+long gaps filled.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ import numpy as np
 
 from pplkit.data.dataset import Split
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.geometry.trajectories import smooth
-from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted
+from pplkit.geometry.trajectories import MIN_LAG_FRAMES, jitter, lag, smooth
+from pplkit.inference.tracking import SMOOTHING, confidence_weights
 from pplkit.models.prior.model import PosePriorLearner
 
 JointMap = Callable[[np.ndarray], np.ndarray]  # from keypoints (T, N, 2) to joints (T, J, 2)
@@ -59,7 +60,7 @@ def follow(model: PosePriorLearner, split: Split, joints: JointMap, smoothing: f
         frames = np.flatnonzero(np.asarray(split.videos) == video)
         poses = model.estimate(np.asarray(split.images[frames]), procedure="published")
         points, sure = poses.keypoints.numpy().astype(float), poses.confidence.numpy()
-        steady = smooth(points, np.arange(len(points)), within, trusted(sure))
+        steady = smooth(points, np.arange(len(points)), within, confidence_weights(sure))
         made.append(Film(np.asarray(split.keypoints)[frames], joints(points), joints(steady)))
     return [film for film in made if np.isfinite(jitter(film.found, film.truth))]
 
@@ -70,7 +71,7 @@ def report(films: Sequence[Film], size: int) -> dict[str, float]:
     Means over films, as shares of the image side: the error, and the jitter, which is the root mean square acceleration
     of the error per frame². `jitter_left`: smooth of found, mean over films; `halved`: share of the films where it is
     at most half. `lag` in frames behind the truth, mean over films, and `largest_lag` to either side, of films that are
-    long enough (`tracks.LONG`) and move.
+    long enough (`MIN_LAG_FRAMES`) and move.
     """
     side = sides_per_unit(size)
     numbers: dict[str, float] = {"films": len(films), "frames": sum(len(film.truth) for film in films)}
@@ -83,7 +84,7 @@ def report(films: Sequence[Film], size: int) -> dict[str, float]:
     before, after = shaking
     left = np.divide(after, before, out=np.ones(len(films)), where=before > 0)
     numbers |= {"jitter_left": float(left.mean()), "halved": float((left <= 0.5).mean())}
-    late = np.array([lag(film.smooth, film.truth) for film in films if len(film.truth) >= LONG])
+    late = np.array([lag(film.smooth, film.truth) for film in films if len(film.truth) >= MIN_LAG_FRAMES])
     late = late[np.isfinite(late)]
     if len(late):
         numbers |= {"lag": float(late.mean()), "largest_lag": float(np.abs(late).max())}

@@ -7,8 +7,12 @@ alike, so nothing lags. λ is one number for all points, the largest with which 
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from pplkit.core.errors import PplkitError
+
 RANGE = (-6.0, 10.0)  # logarithms of λ that are looked at
 HINT = 1e-6  # weight of a straight line through gaps, which keeps the equations solvable however long they are
+MAX_LAG = 5  # frames
+MIN_LAG_FRAMES = 40  # that a lag can be measured in
 
 
 def smooth(points: np.ndarray, seconds: np.ndarray, within: float, weights: np.ndarray | None = None) -> np.ndarray:
@@ -70,3 +74,46 @@ def bending(seconds: np.ndarray) -> np.ndarray:
     bands[1, 2 : 2 + len(first)] += middle * last
     bands[0, 2 : 2 + len(first)] += first * last
     return bands
+
+
+def short_gaps(known: np.ndarray, longest: int) -> np.ndarray:
+    """Where, bool (T, N), at most `longest` frames in a row are not known, with a known one before and after."""
+    short = np.zeros_like(known)
+    for n in range(known.shape[1]):
+        frames = np.flatnonzero(known[:, n])
+        for before, after in zip(frames[:-1], frames[1:], strict=True):
+            if 1 < after - before <= longest + 1:
+                short[before + 1 : after, n] = True
+    return short
+
+
+def jitter(points: np.ndarray, truth: np.ndarray | None = None) -> float:
+    """Root mean square acceleration of points (T, N, 2) per frame², NaN left out; with `truth`, that of the error.
+
+    Without truth it includes the acceleration of the motion itself. NaN without three known frames in a row.
+    """
+    error = points if truth is None else points - truth
+    squares = np.square(np.diff(error, 2, axis=0)).sum(-1)
+    return float(np.sqrt(np.nanmean(squares))) if np.isfinite(squares).any() else float("nan")
+
+
+def lag(points: np.ndarray, truth: np.ndarray) -> float:
+    """By how many frames, -MAX_LAG to MAX_LAG, points (T, N, 2) come later than `truth`.
+
+    The shift at which their velocities differ least in mean square, refined by a parabola through its neighbors; NaN
+    where nothing known moves. Raises PplkitError for fewer than MIN_LAG_FRAMES frames.
+    """
+    if len(points) < MIN_LAG_FRAMES:
+        raise PplkitError(f"{len(points)} frames are too few to measure a lag: give {MIN_LAG_FRAMES}.")
+    velocities, true_velocities = np.diff(points, axis=0), np.diff(truth, axis=0)[MAX_LAG:-MAX_LAG]
+    count = len(true_velocities)
+    squares = [np.square(velocities[shift : shift + count] - true_velocities) for shift in range(2 * MAX_LAG + 1)]
+    known = np.isfinite(squares).all(0)  # the same at each shift
+    if not np.abs(true_velocities[known]).sum() > 0:
+        return float("nan")
+    errors = [float(square[known].mean()) for square in squares]
+    best = int(np.argmin(errors))
+    if best in (0, 2 * MAX_LAG):
+        return float(best - MAX_LAG)
+    before, least, after = errors[best - 1 : best + 2]
+    return best - MAX_LAG + 0.5 * (before - after) / (before - 2 * least + after)

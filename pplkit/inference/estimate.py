@@ -1,9 +1,10 @@
-"""Images in, poses out: of files and videos, one after the other, and written as JSON or CSV while they come."""
+"""Poses of image files and videos, written as JSON or CSV while they are estimated."""
 
 import csv
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -12,161 +13,131 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import writing
 from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import writing
 
-BATCH = 64  # images that go through the model together
+BATCH_SIZE = 64  # images
 ENDINGS = (".json", ".csv")
+CSV_HEADER = ("file", "frame", "keypoint", "x", "y", "confidence")
 
 
-class Found(NamedTuple):
-    """A pose in its image."""
+class ImagePose(NamedTuple):
+    """The pose in one image or video frame."""
 
-    of: Seen
-    points: np.ndarray  # (N, 2) in pixels of the image, 0 = centre of the first
+    frame: Seen
+    points: np.ndarray  # (N, 2) in pixels of the image, 0 = center of the first pixel
     confidence: np.ndarray  # (N,)
 
 
-def located(
-    model: PosePriorLearner,
-    images: Iterable[Seen],
-    iterations: int = 0,
-    procedure: str | None = None,
-    batch_size: int = BATCH,
-    landmarks: LandmarkMap | None = None,
-) -> Iterator[Found]:
-    """The poses of images, one by one, `batch_size` at a time through the model.
+@dataclass(frozen=True)
+class Estimator:
+    """A model and the way in which it estimates poses. Raises PplkitError for a `batch_size` below 1."""
 
-    With the crop "pad" points may lie outside the image. For `iterations` and `procedure` see `estimate`; with
-    `landmarks` the points are those that it names. Raises PplkitError for a `batch_size` below 1.
+    model: PosePriorLearner
+    iterations: int = 0  # published rounds after the first pose, see `PosePriorLearner.estimate`
+    crop: str = "centre"  # the square of each image that the model sees: "centre", "pad" or "object"
+    procedure: str | None = None  # "published" or "completed"; None: "completed" if the model has a completer
+    batch_size: int = BATCH_SIZE
+    landmarks: LandmarkMap | None = None  # estimate these named points instead of the keypoints
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise PplkitError(f"batch_size={self.batch_size} is too small: give 1 or more.")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the points: those of the landmarks, else the numbers of the keypoints."""
+        return self.landmarks.names if self.landmarks else [str(k) for k in range(self.model.config.keypoints)]
+
+    def poses(self, frames: Iterable[Seen]) -> Iterator[ImagePose]:
+        """The poses of frames, one by one. With the crop "pad" points may lie outside the image."""
+        side, remaining = self.model.config.image_size, iter(frames)
+        while batch := list(islice(remaining, self.batch_size)):
+            squares = np.stack([frame.square for frame in batch])
+            poses = self.model.estimate(squares, self.iterations, self.batch_size, procedure=self.procedure)
+            points, confidence = poses.keypoints.numpy(), poses.confidence.numpy()
+            if self.landmarks is not None:
+                points, confidence = self.landmarks.apply_with_confidence(points, confidence)
+            for frame, *pose in zip(batch, points, confidence, strict=True):
+                yield ImagePose(frame, from_crop(pose[0], frame.box, side), pose[1])
+
+    def file_poses(self, files: Sequence[Path], *, whole: bool = False) -> Generator[ImagePose, None, None]:
+        """The poses of images and of all frames of videos; `whole` keeps the images. For errors see `reader.seen`."""
+        side, crop = self.model.config.image_size, cropper(self.crop)
+        with closing(seen(files, side, crop, self.batch_size, whole=whole)) as frames:
+            yield from self.poses(frames)
+
+    def description(self) -> dict[str, Any]:
+        """What a file of poses says before the poses: the model, the settings, and the links or the names."""
+        settings = {"made_by": self.model.made_by, "iterations": self.iterations, "crop": self.crop}
+        return settings | ({"names": self.names} if self.landmarks else {"links": self.model.prior().links()})
+
+
+def estimate_files(estimator: Estimator, paths: Sequence[Path]) -> dict[str, Any]:
+    """Poses of images, videos and folders of them, ready for JSON.
+
+    For each image its file, width, height, keypoints in pixels and confidence; for a video frame also its number and
+    seconds. `write_poses` suits many images: it holds few of them at a time. Raises PplkitError for unreadable files.
     """
-    if batch_size < 1:
-        raise PplkitError(f"batch_size={batch_size} is too small: give 1 or more.")
-    side, remaining = model.config.image_size, iter(images)
-    while batch := list(islice(remaining, batch_size)):
-        squares = np.stack([one.square for one in batch])
-        poses = model.estimate(squares, iterations, batch_size, procedure=procedure)
-        points, sure = poses.keypoints.numpy(), poses.confidence.numpy()
-        if landmarks is not None:
-            points, sure = landmarks.named(points, sure)
-        for one, where, how in zip(batch, points, sure, strict=True):
-            yield Found(one, from_crop(where, one.box, side), how)
+    with closing(estimator.file_poses(files_of(paths))) as poses:
+        rows = [_json_row(pose) for pose in poses]
+    return {**estimator.description(), "images": rows}
 
 
-def estimate_files(
-    model: PosePriorLearner,
-    paths: Sequence[Path],
-    iterations: int = 0,
-    crop: str = "centre",
-    procedure: str | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Poses of pictures and videos, ready for JSON: for each image its file, size, keypoints and confidence.
+def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: bool = True) -> int:
+    """Write the poses of images, videos and folders to `out` while they are estimated; returns the number of images.
 
-    Of a frame also its number and seconds. Keypoints are given in pixels of the file; `crop` as in `squared`,
-    `iterations`, `procedure` and `options` (`batch_size`, `landmarks`) as in `located`. See `write_poses` for many.
-    """
-    with closing(_found(model, files_of(paths), iterations, crop, procedure, **options)) as found:
-        rows = [_row(one) for one in found]
-    return {**_about(model, iterations, crop, options.get("landmarks")), "images": rows}
-
-
-def write_poses(
-    model: PosePriorLearner,
-    paths: Sequence[Path],
-    out: Path,
-    iterations: int = 0,
-    crop: str = "centre",
-    procedure: str | None = None,
-    *,
-    bar: bool = True,
-    **options: Any,
-) -> int:
-    """Write the poses of pictures, folders and videos to `out` while they come, and return how many there are.
-
-    JSON as of `estimate_files`, an image a line; or, where `out` ends in .csv, a table with a line for each keypoint:
-    file, frame (empty for a picture), keypoint (its number or name), x, y, confidence. `bar` shows on stderr, if that
-    is a terminal, how far it is. Arguments otherwise as in `estimate_files`.
-    Raises PplkitError, and leaves `out` as it was, for another ending, a file that cannot be read or written.
+    A .json file has the content of `estimate_files`, one image a line. A .csv file has a line for each point: file,
+    frame (empty for an image), keypoint (number or name), x, y, confidence. `bar` shows progress on a terminal.
+    Raises PplkitError, and leaves `out` as it was, for another ending and for files that cannot be read or written.
     """
     if out.suffix.lower() not in ENDINGS:
-        raise PplkitError(f"{out} ends in neither of {', '.join(ENDINGS)}: name the poses by one of these.")
-    files = files_of(paths)
-    landmarks = options.get("landmarks")
-    number = 0
-    shown = tqdm(total=count(files) if bar else None, unit="image", disable=None if bar else True)
-    try:
-        with closing(_found(model, files, iterations, crop, procedure, **options)) as found, writing(out) as file:
-            table = out.suffix.lower() == ".csv"
-            put = _table(file, landmarks) if table else _json(file, _about(model, iterations, crop, landmarks))
-            for one in found:
-                put(one)
-                shown.update()
-                number += 1
-            if not table:
-                file.write("\n ]\n}\n")
-    except OSError as error:
-        raise PplkitError(f"{out} cannot be written ({error}): choose another file.") from None
-    finally:
-        shown.close()
+        raise PplkitError(f"{out} ends in neither of {', '.join(ENDINGS)}: give the file one of these endings.")
+    files, number = files_of(paths), 0
+    progress = tqdm(total=count(files) if bar else None, unit="image", disable=None if bar else True)
+    with progress, closing(estimator.file_poses(files)) as poses, writing(out) as file:
+        as_json = out.suffix.lower() == ".json"
+        write = _json_writer(file, estimator) if as_json else _csv_writer(file, estimator)
+        for number, pose in enumerate(poses, 1):  # noqa: B007
+            write(pose)
+            progress.update()
+        if as_json:
+            file.write("\n ]\n}\n")
     return number
 
 
-def _found(
-    model: PosePriorLearner,
-    files: Sequence[Path],
-    iterations: int,
-    crop: str,
-    procedure: str | None,
-    batch_size: int = BATCH,
-    landmarks: LandmarkMap | None = None,
-) -> Generator[Found, None, None]:
-    with closing(seen(files, model.config.image_size, cropper(crop), batch_size)) as images:
-        yield from located(model, images, iterations, procedure, batch_size, landmarks)
-
-
-def _about(model: PosePriorLearner, iterations: int, crop: str, landmarks: LandmarkMap | None) -> dict[str, Any]:
-    """What poses of files say of themselves; links only of the points that are learned."""
-    about = {"made_by": model.made_by, "iterations": iterations, "crop": crop}
-    return {**about, "links": model.prior().links()} if landmarks is None else {**about, "names": landmarks.names}
-
-
-def _row(one: Found) -> dict[str, Any]:
-    frame = {} if one.of.frame is None else {"frame": one.of.frame, "seconds": round(one.of.seconds or 0.0, 4)}
+def _json_row(pose: ImagePose) -> dict[str, Any]:
+    frame = pose.frame
+    time = {} if frame.frame is None else {"frame": frame.frame, "seconds": round(frame.seconds or 0.0, 4)}
     return {
-        "file": str(one.of.file), **frame, "width": one.of.size[0], "height": one.of.size[1],
-        "keypoints": one.points.round(2).tolist(), "confidence": one.confidence.round(4).tolist(),
+        "file": str(frame.file), **time, "width": frame.size[0], "height": frame.size[1],
+        "keypoints": pose.points.round(2).tolist(), "confidence": pose.confidence.round(4).tolist(),
     }  # fmt: skip
 
 
-def _json(file: TextIO, about: dict[str, Any]) -> Callable[[Found], None]:
-    """What adds an image to a JSON file; its end is still to be written."""
-    file.write(json.dumps(about, indent=1).removesuffix("\n}") + ',\n "images": [')
-    between = "\n  "
-
-    def put(one: Found) -> None:
-        nonlocal between
-        file.write(between + json.dumps(_row(one)))
-        between = ",\n  "
-
-    return put
+def _json_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], None]:
+    """Begins a JSON file and returns a function that adds an image; the caller writes the end."""
+    file.write(json.dumps(estimator.description(), indent=1).removesuffix("\n}") + ',\n "images": [')
+    separators = iter(["\n  "])
+    return lambda pose: print(next(separators, ",\n  "), json.dumps(_json_row(pose)), sep="", end="", file=file)
 
 
-def _table(file: TextIO, landmarks: LandmarkMap | None) -> Callable[[Found], None]:
-    """What adds an image to a CSV file."""
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(("file", "frame", "keypoint", "x", "y", "confidence"))
+def _csv_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], None]:
+    """Begins a CSV file and returns a function that adds the lines of an image."""
+    table, names = csv.writer(file, lineterminator="\n"), estimator.names
+    table.writerow(CSV_HEADER)
+    return lambda pose: table.writerows(
+        csv_rows(str(pose.frame.file), pose.frame.frame, names, pose.points, pose.confidence)
+    )
 
-    def put(one: Found) -> None:
-        frame = "" if one.of.frame is None else one.of.frame
-        names = range(len(one.points)) if landmarks is None else landmarks.names
-        for name, (x, y), sure in zip(
-            names, one.points.round(2).tolist(), one.confidence.round(4).tolist(), strict=True
-        ):
-            lines.writerow((one.of.file, frame, name, x, y, sure))
 
-    return put
+def csv_rows(
+    file: str, frame: int | None, names: Sequence[str], points: np.ndarray, confidence: np.ndarray
+) -> Iterator[tuple[Any, ...]]:
+    """The lines of one image, with points (N, 2) and confidence (N,); see CSV_HEADER."""
+    rows = zip(names, points.round(2).tolist(), confidence.round(4).tolist(), strict=True)
+    return ((file, "" if frame is None else frame, name, *point, value) for name, point, value in rows)

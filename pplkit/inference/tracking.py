@@ -1,195 +1,150 @@
-"""The keypoints of a video over time: smooth without lag, short gaps filled.
+"""The keypoints of a video over time, smoothed without lag and with short gaps filled.
 
-Smooth points minimise Σ w |z - x|² + λ Σ |z''|² (Whittaker's smoother), w the square of the confidence of x, z'' the
-acceleration at the times of the frames. Past and future count alike, so nothing lags. λ is one number for all keypoints
-of a video, the largest with which all smooth points together stay, in root mean square, within `smoothing` of what was
-found: in the mean no farther than the model can see anyway, by default half a pixel of its images. Choosing λ by
-cross-validation smooths hardly at all, since the errors of neighbouring frames are alike.
+`geometry.trajectories.smooth` smooths them, each point weighted by the square of its confidence. The smooth points of
+a video stay, in root mean square, within `smoothing` pixels of the estimated ones, by default half a pixel of the
+model's images: no farther than the model can see. Choosing the strength by cross-validation hardly smooths at all,
+since the errors of neighboring frames are alike.
 """
 
 import csv
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.reader import count, is_video, seen
-from pplkit.geometry.trajectories import smooth
-from pplkit.inference.estimate import BATCH, located
-from pplkit.inference.foreground import LIMIT, foreground_share
-from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.inference.landmarks.left_right import exchanged, restless
-from pplkit.inference.object_crop import cropper
-from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import writing
+from pplkit.core.files import writing
+from pplkit.data.reader import count, is_video
+from pplkit.geometry.trajectories import jitter, short_gaps, smooth
+from pplkit.inference.estimate import Estimator, ImagePose
+from pplkit.inference.foreground import MAX_IMAGES, foreground_fraction
+from pplkit.inference.landmarks.left_right import swap_sides, viterbi_swaps
 
 SMOOTHING = 0.5  # pixels of the model's images
-GAP = 5  # frames that are filled
-UNSURE = 1 / 3  # of its median confidence: a keypoint that is less sure counts as not found
-LATE = 5  # frames that a lag is looked for
-LONG = 40  # frames that it takes
+MAX_GAP = 5  # frames
+MIN_CONFIDENCE = 1 / 3  # of a keypoint's median confidence
 HEADER = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
 
 
 class Tracks(NamedTuple):
-    """T frames, N keypoints or named landmarks; places in pixels of the frames, 0 = centre of the first."""
+    """T frames of N keypoints or named landmarks, in pixels of the frames; 0 = center of the first pixel."""
 
     names: list[str]
     seconds: np.ndarray  # (T,)
-    points: np.ndarray  # (T, N, 2) smooth; NaN in gaps that are too long to be filled
-    found: np.ndarray  # (T, N, 2) as the model found them; NaN in frames that could not be read
-    confidence: np.ndarray  # (T, N), 0 there
-    filled: np.ndarray  # (T, N) bool: hardly seen, and filled from the frames before and after
+    points: np.ndarray  # (T, N, 2) smooth; NaN in gaps too long to fill
+    raw: np.ndarray  # (T, N, 2) as estimated; NaN in unreadable frames
+    confidence: np.ndarray  # (T, N); 0 in unreadable frames
+    filled: np.ndarray  # (T, N) bool: hardly visible, interpolated from the frames before and after
     side: float  # of the square that the model sees, in pixels; the median where it changes
-    on_object: float | None = None  # share of the keypoints on what stands out as object; None where that is not told
+    on_object: float | None = None  # fraction of the keypoints on the object; None where the object is unknown
 
 
 def track(
-    model: PosePriorLearner,
+    estimator: Estimator,
     video: Path,
-    crop: str = "centre",
     *,
     smoothing: float = SMOOTHING,
-    gap: int = GAP,
-    least: float = UNSURE,
-    landmarks: LandmarkMap | None = None,
-    batch_size: int = BATCH,
+    gap: int = MAX_GAP,
+    least: float = MIN_CONFIDENCE,
     bar: bool = True,
 ) -> Tracks:
-    """The tracks of the keypoints, or of the `landmarks`, in a video; `crop` as in `squared`.
+    """The tracks of the keypoints, or of the estimator's landmarks, in a video.
 
-    `smoothing` in pixels of the model's images, 0 for none. A keypoint less sure than `least` of its median confidence
-    counts as not found; gaps of up to `gap` frames are filled. `bar` shows on stderr, if that is a terminal, how far it
-    is. Raises PplkitError for a file that is no video or cannot be read, and for numbers below 0.
+    Args:
+        estimator: how each frame is estimated.
+        video: the video file.
+        smoothing: how far smoothing may move points, in pixels of the model's images; 0 for none.
+        gap: the longest gap, in frames, that is filled.
+        least: a keypoint below this fraction of its median confidence counts as not visible.
+        bar: whether to show progress on a terminal.
+
+    Raises:
+        PplkitError: for a file that is not a video or cannot be read, and for numbers below 0.
     """
     for name, value in (("smoothing", smoothing), ("gap", gap), ("least", least)):
         if not value >= 0:
             raise PplkitError(f"{name}={value} is below 0: give 0 or more.")
     if not is_video(video):
-        raise PplkitError(f"{video} is no video that is known by its ending: name one that is.")
-    side = model.config.image_size
-    with (
-        closing(seen([video], side, cropper(crop), batch_size)) as images,
-        tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True) as shown,
-    ):
-        rows: list[tuple[Any, ...]] = []
-        squares, step = list[np.ndarray](), 1
-        for one in located(model, images, batch_size=batch_size, landmarks=landmarks):
-            width = one.of.box[2] - one.of.box[0]
-            if len(rows) % step == 0:
-                squares.append(one.of.square)
-                if len(squares) > 2 * LIMIT:
-                    squares, step = squares[::2], 2 * step
-            rows.append((one.of.frame or 0, one.of.seconds or 0.0, one.points, one.confidence, width))
-            shown.update()
-    numbers, seconds, found, confidence, sides = (np.array(part) for part in zip(*rows, strict=True))
-    names = landmarks.names if landmarks else [str(number) for number in range(found.shape[1])]
-    if landmarks is not None and landmarks.told is not None:
-        back = restless(found, landmarks.pairs)
-        found, confidence = (exchanged(part, landmarks.pairs, back) for part in (found, confidence))
-    found, confidence = _placed(found, numbers, np.nan), _placed(confidence, numbers, 0)
-    seconds = np.interp(np.arange(len(found)), numbers, seconds)
-    weights = trusted(confidence, least)
+        raise PplkitError(f"{video} does not have the file name of a video: give a file such as {video.stem}.mp4.")
+    poses, squares = _poses(estimator, video, bar)
+    numbers = np.array([pose.frame.frame for pose in poses])
+    raw, confidence = (np.array([getattr(pose, name) for pose in poses]) for name in ("points", "confidence"))
+    landmarks = estimator.landmarks
+    if landmarks is not None and landmarks.side_accuracy is not None:
+        swapped = viterbi_swaps(raw, landmarks.pairs)
+        raw, confidence = (swap_sides(values, landmarks.pairs, swapped) for values in (raw, confidence))
+    raw, confidence = _all_frames(raw, numbers, np.nan), _all_frames(confidence, numbers, 0)
+    seconds = np.interp(np.arange(len(raw)), numbers, [pose.frame.seconds or 0.0 for pose in poses])
+    weights = confidence_weights(confidence, least)
     known = weights > 0
-    width = float(np.median(sides))
-    points = smooth(found, seconds, smoothing * width / side, weights)
+    side = float(np.median([pose.frame.box[2] - pose.frame.box[0] for pose in poses]))
+    points = smooth(raw, seconds, smoothing * side / estimator.model.config.image_size, weights)
     filled = ~known & short_gaps(known, gap)
     points = np.where((known | filled)[..., None], points, np.nan)
-    on_object = foreground_share(model, np.stack(squares))
-    return Tracks(names, seconds, points, found, confidence, filled, width, on_object)
+    on_object = foreground_fraction(estimator.model, squares)
+    return Tracks(estimator.names, seconds, points, raw, confidence, filled, side, on_object)
 
 
-def _placed(values: np.ndarray, numbers: np.ndarray, nothing: float) -> np.ndarray:
-    """Values (n, ...) of frames `numbers` (n,) in rows for all frames; `nothing` in those that could not be read."""
-    made = np.full((numbers[-1] + 1, *values.shape[1:]), nothing, values.dtype)
-    made[numbers] = values
-    return made
+def _poses(estimator: Estimator, video: Path, bar: bool) -> tuple[list[ImagePose], np.ndarray]:
+    """The poses of the frames, without their images, and at most 2 * MAX_IMAGES evenly spread images."""
+    poses: list[ImagePose] = []
+    squares, step = list[np.ndarray](), 1
+    progress = tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True)
+    with progress, closing(estimator.file_poses([video])) as estimates:
+        for pose in estimates:
+            if len(poses) % step == 0:
+                squares.append(pose.frame.square)
+                if len(squares) > 2 * MAX_IMAGES:
+                    squares, step = squares[::2], 2 * step
+            poses.append(pose._replace(frame=pose.frame._replace(square=np.empty(0))))
+            progress.update()
+    return poses, np.stack(squares)
 
 
-def trusted(confidence: np.ndarray, least: float = UNSURE) -> np.ndarray:
-    """What each point counts when it is smoothed, (T, N): its confidence squared, 0 below `least` of its median.
+def _all_frames(values: np.ndarray, numbers: np.ndarray, missing: float) -> np.ndarray:
+    """Values (n, ...) of the frames `numbers` (n,) with a row for each frame; `missing` for unreadable frames."""
+    rows = np.full((numbers[-1] + 1, *values.shape[1:]), missing, values.dtype)
+    rows[numbers] = values
+    return rows
 
-    The median is that of frames with some confidence: 0 stands for one that could not be read.
+
+def confidence_weights(confidence: np.ndarray, least: float = MIN_CONFIDENCE) -> np.ndarray:
+    """The weights (T, N) for smoothing: the confidence squared, 0 below `least` of the keypoint's median.
+
+    Frames of confidence 0, which could not be read, do not count in the median.
     """
-    usual = [np.median(one[one > 0]) if (one > 0).any() else 0 for one in confidence.T]
-    return np.where(confidence >= least * np.array(usual), confidence**2, 0)
-
-
-def short_gaps(known: np.ndarray, longest: int) -> np.ndarray:
-    """Where, bool (T, N), at most `longest` frames in a row are not known, with a known one before and after."""
-    short = np.zeros_like(known)
-    for n in range(known.shape[1]):
-        there = np.flatnonzero(known[:, n])
-        for before, after in zip(there[:-1], there[1:], strict=True):
-            if 1 < after - before <= longest + 1:
-                short[before + 1 : after, n] = True
-    return short
-
-
-def jitter(points: np.ndarray, truth: np.ndarray | None = None) -> float:
-    """Root mean square acceleration of points (T, N, 2) per frame², NaN left out; with `truth`, that of the error.
-
-    Without truth the motion's own acceleration is in it as well.
-    """
-    error = points if truth is None else points - truth
-    bend = np.square(np.diff(error, 2, axis=0)).sum(-1)
-    return float(np.sqrt(np.nanmean(bend))) if np.isfinite(bend).any() else float("nan")
-
-
-def lag(points: np.ndarray, truth: np.ndarray) -> float:
-    """By how many frames, up to `LATE`, points (T, N, 2) come later than `truth`: where their velocities differ least.
-
-    The place of the least mean square, between frames by the parabola through it and its neighbours; NaN where nothing
-    that is known moves. Raises PplkitError for fewer than `LONG` frames, which tell too little.
-    """
-    if len(points) < LONG:
-        raise PplkitError(f"{len(points)} frames are too few to measure a lag: give {LONG}.")
-    ours, theirs = np.diff(points, axis=0), np.diff(truth, axis=0)[LATE:-LATE]
-    count = len(theirs)
-    squares = [np.square(ours[shift : shift + count] - theirs) for shift in range(2 * LATE + 1)]
-    known = np.isfinite(squares).all(0)  # the same at each shift
-    if not np.abs(theirs[known]).sum() > 0:
-        return float("nan")
-    off = [float(square[known].mean()) for square in squares]
-    best = int(np.argmin(off))
-    if best in (0, 2 * LATE):
-        return float(best - LATE)
-    before, there, after = off[best - 1 : best + 2]
-    return best - LATE + 0.5 * (before - after) / (before - 2 * there + after)
+    medians = [np.median(values[values > 0]) if (values > 0).any() else 0 for values in confidence.T]
+    return np.where(confidence >= least * np.array(medians), confidence**2, 0)
 
 
 def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
-    """A table with a line for each keypoint of each frame, complete or not at all; places left open in long gaps.
+    """Write a CSV file with a line for each point of each frame, whole or not at all; coordinates empty in long gaps.
 
-    frame, seconds, keypoint, x, y (smooth), confidence, filled (1 where it was hardly seen), found_x, found_y.
+    Columns: frame, seconds, keypoint, x, y (smooth), confidence, filled (0 or 1), found_x, found_y (as estimated).
     Raises PplkitError if it cannot be written.
     """
     path = Path(path)
-    try:
-        with writing(path) as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(HEADER)
-            for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
-                for name, place, found, sure, filled in zip(tracks.names, *rows, strict=True):
-                    now, before = (["" if np.isnan(v) else f"{v:.2f}" for v in point] for point in (place, found))
-                    lines.writerow((frame, f"{time:.4f}", name, *now, f"{sure:.4f}", int(filled), *before))
-    except OSError as error:
-        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
+    with writing(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(HEADER)
+        for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
+            for name, point, raw, confidence, filled in zip(tracks.names, *rows, strict=True):
+                x, y, raw_x, raw_y = ("" if np.isnan(v) else f"{v:.2f}" for v in (*point, *raw))
+                table.writerow((frame, f"{time:.4f}", name, x, y, f"{confidence:.4f}", int(filled), raw_x, raw_y))
     return path
 
 
 def summary(tracks: Tracks) -> list[str]:
-    """Lines of text: how long, how steady before and after, and what was filled."""
-    before, after = (100 * jitter(points) / tracks.side for points in (tracks.found, tracks.points))
-    shaking = f"acceleration {before:.2f} % of the square's side per frame² as found, {after:.2f} smooth"
+    """Lines of text: the length, the acceleration before and after smoothing, and the fraction filled."""
+    before, after = (100 * jitter(points) / tracks.side for points in (tracks.raw, tracks.points))
+    acceleration = f"acceleration {before:.2f} % of the square's side per frame² as estimated, {after:.2f} smooth"
     missing = np.isnan(tracks.points).any(-1)
     return [
         f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
-        *([] if np.isnan(before + after) else [shaking]),  # of three frames in a row at least
+        *([] if np.isnan(before + after) else [acceleration]),  # needs three frames in a row
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
-        *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints lie on what stands out"]),
+        *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints lie on the object"]),
     ]

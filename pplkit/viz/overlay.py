@@ -13,7 +13,7 @@ from pplkit.core.files import is_same
 from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
 from pplkit.data.video_writer import write_video
-from pplkit.inference.estimate import located
+from pplkit.inference.estimate import Estimator
 from pplkit.inference.object_crop import cropper
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
@@ -91,14 +91,14 @@ def pose_pictures(
 def posed(
     model: PosePriorLearner, images: Iterable[Seen], iterations: int = 0, least: float = 0.0
 ) -> Iterator[np.ndarray]:
-    """Images, kept whole by `reading.seen`, with their poses, one by one; `iterations` as in `located`.
+    """Images, kept whole by `reading.seen`, with their poses, one by one; `iterations` as in `Estimator`.
 
     Points less sure than `least` are left out.
     """
     links, strengths = _skeleton(model)
-    for one in located(model, images, iterations, batch_size=AT_ONCE):
-        assert one.of.image is not None
-        yield draw(one.of.image, one.points, links, strengths, one.confidence, least)
+    for pose in Estimator(model, iterations, batch_size=AT_ONCE).poses(images):
+        assert pose.frame.image is not None
+        yield draw(pose.frame.image, pose.points, links, strengths, pose.confidence, least)
 
 
 def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks) -> Path:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from pplkit.evaluation.tracking import Film
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.inference.tracking import Tracks, jitter
+from pplkit.geometry.trajectories import jitter
+from pplkit.inference.tracking import Tracks
 from pplkit.viz.drawing import BLUE, GREEN, GREY, ORANGE, RED, page, plain, tidy
 
 FEW = 3  # points that a figure over time has room for
@@ -41,7 +42,7 @@ def over_time(tracks: Tracks, chosen: Sequence[int] | None = None) -> Figure:
 
 def _place(axis: Axes, tracks: Tracks, n: int, part: int) -> None:
     """One coordinate of one point; all three series are named, also where one is empty, so that legends agree."""
-    found, smooth, filled = tracks.found[:, n, part], tracks.points[:, n, part], tracks.filled[:, n]
+    found, smooth, filled = tracks.raw[:, n, part], tracks.points[:, n, part], tracks.filled[:, n]
     axis.plot(tracks.seconds, found, ".", color=ORANGE, markersize=4, label="found")
     axis.plot(tracks.seconds, smooth, color=BLUE, linewidth=1.4, label="smooth")
     ring: dict[str, Any] = {"markersize": 6, "markerfacecolor": "none", "markeredgecolor": RED}
@@ -87,7 +88,7 @@ def steadiness(tracks: Tracks) -> Figure:
     scale = 100 / tracks.side
     found, smooth = (
         np.array([scale * jitter(points[:, [n]]) for n in range(len(tracks.names))])
-        for points in (tracks.found, tracks.points)
+        for points in (tracks.raw, tracks.points)
     )
     order = np.argsort(found, kind="stable")
     figure, axes = page(1, 1, 5.6, 0.9 + 0.2 * len(order))

@@ -33,7 +33,7 @@ import pplkit
 from pplkit.data.images import read_image
 from pplkit.data.reader import seen, squared
 from pplkit.data.video_writer import write_video
-from pplkit.inference.estimate import write_poses
+from pplkit.inference.estimate import Estimator, write_poses
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
@@ -110,7 +110,8 @@ def measure(
             model.estimate(squared(read_image(file), side, "centre")[1][None], iterations, procedure=procedure)
 
     def written(paths: list[Path]) -> Callable[[], object]:
-        return lambda: write_poses(model, paths, out, iterations, "centre", procedure, bar=False, batch_size=batch)
+        estimator = Estimator(model, iterations, procedure=procedure, batch_size=batch)
+        return lambda: write_poses(estimator, paths, out, bar=False)
 
     actions: dict[str, Callable[[], object]] = {
         "alone": lambda: model.estimate(squares, iterations, batch, procedure=procedure),

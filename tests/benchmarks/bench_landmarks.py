@@ -30,7 +30,7 @@ import pplkit
 from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.coordinates import mirror
 from pplkit.inference.landmarks import ridge
-from pplkit.inference.landmarks.fitting import telling
+from pplkit.inference.landmarks.fitting import most_informative
 from pplkit.inference.landmarks.left_right import side_pairs
 from pplkit.training.run_folder import RunFolder, data_of
 
@@ -92,7 +92,7 @@ def estimators(seen: Seen, index: np.ndarray) -> dict[str, float]:
     copies = mirror(labels, side_pairs(seen.names))
     twice = np.stack((keypoints, seen.mirrored[index]), 1), np.stack((labels, copies), 1)
     alone = [[ridge._Ridge(twice[0], twice[1][:, :, j]) for j in range(labels.shape[1])]][0]
-    choices = [(held, free) for held in ridge.HELD for free in ridge.FREE]
+    choices = [(strength, coupling) for strength in ridge.STRENGTHS for coupling in ridge.COUPLING]
     best = min(choices, key=lambda choice: sum(one.score(*choice) for one in alone))
 
     def mapped(maps: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -102,8 +102,8 @@ def estimators(seen: Seen, index: np.ndarray) -> dict[str, float]:
         "least squares": least_squares(keypoints, labels, seen.test),
         "ridge": linear(keypoints, labels, seen.test, None),
         "whitened": linear(keypoints, labels, seen.test, seen.whitening),
-        "guess": mapped([one._map(1e9, 0.0) for one in alone]),
-        "one strength": mapped([one._map(*best) for one in alone]),
+        "guess": mapped([one.map(1e9, 0.0) for one in alone]),
+        "one strength": mapped([one.map(*best) for one in alone]),
     }
     for name, parts in {"no mirror": (keypoints[:, None], labels[:, None]), "kit": twice}.items():
         fit = ridge.fit(*parts)
@@ -131,7 +131,7 @@ def farthest(keypoints: np.ndarray, count: int, rng: np.random.Generator) -> np.
 
 WAYS: dict[str, Chosen] = {
     "random": lambda keypoints, count, rng: np.arange(count),
-    "suggested": lambda keypoints, count, rng: np.array(telling(keypoints, count)),
+    "suggested": lambda keypoints, count, rng: np.array(most_informative(keypoints, count)),
     "medoids": medoids,
     "farthest": farthest,
 }

@@ -35,7 +35,7 @@ from pplkit.data.crops import from_crop, resized, whole
 from pplkit.evaluation.report import evaluation_report
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.coverage import on_object
-from pplkit.inference.landmarks.fitting import telling
+from pplkit.inference.landmarks.fitting import most_informative
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 
 PUBLISHED = {
@@ -114,7 +114,7 @@ def named_parts(model: Any, data: Any) -> tuple[float, float]:
 
     full = error(np.arange(len(images)))
     draws = [error(np.random.default_rng(draw).permutation(len(images))[:LABELS]) / full for draw in range(DRAWS)]
-    return error(telling(keypoints, LABELS)) / full, float(np.nanmean(draws))
+    return error(most_informative(keypoints, LABELS)) / full, float(np.nanmean(draws))
 
 
 def trained(config: Any, data: Any, run: Path) -> tuple[Any, float]:

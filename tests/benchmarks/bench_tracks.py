@@ -36,8 +36,8 @@ import pplkit
 from data_prep.synthetic.puppets import PACE, PICKED, generate, layout
 from pplkit.evaluation.tracking import JointMap, joint_map
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.geometry.trajectories import smooth
-from pplkit.inference.tracking import LONG, SMOOTHING, jitter, lag, trusted
+from pplkit.geometry.trajectories import MIN_LAG_FRAMES, jitter, lag, smooth
+from pplkit.inference.tracking import SMOOTHING, confidence_weights
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import RunFolder, data_of
 
@@ -61,7 +61,9 @@ def past(points: np.ndarray, confidence: np.ndarray, within: float) -> np.ndarra
 
 SMOOTHERS: dict[str, Smoother] = {
     "as found": lambda points, confidence, within: points,
-    "kit": lambda points, confidence, within: smooth(points, np.arange(len(points)), within, trusted(confidence)),
+    "kit": lambda points, confidence, within: smooth(
+        points, np.arange(len(points)), within, confidence_weights(confidence)
+    ),
     "equal": lambda points, confidence, within: smooth(points, np.arange(len(points)), within),
     "validated": validated,
     "polynomial": lambda points, confidence, within: savgol_filter(points, 7, 3, axis=0),
@@ -111,7 +113,7 @@ def measured(model: PosePriorLearner, joints: JointMap, known: JointMap, film: A
     results = {name: joints(smoother(points, sure, within)) for name, smoother in SMOOTHERS.items()}
     for name, made in (results | {"truth known": known(points)}).items():
         error = float(np.linalg.norm(made - truth, axis=-1).mean())
-        late = lag(made, truth) if len(truth) >= LONG else float("nan")
+        late = lag(made, truth) if len(truth) >= MIN_LAG_FRAMES else float("nan")
         found[name] = [percent * error, percent * jitter(made, truth), late]
     return found
 

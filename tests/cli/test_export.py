@@ -12,7 +12,7 @@ from PIL import Image
 
 import pplkit
 from pplkit import cli
-from pplkit.inference.estimate import estimate_files
+from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.landmarks.fitting import MAP
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
@@ -59,7 +59,7 @@ def test_named_points_are_read_back(run: Path, picture: Path, tmp_path: Path) ->
     names = ["left hand", "right hand"]
     made = LandmarkMap(names, weights, np.zeros((2, 2)), zero, zero, zero, made_by={"weights": fingerprint(model)})
     made.save(run / MAP)
-    (row,) = estimate_files(model, [picture])["images"]
+    (row,) = estimate_files(Estimator(model), [picture])["images"]
     middle = np.array([19.5, 15.5])
     offset = row["keypoints"][1] - middle
     line = ["export", str(run), "--images", str(picture), "--named"]

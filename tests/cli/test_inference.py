@@ -8,6 +8,7 @@ import pytest
 
 import pplkit
 from pplkit import cli
+from pplkit.inference.estimate import Estimator
 
 Calls = list[tuple[Any, ...]]
 
@@ -16,7 +17,7 @@ Calls = list[tuple[Any, ...]]
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are the run and the device that they would be loaded from and to."""
     monkeypatch.setattr(pplkit, "load", lambda run, device="cpu": (run, device))
-    monkeypatch.setattr("pplkit.inference.landmarks.fitting.landmarks_of", lambda run, model: f"landmarks of {run}")
+    monkeypatch.setattr("pplkit.inference.landmarks.fitting.load_landmarks", lambda run, model: f"landmarks of {run}")
 
 
 def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,13 +29,10 @@ def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkey
     line = ["estimate", "runs/first", "a.png", "b.mp4", "--out", str(out), "--iterations", "4"]
     more = ["--crop", "pad", "--procedure", "published", "--batch-size", "8", "--device", "cpu", "--quiet", "--named"]
     assert cli.main(line) == 0 and cli.main([*line, *more]) == 0
-    plain = {"batch_size": 64, "landmarks": None, "bar": True}
-    named = {"batch_size": 8, "landmarks": "landmarks of runs/first", "bar": False}
+    plain = Estimator((Path("runs/first"), "auto"), 4)  # type: ignore[arg-type]
+    named = Estimator((Path("runs/first"), "cpu"), 4, "pad", "published", 8, "landmarks of runs/first")  # type: ignore[arg-type]
     paths = [Path("a.png"), Path("b.mp4")]
-    assert calls == [
-        ((Path("runs/first"), "auto"), paths, out, 4, "centre", None, plain),
-        ((Path("runs/first"), "cpu"), paths, out, 4, "pad", "published", named),
-    ]
+    assert calls == [(plain, paths, out, {"bar": True}), (named, paths, out, {"bar": False})]
 
 
 def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,13 +53,13 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     assert cli.main(line) == 0
     more = f"--video {film} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
     assert cli.main([*line, *more]) == 0
-    model = (Path("runs/first"), "auto")
-    plain = {"batch_size": 64, "landmarks": None, "bar": True}
-    named = {"batch_size": 64, "landmarks": "landmarks of runs/first", "bar": False}
+    model: Any = (Path("runs/first"), "auto")
+    plain, named = Estimator(model), Estimator(model, crop="pad", landmarks="landmarks of runs/first")  # type: ignore[arg-type]
+    options = {"smoothing": 0.0, "gap": 3, "least": 0.5, "bar": False}
     assert calls == [
-        ("inference.tracking.track", model, Path("a.mp4"), "centre", plain),
+        ("inference.tracking.track", plain, Path("a.mp4"), {"bar": True}),
         ("inference.tracking.write_tracks", out, "t", {}),
-        ("inference.tracking.track", model, Path("a.mp4"), "pad", {**named, "smoothing": 0.0, "gap": 3, "least": 0.5}),
+        ("inference.tracking.track", named, Path("a.mp4"), options),
         ("inference.tracking.write_tracks", out, "t", {}),
         ("viz.overlay.track_video", model, Path("a.mp4"), film, "t", {}),
     ]

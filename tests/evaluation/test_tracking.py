@@ -1,202 +1,138 @@
-"""Videos from end to end: tracks, named ones, what is damaged or hardly seen, and what is refused."""
+"""Films against the truth: the map from keypoints to joints, what is smoothed, and each number by hand."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from sources import film
 
-from pplkit.core.errors import PplkitError
-from pplkit.data import video as frames
-from pplkit.inference.estimate import estimate_files
-from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.inference.tracking import jitter, track, write_tracks
-from pplkit.models.prior.config import Config
-from pplkit.models.prior.model import PosePriorLearner
-from pplkit.viz.overlay import track_video
+from pplkit.data.dataset import Split
+from pplkit.evaluation.tracking import Film, follow, joint_map, report, summary
+from pplkit.geometry.trajectories import smooth
+from pplkit.inference.tracking import confidence_weights
+from pplkit.models.prior.outputs import Poses
 
-
-@pytest.fixture(scope="module")
-def model(tiny: Config) -> PosePriorLearner:
-    torch.manual_seed(0)
-    return PosePriorLearner(tiny).eval()
+TIME = np.arange(40)
+PATH = np.stack((0.5 * np.sin(TIME / 6), 0.3 * np.cos(TIME / 9)), axis=-1)  # (40, 2), slow
+BOTH = np.stack((PATH, PATH[::-1]), axis=1)  # (40, 2, 2)
+SWING = np.where(TIME % 2, 0.01, -0.01)[:, None, None]  # its acceleration is 0.04 for each coordinate
 
 
-def test_a_video_from_end_to_end(model: PosePriorLearner, tmp_path: Path) -> None:
-    video = film(tmp_path / "a.mp4", 12)
-    found = track(model, video, "pad", smoothing=0.0, least=0.0, bar=False)
-    rows = estimate_files(model, [video], crop="pad")["images"]
-    np.testing.assert_allclose(found.found, [row["keypoints"] for row in rows], atol=0.006)
-    np.testing.assert_array_equal(found.points, found.found)
-    assert (
-        found.names == ["0", "1", "2", "3"]
-        and not found.filled.any()
-        and found.side == max(rows[0]["width"], rows[0]["height"])
-    )
-    smoothed = track(model, video, "pad", smoothing=1.0, least=0.0, batch_size=5, bar=False)
-    off = np.square(smoothed.points - smoothed.found).sum(-1)
-    assert np.sqrt(off.mean()) <= 1.01 * found.side / 32 and jitter(smoothed.points) <= jitter(smoothed.found)
-    out = track_video(model, video, tmp_path / "posed.mp4", smoothed)
-    with av.open(str(out)) as file:
-        assert len(list(file.decode(video=0))) == 12
+def split(truth: np.ndarray | None, videos: list[int] | None) -> Split:
+    """Images whose first pixel is the number of the frame."""
+    images = np.zeros((len(TIME), 4, 4, 3), np.uint8)
+    images[:, 0, 0, 0] = TIME
+    names = np.asarray(videos, np.int32) if videos else None
+    return Split("films", images, truth, None, names, None, None, [str(t) for t in TIME])
 
 
-def test_a_video_cut_short_gives_the_tracks_of_what_is_left(
-    model: PosePriorLearner, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    video = film(tmp_path / "a.mkv", 60)
-    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
-    found = track(model, video, bar=False)
-    said = capfd.readouterr().err
-    assert 5 < len(found.seconds) < 55 and np.isfinite(found.found).all()
-    assert said.count("\n") == 1 and said.startswith("pplkit: only a part of a video is used: ") and "a.mkv is " in said
-    out = track_video(model, video, tmp_path / "drawn.mp4", found)
-    assert not capfd.readouterr().err  # it has been said
-    with av.open(str(out)) as file:
-        assert len(list(file.decode(video=0))) == len(found.seconds)
-    rows = estimate_files(model, [video, film(tmp_path / "b.mp4", 4)])["images"]
-    assert len(rows) == len(found.seconds) + 4
+def seeing(points: np.ndarray, confidence: np.ndarray) -> Any:
+    """A model of images of 11 pixels a side that finds these points in the frames of `split`."""
+
+    def estimate(images: np.ndarray, procedure: str) -> Poses:
+        assert procedure == "published"
+        frames = images[:, 0, 0, 0]
+        return Poses(torch.from_numpy(points[frames]), torch.from_numpy(confidence[frames]))
+
+    return SimpleNamespace(estimate=estimate, config=SimpleNamespace(image_size=11))
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, hidden: set[int]) -> None:
-    """Of every video the frames with these numbers cannot be decoded."""
-    decoded = frames._decoded
-
-    def damaged(container: Any, stream: Any) -> Iterator[Any]:
-        for number, frame in enumerate(decoded(container, stream)):
-            yield None if number in hidden else frame
-
-    monkeypatch.setattr(frames, "_decoded", damaged)
-
-
-@pytest.mark.parametrize("hidden", [{0, 1}, {5, 6, 7}, {11}])
-def test_frames_that_are_damaged_count_as_not_seen(
-    hidden: set[int],
-    model: PosePriorLearner,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    video = film(tmp_path / "a.mp4", 12)
-    sound = track(model, video, smoothing=0.0, least=0.0, bar=False)
-    hide(monkeypatch, hidden)
-    found = track(model, video, smoothing=0.0, least=0.0, gap=3, bar=False)
-    assert f"a.mp4 is damaged in {len(hidden)} place" in capfd.readouterr().err
-    count = 11 if 11 in hidden else 12  # what lacks at the end nobody knows of
-    there = [number for number in range(count) if number not in hidden]
-    assert len(found.seconds) == count
-    np.testing.assert_array_equal(found.points[there], sound.points[there])
-    np.testing.assert_allclose(found.seconds[there], sound.seconds[there])
-    lacking = [number for number in hidden if number < count]
-    assert np.isnan(found.found[lacking]).all() and not found.confidence[lacking].any()
-    inside = hidden == {5, 6, 7}
-    assert found.filled[lacking].all() == inside and np.isfinite(found.points[lacking]).all() == inside or not lacking
-    assert [row["frame"] for row in estimate_files(model, [video])["images"]] == there
-    out = track_video(model, video, tmp_path / "drawn.mp4", found._replace(points=found.points[:-1]))
-    with av.open(str(out)) as file:
-        assert len(list(file.decode(video=0))) == len(there)  # one that the tracks do not have is drawn without points
-    lines = write_tracks(tmp_path / "t.csv", found).read_text().splitlines()
-    assert len(lines) == 1 + 4 * count and "nan" not in "".join(lines)
+def test_joints_follow_a_linear_map_also_where_some_have_no_label() -> None:
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(-1, 1, (30, 3, 2)).astype(np.float32)
+    true = np.stack((keypoints[:, 0] - 0.5 * keypoints[:, 2] + 0.1, keypoints[:, 1, ::-1] - 0.2), axis=1)
+    labels = true.copy()
+    labels[::3, 0] = np.nan
+    labels[1::3, 1, 1] = np.nan  # half a label is none
+    np.testing.assert_allclose(joint_map(keypoints, labels)(keypoints), true, atol=1e-6)
 
 
-def test_a_video_of_which_all_is_damaged_is_refused(
-    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video = film(tmp_path / "a.mp4", 6)
-    hide(monkeypatch, set(range(6)))
-    with pytest.raises(PplkitError, match=r"a\.mp4 is damaged in 6 places; copy or download it again or remove it$"):
-        track(model, video, bar=False)
+def test_films_are_followed_one_by_one_and_smoothed_as_tracks_are() -> None:
+    found = BOTH + SWING
+    confidence = np.linspace(0.4, 0.9, 80).reshape(40, 2)
+    confidence[7, 1] = 0.01  # hardly seen: counts for nothing
+    model = seeing(found, confidence)
+    swapped = lambda points: points[:, ::-1]  # noqa: E731
+    first, second = follow(model, split(BOTH, [3] * 25 + [8] * 15), swapped, smoothing=0.5)
+    for film, part in ((first, slice(0, 25)), (second, slice(25, 40))):
+        np.testing.assert_array_equal(film.truth, BOTH[part])
+        np.testing.assert_allclose(film.found, found[part, ::-1])
+        steady = smooth(found[part], TIME[part], 0.1, confidence_weights(confidence[part]))  # half of 2 / 10
+        np.testing.assert_allclose(film.smooth, steady[:, ::-1])
+    assert confidence_weights(confidence)[7].tolist() == [pytest.approx(confidence[7, 0] ** 2), 0]
 
 
-def test_frames_without_times_are_all_there(model: PosePriorLearner, tmp_path: Path) -> None:
-    """Raw streams have none."""
-    if "libx264" not in av.codecs_available:
-        pytest.skip("PyAV has no encoder of H.264 here")
-    video = tmp_path / "a.h264"
-    with av.open(str(video), "w", format="h264") as file:
-        stream = file.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for value in range(12):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * value, np.uint8), format="rgb24")
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
-    found = track(model, video, bar=False)
-    np.testing.assert_allclose(found.seconds, np.arange(12) / 25)
+@pytest.mark.parametrize(("truth", "videos"), [(None, [1] * 40), (BOTH, None)])
+def test_a_split_without_labels_or_videos_has_no_films(truth: np.ndarray | None, videos: list[int] | None) -> None:
+    assert follow(seeing(BOTH, np.ones((40, 2))), split(truth, videos), lambda points: points) == []
 
 
-def test_a_video_of_which_nothing_can_be_read_is_refused(model: PosePriorLearner, tmp_path: Path) -> None:
-    video = film(tmp_path / "a.mkv", 60)
-    video.write_bytes(video.read_bytes()[:900])
-    with pytest.raises(PplkitError, match=r"a\.mkv .*copy or download it again or remove it$"):
-        track(model, video, bar=False)
+def test_films_without_three_labelled_frames_in_a_row_are_left_out() -> None:
+    truth = BOTH.copy()
+    truth[2:18:3] = np.nan  # of the first film, two in a row at most
+    truth[24:26, 0] = np.nan
+    videos = [1] * 18 + [2] * 2 + [3] * 20
+    (film,) = follow(seeing(BOTH + SWING, np.ones((40, 2))), split(truth, videos), lambda points: points)
+    np.testing.assert_array_equal(film.truth, truth[20:])
+    assert all(np.isfinite(value) for value in report([film], 10).values())
 
 
-def test_named_tracks(model: PosePriorLearner, tmp_path: Path) -> None:
-    """A landmark that is the third keypoint, moved: its track is that keypoint's, moved."""
-    video = film(tmp_path / "a.mp4", 6)
-    weights = np.zeros((1, 2, 4, 2))
-    weights[0, :, 2] = np.eye(2)
-    zero = np.zeros(1)
-    named = LandmarkMap(["spot"], weights, np.array([[0.5, 0.0]]), zero, zero, zero)
-    plain = track(model, video, least=0.0, smoothing=0.0, bar=False)
-    found = track(model, video, least=0.0, smoothing=0.0, landmarks=named, bar=False)
-    assert found.names == ["spot"]
-    shift = 0.5 * 31 / 2 * plain.side / 32
-    np.testing.assert_allclose(found.points[:, 0], plain.points[:, 2] + (shift, 0), atol=1e-3)
-    np.testing.assert_allclose(found.confidence[:, 0], plain.confidence[:, 2], atol=1e-6)
-    track_video(model, video, tmp_path / "named.mp4", found)
+def test_a_joint_that_nobody_labelled_stays_unknown() -> None:
+    labels = BOTH.copy()
+    labels[:, 0] = np.nan
+    made = joint_map(BOTH, labels)(BOTH)
+    assert np.isnan(made[:, 0]).all()
+    np.testing.assert_allclose(made[:, 1], BOTH[:, 1], atol=1e-9)
+    numbers = report([Film(labels, made, made)], 10)
+    assert numbers["error_found"] == pytest.approx(0, abs=1e-9) and abs(numbers["lag"]) < 0.05
 
 
-def test_confidence_goes_with_the_hand_it_is_of(
-    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two keypoints change places in frame 3, the second is hardly seen there: it is the left hand that is not."""
-    from pplkit.models.prior.outputs import Poses
+def test_numbers_of_films_by_hand() -> None:
+    better = Film(BOTH, BOTH + (0.03, 0.04) + SWING, BOTH + (0.03, 0.04) + 0.25 * SWING)
+    side = 9 / 20  # of images of 10 pixels
+    one = report([better], 10)
+    assert (one["films"], one["frames"], one["jitter_left"], one["halved"]) == (1, 40, pytest.approx(0.25), 1)
+    assert one["jitter_found"] == pytest.approx(side * 0.04 * np.sqrt(2))  # of both coordinates
+    assert one["jitter_smooth"] == pytest.approx(side * 0.01 * np.sqrt(2))
+    assert one["error_smooth"] == pytest.approx(side * 0.05, rel=1e-2) and abs(one["lag"]) < 0.05
 
-    video = film(tmp_path / "a.mp4", 6)
-    places, sure = torch.zeros(6, 4, 2), torch.ones(6, 4)
-    places[:, 0, 0], places[:, 1, 0] = 0.5, -0.5
-    places[3, :2] = places[3, [1, 0]]
-    sure[3, 1] = 0.1
-    monkeypatch.setattr(type(model), "estimate", lambda *_, **__: Poses(places, sure))
-    weights = np.zeros((2, 2, 4, 2))
-    weights[0, :, 0] = weights[1, :, 1] = np.eye(2)
-    zero = np.zeros(2)
-    hands = LandmarkMap(["left", "right"], weights, np.zeros((2, 2)), zero, zero, zero, pairs=[(0, 1)], told=0.5)
-    found = track(model, video, smoothing=0.0, landmarks=hands, bar=False)
-    assert np.ptp(found.found, axis=0).max() < 1e-3 and found.found[0, 0, 0] > found.found[0, 1, 0]
-    np.testing.assert_allclose(found.confidence[:, 1], 1)
-    np.testing.assert_allclose(found.confidence[:, 0], [1, 1, 1, 0.1, 1, 1], atol=1e-6)
-    assert found.filled.tolist() == [[frame == 3, False] for frame in range(6)]
+    worse = report([better, Film(BOTH, BOTH + SWING, BOTH + 0.6 * SWING)], 10)
+    assert (worse["halved"], worse["jitter_left"]) == (0.5, pytest.approx((0.25 + 0.6) / 2))
 
-
-def test_what_is_not_sure_is_filled_or_left_open(
-    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second keypoint is lost in one frame, the third in the last two, which have nothing after them."""
-    from pplkit.models.prior.outputs import Poses
-
-    def estimate(images: np.ndarray, *given: object, **named: object) -> Poses:
-        sure = torch.ones(len(images), 4)
-        sure[4, 1], sure[6:, 2] = 0.1, 0.1
-        return Poses(torch.zeros(len(images), 4, 2), sure)
-
-    monkeypatch.setattr(model, "estimate", estimate)
-    found = track(model, film(tmp_path / "a.mp4", 8), bar=False)
-    assert np.argwhere(found.filled).tolist() == [[4, 1]]
-    assert np.argwhere(np.isnan(found.points[..., 0])).tolist() == [[6, 2], [7, 2]]
+    long = np.concatenate((BOTH, BOTH[::-1]))
+    swing = np.concatenate((SWING, SWING))
+    early = Film(long, long + swing, np.concatenate((long[2:], long[-2:])) + 0.6 * swing)
+    both = report([better, early], 10)
+    assert (both["films"], both["frames"]) == (2, 120)
+    assert both["largest_lag"] == pytest.approx(2, abs=0.1) and both["lag"] == pytest.approx(-1, abs=0.1)
+    # A film counts once, however long it is.
+    assert both["error_found"] == pytest.approx((one["error_found"] + side * 0.01 * np.sqrt(2)) / 2)
+    assert both["jitter_found"] == pytest.approx(side * 0.04 * np.sqrt(2), rel=1e-3)
 
 
-def test_what_is_wrong_is_said(model: PosePriorLearner, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(PplkitError, match="a.png is no video"):
-        track(model, tmp_path / "a.png")
-    with pytest.raises(PplkitError, match="smoothing=-1 is below 0"):
-        track(model, tmp_path / "a.mp4", smoothing=-1)
-    with pytest.raises(PplkitError, match="a.mp4 is missing"):
-        track(model, tmp_path / "a.mp4", bar=False)
+def test_what_is_right_stays_so_and_short_films_have_no_lag() -> None:
+    short = Film(BOTH[:39], BOTH[:39], BOTH[:39])
+    numbers = report([short], 10)
+    assert (numbers["jitter_found"], numbers["jitter_left"], numbers["halved"]) == (0, 1, 0)  # nothing to take away
+    assert "lag" not in numbers and len(summary(numbers)) == 3
+
+
+def test_frames_without_a_label_do_not_count() -> None:
+    truth = BOTH.copy()
+    truth[::7] = np.nan
+    numbers = report([Film(truth, BOTH + 0.1, BOTH)], 10)
+    assert numbers["error_found"] == pytest.approx(9 / 20 * 0.1 * np.sqrt(2)) and numbers["error_smooth"] == 0
+
+
+def test_the_summary_says_it_in_words() -> None:
+    numbers = {
+        "films": 2, "frames": 80, "error_found": 0.0214, "error_smooth": 0.02, "jitter_found": 0.0123,
+        "jitter_smooth": 0.005, "jitter_left": 0.374, "halved": 0.5, "lag": 0.08, "largest_lag": 0.18,
+    }  # fmt: skip
+    assert summary(numbers) == [
+        "2 films, 80 frames",
+        "error 2.14 % of the image side as found, 2.00 smooth",
+        "jitter 1.23 % per frame² as found, 0.50 smooth: 0.37 of it is left, at most half in 50% of the films",
+        "lag 0.08 frames, at most 0.18",
+    ]

@@ -13,10 +13,10 @@ from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.evaluation.diagnosis import measurements as symptoms
 from pplkit.experiments import report as batch_report
-from pplkit.inference.export.model_card import hand_on
+from pplkit.inference.export.model_card import save_pretrained
 from pplkit.inference.export.pose_formats import read_poses
 from pplkit.inference.landmarks import label_table as labels
-from pplkit.inference.landmarks.fitting import read_labelled
+from pplkit.inference.landmarks.fitting import read_labels
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
@@ -66,7 +66,7 @@ def read_results(folder: Path) -> None:
 
 def make_model(folder: Path) -> None:
     make_results(folder)
-    hand_on(folder / "run", folder / "model")
+    save_pretrained(folder / "run", folder / "model")
 
 
 def read_model(folder: Path) -> None:
@@ -93,7 +93,7 @@ def make_clicked(folder: Path) -> None:
 
 
 def read_clicked(folder: Path) -> None:
-    read_labelled(folder / "clicked.csv", open_dataset(folder / "set")["train"], 8)
+    read_labels(folder / "clicked.csv", open_dataset(folder / "set")["train"], 8)
     labels.read_points(folder / "clicked.csv")
 
 
@@ -124,7 +124,7 @@ RUN_SOURCES: dict[str, Source] = {
     "run to hand on": Source(
         make_results,
         ("run/evaluation.json", "run/occlusion.json", "run/landmarks.json"),
-        lambda folder: hand_on(folder / "run", folder / "out"),
+        lambda folder: save_pretrained(folder / "run", folder / "out"),
     ),
     "model handed on": Source(
         make_model, (FILE, "model/config.json", "model/prior.json", "model/landmarks.json"), read_model

@@ -166,7 +166,7 @@ def make_labels(folder: Path) -> None:
     table(folder / "l.csv", "a.png,nose,20,30,1", "a.png,ear,10,18,1", "b.png,nose,,,0")
 
 
-def read_labelled(folder: Path) -> None:
+def read_labels(folder: Path) -> None:
     for name in ("l.json", "l.csv"):
         found = labels.read_labels(folder / name)
         labels.matched(found, ["a.png", "b.png"])
@@ -262,8 +262,8 @@ SOURCES: dict[str, Source] = {
     "prior": Source(make_run, ("run/prior.json",), lambda folder: PosePrior.load(folder / "run/prior.json").links()),
     "plan": Source(make_plan, ("try.yaml",), read_planned, strict=False),
     "notebook": Source(make_plan, ("notebooks/train.ipynb",), read_planned),
-    "COCO labels": Source(make_labels, ("l.json",), read_labelled),
-    "CSV labels": Source(make_labels, ("l.csv",), read_labelled, strict=False),
+    "COCO labels": Source(make_labels, ("l.json",), read_labels),
+    "CSV labels": Source(make_labels, ("l.csv",), read_labels, strict=False),
     "tables of CUB": Source(make_tables, CUB, read_cub, strict=False),
     "lists of CUB": Source(make_tables, (LIST,), lambda folder: read_cub(folder, "aligned")),
     "CSV of hands": Source(

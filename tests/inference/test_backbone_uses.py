@@ -13,7 +13,7 @@ from pplkit.data.video_writer import write_video
 from pplkit.evaluation.occlusion import occlusion_report
 from pplkit.evaluation.report import evaluation_report
 from pplkit.inference import tracking as tracks
-from pplkit.inference.estimate import estimate_files
+from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.export.pose_formats import export_poses, pose_table
 from pplkit.inference.landmarks.fitting import suggest
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
@@ -70,8 +70,8 @@ def test_films_become_tracks_and_tables(run: Path, data: Dataset, tmp_path: Path
     pytest.importorskip("av", reason="PyAV writes videos: pip install 'pplkit[data]'")
     model, frames = pplkit.load(run), np.asarray(data["test"].images)
     film = write_video(tmp_path / "a.mp4", iter(frames), 12)
-    found = tracks.track(model, film, bar=False)
-    assert found.points.shape == (24, 4, 2) and np.isfinite(found.found).all()
-    table = pose_table(estimate_files(model, [film]))
+    found = tracks.track(Estimator(model), film, bar=False)
+    assert found.points.shape == (24, 4, 2) and np.isfinite(found.raw).all()
+    table = pose_table(estimate_files(Estimator(model), [film]))
     export_poses(table, "csv", tmp_path / "a.csv", 0.0)
     assert len((tmp_path / "a.csv").read_text(encoding="utf8").splitlines()) == 1 + 24 * 4

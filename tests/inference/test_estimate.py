@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sources import FPS, film
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import read_image
-from pplkit.inference.estimate import estimate_files, write_poses
+from pplkit.inference.estimate import Estimator, estimate_files, write_poses
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -39,11 +40,11 @@ def test_poses_come_in_pixels_of_each_file(model: PosePriorLearner, tmp_path: Pa
     """The model sees the square in the middle, which has two columns or five rows of the file outside of it."""
     sizes = {"a.png": (36, 32), "b.png": (32, 42), "c.png": (32, 32)}
     files = [picture(tmp_path / name, *size, seed=k) for k, (name, size) in enumerate(sizes.items())]
-    found = estimate_files(model, [tmp_path])
-    assert json.loads(json.dumps(found))["crop"] == "centre"  # plain values alone
-    assert [(row["width"], row["height"]) for row in found["images"]] == list(sizes.values())
-    assert found["iterations"] == 0 and found["links"] == model.prior().links()
-    for file, row, (left, top) in zip(files, found["images"], [(2, 0), (0, 5), (0, 0)], strict=True):
+    content = estimate_files(Estimator(model), [tmp_path])
+    assert json.loads(json.dumps(content))["crop"] == "centre"
+    assert [(row["width"], row["height"]) for row in content["images"]] == list(sizes.values())
+    assert content["iterations"] == 0 and content["links"] == model.prior().links()
+    for file, row, (left, top) in zip(files, content["images"], [(2, 0), (0, 5), (0, 0)], strict=True):
         assert row["file"] == str(file)
         poses = model.estimate(np.asarray(read_image(file))[None, top : top + 32, left : left + 32])
         expected = (poses.keypoints[0].numpy() + 1) / 2 * 31 + (left, top)
@@ -78,24 +79,23 @@ def test_corners_by_hand(
         return Poses(torch.tensor([[[-1.0, -1], [1, 1], [0, -1]]]), torch.ones(1, 3))
 
     monkeypatch.setattr(model, "estimate", estimate)
-    (row,) = estimate_files(model, [tmp_path], crop=crop)["images"]
+    (row,) = estimate_files(Estimator(model, crop=crop), [tmp_path])["images"]
     np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
     white = (seen[0][0] > 200).all((0, 2))
     assert white.sum() == (0 if crop == "centre" else 10)  # ten columns of 60 on each side are 5.3 of 32
     with pytest.raises(PplkitError, match="crop='left' is unknown: choose one of centre, pad"):
-        estimate_files(model, [tmp_path], crop="left")
+        estimate_files(Estimator(model, crop="left"), [tmp_path])
 
 
-def test_many_files_are_taken_in_portions(model: PosePriorLearner, tmp_path: Path) -> None:
+def test_many_files_are_estimated_in_batches(model: PosePriorLearner, tmp_path: Path) -> None:
     for k in range(5):
         picture(tmp_path / f"{k}.png", seed=k)
-    whole = estimate_files(model, [tmp_path], iterations=1)
-    parts = estimate_files(model, [tmp_path], iterations=1, batch_size=2)
-    assert [row["file"] for row in parts["images"]] == [row["file"] for row in whole["images"]]
-    for a, b in zip(whole["images"], parts["images"], strict=True):
+    whole, parts = (estimate_files(Estimator(model, 1, batch_size=size), [tmp_path])["images"] for size in (64, 2))
+    assert [row["file"] for row in parts] == [row["file"] for row in whole]
+    for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a["keypoints"], b["keypoints"], atol=0.02)
     with pytest.raises(PplkitError, match="batch_size=0 is too small"):
-        estimate_files(model, [tmp_path], batch_size=0)
+        Estimator(model, batch_size=0)
 
 
 def spot() -> LandmarkMap:
@@ -106,18 +106,21 @@ def spot() -> LandmarkMap:
     return LandmarkMap(["spot"], weights, np.zeros((1, 2)), zero, zero, zero)
 
 
-def test_json_and_csv_say_what_estimate_files_does(model: PosePriorLearner, tmp_path: Path) -> None:
-    """A picture and a video, whose frames have numbers and times; and by name."""
-    paths = [picture(tmp_path / "a.png"), film(tmp_path / "b.mp4", 3)]
-    expected = estimate_files(model, paths, crop="pad")
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_json_and_csv_have_the_poses_of_estimate_files(model: PosePriorLearner, tmp_path: Path) -> None:
+    """An image and a video, whose frames have numbers and times; and landmarks by name."""
+    paths, estimator = [picture(tmp_path / "a.png"), film(tmp_path / "b.mp4", 3)], Estimator(model, crop="pad")
+    expected = estimate_files(estimator, paths)
     assert [row.get("frame") for row in expected["images"]] == [None, 0, 1, 2]
     assert [row["seconds"] for row in expected["images"][1:]] == pytest.approx([0, 1 / FPS, 2 / FPS])
-    assert write_poses(model, paths, tmp_path / "poses.json", 0, "pad", bar=False) == 4
-    found = json.loads((tmp_path / "poses.json").read_text())
-    assert found == json.loads(json.dumps(expected))
-    assert write_poses(model, paths, tmp_path / "poses.csv", 0, "pad", bar=False) == 4
-    with (tmp_path / "poses.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    assert write_poses(estimator, paths, tmp_path / "poses.json", bar=False) == 4
+    assert json.loads((tmp_path / "poses.json").read_text()) == json.loads(json.dumps(expected))
+    assert write_poses(estimator, paths, tmp_path / "poses.csv", bar=False) == 4
+    rows = read_csv(tmp_path / "poses.csv")
     assert len(rows) == 16 and [row["frame"] for row in rows[::4]] == ["", "0", "1", "2"]
     last = expected["images"][3]
     x, y = last["keypoints"][2]
@@ -125,57 +128,51 @@ def test_json_and_csv_say_what_estimate_files_does(model: PosePriorLearner, tmp_
         "file": str(paths[1]), "frame": "2", "keypoint": "2", "x": str(x), "y": str(y),
         "confidence": str(last["confidence"][2]),
     }  # fmt: skip
-    write_poses(model, paths, tmp_path / "named.csv", 0, "pad", bar=False, landmarks=spot())
-    with (tmp_path / "named.csv").open(newline="") as file:
-        named = list(csv.DictReader(file))
+    spots = replace(estimator, landmarks=spot())
+    write_poses(spots, paths, tmp_path / "named.csv", bar=False)
+    named = read_csv(tmp_path / "named.csv")
     assert [row["keypoint"] for row in named] == ["spot"] * 4
     assert [(row["x"], row["y"]) for row in named] == [(row["x"], row["y"]) for row in rows[1::4]]
-    by_name = estimate_files(model, paths, landmarks=spot())
-    assert by_name["names"] == ["spot"] and "links" not in by_name and len(by_name["images"][0]["keypoints"]) == 1
+    content = estimate_files(spots, paths)
+    assert content["names"] == ["spot"] and "links" not in content and len(content["images"][0]["keypoints"]) == 1
 
 
-def test_nothing_is_left_of_poses_that_cannot_be_written(model: PosePriorLearner, tmp_path: Path) -> None:
+def test_a_failure_leaves_the_file_as_it_was(model: PosePriorLearner, tmp_path: Path) -> None:
     files = [picture(tmp_path / "pictures" / f"{k}.png") for k in range(3)]
     files[2].write_bytes(b"torn")
-    out = tmp_path / "poses.csv"
+    out, estimator = tmp_path / "poses.csv", Estimator(model, batch_size=1)
     out.write_text("as it was")
     with pytest.raises(PplkitError, match="2.png cannot be read as a picture"):
-        write_poses(model, files, out, batch_size=1)
+        write_poses(estimator, files, out)
     assert out.read_text() == "as it was"
     with pytest.raises(PplkitError, match="poses.txt ends in neither of .json, .csv"):
-        write_poses(model, files, tmp_path / "poses.txt")
+        write_poses(estimator, files, tmp_path / "poses.txt")
     with pytest.raises(PplkitError, match="poses.json cannot be written"):
-        write_poses(model, files[:2], tmp_path / "none" / "poses.json")
+        write_poses(estimator, files[:2], tmp_path / "none" / "poses.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "poses.csv"]
 
 
-def test_a_bar_is_shown_on_a_terminal_alone(
+def test_a_progress_bar_is_shown_on_a_terminal_alone(
     model: PosePriorLearner, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [picture(tmp_path / "a.png")]
-    write_poses(model, files, tmp_path / "poses.csv")
+    write_poses(Estimator(model), files, tmp_path / "poses.csv")
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    write_poses(model, files, tmp_path / "poses.csv", bar=False)
+    write_poses(Estimator(model), files, tmp_path / "poses.csv", bar=False)
     assert capsys.readouterr().err == ""
-    write_poses(model, files, tmp_path / "poses.csv")
+    write_poses(Estimator(model), files, tmp_path / "poses.csv")
     assert "1/1" in capsys.readouterr().err
 
 
-def test_iterations_are_handed_on(model: PosePriorLearner, tmp_path: Path) -> None:
+def test_iterations_and_procedure_reach_the_model(tiny: Config, tmp_path: Path) -> None:
     file = picture(tmp_path / "a.png", 32, 32)
-    (row,) = estimate_files(model, [file], iterations=2)["images"]
-    expected = (model.estimate(np.asarray(read_image(file))[None], 2).keypoints[0] + 1) / 2 * 31
-    np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
-
-
-def test_the_procedure_is_handed_on(tiny: Config, tmp_path: Path) -> None:
-    file = picture(tmp_path / "a.png", 32, 32)
-    model = PosePriorLearner(tiny)
+    model = PosePriorLearner(tiny).eval()
     with pytest.raises(PplkitError, match="procedure='completed' needs a completer"):
-        estimate_files(model, [file], procedure="completed")
+        estimate_files(Estimator(model, procedure="completed"), [file])
     model.completer = Completer(model.regressor)
-    for procedure in ("completed", "published", None):
-        (row,) = estimate_files(model.eval(), [file], procedure=procedure)["images"]
-        expected = model.estimate(np.asarray(read_image(file))[None], procedure=procedure)
+    for iterations, procedure in ((0, "completed"), (0, "published"), (2, "published"), (0, None)):
+        (row,) = estimate_files(Estimator(model.eval(), iterations, procedure=procedure), [file])["images"]
+        expected = model.estimate(np.asarray(read_image(file))[None], iterations, procedure=procedure)
+        np.testing.assert_allclose(row["keypoints"], (expected.keypoints[0] + 1) / 2 * 31, atol=0.006)
         np.testing.assert_allclose(row["confidence"], expected.confidence[0], atol=1e-4)

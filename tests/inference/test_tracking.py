@@ -1,162 +1,217 @@
-"""Tracks: smoothing by hand and by its invariants, gaps, jitter, lag, the table, and a video from end to end."""
+"""Tracks of a video from end to end, tracks of landmarks, damaged and hardly visible frames, and refused files."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+import torch
+from sources import film
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry.trajectories import bending, smooth
-from pplkit.inference import tracking as module
-from pplkit.inference.tracking import Tracks, jitter, lag, short_gaps, summary, write_tracks
+from pplkit.data import video as frames
+from pplkit.geometry.trajectories import jitter
+from pplkit.inference.estimate import Estimator, estimate_files
+from pplkit.inference.landmarks.landmark_map import LandmarkMap
+from pplkit.inference.tracking import HEADER, Tracks, confidence_weights, summary, track, write_tracks
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Poses
+from pplkit.viz.overlay import track_video
 
 
-def swings(frames: int = 120, points: int = 3) -> np.ndarray:
-    """Smooth paths (T, N, 2) of amplitude 10."""
-    time = np.arange(frames)[:, None, None]
-    return 10 * np.sin(2 * np.pi * time / np.array([40, 55, 70])[:points, None] + np.array([0, 1.5]))
+@pytest.fixture(scope="module")
+def model(tiny: Config) -> PosePriorLearner:
+    torch.manual_seed(0)
+    return PosePriorLearner(tiny).eval()
 
 
-def even(frames: int) -> np.ndarray:
-    return np.arange(frames) / 25
+@pytest.fixture(scope="module")
+def estimator(model: PosePriorLearner) -> Estimator:
+    return Estimator(model)
 
 
-def test_the_bands_are_those_of_second_differences() -> None:
-    differences = np.diff(np.eye(7), 2, axis=0)
-    bands = bending(even(7))
-    for row, shift in ((2, 0), (1, 1), (0, 2)):
-        np.testing.assert_allclose(bands[row, shift:], np.diag(differences.T @ differences, shift), atol=1e-9)
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as file:
+        return len(list(file.decode(video=0)))
 
 
-def test_five_points_by_hand() -> None:
-    """The system (1 + λ D'D) z = x solved as it stands, for the λ that was chosen: all of `within` is used."""
-    points = np.array([0.0, 1, 0, 1, 0])[:, None, None] * [1.0, 0.0]
-    made = smooth(points, even(5), 0.2)
-    assert np.sqrt(np.square(made - points).sum(-1).mean()) == pytest.approx(0.2, rel=0.03)
-    bend = np.diff(np.eye(5), 2, axis=0).T @ np.diff(np.eye(5), 2, axis=0)
-    strength = (points[:, 0, 0] - made[:, 0, 0])[2] / (bend @ made[:, 0, 0])[2]
-    np.testing.assert_allclose((np.eye(5) + strength * bend) @ made[:, 0, 0], points[:, 0, 0], atol=1e-9)
-    np.testing.assert_array_equal(made[:, 0, 1], 0)
+def test_a_video_from_end_to_end(model: PosePriorLearner, tmp_path: Path) -> None:
+    video, estimator = film(tmp_path / "a.mp4", 12), Estimator(model, crop="pad", batch_size=5)
+    plain = track(estimator, video, smoothing=0.0, least=0.0, bar=False)
+    rows = estimate_files(Estimator(model, crop="pad"), [video])["images"]
+    np.testing.assert_allclose(plain.raw, [row["keypoints"] for row in rows], atol=0.006)
+    np.testing.assert_array_equal(plain.points, plain.raw)
+    assert plain.names == ["0", "1", "2", "3"] and not plain.filled.any()
+    assert plain.side == max(rows[0]["width"], rows[0]["height"])
+    smoothed = track(estimator, video, smoothing=1.0, least=0.0, bar=False)
+    distance = np.square(smoothed.points - smoothed.raw).sum(-1)
+    assert np.sqrt(distance.mean()) <= 1.01 * plain.side / 32 and jitter(smoothed.points) <= jitter(smoothed.raw)
+    assert frame_count(track_video(model, video, tmp_path / "posed.mp4", smoothed)) == 12
 
 
-def test_noise_goes_and_motion_stays_without_lag() -> None:
-    truth = swings()
-    noisy = truth + np.random.default_rng(0).normal(0, 0.35, truth.shape)
-    made = smooth(noisy, even(120), 0.5)
-    assert jitter(made, truth) < 0.15 * jitter(noisy, truth)
-    assert np.linalg.norm(made - truth, axis=-1).mean() < 0.6 * np.linalg.norm(noisy - truth, axis=-1).mean()
-    assert abs(lag(made, truth)) < 0.02
+def test_a_truncated_video_gives_the_tracks_of_its_readable_part(
+    estimator: Estimator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mkv", 60)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    tracks = track(estimator, video, bar=False)
+    message = capfd.readouterr().err
+    assert 5 < len(tracks.seconds) < 55 and np.isfinite(tracks.raw).all()
+    assert message.count("\n") == 1 and message.startswith("pplkit: only a part of a video is used: ")
+    out = track_video(estimator.model, video, tmp_path / "drawn.mp4", tracks)
+    assert not capfd.readouterr().err  # only once
+    assert frame_count(out) == len(tracks.seconds)
+    rows = estimate_files(estimator, [video, film(tmp_path / "b.mp4", 4)])["images"]
+    assert len(rows) == len(tracks.seconds) + 4
 
 
-def test_a_straight_line_stays_and_time_has_no_direction() -> None:
-    line = np.arange(30.0)[:, None, None] * [1.0, -0.5] + 3
-    np.testing.assert_allclose(smooth(line, even(30), 0.5), line, atol=1e-3)
-    noisy = swings(60) + np.random.default_rng(1).normal(0, 0.5, (60, 3, 2))
-    forth, back = smooth(noisy, even(60), 0.5), smooth(noisy[::-1], even(60), 0.5)
-    np.testing.assert_allclose(forth, back[::-1], atol=1e-6)
-    np.testing.assert_array_equal(smooth(noisy, even(60), 0.0), noisy)
-    assert np.isfinite(smooth(noisy[:2], even(2), 0.5)).all() and smooth(noisy[:1], even(1), 0.5).shape == (1, 3, 2)
+def hide(monkeypatch: pytest.MonkeyPatch, hidden: set[int]) -> None:
+    """Frames with these numbers cannot be decoded."""
+    decoded = frames._decoded
+
+    def damaged(container: Any, stream: Any) -> Iterator[Any]:
+        for number, frame in enumerate(decoded(container, stream)):
+            yield None if number in hidden else frame
+
+    monkeypatch.setattr(frames, "_decoded", damaged)
 
 
-def test_frames_that_are_sure_count_more() -> None:
-    points = np.zeros((21, 1, 2))
-    points[10] = 4.0
-    weights = np.ones((21, 1))
-    sure, unsure = smooth(points, even(21), 0.5, weights), weights.copy()
-    unsure[10] = 0.05
-    assert abs(smooth(points, even(21), 0.5, unsure)[10]).max() < 0.5 * abs(sure[10]).max()
+@pytest.mark.parametrize("hidden", [{0, 1}, {5, 6, 7}, {11}])
+def test_damaged_frames_count_as_not_visible(
+    hidden: set[int], estimator: Estimator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = film(tmp_path / "a.mp4", 12)
+    sound = track(estimator, video, smoothing=0.0, least=0.0, bar=False)
+    hide(monkeypatch, hidden)
+    tracks = track(estimator, video, smoothing=0.0, least=0.0, gap=3, bar=False)
+    count = 11 if 11 in hidden else 12  # frames missing at the end are not noticed
+    readable = [number for number in range(count) if number not in hidden]
+    missing = [number for number in hidden if number < count]
+    assert len(tracks.seconds) == count
+    np.testing.assert_array_equal(tracks.points[readable], sound.points[readable])
+    np.testing.assert_allclose(tracks.seconds[readable], sound.seconds[readable])
+    assert np.isnan(tracks.raw[missing]).all() and not tracks.confidence[missing].any()
+    if missing:
+        inside = hidden == {5, 6, 7}
+        assert tracks.filled[missing].all() == np.isfinite(tracks.points[missing]).all() == inside
+    assert [row["frame"] for row in estimate_files(estimator, [video])["images"]] == readable
+    shorter = tracks._replace(points=tracks.points[:-1])  # a frame without tracks is drawn without points
+    assert frame_count(track_video(estimator.model, video, tmp_path / "drawn.mp4", shorter)) == len(readable)
+    lines = write_tracks(tmp_path / "t.csv", tracks).read_text().splitlines()
+    assert len(lines) == 1 + 4 * count and "nan" not in "".join(lines)
 
 
-def test_what_is_much_less_sure_than_usual_counts_for_nothing() -> None:
-    confidence = np.array([[0.9, 0.9], [0.1, 0.8], [0, 0], [0, 0], [0, 0]])  # frames that cannot be read are not usual
-    np.testing.assert_allclose(module.trusted(confidence), [[0.81, 0.81], [0, 0.64], [0, 0], [0, 0], [0, 0]])
-    np.testing.assert_allclose(module.trusted(confidence, 0.0), confidence**2)
-    assert not module.trusted(np.zeros((3, 2))).any()
+def test_unreadable_videos_and_numbers_below_0_are_refused(
+    estimator: Estimator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PplkitError, match="a.png does not have the file name of a video"):
+        track(estimator, tmp_path / "a.png")
+    with pytest.raises(PplkitError, match="smoothing=-1 is below 0"):
+        track(estimator, tmp_path / "a.mp4", smoothing=-1)
+    with pytest.raises(PplkitError, match="none.mp4 is missing"):
+        track(estimator, tmp_path / "none.mp4", bar=False)
+    header = film(tmp_path / "a.mkv", 60)
+    header.write_bytes(header.read_bytes()[:900])
+    with pytest.raises(PplkitError, match=r"a\.mkv .*copy or download it again or remove it$"):
+        track(estimator, header, bar=False)
+    video = film(tmp_path / "b.mp4", 6)
+    hide(monkeypatch, set(range(6)))
+    with pytest.raises(PplkitError, match=r"b\.mp4 is damaged in 6 places; copy or download it again or remove it$"):
+        track(estimator, video, bar=False)
 
 
-def test_times_of_frames_count() -> None:
-    """Even motion sampled unevenly is a straight line in time, and stays; by number of frame it would be bent."""
-    seconds = np.cumsum(np.where(np.arange(40) % 4, 0.04, 0.16))
-    points = seconds[:, None, None] * [50.0, 20.0]
-    np.testing.assert_allclose(smooth(points, seconds, 1.0), points, atol=1e-3)
-    assert np.abs(smooth(points, even(40), 1.0) - points).max() > 0.1
+def test_frames_without_times_are_all_tracked(estimator: Estimator, tmp_path: Path) -> None:
+    """Raw streams have no times."""
+    if "libx264" not in av.codecs_available:
+        pytest.skip("PyAV has no encoder of H.264 here")
+    video = tmp_path / "a.h264"
+    with av.open(str(video), "w", format="h264") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(12):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * value, np.uint8), format="rgb24")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    np.testing.assert_allclose(track(estimator, video, bar=False).seconds, np.arange(12) / 25)
 
 
-def test_what_is_not_known_is_filled_from_both_sides() -> None:
-    truth = swings(80)
-    points, weights = truth.copy(), np.ones((80, 3))
-    points[30:34, 0], weights[30:34, 0] = 99.0, 0
-    made = smooth(points, even(80), 0.02, weights)
-    assert np.abs(made[30:34, 0] - truth[30:34, 0]).max() < 0.1  # a straight line would be off by 0.7
-    weights[:, 1], weights[:2, 1] = 0, 1  # two frames are too few to smooth
-    assert np.isfinite(smooth(points, even(80), 0.2, weights)).all()
-    assert np.isfinite(smooth(points, even(80), 0.2, np.zeros((80, 3)))).all()
+def landmarks(names: list[str], keypoints: list[int], shift: float = 0.0, **options: Any) -> LandmarkMap:
+    """Landmarks at keypoints, moved to the right by `shift`."""
+    count = len(names)
+    weights, zero = np.zeros((count, 2, 4, 2)), np.zeros(count)
+    for number, keypoint in enumerate(keypoints):
+        weights[number, :, keypoint] = np.eye(2)
+    return LandmarkMap(names, weights, np.tile([shift, 0.0], (count, 1)), zero, zero, zero, **options)
 
 
-def test_short_gaps_lie_between_known_frames() -> None:
-    known = np.array([0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0], bool)[:, None]
-    assert np.flatnonzero(short_gaps(known, 2)).tolist() == [3, 4]
-    assert np.flatnonzero(short_gaps(known, 3)).tolist() == [3, 4, 7, 8, 9]
-    assert not short_gaps(known, 0).any()
+def test_tracks_of_landmarks(model: PosePriorLearner, tmp_path: Path) -> None:
+    video = film(tmp_path / "a.mp4", 6)
+    plain = track(Estimator(model), video, least=0.0, smoothing=0.0, bar=False)
+    spot = Estimator(model, landmarks=landmarks(["spot"], [2], 0.5))
+    tracks = track(spot, video, least=0.0, smoothing=0.0, bar=False)
+    assert tracks.names == ["spot"]
+    shift = 0.5 * 31 / 2 * plain.side / 32
+    np.testing.assert_allclose(tracks.points[:, 0], plain.points[:, 2] + (shift, 0), atol=1e-3)
+    np.testing.assert_allclose(tracks.confidence[:, 0], plain.confidence[:, 2], atol=1e-6)
+    track_video(model, video, tmp_path / "named.mp4", tracks)
 
 
-def test_jitter_is_the_acceleration() -> None:
-    """Places 0, 0, 1, 0, 0 along x: accelerations 1, -2, 1, so the mean square is 2."""
-    points = np.array([0.0, 0, 1, 0, 0])[:, None, None] * [1.0, 0.0]
-    assert jitter(points) == pytest.approx(np.sqrt(2))
-    assert jitter(points + swings(5, 1), swings(5, 1)) == pytest.approx(np.sqrt(2))
-    points[0] = np.nan
-    assert jitter(points) == pytest.approx(np.sqrt(2.5))
-    assert np.isnan(jitter(points[:2]))
+def test_confidence_moves_with_its_hand(
+    model: PosePriorLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two keypoints change places in frame 3, where the second is hardly visible: it is the left hand that is not."""
+    points, confidence = torch.zeros(6, 4, 2), torch.ones(6, 4)
+    points[:, 0, 0], points[:, 1, 0] = 0.5, -0.5
+    points[3, :2] = points[3, [1, 0]]
+    confidence[3, 1] = 0.1
+    monkeypatch.setattr(type(model), "estimate", lambda *_, **__: Poses(points, confidence))
+    hands = landmarks(["left", "right"], [0, 1], pairs=[(0, 1)], side_accuracy=0.5)
+    tracks = track(Estimator(model, landmarks=hands), film(tmp_path / "a.mp4", 6), smoothing=0.0, bar=False)
+    assert np.ptp(tracks.raw, axis=0).max() < 1e-3 and tracks.raw[0, 0, 0] > tracks.raw[0, 1, 0]
+    np.testing.assert_allclose(tracks.confidence, [[1, 1]] * 3 + [[0.1, 1]] + [[1, 1]] * 2, atol=1e-6)
+    assert tracks.filled.tolist() == [[frame == 3, False] for frame in range(6)]
 
 
-@pytest.mark.parametrize("frames", [-2, -0.4, 0, 0.25, 1.5, 3])
-def test_lag_is_measured_between_frames(frames: float) -> None:
-    time = np.arange(200)[:, None, None]
+def test_points_of_low_confidence_are_filled_or_left_open(
+    estimator: Estimator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second keypoint is lost in one frame, the third in the last two, which have nothing after them."""
 
-    def path(shift: float) -> np.ndarray:
-        return np.sin((time - shift) / np.array([5, 8])[:, None] + np.array([0, 1]))
+    def estimate(images: np.ndarray, *given: object, **named: object) -> Poses:
+        confidence = torch.ones(len(images), 4)
+        confidence[4, 1], confidence[6:, 2] = 0.1, 0.1
+        return Poses(torch.zeros(len(images), 4, 2), confidence)
 
-    assert lag(path(frames), path(0)) == pytest.approx(frames, abs=0.03)
-    with pytest.raises(PplkitError, match="39 frames are too few to measure a lag: give 40"):
-        lag(path(0)[:39], path(0)[:39])
-
-
-def test_what_has_no_lag_has_none_however_short_it_is_and_still_things_have_no_number() -> None:
-    """Cross-correlation would put what stops at its end early, as there is more motion before."""
-    time = np.minimum(np.arange(40), 20)[:, None, None]
-    path = np.sin(time / np.array([5.0, 8.0])[:, None] + np.array([0, 1]))
-    assert lag(path, path) == pytest.approx(0, abs=0.05)
-    assert np.isnan(lag(path, np.zeros_like(path))) and np.isnan(lag(path, np.full_like(path, np.nan)))
-    some = path.copy()
-    some[:, 1] = np.nan  # a point that is not labelled does not count
-    assert lag(path, some) == pytest.approx(0, abs=0.05)
+    monkeypatch.setattr(estimator.model, "estimate", estimate)
+    tracks = track(estimator, film(tmp_path / "a.mp4", 8), bar=False)
+    assert np.argwhere(tracks.filled).tolist() == [[4, 1]]
+    assert np.argwhere(np.isnan(tracks.points[..., 0])).tolist() == [[6, 2], [7, 2]]
 
 
-def test_a_mean_over_past_frames_lags_and_these_do_not() -> None:
-    truth = swings(120)
-    past = np.stack([truth[max(0, t - 4) : t + 1].mean(0) for t in range(120)])
-    assert lag(past, truth) == pytest.approx(2, abs=0.1)
-
-
-def some_tracks() -> Tracks:
-    found = np.arange(8.0).reshape(2, 2, 2)
-    points = found + 0.25
-    points[1, 0] = np.nan
-    sure, filled = np.array([[0.5, 0.25], [0.01, 1.0]]), np.array([[False, True], [False, False]])
-    return Tracks(["a", "b"], np.array([0.0, 0.04]), points, found, sure, filled, 32.0)
+def test_weights_are_squared_confidence_or_0() -> None:
+    confidence = np.array([[0.9, 0.9], [0.1, 0.8], [0, 0], [0, 0], [0, 0]])  # the median leaves out unreadable frames
+    np.testing.assert_allclose(confidence_weights(confidence), [[0.81, 0.81], [0, 0.64], [0, 0], [0, 0], [0, 0]])
+    np.testing.assert_allclose(confidence_weights(confidence, 0.0), confidence**2)
+    assert not confidence_weights(np.zeros((3, 2))).any()
 
 
 def test_the_table_has_a_line_for_each_point_of_each_frame(tmp_path: Path) -> None:
-    path = write_tracks(tmp_path / "tracks.csv", some_tracks())
+    raw = np.arange(8.0).reshape(2, 2, 2)
+    points = raw + 0.25
+    points[1, 0] = np.nan
+    confidence, filled = np.array([[0.5, 0.25], [0.01, 1.0]]), np.array([[False, True], [False, False]])
+    tracks = Tracks(["a", "b"], np.array([0.0, 0.04]), points, raw, confidence, filled, 32.0)
+    path = write_tracks(tmp_path / "tracks.csv", tracks)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(module.HEADER) and len(rows) == 4
+    assert list(rows[0]) == list(HEADER) and len(rows) == 4
     assert list(rows[1].values()) == ["0", "0.0000", "b", "2.25", "3.25", "0.2500", "1", "2.00", "3.00"]
     assert (rows[2]["x"], rows[2]["y"], rows[2]["found_x"]) == ("", "", "4.00")
     assert [path.name for path in tmp_path.iterdir()] == ["tracks.csv"]
     with pytest.raises(PplkitError, match="tracks.csv cannot be written"):
-        write_tracks(tmp_path / "none" / "tracks.csv", some_tracks())
-    said = summary(some_tracks())
-    assert "2 frames, 2 points" in said[0] and said[1:] == ["filled 25.0%, left open 25.0%"]  # too few to be unsteady
+        write_tracks(tmp_path / "none" / "tracks.csv", tracks)
+    assert summary(tracks) == ["2 frames, 2 points", "filled 25.0%, left open 25.0%"]  # too few for an acceleration

@@ -18,7 +18,7 @@ from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
-from pplkit.inference.landmarks.fitting import landmarks_of
+from pplkit.inference.landmarks.fitting import load_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.saved_model import load
@@ -177,8 +177,8 @@ def test_the_baselines_are_scored_beside_the_run(executed: Executed) -> None:
 
 
 def test_labels_in_the_run_folder_become_named_points(executed: Executed) -> None:
-    found = landmarks_of(executed.run, load(executed.run))
-    assert found.names == ["left hand", "right hand"] and found.labelled.tolist() == [2, 2]
+    found = load_landmarks(executed.run, load(executed.run))
+    assert found.names == ["left hand", "right hand"] and found.label_counts.tolist() == [2, 2]
     text = said(executed.notebooks[3])
     assert "left hand        2  " in text and "There are no landmarks" not in text
 

@@ -16,8 +16,8 @@ import pplkit
 from data_prep.synthetic.puppets import generate
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.images import to_float
-from pplkit.inference.export.model_card import hand_on
-from pplkit.inference.export.onnx import Estimator, export_onnx
+from pplkit.inference.export.model_card import save_pretrained
+from pplkit.inference.export.onnx import ExportedModel, export_onnx
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
@@ -156,7 +156,7 @@ def test_what_is_loaded_answers_as_the_model_in_training_did(run: Run, data: Dat
 
 
 def test_a_model_that_was_handed_on_gives_the_same(frozen: Run, data: Dataset, tmp_path: Path) -> None:
-    model = load(hand_on(frozen.path, tmp_path / "handed"))
+    model = load(save_pretrained(frozen.path, tmp_path / "handed"))
     assert torch.equal(model.estimate(pictures(data)).keypoints, frozen.poses.keypoints)
     assert model.config == frozen.config and model.made_by["step"] == 8
     images = model.prepare(pictures(data))
@@ -226,7 +226,7 @@ def images(data: Dataset, count: int = 3) -> Tensor:
 def test_the_estimator_is_the_model_in_several_views(small: Config, data: Dataset) -> None:
     model = model_of(small.replace(views=3, max_rotation=1.0, max_shift=0.2))
     with torch.no_grad():
-        keypoints, sure = Estimator(model)(images(data))
+        keypoints, sure = ExportedModel(model)(images(data))
     poses = model.estimate(images(data))
     torch.testing.assert_close(keypoints, poses.keypoints, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(sure, poses.confidence, atol=1e-5, rtol=1e-5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pplkit.evaluation.tracking import Film
-from pplkit.inference.tracking import Tracks, jitter
+from pplkit.geometry.trajectories import jitter
+from pplkit.inference.tracking import Tracks
 from pplkit.viz import images as plots
 from pplkit.viz.drawing import BLUE, GREY, ORANGE, RED
 from pplkit.viz.tracking import against_truth, over_time, steadiness, telling
@@ -28,11 +29,11 @@ def test_points_over_time_are_drawn_as_found_smooth_and_filled() -> None:
     figure = over_time(tracks, [1, 2])
     x, other, y, _, sure, _ = figure.axes
     lines = {line.get_color(): line for line in x.lines if line.get_color() in (BLUE, ORANGE)}
-    np.testing.assert_array_equal(lines[ORANGE].get_xydata(), np.column_stack((SECONDS, tracks.found[:, 1, 0])))
+    np.testing.assert_array_equal(lines[ORANGE].get_xydata(), np.column_stack((SECONDS, tracks.raw[:, 1, 0])))
     np.testing.assert_array_equal(lines[BLUE].get_ydata(), tracks.points[:, 1, 0])
     (ring,) = (line for line in x.lines if line.get_markeredgecolor() == RED)
     np.testing.assert_array_equal(ring.get_xydata(), [[SECONDS[5], tracks.points[5, 1, 0]]])
-    np.testing.assert_array_equal(y.lines[0].get_ydata(), tracks.found[:, 1, 1])
+    np.testing.assert_array_equal(y.lines[0].get_ydata(), tracks.raw[:, 1, 1])
     np.testing.assert_array_equal(sure.lines[0].get_ydata(), tracks.confidence[:, 1])
     assert y.yaxis_inverted() and not x.yaxis_inverted()
     titles = [x.get_title("left"), other.get_title("left")]
@@ -61,7 +62,7 @@ def test_the_least_steady_point_is_at_the_top() -> None:
     assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "3", r"nose_\$tip\$", "1"]
     bars = [bar.get_width() for bar in axis.patches]
     assert bars == pytest.approx([0, 0, 0, 0], abs=1e-9)  # straight lines
-    expected = 100 * jitter(tracks.found[:, [1]]) / 64
+    expected = 100 * jitter(tracks.raw[:, [1]]) / 64
     assert expected == pytest.approx(100 * 4 * 0.4 * np.sqrt(2) / 64)  # each frame turns by four times the swing
     assert axis.lines[0].get_xdata()[-1] == pytest.approx(expected)
     assert "% of the square's side per frame²" in axis.get_xlabel()

@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import FEWEST
+from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation.diagnosis.measurements import TINY, Numbers, placed
 from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
 from pplkit.inference import foreground as foregrounds
@@ -47,15 +48,15 @@ def of_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict[str,
     frames between which keypoints change names; `exchanged_turned`, where the model knows turns by TURNED: share of
     pairs of turned copies of an image; see `swaps`. The second value is {"still": numbers of keypoints, from 0}.
     """
-    found = foregrounds.find(split, model)
-    videos = foregrounds.sampled(split)
+    found = foregrounds.find_foreground(split, model)
+    videos = foregrounds.sample(split)
     index = np.concatenate(videos)
     points = points_of(model, split, index)
     numbers: Numbers = {}
     if found is not None and found.by != "masks":
         numbers |= on_foreground(found, points[np.searchsorted(index, found.rows)])
         if found.by == "motion" and numbers["off_foreground"] > DOUBTED:
-            other = foregrounds.by_look(split, model, index)
+            other = foregrounds.by_appearance(split, model, index)
             again = on_foreground(other, points[np.searchsorted(index, other.rows)]) if other is not None else numbers
             numbers = min(numbers, again, key=lambda one: one["off_foreground"])
     named: dict[str, list[int]] = {}
@@ -72,7 +73,7 @@ def of_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict[str,
 
 def on_foreground(found: Foreground, points: np.ndarray) -> Numbers:
     """`on_foreground` and `off_foreground` of keypoints (n, N, 2) in [-1, 1] of the images of `found`."""
-    on, area = found.shares(points)
+    on, area = found.fractions(points)
     return {"on_foreground": on, "off_foreground": (1 - on) / max(TINY, 1 - area)}
 
 
@@ -146,7 +147,7 @@ def of_turns(model: PosePriorLearner, split: Split) -> Numbers:
     """
     if model.config.max_rotation < TURNED:
         return {}
-    images = model.prepare(np.asarray(split.images[foregrounds.spread(len(split), LIMIT)]))
+    images = model.prepare(np.asarray(split.images[evenly_spaced(split, LIMIT)]))
     side, poses = sides_per_unit(images.shape[-1]), []
     for turn in (-math.pi / 2, 0.0, math.pi / 2):
         turns = torch.full((len(images),), turn)
@@ -167,8 +168,8 @@ def of_images(data: Dataset) -> Numbers:
     found = foregrounds.by_masks(train) or foregrounds.by_motion(train)
     if found is not None:
         return of_foreground(found)
-    index = np.concatenate(foregrounds.sampled(train))
-    features = foregrounds.bordered(np.asarray(train.images[index[foregrounds.spread(len(index), LIMIT_SEEN)]]))
+    index = np.concatenate(foregrounds.sample(train))
+    features = foregrounds.frozen_features(np.asarray(train.images[index[evenly_spaced(index, LIMIT_SEEN)]]))
     return (
         {} if features is None else {"indistinct": float(np.mean([distinctness(one) < DISTINCT for one in features]))}
     )

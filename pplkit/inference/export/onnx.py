@@ -1,8 +1,8 @@
 """A model's estimate as an ONNX file, for programs without PyTorch.
 
-Its input `images` is float32 (B, 3, S, S) RGB in [-1, 1], any B, its outputs `keypoints` (B, N, 2) in [-1, 1] and
-`confidence` (B, N) in [0, 1] are those of `PosePriorLearner.estimate` without rounds: completed where the model has a
-completer. The file's metadata hold what made it, the procedure and the strong links.
+Input `images`: float32 (B, 3, S, S) RGB in [-1, 1], any B. Outputs `keypoints` (B, N, 2) in [-1, 1] and `confidence`
+(B, N) in [0, 1]: those of `PosePriorLearner.estimate` without rounds, completed where the model has a completer. The
+metadata of the file hold what made the model, the procedure and the strong links.
 """
 
 import json
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_bytes
 from pplkit.geometry.coordinates import apply_affine, steady_views
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import confidence
@@ -24,8 +25,8 @@ from pplkit.training.saved_model import to_tell
 INPUT, OUTPUTS = "images", ("keypoints", "confidence")
 
 
-class Estimator(nn.Module):
-    """Images (B, 3, S, S) in [-1, 1] to keypoints (B, N, 2) and confidence (B, N), with what is constant worked out."""
+class ExportedModel(nn.Module):
+    """Images (B, 3, S, S) in [-1, 1] to keypoints (B, N, 2) and confidence (B, N), with all constants precomputed."""
 
     def __init__(self, model: PosePriorLearner) -> None:
         super().__init__()
@@ -42,26 +43,24 @@ class Estimator(nn.Module):
         self.register_buffer("grid", F.affine_grid(views, shape, align_corners=True))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As `PosePriorLearner.poses`; the views of all images are looked at together, as they are small."""
+        """As `PosePriorLearner.poses`, with the views of all images in one batch."""
         if self.procedure == "completed":
             poses = self.model.complete(images, self.prior).poses(images.shape[-1])
             return poses.keypoints, poses.confidence
         count = len(self.views)
         if count > 1:
             grid = self.grid.repeat(images.shape[0], 1, 1, 1)
-            images = F.grid_sample(
-                images.repeat_interleave(count, 0), grid, padding_mode="reflection", align_corners=True
-            )
-        _, _, attention, found = self.model.regress(images, self.prior)
-        sure = confidence(attention)
+            images = images.repeat_interleave(count, 0)
+            images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
+        _, _, attention, keypoints = self.model.regress(images, self.prior)
         if count == 1:
-            return found, sure
-        keypoints = apply_affine(self.views[:, None], found.unflatten(0, (-1, count)))
-        return keypoints.mean(1), sure.unflatten(0, (-1, count)).mean(1)
+            return keypoints, confidence(attention)
+        keypoints = apply_affine(self.views[:, None], keypoints.unflatten(0, (-1, count)))
+        return keypoints.mean(1), confidence(attention).unflatten(0, (-1, count)).mean(1)
 
 
 def export_onnx(model: PosePriorLearner, path: str | os.PathLike[str]) -> Path:
-    """Write `model` as one ONNX file, complete or not at all.
+    """Write `model` as one ONNX file, whole or not at all.
 
     Raises PplkitError if the packages of the extra `onnx` are missing or the file cannot be written.
     """
@@ -71,27 +70,22 @@ def export_onnx(model: PosePriorLearner, path: str | os.PathLike[str]) -> Path:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise PplkitError(f"{error.name} is missing, which writes ONNX: pip install 'pplkit[onnx]'.") from None
-    estimator = Estimator(model).eval()
-    about = {"made_by": to_tell(model.made_by), "procedure": estimator.procedure, "links": model.prior().links()}
-    proto = _traced(estimator)
-    onnx.helper.set_model_props(proto, {f"pplkit.{name}": json.dumps(value) for name, value in about.items()})
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(proto.SerializeToString())
-        partial.replace(path)
-    except OSError as error:
-        raise PplkitError(f"{path} cannot be written ({error}): name another file.") from None
+    exported = ExportedModel(model).eval()
+    metadata = {"made_by": to_tell(model.made_by), "procedure": exported.procedure, "links": model.prior().links()}
+    proto = _traced(exported)
+    onnx.helper.set_model_props(proto, {f"pplkit.{name}": json.dumps(value) for name, value in metadata.items()})
+    write_bytes(path, proto.SerializeToString())
     return path
 
 
-def _traced(estimator: Estimator) -> Any:
-    """The onnx.ModelProto of an estimator, without the notes on where in the source each node came from."""
-    side = estimator.model.config.image_size
-    example = torch.zeros(2, 3, side, side, device=estimator.prior.device)
+def _traced(exported: ExportedModel) -> Any:
+    """The onnx.ModelProto, without the exporter's notes on the source file of each node."""
+    side = exported.model.config.image_size
+    example = torch.zeros(2, 3, side, side, device=exported.prior.device)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names and versions inside the exporter
         program = torch.onnx.export(
-            estimator,
+            exported,
             (example,),
             dynamo=True,
             input_names=[INPUT],

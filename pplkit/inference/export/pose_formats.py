@@ -1,46 +1,48 @@
 """Poses for other programs: COCO keypoints, a table, DeepLabCut and SLEAP.
 
-What is written comes from `pplkit estimate`'s poses.json or `inference.estimate_files`: pixels of each file, 0 = centre
-of the first, as COCO's keypoints, DeepLabCut and SLEAP count them. A row with a `frame` is that frame of a video.
+The poses come from `pplkit estimate`'s poses.json or `inference.estimate_files`: pixels of each file, 0 = center of the
+first, as COCO's keypoints, DeepLabCut and SLEAP count them. A row with a `frame` is that frame of a video.
 
 coco   .json: images, one annotation each, and a category with the names and the strong links, counted from 1. Beside
-       what COCO asks for, `keypoint_scores` has the confidences and `score` their mean. Flag 2 = as sure as wanted, 1 =
-       less, 0 = outside of the picture. The bbox (left, top, width, height), edge to edge, is that of the keypoints.
-csv    file,frame,keypoint,x,y,confidence, a line for each keypoint; `frame` is empty for pictures.
+       what COCO asks for, `keypoint_scores` has the confidences and `score` their mean. Flag 2 = at least the asked
+       confidence, 1 = less, 0 = outside the image. The bbox (left, top, width, height), edge to edge, is that of the
+       keypoints.
+csv    file,frame,keypoint,x,y,confidence, a line for each keypoint; `frame` is empty for images.
 dlc    .csv or .h5: the table of `deeplabcut.analyze_videos`, three header rows (scorer, bodyparts, coords = x, y,
-       likelihood), a row for each frame of one video, or for each picture with its file as the index. DeepLabCut finds
+       likelihood), a row for each frame of one video, or for each image with its file as the index. DeepLabCut finds
        the .h5 of a video beside it if it is called <video>DLC_pplkit_<run>.h5: name, then scorer.
 sleap  .slp, written by sleap-io, predicted instances with the scores of their points.
 """
 
 import csv
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import write_json
 from pplkit.core.texts import read_json
 from pplkit.core.version import __version__
-from pplkit.training.run_folder import write_json
+from pplkit.inference.estimate import CSV_HEADER, csv_rows
 from pplkit.training.saved_model import to_tell
 
-BYTES = 2**28  # of a file of poses
+MAX_POSES_BYTES = 2**28
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
-"""How the files of each format end"""
+"""The endings of the files of each format"""
 
 
 @dataclass(frozen=True, eq=False)
 class PoseTable:
-    """Poses of n pictures or frames, N keypoints each."""
+    """Poses of n images or frames, N keypoints each."""
 
     files: list[str]
     frames: list[int | None]  # of the file, if it is a video
     sizes: list[tuple[int, int]]  # width, height
-    keypoints: np.ndarray  # (n, N, 2) pixels, NaN = not found
+    keypoints: np.ndarray  # (n, N, 2) pixels, NaN = missing
     confidence: np.ndarray  # (n, N)
     names: list[str]
     links: list[tuple[int, int]]
@@ -48,7 +50,7 @@ class PoseTable:
 
     @property
     def scorer(self) -> str:
-        """What DeepLabCut calls the model; it looks for DLC in this."""
+        """DeepLabCut's name of the model, in which it looks for "DLC"."""
         run = str(self.made_by.get("run", "model"))
         return "DLC_pplkit_" + "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in run)
 
@@ -56,13 +58,17 @@ class PoseTable:
 def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> PoseTable:
     """Poses as `estimate_files` returns them, checked; without `names` keypoints are called by their numbers.
 
-    Raises PplkitError naming `source` for anything else.
+    Raises PplkitError naming `source` for any other content.
     """
     try:
         rows, links = content["images"], [(int(a), int(b)) for a, b in content.get("links", ())]
         count = len(rows[0]["keypoints"])
         names = [str(name) for name in content.get("names") or range(count)]
-        made = PoseTable(
+        if len(names) != count or len(set(names)) != count:
+            raise ValueError(f"{len(set(names))} different names for {count} keypoints")
+        if any(not 0 <= end < count for link in links for end in link):
+            raise ValueError(f"a link that leaves 0 to {count - 1}")
+        return PoseTable(
             [str(row["file"]) for row in rows],
             [None if row.get("frame") is None else int(row["frame"]) for row in rows],
             [(int(row["width"]), int(row["height"])) for row in rows],
@@ -72,49 +78,43 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
             links,
             to_tell(content.get("made_by") or {}),
         )
-        if len(names) != count or len(set(names)) != count:
-            raise ValueError(f"{len(set(names))} different names for {count} keypoints")
-        if any(not 0 <= end < count for link in links for end in link):
-            raise ValueError(f"a link that leaves 0 to {count - 1}")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise PplkitError(f"{source} holds no poses ({said}): write it with `pplkit estimate`.") from None
-    return made
+        message = f"{type(error).__name__}: {reason(error)}"
+        raise PplkitError(f"{source} holds no poses ({message}): write it with `pplkit estimate`.") from None
 
 
 def read_poses(path: Path) -> PoseTable:
     """The poses of a JSON file of `pplkit estimate`; raises PplkitError naming it."""
     if path.suffix.lower() != ".json":
         raise PplkitError(f"{path} does not end in .json: give the poses of `pplkit estimate --out poses.json`.")
-    return pose_table(read_json(path, "write it with `pplkit estimate`", BYTES), path)
+    return pose_table(read_json(path, "write it with `pplkit estimate`", MAX_POSES_BYTES), path)
 
 
 def check_format(kind: str, out: Path) -> None:
-    """Raise PplkitError for an unknown format, or a file whose name does not end as the format's do."""
+    """Raise PplkitError for an unknown format, or a file name without an ending of the format."""
     if kind not in ENDINGS:
         raise PplkitError(f"format={kind!r} is unknown: choose one of {', '.join(ENDINGS)}.")
     if out.suffix not in ENDINGS[kind]:
-        wanted = " or ".join(ENDINGS[kind])
-        raise PplkitError(f"{out} does not end in {wanted}, as files of format={kind!r} do: name another file.")
+        endings = " or ".join(ENDINGS[kind])
+        raise PplkitError(f"{out} does not end in {endings}, as files of format={kind!r} do: name another file.")
 
 
 def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -> None:
-    """Write poses as `kind`, a key of ENDINGS, complete or not at all.
+    """Write poses as `kind`, a key of ENDINGS, whole or not at all.
 
-    `visible` is the confidence from which COCO's flag says that a keypoint is seen. Raises PplkitError where a package
-    that owns a format is missing, for poses that it cannot hold, and if the file cannot be written.
+    `visible` is the confidence from which COCO's flag calls a keypoint visible. Raises PplkitError where the package
+    that owns a format is missing, for poses that the format cannot hold, and if the file cannot be written.
     """
     check_format(kind, out)
+    writers: dict[str, Callable[[PoseTable, Path], None]] = {
+        "coco": lambda poses, path: write_json(path, coco(poses, visible)),
+        "csv": _write_csv,
+        "dlc": _write_deeplabcut,
+        "sleap": _write_sleap,
+    }
     partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")  # libraries go by the ending
     try:
-        if kind == "coco":
-            write_json(partial, coco(poses, visible))
-        elif kind == "csv":
-            _write_table(poses, partial)
-        elif kind == "dlc":
-            _write_deeplabcut(poses, partial)
-        else:
-            _write_sleap(poses, partial)
+        writers[kind](poses, partial)
         partial.replace(out)
     except OSError as error:
         raise PplkitError(f"{out} cannot be written ({error}): name another file.") from None
@@ -125,57 +125,62 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
 def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
     """COCO keypoints, ready for JSON; see the module."""
     images: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (file, frame, (width, height)) in enumerate(zip(poses.files, poses.frames, poses.sizes, strict=True)):
         image = {"id": number + 1, "file_name": file, "width": width, "height": height}
         images.append(image if frame is None else image | {"frame_id": frame})
-        points, sure = poses.keypoints[number], np.nan_to_num(poses.confidence[number])
+        points, confidence = poses.keypoints[number], np.nan_to_num(poses.confidence[number])
         inside = ((points >= -0.5) & (points <= np.array((width, height)) - 0.5)).all(1)
         if not inside.any():
             continue
-        flags = np.where(inside, np.where(sure >= visible, 2, 1), 0)
-        low = np.maximum(points[inside].min(0), 0)  # the pixel that a point lies in the middle of is part of the box
+        flags = np.where(inside, np.where(confidence >= visible, 2, 1), 0)
+        low = np.maximum(points[inside].min(0), 0)  # the box includes the pixels of the outermost points
         side = np.minimum(points[inside].max(0) + 1, (width, height)) - low
-        values = np.column_stack((np.where(inside[:, None], points, 0).round(2), flags))
-        note: dict[str, Any] = {"id": len(notes) + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0}
-        note["keypoints"] = [number for x, y, flag in values.tolist() for number in (x, y, int(flag))]
-        note["num_keypoints"] = int(inside.sum())
-        note["bbox"], note["area"] = [*low.round(2).tolist(), *side.round(2).tolist()], float(side.prod().round(2))
-        note["score"] = round(float(sure.mean()), 4)
-        note["keypoint_scores"] = sure.round(4).tolist()
-        notes.append(note)
+        rows = np.column_stack((np.where(inside[:, None], points, 0).round(2), flags)).tolist()
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "image_id": number + 1,
+                "category_id": 1,
+                "iscrowd": 0,
+                "keypoints": [number for x, y, flag in rows for number in (x, y, int(flag))],
+                "num_keypoints": int(inside.sum()),
+                "bbox": [*low.round(2).tolist(), *side.round(2).tolist()],
+                "area": float(side.prod().round(2)),
+                "score": round(float(confidence.mean()), 4),
+                "keypoint_scores": confidence.round(4).tolist(),
+            }
+        )
     skeleton = [[first + 1, second + 1] for first, second in poses.links]
     name = str(poses.made_by.get("data", "object"))
     category = {"id": 1, "name": name, "supercategory": "", "keypoints": poses.names, "skeleton": skeleton}
-    info = {"description": f"poses of {name}, found by pplkit {__version__}", "made_by": poses.made_by}
-    return {"info": info, "licenses": [], "images": images, "annotations": notes, "categories": [category]}
+    info = {"description": f"poses of {name}, estimated by pplkit {__version__}", "made_by": poses.made_by}
+    return {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": [category]}
 
 
-def _write_table(poses: PoseTable, out: Path) -> None:
+def _write_csv(poses: PoseTable, out: Path) -> None:
     with out.open("w", encoding="utf8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("file", "frame", "keypoint", "x", "y", "confidence"))
-        rows = zip(poses.files, poses.frames, poses.keypoints, poses.confidence, strict=True)
-        for picture, frame, points, sure in rows:
-            parts = zip(poses.names, points.round(2).tolist(), sure.round(4).tolist(), strict=True)
-            table.writerows((picture, frame, name, *point, one) for name, point, one in parts)
+        table.writerow(CSV_HEADER)
+        for image, frame, *pose in zip(poses.files, poses.frames, poses.keypoints, poses.confidence, strict=True):
+            table.writerows(csv_rows(image, frame, poses.names, *pose))
 
 
 def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
-    films = {file if frame is not None else None for file, frame in zip(poses.files, poses.frames, strict=True)}
-    if len(films) > 1:
+    sources = {file if frame is not None else None for file, frame in zip(poses.files, poses.frames, strict=True)}
+    if len(sources) > 1:
         raise PplkitError(
-            "the poses are of several videos, or of pictures too; DeepLabCut has a file for each video, and one for "
-            "pictures: export one alone."
+            "the poses are of several videos, or of videos and images; DeepLabCut has a file for each video, and one "
+            "for images: export one alone."
         )
     index = [file if frame is None else frame for file, frame in zip(poses.files, poses.frames, strict=True)]
     heads = [(poses.scorer, name, part) for name in poses.names for part in ("x", "y", "likelihood")]
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
+    levels = ("scorer", "bodyparts", "coords")
     if out.suffix == ".csv":
         with out.open("w", encoding="utf8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
-            levels = zip(("scorer", "bodyparts", "coords"), zip(*heads, strict=True), strict=True)
-            table.writerows((level, *names) for level, names in levels)
+            table.writerows((level, *names) for level, names in zip(levels, zip(*heads, strict=True), strict=True))
             table.writerows((key, *row) for key, row in zip(index, values.tolist(), strict=True))
         return
     try:
@@ -185,12 +190,10 @@ def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
         raise PplkitError(
             f"{error.name} is missing, which writes .h5: pip install 'pplkit[data]', or use .csv."
         ) from None
-    columns = pd.MultiIndex.from_tuples(heads, names=["scorer", "bodyparts", "coords"])
+    frame = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(heads, names=levels), index=index)
     with pd.HDFStore(out, "w") as store:
-        store.put(
-            "df_with_missing", pd.DataFrame(values, columns=columns, index=index), format="table", track_times=False
-        )
-        # pandas 3 leaves it out; pandas 1 and 2, which DeepLabCut has, take a table without it for one before 0.15
+        store.put("df_with_missing", frame, format="table", track_times=False)
+        # pandas 3 omits it; pandas 1 and 2, which DeepLabCut uses, then take the table for one before 0.15
         store.get_storer("df_with_missing").attrs.pandas_version = "0.15.2"
 
 
@@ -201,36 +204,37 @@ def _write_sleap(poses: PoseTable, out: Path) -> None:
         raise PplkitError("sleap_io is missing, which owns .slp: pip install 'pplkit[sleap]'.") from None
     links = [(poses.names[first], poses.names[second]) for first, second in poses.links]
     skeleton = sleap_io.Skeleton(nodes=list(poses.names), edges=links, name=str(poses.made_by.get("data", "object")))
-    places, videos = _videos(poses)
-    films = {key: sleap_io.Video(about["filename"], None, about, open_backend=False) for key, about in videos.items()}
+    backends, places = _videos(poses)
+    videos = [sleap_io.Video(about["filename"], None, about, open_backend=False) for about in backends]
     frames = []
-    for (key, number), points, sure in zip(places, poses.keypoints, poses.confidence, strict=True):
+    for (video, number), points, scores in zip(places, poses.keypoints, np.nan_to_num(poses.confidence), strict=True):
         if np.isfinite(points).any():
-            scores = np.nan_to_num(sure)
-            found = sleap_io.PredictedInstance.from_numpy(
+            instance = sleap_io.PredictedInstance.from_numpy(
                 points, skeleton=skeleton, point_scores=scores, score=float(scores.mean())
             )
-            frames.append(sleap_io.LabeledFrame(video=films[key], frame_idx=number, instances=[found]))
-    labels = sleap_io.Labels(frames, videos=list(films.values()), skeletons=[skeleton])
+            frames.append(sleap_io.LabeledFrame(video=videos[video], frame_idx=number, instances=[instance]))
+    labels = sleap_io.Labels(frames, videos=videos, skeletons=[skeleton])
     labels.provenance = {"made_by": dict(poses.made_by)}
     sleap_io.save_slp(labels, str(out))
 
 
-def _videos(poses: PoseTable) -> tuple[list[tuple[Hashable, int]], dict[Hashable, dict[str, Any]]]:
-    """The video and frame of each pose, and what SLEAP wants to know of each video; pictures of a size are one."""
-    places: list[tuple[Hashable, int]] = []
-    videos: dict[Hashable, dict[str, Any]] = {}
-    for file, frame, (width, height) in zip(poses.files, poses.frames, poses.sizes, strict=True):
-        key: Hashable = (width, height) if frame is None else file
-        if key not in videos:
-            videos[key] = {"filename": file, "grayscale": False, "shape": [0, height, width, 3], "type": "MediaVideo"}
-            if frame is None:
-                size = {"height_": height, "width_": width, "channels_": 3}
-                videos[key] |= {"type": "ImageVideo", "filenames": [], **size}
-        about = videos[key]
+def _videos(poses: PoseTable) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
+    """SLEAP's description of each video, images of one size being one, and the video and frame of each pose."""
+    places: list[tuple[int, int]] = []
+    videos: dict[str | tuple[int, int], dict[str, Any]] = {}
+    keys = [
+        size if frame is None else file
+        for file, frame, size in zip(poses.files, poses.frames, poses.sizes, strict=True)
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    for key, file, frame, (width, height) in zip(keys, poses.files, poses.frames, poses.sizes, strict=True):
+        about = videos.setdefault(key, {"filename": file, "grayscale": False, "shape": [0, height, width, 3]})
         if frame is None:
-            about["filenames"].append(file)
+            about |= {"type": "ImageVideo", "height_": height, "width_": width, "channels_": 3}
+            about.setdefault("filenames", []).append(file)
             frame = len(about["filenames"]) - 1
+        else:
+            about["type"] = "MediaVideo"
         about["shape"][0] = max(about["shape"][0], frame + 1)
-        places.append((key, frame))
-    return places, videos
+        places.append((numbers[key], frame))
+    return list(videos.values()), places

@@ -1,7 +1,7 @@
-"""Names for learned keypoints: a map from them to landmarks that somebody has labelled on a handful of images.
+"""A linear map from learned keypoints to named landmarks, fitted to labels on a handful of images.
 
-`ridge` fits it, and `sides` says which side is which. Mirrored copies of the labelled images, in which left and right
-landmarks have changed places, are fitted as well where that helps.
+`ridge` fits it and `left_right` decides the sides. Mirrored copies of the labeled images, in which left and right
+landmarks change places, are fitted as well where that helps.
 """
 
 import os
@@ -13,23 +13,24 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import write_json
 from pplkit.core.texts import read_json
 from pplkit.geometry.coordinates import mirror, sides_per_unit
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.left_right import (
-    agreement,
-    direction,
-    exchanged,
-    nearer_exchanged,
-    one_sided,
+    names_side,
+    nearer_swapped,
+    side_directions,
     side_pairs,
-    turned,
+    side_score,
+    swap_sides,
+    swapped_images,
 )
-from pplkit.training.run_folder import write_json
 
 SCHEMA = "pplkit-landmarks-1"
 FOLDS = 10  # fits for the error: one for each image, or for each tenth of many
-TOLD = 0.8  # of the labelled images whose side the points must tell, if they are to say it
+MIN_SIDE_ACCURACY = 0.8  # of a map that decides the sides of each image
+JSON_KEYS = {"baseline_error": "still", "label_counts": "labelled", "side_accuracy": "told"}  # others are field names
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,80 +40,70 @@ class LandmarkMap:
     names: list[str]
     weights: np.ndarray  # (J, 2, N, 2): coordinate of the landmark, keypoint, its coordinate
     offsets: np.ndarray  # (J, 2)
-    error: np.ndarray  # (J,) mean distance on labelled images left out of the fit, in image sides; NaN: one label
-    still: np.ndarray  # (J,) the same of the mean of the other images' labels
-    labelled: np.ndarray  # (J,) images
+    error: np.ndarray  # (J,) mean distance on labeled images left out of the fit, in image sides; NaN: one label
+    baseline_error: np.ndarray  # (J,) the same for the mean of the other images' labels
+    label_counts: np.ndarray  # (J,) labeled images
     pairs: list[tuple[int, int]] = field(default_factory=list)  # (left, right) landmarks
-    sides: np.ndarray | None = None  # (pairs, 2), see `sides.direction`; None: as the keypoints have them
-    told: float | None = None  # share of labelled images whose side was told when left out; None where none had to be
+    sides: np.ndarray | None = None  # (pairs, 2), see `side_directions`; None: sides are those of the keypoints
+    side_accuracy: float | None = None  # fraction of left-out images with the right sides; None where sides are stable
     mirrored: bool = False  # whether mirrored copies were fitted as well
     made_by: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints (B, N, 2) to landmarks (B, J, 2); raises PplkitError for another N."""
-        return self._placed(keypoints)[0]
+        return self._apply(keypoints)[0]
 
-    def named(self, keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Landmarks as of `apply`, and their confidence (B, J) from that of the keypoints (B, N).
+    def apply_with_confidence(self, keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks as of `apply`, and their confidence (B, J) from the confidence (B, N) of the keypoints.
 
-        It is the mean by what each keypoint weighs, and goes with the landmark where left and right are exchanged.
+        It is the mean over the keypoints by their weight, and moves with the landmark where left and right are swapped.
         """
-        points, back = self._placed(keypoints)
+        points, swapped = self._apply(keypoints)
         shares = np.linalg.norm(self.weights, axis=(1, 3))
-        return points, exchanged(confidence @ (shares / shares.sum(1, keepdims=True)).T, self.pairs, back)
+        return points, swap_sides(confidence @ (shares / shares.sum(1, keepdims=True)).T, self.pairs, swapped)
 
-    def _placed(self, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The landmarks, and in which poses (B,) left and right were exchanged."""
-        wanted = self.weights.shape[2]
-        if keypoints.ndim != 3 or keypoints.shape[1:] != (wanted, 2):
+    def _apply(self, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The landmarks, and in which poses (B,) left and right were swapped."""
+        count = self.weights.shape[2]
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2):
             raise PplkitError(
-                f"keypoints of shape {keypoints.shape} do not fit landmarks of {wanted}: fit landmarks to this model."
+                f"keypoints of shape {keypoints.shape} do not fit landmarks of {count} keypoints: fit landmarks to "
+                "this model."
             )
         points = np.einsum("jckd,bkd->bjc", self.weights, keypoints) + self.offsets
         if self.sides is None:
             return points, np.zeros(len(points), bool)
-        back = agreement(points, self.pairs, self.sides) < 0
-        return exchanged(points, self.pairs, back), back
+        swapped = side_score(points, self.pairs, self.sides) < 0
+        return swap_sides(points, self.pairs, swapped), swapped
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write JSON, complete or not at all."""
-        write_json(Path(path), {"schema": SCHEMA, **{name: _plain(value) for name, value in vars(self).items()}})
+        """Write JSON, whole or not at all."""
+        values = {JSON_KEYS.get(name, name): _to_json(value) for name, value in vars(self).items()}
+        write_json(Path(path), {"schema": SCHEMA, **values})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LandmarkMap":
-        """The inverse of `save`; raises PplkitError if the file is missing, torn or of another version."""
+        """The inverse of `save`; raises PplkitError for a missing or damaged file, or one of another version."""
         content = read_json(Path(path), "run `pplkit landmarks` with a table of labels")
         try:
             if content.pop("schema") != SCHEMA:
-                raise ValueError("of another version")
-            for name in ("weights", "offsets", "error", "still", "sides"):
+                raise ValueError("another version")
+            for name, key in JSON_KEYS.items():
+                content[name] = content.pop(key)
+            for name in ("weights", "offsets", "error", "baseline_error", "sides"):
                 content[name] = None if content[name] is None else np.array(content[name], float)
-            content["labelled"] = np.array(content["labelled"], int)
+            content["label_counts"] = np.array(content["label_counts"], int)
             content["pairs"] = [(int(a), int(b)) for a, b in content["pairs"]]
-            found = cls(**content)
-            found._check()
-            return found
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            landmarks = cls(**content)
+            pose = np.zeros((1, landmarks.weights.shape[2], 2))
+            if landmarks.apply_with_confidence(pose, pose[..., 0])[1].shape != (1, len(landmarks.names)):
+                raise ValueError("another number of names than of weights")
+            return landmarks
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise PplkitError(f"{path} holds no landmarks ({reason(error)}): run `pplkit landmarks` again.") from None
 
-    def _check(self) -> None:
-        """Raise ValueError unless all parts are of one number of landmarks and keypoints, and finite."""
-        count = len(self.names)
-        keypoints = self.weights.shape[2] if self.weights.ndim == 4 else 0
-        shapes = {"weights": (count, 2, keypoints, 2), "offsets": (count, 2)}
-        shapes |= dict.fromkeys(("error", "still", "labelled"), (count,))
-        shapes |= {} if self.sides is None else {"sides": (len(self.pairs), 2)}
-        wrong = [name for name, shape in shapes.items() if getattr(self, name).shape != shape]
-        wrong += [name for name in ("weights", "offsets") if not np.isfinite(getattr(self, name)).all()]
-        if wrong or not count or not all(isinstance(name, str) for name in self.names):
-            raise ValueError(f"{', '.join(wrong) or 'names'} is not of the shape that it should be")
-        if not all(0 <= end < count for pair in self.pairs for end in pair) or not isinstance(self.made_by, dict):
-            raise ValueError("pairs or made_by is not what it should be")
-        if self.told is not None and not isinstance(self.told, float | int):
-            raise ValueError(f"told is {self.told!r}")
 
-
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """Arrays as lists, NaN as None."""
     return np.where(np.isnan(value), np.array(None), value).tolist() if isinstance(value, np.ndarray) else value
 
@@ -125,77 +116,74 @@ def fit_landmarks(
     mirrored: np.ndarray | None = None,
     made_by: dict[str, Any] | None = None,
 ) -> LandmarkMap:
-    """The map from keypoints (n, N, 2) of n images to labels (n, J, 2), NaN where missing, both in [-1, 1].
+    """Fit the map from keypoints (n, N, 2) of n images to labels (n, J, 2), NaN where missing, both in [-1, 1].
 
-    `mirrored` (n, N, 2), the keypoints found in the mirrored images, doubles the labels if that predicts images left
-    out better; left and right landmarks are known by their names. `size` of the images in pixels.
-    Raises PplkitError for other shapes, and for a landmark without any label.
+    `mirrored` (n, N, 2), the keypoints in the mirrored images, doubles the labels if that predicts left-out images
+    better. Left and right landmarks are known by their `names`. `size` is the side of the images in pixels.
+    Raises PplkitError for other shapes, and for a landmark without a label.
     """
     keypoints, labels = np.asarray(keypoints, float), np.asarray(labels, float)
-    _check(keypoints, labels, names)
-    fitted = _fitted(keypoints, labels, names, mirrored)
-    count = np.isfinite(labels).all(-1).sum(0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.linalg.norm(labels - ridge.mean(labels, 0), axis=-1) * (count / (count - 1))
-    expected = _expected(keypoints, labels, names, mirrored)
-    scale = sides_per_unit(size)
-    error = ridge.mean(np.linalg.norm(expected - labels, axis=-1), 0) * scale
-    return replace(fitted, error=error, still=ridge.mean(apart, 0) * scale, labelled=count, made_by=made_by or {})
-
-
-def _fitted(
-    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
-) -> LandmarkMap:
-    """The map without what is said of its errors."""
-    pairs = side_pairs(names)
-    back = turned(keypoints, labels, pairs)
-    straight = exchanged(labels, pairs, back)
-    found, both = ridge.fit(keypoints[:, None], straight[:, None]), labels
-    if mirrored is not None:
-        copies = _mirrored(labels, names, pairs)
-        there = np.einsum("jckd,bkd->bjc", found.weights, mirrored) + found.offsets
-        sided = exchanged(copies, pairs, nearer_exchanged(there, copies, pairs) & back.any())
-        second = ridge.fit(np.stack((keypoints, mirrored), 1), np.stack((straight, sided), 1))
-        if np.isnan(found.score) or second.score < found.score:
-            found, both = second, np.concatenate((labels, copies))
-    none = np.full(len(names), np.nan)
-    made = LandmarkMap(list(names), found.weights, found.offsets, none, none, none, pairs, mirrored=both is not labels)
-    if not back.any():
-        return made
-    sides = direction(both, pairs)
-    told = float(((agreement(found.left_out, pairs, sides) < 0) == back).mean())
-    return replace(made, sides=sides if told >= TOLD else None, told=told)
-
-
-def _expected(
-    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
-) -> np.ndarray:
-    """Where maps fitted anew to the other images put the landmarks (n, J, 2), at most FOLDS maps; NaN as `labels`."""
-    expected = np.full_like(labels, np.nan)
-    fold = np.arange(len(labels)) % FOLDS
-    for number in range(fold.max() + 1 if len(labels) > 1 else 0):
-        rest = fold != number
-        there = np.flatnonzero(np.isfinite(labels[rest]).all(-1).any(0))
-        some = None if mirrored is None else mirrored[rest]
-        fitted = _fitted(keypoints[rest], labels[rest][:, there], [names[index] for index in there.tolist()], some)
-        expected[np.ix_(~rest, there)] = fitted.apply(keypoints[~rest])
-    return np.where(np.isfinite(labels), expected, np.nan)
-
-
-def _check(keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
     if keypoints.ndim != 3 or keypoints.shape[2] != 2 or labels.shape != (len(keypoints), len(names), 2):
         raise PplkitError(
             f"labels of shape {labels.shape} do not fit keypoints of shape {keypoints.shape} and {len(names)} names: "
             "give (images, landmarks, 2) and (images, keypoints, 2)."
         )
-    for name, known in zip(names, np.isfinite(labels).all(-1).T, strict=True):
-        if not known.any():
-            raise PplkitError(f"landmark {name!r} is labelled on no image: label it, or leave it out.")
+    counts = np.isfinite(labels).all(-1).sum(0)
+    if not counts.all():
+        name = names[int(counts.argmin())]
+        raise PplkitError(f"landmark {name!r} is labeled on no image: label it, or leave it out.")
+    fitted = _fit(keypoints, labels, names, mirrored)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        baseline = np.linalg.norm(labels - ridge.mean(labels, 0), axis=-1) * (counts / (counts - 1))
+    expected = _cross_validated(keypoints, labels, names, mirrored)
+    error, baseline_error = (
+        ridge.mean(errors, 0) * sides_per_unit(size)
+        for errors in (np.linalg.norm(expected - labels, axis=-1), baseline)
+    )
+    return replace(fitted, error=error, baseline_error=baseline_error, label_counts=counts, made_by=made_by or {})
 
 
-def _mirrored(labels: np.ndarray, names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+def _fit(keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None) -> LandmarkMap:
+    """The map, without its errors."""
+    pairs = side_pairs(names)
+    swapped = swapped_images(keypoints, labels, pairs)
+    sided = swap_sides(labels, pairs, swapped)
+    fitted, all_labels = ridge.fit(keypoints[:, None], sided[:, None]), labels
+    if mirrored is not None:
+        copies = _mirrored_labels(labels, names, pairs)
+        points = np.einsum("jckd,bkd->bjc", fitted.weights, mirrored) + fitted.offsets
+        sided_copies = swap_sides(copies, pairs, nearer_swapped(points, copies, pairs) & swapped.any())
+        doubled = ridge.fit(np.stack((keypoints, mirrored), 1), np.stack((sided, sided_copies), 1))
+        if np.isnan(fitted.score) or doubled.score < fitted.score:
+            fitted, all_labels = doubled, np.concatenate((labels, copies))
+    none = np.full(len(names), np.nan)
+    with_copies = all_labels is not labels
+    landmarks = LandmarkMap(list(names), fitted.weights, fitted.offsets, none, none, none, pairs, mirrored=with_copies)
+    if not swapped.any():
+        return landmarks
+    sides = side_directions(all_labels, pairs)
+    accuracy = float(((side_score(fitted.left_out, pairs, sides) < 0) == swapped).mean())
+    return replace(landmarks, sides=sides if accuracy >= MIN_SIDE_ACCURACY else None, side_accuracy=accuracy)
+
+
+def _cross_validated(
+    keypoints: np.ndarray, labels: np.ndarray, names: Sequence[str], mirrored: np.ndarray | None
+) -> np.ndarray:
+    """The landmarks (n, J, 2) by maps fitted to the other images, at most FOLDS maps; NaN as `labels`."""
+    expected = np.full_like(labels, np.nan)
+    fold = np.arange(len(labels)) % FOLDS
+    for number in range(fold.max() + 1 if len(labels) > 1 else 0):
+        rest = fold != number
+        labeled = np.flatnonzero(np.isfinite(labels[rest]).all(-1).any(0))
+        copies = None if mirrored is None else mirrored[rest]
+        fitted = _fit(keypoints[rest], labels[rest][:, labeled], [names[j] for j in labeled.tolist()], copies)
+        expected[np.ix_(~rest, labeled)] = fitted.apply(keypoints[~rest])
+    return np.where(np.isfinite(labels), expected, np.nan)
+
+
+def _mirrored_labels(labels: np.ndarray, names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     """Labels (n, J, 2) of the mirrored images; NaN for a landmark that is left or right without the other."""
-    alone = one_sided(names)
+    alone = names_side(names)
     for pair in pairs:
         alone[list(pair)] = False
     return np.where(alone[:, None], np.nan, mirror(labels, pairs))

@@ -1,9 +1,9 @@
-"""Left and right of landmarks that a model's keypoints may take for each other.
+"""Left and right landmarks that a model's keypoints confuse.
 
-A model without labels calls left what it sees there: its points may belong to the left arm in one image and to the
-right one in another. Which images those are is found by exchanging the labels of one image after the other, as the
-h36m protocol does; where that helps greatly, landmarks are fitted to sides as the points have them, and each pose is
-named the way round in which its left-right vectors agree with the labels'.
+Without labels a model cannot know left from right: a keypoint may lie on the left arm in one image and on the right arm
+in another. The images in which it does are found by swapping the labels of one image after the other, as the h36m
+protocol does. Where that helps greatly, landmarks are fitted to the sides of the keypoints, and each pose gets the
+sides with which its left-to-right vectors agree with those of the labels.
 """
 
 import re
@@ -13,120 +13,118 @@ import numpy as np
 
 from pplkit.inference.landmarks import ridge
 
-GAIN = 0.8  # labels are exchanged only where that lowers the error of images left out to less than this share
+MAX_ERROR_RATIO = 0.8  # swapping labels must lower the error of left-out images to less than this fraction
 LETTER = "[A-Za-zÀ-ɏ]"  # Latin: "手left" is two words
-# Words, their beginnings and the humps of camels: "bright", "upright" and "cleft" speak of no side, "lefteye" does.
+# Words, their beginnings and the humps of camels: "bright", "upright" and "cleft" name no side, "lefteye" does.
 LONE = rf"(?<!{LETTER})[LlRr](?!{LETTER})|(?<!{LETTER})[LR](?=[A-Z][a-z])|(?<=[a-z])[LR](?!{LETTER})"  # LHip, earL
 SIDE = rf"(?<!{LETTER})(?:left|right)|Left|Right|(?<![A-Z])(?:LEFT|RIGHT)|{LONE}"
 ANYWHERE = rf"(?i:left|right)|{LONE}"  # enough where both sides have a name, as "eyeleft" and "eyeright"
 OTHER = {"left": "right", "l": "r"}
-STARTS = 4  # ways to begin the search beside that of no exchange
-ROUNDS = 10  # of each
-TIE = 1e-3  # of a usual step: what an exchange in a frame costs
-QUICK = {"tightness": (0.1, 1.0), "freedom": (0.0,)}  # of the ridge: enough to see which side fits
+STARTS = 4  # starts of the search, beside that without a swap
+MAX_ROUNDS = 10  # of each start
+SWAP_COST = 1e-3  # of the median motion between frames
+QUICK = {"strengths": (0.1, 1.0), "coupling": (0.0,)}  # of the ridge: enough to see which side fits
+
+Pairs = Sequence[tuple[int, int]]
 
 
 def side_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
     """Indices of (left, right) names: those that differ in "left" and "right", or in a lone "l" and "r"."""
-    places = {name.lower(): index for index, name in enumerate(names)}
-    partners = {index: _partners(names[index]) for index in places.values()}
-    found = {index: [places[other] for other in others if other in places] for index, others in partners.items()}
-    return [(index, others[0]) for index, others in found.items() if others]
+    index_of = {name.lower(): index for index, name in enumerate(names)}
+    pairs = []
+    for index in index_of.values():
+        name = names[index].lower()
+        for pattern in (SIDE, ANYWHERE):
+            partner = re.sub(pattern, lambda word: OTHER.get(word[0].lower(), word[0]), names[index]).lower()
+            if partner != name and partner in index_of:
+                pairs.append((index, index_of[partner]))
+                break
+    return pairs
 
 
-def _partners(name: str) -> list[str]:
-    """What the name may be called on the right, in lower case, if it is one of the left; the likelier first."""
-    made = (re.sub(where, lambda word: OTHER.get(word[0].lower(), word[0]), name).lower() for where in (SIDE, ANYWHERE))
-    return [other for other in made if other != name.lower()]
-
-
-def one_sided(names: Sequence[str]) -> np.ndarray:
-    """Which names speak of a side in a word of their own or the beginning of one: bool (J,)."""
+def names_side(names: Sequence[str]) -> np.ndarray:
+    """Which names have a side as a word or as the beginning of one: bool (J,)."""
     return np.array([re.search(SIDE, name) is not None for name in names], bool)
 
 
-def exchanged(points: np.ndarray, pairs: Sequence[tuple[int, int]], which: np.ndarray) -> np.ndarray:
-    """Points (B, J, 2), or one number of each (B, J), left and right exchanged in the poses that `which` (B,) says."""
-    order = list(range(points.shape[1]))
+def swap_sides(points: np.ndarray, pairs: Pairs, which: np.ndarray) -> np.ndarray:
+    """Points (B, J, 2) or values (B, J) with left and right swapped in the poses `which`, bool (B,)."""
+    order = np.arange(points.shape[1])
     for left, right in pairs:
-        order[left], order[right] = right, left
+        order[[left, right]] = right, left
     return np.where(which.reshape(-1, *[1] * (points.ndim - 1)), points[:, order], points)
 
 
-def turned(keypoints: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """In which images keypoints (n, N, 2) have the sides of the labels (n, J, 2) exchanged: bool (n,), fewer than half.
+def swapped_images(keypoints: np.ndarray, labels: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """In which images keypoints (n, N, 2) have the sides of labels (n, J, 2) swapped: bool (n,), at most half.
 
-    None where exchanging labels does not make the images far more predictable.
+    None of them where swapping labels does not make the images far more predictable.
     """
     none = np.zeros(len(labels), bool)
     if not pairs or len(labels) < 3:
         return none
     flat = keypoints.reshape(len(keypoints), -1)
     # Points that change sides are what differs most between images.
-    main = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[0][:, :STARTS]
-    plain = ridge.fit(keypoints[:, None], labels[:, None], **QUICK).score
-    found = [_settled(keypoints, labels, pairs, start) for start in (none, *(main > 0).T)]
-    score, best = min(found, key=lambda one: one[0])
-    if not score < GAIN * plain:
+    components = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[0][:, :STARTS]
+    score = ridge.fit(keypoints[:, None], labels[:, None], **QUICK).score
+    searches = [_search(keypoints, labels, pairs, start) for start in (none, *(components > 0).T)]
+    best_score, best = min(searches, key=lambda search: search[0])
+    if not best_score < MAX_ERROR_RATIO * score:
         return none
     return ~best if best.mean() > 0.5 else best
 
 
-def _settled(
-    keypoints: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]], which: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Exchange labels that the other images expect the other way round, until none is; their error, and which."""
+def _search(keypoints: np.ndarray, labels: np.ndarray, pairs: Pairs, which: np.ndarray) -> tuple[float, np.ndarray]:
+    """Swap labels that the other images expect the other way round, until none is left; the error, and which."""
     best = np.inf, which
-    for _ in range(ROUNDS):
-        sided = exchanged(labels, pairs, which)
-        if not np.isfinite(sided).all(-1).any(0).all():  # all labels of a landmark would be its partner's
+    for _ in range(MAX_ROUNDS):
+        sided = swap_sides(labels, pairs, which)
+        if not np.isfinite(sided).all(-1).any(0).all():  # a landmark would lose all its labels to its partner
             break
         fitted = ridge.fit(keypoints[:, None], sided[:, None], **QUICK)
         if not fitted.score < best[0]:
             break
         best = fitted.score, which
-        which = nearer_exchanged(fitted.left_out, labels, pairs)
+        which = nearer_swapped(fitted.left_out, labels, pairs)
     return best
 
 
-def nearer_exchanged(points: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Whether points (n, J, 2) lie nearer to the labels with left and right exchanged: bool (n,)."""
-    every = np.ones(len(labels), bool)
-    mine, other = (
-        ridge.mean(np.linalg.norm(points - some, axis=-1), 1) for some in (labels, exchanged(labels, pairs, every))
-    )
-    return other < mine
+def nearer_swapped(points: np.ndarray, labels: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Whether points (n, J, 2) lie nearer to the labels with left and right swapped: bool (n,)."""
+    swapped = swap_sides(labels, pairs, np.ones(len(labels), bool))
+    here, there = (ridge.mean(np.linalg.norm(points - sided, axis=-1), 1) for sided in (labels, swapped))
+    return there < here
 
 
-def agreement(points: np.ndarray, pairs: Sequence[tuple[int, int]], direction: np.ndarray) -> np.ndarray:
-    """How well the left-right vectors of points (B, J, 2) agree with the direction (pairs, 2): (B,), 0 = undecided."""
+def side_score(points: np.ndarray, pairs: Pairs, directions: np.ndarray) -> np.ndarray:
+    """How well left-to-right vectors of points (B, J, 2) agree with directions (pairs, 2): (B,), 0 = undecided."""
     left, right = np.array(pairs).T
-    return np.asarray(np.nansum((points[:, left] - points[:, right]) * direction, axis=(1, 2)))
+    return np.asarray(np.nansum((points[:, left] - points[:, right]) * directions, axis=(1, 2)))
 
 
-def direction(labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Mean left-right vector of labels (n, J, 2), over its variance: (pairs, 2), 0 where no image has both."""
+def side_directions(labels: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Mean left-to-right vectors of labels (n, J, 2) over their variances: (pairs, 2), 0 where no image has both."""
     left, right = np.array(pairs).T
     vectors = labels[:, left] - labels[:, right]
     middle = ridge.mean(vectors, 0)
     variance = ridge.mean(np.square(vectors - middle), 0)
-    return np.asarray(np.nan_to_num(middle / (variance + ridge.LEAST)))
+    return np.asarray(np.nan_to_num(middle / (variance + ridge.MIN_VARIANCE)))
 
 
-def restless(points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Frames, bool (T,), of points (T, J, 2) in which left and right are to be exchanged for the least motion in all.
+def viterbi_swaps(points: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """The frames, bool (T,), of points (T, J, 2) in which to swap left and right for the least total motion.
 
-    The path of least total motion, found exactly (Viterbi); none, where that makes no difference.
+    Exact, by the Viterbi algorithm; no frame where swaps make no difference.
     """
-    both = np.stack((points, exchanged(points, pairs, np.ones(len(points), bool))))
+    both = np.stack((points, swap_sides(points, pairs, np.ones(len(points), bool))))
     steps = np.linalg.norm(both[:, None, 1:] - both[None, :, :-1], axis=-1).sum(-1)  # (now, before, T - 1)
-    price = TIE * float(np.median(steps[0, 0])) if steps.size else 0.0
-    cost, came = np.array([0.0, price]), np.zeros((len(points), 2), int)
+    price = SWAP_COST * float(np.median(steps[0, 0])) if steps.size else 0.0
+    cost, origin = np.array([0.0, price]), np.zeros((len(points), 2), int)
     for frame in range(1, len(points)):
         ways = steps[:, :, frame - 1] + cost
-        came[frame] = ways.argmin(1)
+        origin[frame] = ways.argmin(1)
         cost = ways.min(1) + (0.0, price)
     which, state = np.zeros(len(points), bool), int(cost.argmin()) if len(points) else 0
     for frame in range(len(points) - 1, -1, -1):
-        which[frame], state = state == 1, int(came[frame, state])
+        which[frame], state = state == 1, int(origin[frame, state])
     return which

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from matplotlib.figure import Figure
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.sampling import evenly_spaced
-from pplkit.inference.landmarks.fitting import position
-from pplkit.inference.landmarks.label_table import Labels, positions
+from pplkit.inference.landmarks.fitting import find_image
 from pplkit.viz.images import contact_sheet, named_points
 from pplkit.viz.widgets.canvas import as_lists, board, on_click, on_drag, png
+from pplkit.viz.widgets.label_session import LabelSession
 from pplkit.viz.widgets.notebook_host import attended, bundle
 
 SIDE = 420  # CSS pixels of the image
@@ -25,17 +26,17 @@ class LandmarkClicks:
     """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
 
     It takes a split, the positions of the images to show or how many of them (1 or more; all, if there are fewer), the
-    names of the landmarks in the order of clicking, and the file that keeps the clicks: see `Labels`, which `state` is.
+    names of the landmarks in the order of clicking, and the table that keeps the clicks. `state` is its `LabelSession`.
     Without names there is nothing to click. Raises PplkitError for no image, one that the split does not have, and as
-    `Labels` does.
+    `LabelSession` does.
     """
 
     def __init__(
         self, split: Split, images: int | Sequence[int] | np.ndarray, names: Sequence[str], path: Path
     ) -> None:
-        chosen = positions(_spread(split, images), len(split))
+        chosen = _positions(images, split)
         self.images = np.asarray(split.images[np.array(chosen)])
-        self.state = Labels(chosen, names, self.images.shape[1], path, partial(_known, split))
+        self.state = LabelSession(chosen, names, self.images.shape[1], path, partial(_rename, split))
         self._panel: _Panel | None = None
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -49,26 +50,36 @@ class LandmarkClicks:
         titles = [f"image {image}" for image in state.images]
         if not state.names:
             return contact_sheet(self.images, titles=titles)
-        return named_points(self.images, np.stack([state.shown(place) for place in range(count)]), state.names, titles)
+        return named_points(self.images, np.stack([state.labels(place) for place in range(count)]), state.names, titles)
 
 
-def _spread(split: Split, images: int | Sequence[int] | np.ndarray) -> int | Sequence[int] | np.ndarray:
-    """The images that a number of them stands for; anything else as it is."""
+def _positions(images: int | Sequence[int] | np.ndarray, split: Split) -> list[int]:
+    """The positions of the images to click, of as many evenly spaced ones where `images` is a number.
+
+    Raises PplkitError for none at all and for anything that is not a position of the split.
+    """
     if isinstance(images, int | np.integer) and not isinstance(images, bool):
-        return evenly_spaced(split, max(int(images), 0))
-    return images
+        images = evenly_spaced(split, max(int(images), 0))
+    positions, count = np.asarray(images, object).ravel().tolist(), len(split)
+    remedy = f"give positions from 0 to {count - 1}, or how many."
+    if not positions:
+        raise PplkitError(f"to_click chooses none of {count} images: {remedy}")
+    for position in positions:
+        if not isinstance(position, Integral) or isinstance(position, bool) or not 0 <= int(position) < count:
+            raise PplkitError(f"to_click has {position!r}, which is no position of {count} images: {remedy}")
+    return [int(position) for position in positions]
 
 
-def _known(split: Split, name: str) -> str:
+def _rename(split: Split, name: str) -> str:
     """The position of an image that a table names by its source; other names as they are."""
-    found = position(name, split)
+    found = find_image(name, split)
     return name if found is None else str(found)
 
 
 class _Panel:
     """The widgets: each changes the state, and all show it."""
 
-    def __init__(self, state: Labels, images: np.ndarray) -> None:
+    def __init__(self, state: LabelSession, images: np.ndarray) -> None:
         from ipywidgets import HTML, Button, HBox, ToggleButtons, VBox
 
         def button(name: str, icon: str, tooltip: str, act: Any) -> Any:
@@ -95,7 +106,7 @@ class _Panel:
 
     def _names(self) -> list[tuple[str, int]]:
         """The landmarks, with a tick those that the image has."""
-        known = np.isfinite(self.state.shown(self.state.place)).all(1)
+        known = np.isfinite(self.state.labels(self.state.place)).all(1)
         return [(f"✓ {name}" if known[k] else name, k) for k, name in enumerate(self.state.names)]
 
     def _choose(self, change: Any) -> None:
@@ -117,7 +128,7 @@ class _Panel:
         known, asked = state.count()
         with self.board.hold_sync():
             self.board.picture = png(self.images[state.place])
-            self.board.points = as_lists(state.shown(state.place))
+            self.board.points = as_lists(state.labels(state.place))
             todo = f"click {state.name}" if state.name else "all points have a label; drag them to correct them"
             self.board.title = f"Image {state.place + 1} of {len(state.images)}: {todo}"
         self._showing = True

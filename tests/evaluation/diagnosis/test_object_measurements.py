@@ -37,8 +37,8 @@ def films() -> Split:
 
 @pytest.fixture(autouse=True)
 def without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Borders tell nothing, as where the package is not installed; test_foregrounds.py looks at them."""
-    monkeypatch.setattr(foregrounds, "bordered", lambda images: None)
+    """Borders tell nothing, as where the package is not installed; test_foreground.py looks at them."""
+    monkeypatch.setattr(foregrounds, "frozen_features", lambda images: None)
 
 
 def said(place: Place, films: Split, **settings: Any) -> tuple[dict[str, float], list[str], list[str]]:
@@ -178,12 +178,12 @@ def test_what_is_known_of_images_by_hand() -> None:
 
 
 def test_single_images_in_which_nothing_is_distinct(monkeypatch: pytest.MonkeyPatch, films: Split) -> None:
-    monkeypatch.setattr(foregrounds, "bordered", lambda images: torch.zeros(len(images), 2, 4, 4))
+    monkeypatch.setattr(foregrounds, "frozen_features", lambda images: torch.zeros(len(images), 2, 4, 4))
     monkeypatch.setattr(object_symptoms, "distinctness", lambda features: 1.0)
     single = split(films.images, None)
     (found,) = doctor.data_findings(data_of(single))
     assert (found["name"], found["number"]) == ("object indistinct", 1.0)
-    monkeypatch.setattr(foregrounds, "bordered", lambda images: None)
+    monkeypatch.setattr(foregrounds, "frozen_features", lambda images: None)
     assert of_images(data_of(single)) == {} and doctor.data_findings(data_of(single)) == []
 
 
@@ -197,7 +197,7 @@ def test_findings_of_data_never_raise(puppets: Dataset) -> None:
 
 def test_every_number_that_is_judged_is_measured(films: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = said(on_disc, films, max_rotation=3.1)[0] | of_images(data_of(films))
-    monkeypatch.setattr(foregrounds, "bordered", lambda images: torch.zeros(len(images), 2, 4, 4))
+    monkeypatch.setattr(foregrounds, "frozen_features", lambda images: torch.zeros(len(images), 2, 4, 4))
     monkeypatch.setattr(object_symptoms, "distinctness", lambda features: 9.0)
     numbers |= of_images(data_of(split(films.images, None)))
     assert {check.number for check in (*OBJECT_CHECKS, *IMAGE_CHECKS)} <= set(numbers)

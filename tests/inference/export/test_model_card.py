@@ -15,8 +15,8 @@ import pplkit
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
-from pplkit.inference.export.model_card import hand_on
-from pplkit.inference.landmarks.fitting import landmarks_of
+from pplkit.inference.export.model_card import save_pretrained
+from pplkit.inference.landmarks.fitting import load_landmarks
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -54,7 +54,7 @@ def run(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def handed(run: Path, tmp_path: Path) -> Path:
-    return hand_on(run, tmp_path / "handed")
+    return save_pretrained(run, tmp_path / "handed")
 
 
 def test_the_folder_alone_gives_the_same_poses(run: Path, handed: Path, puppets: Dataset, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_folder_has_a_models_weights_and_no_more(handed: Path) -> None:
 def test_a_model_without_completer(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "plain")
     (tmp_path / "plain" / "completer.safetensors").unlink()
-    assert pplkit.load(hand_on(tmp_path / "plain", tmp_path / "handed")).completer is None
+    assert pplkit.load(save_pretrained(tmp_path / "plain", tmp_path / "handed")).completer is None
     assert "| completer | no |" in (tmp_path / "handed" / "README.md").read_text(encoding="utf8")
 
 
@@ -143,12 +143,12 @@ def test_it_is_no_run_folder(handed: Path, tiny: Config, puppets: Dataset) -> No
 def test_a_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(PplkitError, match="mine exists already"):
-        hand_on(run, tmp_path / "mine")
+        save_pretrained(run, tmp_path / "mine")
     with pytest.raises(PplkitError, match="config.json does not exist"):
-        hand_on(tmp_path / "nothing", tmp_path / "out")
+        save_pretrained(tmp_path / "nothing", tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(PplkitError, match="cannot be written"):
-        hand_on(run, tmp_path / "file" / "out")
+        save_pretrained(run, tmp_path / "file" / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
 
 
@@ -175,10 +175,10 @@ def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset,
     write_json(folder.path / "config.json", content)
     write_json(folder.path / "evaluation.json", {**SCORES, "made_by": {"step": 3}})
     (folder.path / "occlusion.json").unlink()
-    text = (hand_on(folder.path, tmp_path / "handed") / "README.md").read_text(encoding="utf8")
+    text = (save_pretrained(folder.path, tmp_path / "handed") / "README.md").read_text(encoding="utf8")
     assert "None: the run was not evaluated." in text and "6.12" not in text
     assert r"# Poses of a\|b \<i\>" in text
-    assert "| source and licence | unknown: the data set was not at hand when this was written |" in text
+    assert "| source and licence | unknown: the data set was missing when this was written |" in text
 
 
 def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
@@ -188,14 +188,14 @@ def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path
     fitted = fit_landmarks(points, points[:, :2], ["nose", "tail_tip"], 32, made_by=made_by)
     fitted.save(folder.path / "landmarks.json")
     with pytest.raises(PplkitError, match="landmarks.json was fitted before the model changed"):
-        hand_on(folder.path, tmp_path / "handed")
+        save_pretrained(folder.path, tmp_path / "handed")
     made_by["weights"] = fingerprint(pplkit.load(folder.path))
     fitted.save(folder.path / "landmarks.json")
-    handed = hand_on(folder.path, tmp_path / "handed")
+    handed = save_pretrained(folder.path, tmp_path / "handed")
     kept = json.loads((handed / "landmarks.json").read_text(encoding="utf8"))
     assert kept["names"] == ["nose", "tail_tip"] and kept["made_by"] == {"run": "run", "weights": made_by["weights"]}
     assert r"fitted to some labels: nose, tail\_tip" in (handed / "README.md").read_text(encoding="utf8")
-    assert landmarks_of(handed, pplkit.load(handed)).names == kept["names"]
+    assert load_landmarks(handed, pplkit.load(handed)).names == kept["names"]
     write_json(handed / "landmarks.json", kept | {"names": ["tail_tip", "nose"]})
     with pytest.raises(PplkitError, match="landmarks.json is not the file that was handed on"):
         pplkit.load(handed)
@@ -203,6 +203,6 @@ def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path
 
 def test_a_predefined_prior_is_named_without_its_folder(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     config = tiny.replace(prior_links="predefined", predefined=str(tmp_path / "secret" / "prior.json"))
-    handed = hand_on(trained(tmp_path / "run", config, puppets).path, tmp_path / "handed")
+    handed = save_pretrained(trained(tmp_path / "run", config, puppets).path, tmp_path / "handed")
     assert json.loads((handed / "config.json").read_text(encoding="utf8"))["config"]["predefined"] == "prior.json"
     assert pplkit.load(handed).config.predefined == "prior.json"

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
-from pplkit.inference.export.onnx import Estimator, export_onnx
+from pplkit.inference.export.onnx import ExportedModel, export_onnx
 from pplkit.models.layers import resampled_conv as resampling
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -79,7 +79,7 @@ def test_the_estimator_is_the_model(regression: str, tiny: Config, views: Config
     for config, completed in ((tiny, False), (tiny, True), (views, False), (views, True)):
         ours = model(config.replace(regression=regression), completed)
         with torch.no_grad():
-            keypoints, sure = Estimator(ours)(batch)
+            keypoints, sure = ExportedModel(ours)(batch)
         poses = ours.estimate(batch)
         torch.testing.assert_close(keypoints, poses.keypoints, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(sure, poses.confidence, atol=1e-5, rtol=1e-5)

@@ -126,7 +126,7 @@ def test_deeplabcut_counts_the_frames_of_a_video(tmp_path: Path) -> None:
     export_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
     assert pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0).index.tolist() == [0, 5]
     for two in ([("a.mp4", 0), ("b.mp4", 0)], [("a.mp4", 0), ("a.png", None)]):
-        with pytest.raises(PplkitError, match="several videos, or of pictures too"):
+        with pytest.raises(PplkitError, match="several videos, or of videos and images"):
             export_poses(film(two), "dlc", tmp_path / "two.csv")
     assert not list(tmp_path.glob("two*"))
 
@@ -192,7 +192,7 @@ def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monke
         raise OSError("no room")
 
     (tmp_path / "a.csv").write_text("before")
-    monkeypatch.setattr("pplkit.inference.export.pose_formats._write_table", torn)
+    monkeypatch.setattr("pplkit.inference.export.pose_formats._write_csv", torn)
     with pytest.raises(PplkitError, match="no room"):
         export_poses(poses, "csv", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "before" and len(list(tmp_path.glob("a*"))) == 1

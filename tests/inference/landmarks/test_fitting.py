@@ -13,12 +13,12 @@ from pplkit.data.dataset import Dataset
 from pplkit.geometry.coordinates import to_pixels
 from pplkit.inference.landmarks.fitting import (
     MAP,
-    landmarks_of,
+    load_landmarks,
+    most_informative,
     name_landmarks,
-    read_labelled,
+    read_labels,
     suggest,
     summary,
-    telling,
 )
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
@@ -41,14 +41,14 @@ def test_a_table_names_images_by_position_source_and_path(puppets: Dataset, tmp_
     pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "my own.png")
     rows = ["3,nose,0,31", "train-7, left hand ,15.5,1", "my own.png,nose,31,0", "3,left hand,4,4"]
-    found = read_labelled(table(tmp_path / "labels.csv", *rows), train, 32)
+    found = read_labels(table(tmp_path / "labels.csv", *rows), train, 32)
     assert found.names == ["nose", "left hand"]
     expected = np.stack((train.images[3], train.images[7], pixels[:, 4:36]))
     np.testing.assert_array_equal(found.images, expected)
     corners = [[[-1, 1], [4 * 2 / 31 - 1] * 2], [[np.nan] * 2, [0, 2 / 31 - 1]], [[1, -1], [np.nan] * 2]]
     np.testing.assert_allclose(found.labels, corners, atol=1e-12)
     named = replace(train, sources=[f"deep/{number}/{number}.png" for number in range(len(train))])
-    (image,) = read_labelled(table(tmp_path / "b.csv", "5.png,nose,1,1"), named, 32).images
+    (image,) = read_labels(table(tmp_path / "b.csv", "5.png,nose,1,1"), named, 32).images
     np.testing.assert_array_equal(image, train.images[5])
 
 
@@ -57,7 +57,7 @@ def test_an_image_under_several_names_is_one(puppets: Dataset, tmp_path: Path) -
     (tmp_path / "b.png").symlink_to("a.png")
     source = puppets["train"].sources[7]
     rows = ["7,nose,1,1", "a.png,nose,2,2", f"{source},tail,3,3", "./b.png,tail,4,4", "007,ear,5,5"]
-    found = read_labelled(table(tmp_path / "labels.csv", *rows), puppets["train"], 32)
+    found = read_labels(table(tmp_path / "labels.csv", *rows), puppets["train"], 32)
     assert found.images.shape == (2, 32, 32, 3) and found.names == ["nose", "tail", "ear"]
     np.testing.assert_array_equal(found.images[0], puppets["train"].images[7])
     np.testing.assert_allclose(
@@ -70,14 +70,14 @@ def test_a_second_label_is_found_under_any_name_of_an_image(again: str, puppets:
     path = table(tmp_path / "labels.csv", "7,nose,1,1", "3,nose,1,1", f"{again},nose,2,2")
     said = f"labels.csv, line 4, labels 'nose' on '{again}' a second time, after '7' in line 2: remove one of them.$"
     with pytest.raises(PplkitError, match=said):
-        read_labelled(path, puppets["train"], 32)
+        read_labels(path, puppets["train"], 32)
 
 
 def test_a_second_label_is_found_under_another_path(puppets: Dataset, tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
     path = table(tmp_path / "labels.csv", "a.png,nose,1,1", f"{tmp_path}/a.png,nose,1,1")
     with pytest.raises(PplkitError, match="line 3, labels 'nose' on .* a second time, after 'a.png' in line 2"):
-        read_labelled(path, puppets["train"], 32)
+        read_labels(path, puppets["train"], 32)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_second_label_is_found_under_another_path(puppets: Dataset, tmp_path: 
     [
         (["~nobody-of-this-name/a.png,nose,1,1"], "labels '~nobody-of-this-name/a.png', which is neither"),
         (["20,nose,1,1"], "labels image 20, but split 'train' ends at 19"),
-        (["none.png,nose,1,1"], "labels 'none.png', which is neither a position nor a source of split 'train' and no"),
+        (["none.png,nose,1,1"], "labels 'none.png', which is neither a position nor the name of one source of split"),
         (["1,nose,1"], "line 2, is not image,landmark,x,y"),
         (["1,nose,1,2,3"], "line 2, is not image,landmark,x,y"),
         (["1,nose,1,1", "", "2,nose,one,1"], "line 4, is not image,landmark,x,y"),
@@ -100,17 +100,17 @@ def test_what_is_wrong_in_a_table_is_named_with_its_line(
     rows: list[str], said: str, puppets: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(PplkitError, match=f"labels.csv,? .*{said}"):
-        read_labelled(table(tmp_path / "labels.csv", *rows), puppets["train"], 32)
+        read_labels(table(tmp_path / "labels.csv", *rows), puppets["train"], 32)
 
 
 def test_tables_that_are_none_are_named(puppets: Dataset, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="must begin with the line"):
-        read_labelled(table(tmp_path / "a.csv", "1,nose,1,1", header="file,name,x,y"), puppets["train"], 32)
+        read_labels(table(tmp_path / "a.csv", "1,nose,1,1", header="file,name,x,y"), puppets["train"], 32)
     with pytest.raises(PplkitError, match="none.csv is missing: label some images first"):
-        read_labelled(tmp_path / "none.csv", puppets["train"], 32)
+        read_labels(tmp_path / "none.csv", puppets["train"], 32)
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PplkitError, match="b.csv is no text in UTF-8 .*save it as CSV"):
-        read_labelled(tmp_path / "b.csv", puppets["train"], 32)
+        read_labels(tmp_path / "b.csv", puppets["train"], 32)
 
 
 def test_the_labels_of_a_run_make_its_landmarks(model: PosePriorLearner, puppets: Dataset, tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def test_the_labels_of_a_run_make_its_landmarks(model: PosePriorLearner, puppets
     test = model.estimate(np.asarray(puppets["test"].images)).keypoints.numpy()
     np.testing.assert_allclose(found.apply(test)[:, 0], test[:, 2], atol=0.05)
     found.save(tmp_path / MAP)
-    again = landmarks_of(tmp_path, model)
+    again = load_landmarks(tmp_path, model)
     np.testing.assert_array_equal(again.weights, found.weights)
     torch.manual_seed(1)
     with pytest.raises(PplkitError, match="landmarks.json was fitted before the model changed"):
-        landmarks_of(tmp_path, PosePriorLearner(model.config))
+        load_landmarks(tmp_path, PosePriorLearner(model.config))
 
 
 def test_suggestions_are_positions_of_the_split(model: PosePriorLearner, puppets: Dataset) -> None:
@@ -146,7 +146,7 @@ def test_the_first_two_images_tell_of_two_ways_to_move() -> None:
     keypoints[:20, 0] = np.random.default_rng(0).normal(0, 1, (20, 2))
     keypoints[20:, 1] = np.random.default_rng(1).normal(0, 0.5, (20, 2))
     keypoints[7] = 9.0
-    first, second = telling(keypoints, 2)
+    first, second = most_informative(keypoints, 2)
     assert first < 20 and first != 7 and second >= 20
     lengths = np.linalg.norm(keypoints - keypoints.mean(0), axis=-1)
     assert lengths[first, 0] >= np.sort(np.delete(lengths[:20, 0], 7))[-6]
@@ -163,5 +163,5 @@ def test_the_summary_says_what_is_not_known() -> None:
     steering = summary(replace(made, names=["\x1b[31mred", "left\nhand"]))
     assert all(line.isprintable() for line in steering) and steering[1].split()[:2] == [r"\x1b[31mred", "9"]
     assert len({line.index("  ", 12) for line in steering[1:3]}) == 1  # the columns of what is shown
-    assert "each image tells which (90%" in summary(replace(made, told=0.9, sides=np.ones((1, 2))))[-1]
-    assert "single images do not tell which (60%" in summary(replace(made, told=0.6))[-1]
+    assert "each image tells which (90%" in summary(replace(made, side_accuracy=0.9, sides=np.ones((1, 2))))[-1]
+    assert "single images do not tell which (60%" in summary(replace(made, side_accuracy=0.6))[-1]

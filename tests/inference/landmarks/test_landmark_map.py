@@ -9,7 +9,7 @@ import pytest
 
 from pplkit.core.errors import PplkitError
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
-from pplkit.inference.landmarks.left_right import exchanged
+from pplkit.inference.landmarks.left_right import swap_sides
 
 NAMES = ["nose", "left_hand", "right_hand"]
 
@@ -33,8 +33,8 @@ def test_the_map_finds_the_landmarks_and_says_how_well() -> None:
     fresh, truth = bodies(200, 1)
     error = np.linalg.norm(found.apply(fresh) - truth, axis=-1).mean(0) * 63 / 128
     assert (error < 0.01).all() and (found.error < 0.01).all()
-    assert found.labelled.tolist() == [10] * 3 and found.pairs == [(1, 2)] and found.sides is None
-    assert found.told is None and not found.mirrored and found.made_by == {"run": "a"}
+    assert found.label_counts.tolist() == [10] * 3 and found.pairs == [(1, 2)] and found.sides is None
+    assert found.side_accuracy is None and not found.mirrored and found.made_by == {"run": "a"}
 
 
 def test_the_error_is_that_of_images_left_out_of_the_fit() -> None:
@@ -50,7 +50,7 @@ def test_the_error_is_that_of_images_left_out_of_the_fit() -> None:
     np.testing.assert_allclose(found.error, np.mean(distances) * 63 / 128)
     others = [np.delete(labels, image, 0).mean(0) for image in range(6)]
     still = np.linalg.norm(np.array(others) - labels, axis=-1).mean(0) * 63 / 128
-    np.testing.assert_allclose(found.still, still)
+    np.testing.assert_allclose(found.baseline_error, still)
 
 
 def test_missing_labels_are_left_out() -> None:
@@ -58,8 +58,8 @@ def test_missing_labels_are_left_out() -> None:
     labels[1:, 0] = np.nan
     labels[3, 1] = np.nan
     found = fit_landmarks(keypoints, labels, NAMES, 64)
-    assert found.labelled.tolist() == [1, 9, 10]
-    assert np.isnan(found.error[0]) and np.isnan(found.still[0]) and np.isfinite(found.error[1:]).all()
+    assert found.label_counts.tolist() == [1, 9, 10]
+    assert np.isnan(found.error[0]) and np.isnan(found.baseline_error[0]) and np.isfinite(found.error[1:]).all()
     fresh, truth = bodies(50, 1)
     np.testing.assert_allclose(found.apply(fresh)[:, 1:], truth[:, 1:], atol=0.05)
 
@@ -92,11 +92,11 @@ def test_left_and_right_are_told_where_keypoints_change_sides() -> None:
     """A model that calls its two hand points as it likes: in every second image they have changed places."""
     keypoints, labels = bodies(12)
     hands = [(0, 1)]  # of the keypoints
-    changed = exchanged(keypoints, hands, np.arange(12) % 2 == 1)
+    changed = swap_sides(keypoints, hands, np.arange(12) % 2 == 1)
     found = fit_landmarks(changed, labels, NAMES, 64)
-    assert found.sides is not None and found.told == 1.0 and (found.error < 0.02).all()
+    assert found.sides is not None and found.side_accuracy == 1.0 and (found.error < 0.02).all()
     fresh, truth = bodies(100, 1)
-    named = found.apply(exchanged(fresh, hands, np.arange(100) % 3 == 0))
+    named = found.apply(swap_sides(fresh, hands, np.arange(100) % 3 == 0))
     assert np.linalg.norm(named - truth, axis=-1).max() < 0.15  # a hand named the wrong way round is off by 0.8
     loaded = found.apply(fresh)
     assert np.linalg.norm(loaded - truth, axis=-1).max() < 0.15
@@ -106,8 +106,8 @@ def test_sides_that_the_points_do_not_tell_stay_as_they_are() -> None:
     """People seen from the front and from behind: the hands' places alone do not say which is the left one."""
     keypoints, labels = bodies(12)
     behind = np.arange(12) % 2 == 1
-    found = fit_landmarks(keypoints, exchanged(labels, [(1, 2)], behind), NAMES, 64)
-    assert found.sides is None and found.told is not None and found.told < 0.8
+    found = fit_landmarks(keypoints, swap_sides(labels, [(1, 2)], behind), NAMES, 64)
+    assert found.sides is None and found.side_accuracy is not None and found.side_accuracy < 0.8
     assert found.error[0] < 0.02 and found.error[1] > 0.1  # and the error says so
 
 
@@ -118,9 +118,9 @@ def test_confidence_is_that_of_the_keypoints_that_count() -> None:
     zero = np.zeros(2)
     made = LandmarkMap(["a", "b"], weights, np.zeros((2, 2)), zero, zero, zero)
     points = np.array([[[0.5, 0], [1, 1], [0.0, 1]]])
-    np.testing.assert_allclose(made.named(points, np.array([[0.5, 0.8, 0.4]]))[1], [[0.5, 0.7]])
+    np.testing.assert_allclose(made.apply_with_confidence(points, np.array([[0.5, 0.8, 0.4]]))[1], [[0.5, 0.7]])
     sided = replace(made, pairs=[(0, 1)], sides=np.array([[1.0, 0.0]]))  # the left one lies to the right
-    named, sure = sided.named(points, np.array([[0.5, 0.8, 0.4]]))
+    named, sure = sided.apply_with_confidence(points, np.array([[0.5, 0.8, 0.4]]))
     np.testing.assert_allclose(
         (named, sure[..., None] * [1, 1]), (made.apply(points)[:, ::-1], [[[0.7] * 2, [0.5] * 2]])
     )
@@ -130,7 +130,7 @@ def test_a_map_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     keypoints, labels = bodies(8)
     labels[1:, 0] = np.nan
     found = fit_landmarks(
-        exchanged(keypoints, [(0, 1)], np.arange(8) % 2 == 1), labels, NAMES, 64, made_by={"run": "a"}
+        swap_sides(keypoints, [(0, 1)], np.arange(8) % 2 == 1), labels, NAMES, 64, made_by={"run": "a"}
     )
     found.save(tmp_path / "landmarks.json")
     assert [path.name for path in tmp_path.iterdir()] == ["landmarks.json"]
@@ -155,8 +155,8 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(PplkitError, match=r"labels of shape \(4, 3, 2\) do not fit .* and 2 names"):
         fit_landmarks(keypoints, labels, NAMES[:2], 64)
     labels[:, 1] = np.nan
-    with pytest.raises(PplkitError, match="landmark 'left_hand' is labelled on no image"):
+    with pytest.raises(PplkitError, match="landmark 'left_hand' is labeled on no image"):
         fit_landmarks(keypoints, labels, NAMES, 64)
     found = fit_landmarks(keypoints, labels[:, :1], NAMES[:1], 64)
-    with pytest.raises(PplkitError, match="do not fit landmarks of 4"):
+    with pytest.raises(PplkitError, match="do not fit landmarks of 4 keypoints"):
         found.apply(keypoints[:, :3])

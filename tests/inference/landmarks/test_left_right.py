@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from pplkit.inference.landmarks.left_right import (
-    agreement,
-    direction,
-    exchanged,
-    nearer_exchanged,
-    one_sided,
-    restless,
+    names_side,
+    nearer_swapped,
+    side_directions,
     side_pairs,
-    turned,
+    side_score,
+    swap_sides,
+    swapped_images,
+    viterbi_swaps,
 )
 
 PAIRS = [(0, 1)]
@@ -36,7 +36,7 @@ def test_names_that_differ_in_their_side_belong_together(names: list[str], pairs
 
 
 def test_names_that_speak_of_a_side() -> None:
-    assert one_sided(["nose", "left_eye", "wrist_r", "lip", "Right"]).tolist() == [False, True, True, False, True]
+    assert names_side(["nose", "left_eye", "wrist_r", "lip", "Right"]).tolist() == [False, True, True, False, True]
 
 
 def test_words_that_hold_the_letters_of_a_side_speak_of_none() -> None:
@@ -66,25 +66,25 @@ def test_words_that_hold_the_letters_of_a_side_speak_of_none() -> None:
         "L1",
     ]
     sided += ["ear-r", "2left", "(right)", "upRight", "手left", "bright left", "LHip", "RElbow1", "earL", "paw_R2"]
-    assert [name for name in none if one_sided([name])[0]] == []
-    assert [name for name in sided if not one_sided([name])[0]] == []
+    assert [name for name in none if names_side([name])[0]] == []
+    assert [name for name in sided if not names_side([name])[0]] == []
 
 
 def test_only_the_poses_that_are_named_are_exchanged() -> None:
     points = np.arange(12.0).reshape(2, 3, 2)
-    found = exchanged(points, [(0, 2)], np.array([False, True]))
+    found = swap_sides(points, [(0, 2)], np.array([False, True]))
     np.testing.assert_array_equal(found, [points[0], points[1][[2, 1, 0]]])
-    assert nearer_exchanged(points, found, [(0, 2)]).tolist() == [False, True]
-    np.testing.assert_array_equal(exchanged(points[..., 0], [(0, 2)], np.array([False, True])), found[..., 0])
+    assert nearer_swapped(points, found, [(0, 2)]).tolist() == [False, True]
+    np.testing.assert_array_equal(swap_sides(points[..., 0], [(0, 2)], np.array([False, True])), found[..., 0])
 
 
 def test_the_direction_is_the_mean_vector_over_its_variance() -> None:
     """x: vectors 1 and 3, mean 2, variance 1; y: both 0; the third image has no right one."""
     labels = np.array([[[1.0, 0.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]], [[9.0, 9.0], [np.nan, np.nan]]])
-    found = direction(labels, PAIRS)
+    found = side_directions(labels, PAIRS)
     np.testing.assert_allclose(found, [[2 / 1.0001, 0]])
-    np.testing.assert_allclose(agreement(labels[:2], PAIRS, found), [2 / 1.0001, 6 / 1.0001])
-    np.testing.assert_allclose(agreement(labels[:2, ::-1], PAIRS, found), [-2 / 1.0001, -6 / 1.0001])
+    np.testing.assert_allclose(side_score(labels[:2], PAIRS, found), [2 / 1.0001, 6 / 1.0001])
+    np.testing.assert_allclose(side_score(labels[:2, ::-1], PAIRS, found), [-2 / 1.0001, -6 / 1.0001])
 
 
 def bodies(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -97,12 +97,14 @@ def bodies(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_images_in_which_keypoints_change_sides_are_found() -> None:
     keypoints, labels = bodies(12)
-    assert not turned(keypoints, labels, [(1, 2)]).any()
+    assert not swapped_images(keypoints, labels, [(1, 2)]).any()
     back = np.arange(12) % 3 == 1
-    changed = exchanged(keypoints, [(1, 2)], back)
-    np.testing.assert_array_equal(turned(changed, labels, [(1, 2)]), back)
-    np.testing.assert_array_equal(turned(exchanged(keypoints, [(1, 2)], ~back), labels, [(1, 2)]), back)  # the fewer
-    assert not turned(changed, labels, []).any() and not turned(changed[:2], labels[:2], [(1, 2)]).any()
+    changed = swap_sides(keypoints, [(1, 2)], back)
+    np.testing.assert_array_equal(swapped_images(changed, labels, [(1, 2)]), back)
+    np.testing.assert_array_equal(
+        swapped_images(swap_sides(keypoints, [(1, 2)], ~back), labels, [(1, 2)]), back
+    )  # the fewer
+    assert not swapped_images(changed, labels, []).any() and not swapped_images(changed[:2], labels[:2], [(1, 2)]).any()
 
 
 def test_a_video_keeps_its_sides() -> None:
@@ -110,10 +112,12 @@ def test_a_video_keeps_its_sides() -> None:
     time = np.arange(20)[:, None] / 5
     path = np.stack((np.hstack((0.5 + 0 * time, np.sin(time))), np.hstack((-0.5 + 0 * time, -np.sin(time)))), 1)
     wrong = np.isin(np.arange(20), [3, 7, 8, 9])
-    np.testing.assert_array_equal(restless(exchanged(path, PAIRS, wrong), PAIRS), wrong)
-    np.testing.assert_array_equal(restless(exchanged(path, PAIRS, ~wrong), PAIRS), wrong)  # as most frames have it
-    assert not restless(path, []).any()
-    assert restless(path[:1], PAIRS).shape == (1,) and restless(path[:0], PAIRS).shape == (0,)
+    np.testing.assert_array_equal(viterbi_swaps(swap_sides(path, PAIRS, wrong), PAIRS), wrong)
+    np.testing.assert_array_equal(
+        viterbi_swaps(swap_sides(path, PAIRS, ~wrong), PAIRS), wrong
+    )  # as most frames have it
+    assert not viterbi_swaps(path, []).any()
+    assert viterbi_swaps(path[:1], PAIRS).shape == (1,) and viterbi_swaps(path[:0], PAIRS).shape == (0,)
 
 
 def test_no_landmark_loses_all_its_labels(recwarn: pytest.WarningsRecorder) -> None:
@@ -124,5 +128,5 @@ def test_no_landmark_loses_all_its_labels(recwarn: pytest.WarningsRecorder) -> N
         right = np.argsort(keypoints[:, 0, 0])[-2:]
         labels[:, 0] = keypoints[:, 0]
         labels[right] = np.stack((np.full((2, 2), np.nan), keypoints[right, 1]), 1)
-        turned(keypoints, labels, [(0, 1)])
+        swapped_images(keypoints, labels, [(0, 1)])
     assert not recwarn.list

@@ -49,17 +49,17 @@ def test_moving_all_points_moves_the_landmarks() -> None:
     np.testing.assert_allclose(fit.weights.sum(2), [np.eye(2)], atol=1e-12)
 
 
-@pytest.mark.parametrize("free", [0.0, 0.3])
-def test_images_left_out_by_the_hat_are_those_of_a_fit_without_them(free: float) -> None:
+@pytest.mark.parametrize("coupling", [0.0, 0.3])
+def test_images_left_out_by_the_hat_are_those_of_a_fit_without_them(coupling: float) -> None:
     """Two copies of each image; some labels of the second image are missing."""
     rng = np.random.default_rng(2)
     keypoints, labels = rng.normal(0, 0.3, (6, 2, 3, 2)), rng.normal(0, 0.3, (6, 2, 2))
     labels[1, 1] = np.nan
-    missed = ridge._Ridge(keypoints, labels)._missed(0.1, free)
+    missed = ridge._Ridge(keypoints, labels).errors(0.1, coupling)
     for image in range(6):
         alone = ridge._Ridge(keypoints, labels)  # guess and scale are those of all images
-        alone.known[image], alone.moved[image], alone.rest[image] = False, 0, 0
-        weights, offset = alone._map(0.1, free)
+        alone.known[image], alone.scaled[image], alone.residuals[image] = False, 0, 0
+        weights, offset = alone.map(0.1, coupling)
         expected = np.einsum("ckd,kd->c", weights, keypoints[image, 0]) + offset
         np.testing.assert_allclose(labels[image, 0] - missed[image], expected, atol=1e-10)
 
@@ -80,7 +80,7 @@ def test_better_strengths_count_more() -> None:
     np.testing.assert_allclose(shares.sum(0), 1)
     assert shares[0, 0] > shares[1, 0] and shares[0, 1] > shares[1, 1] > 0
     every = 0.1, 0.3, 0.1  # means; the first landmark's own errors are 1, 2 and 1 times its least
-    worse = np.exp(-np.sqrt(np.array([1, 2 * every[1] / 0.1, 1])) / ridge.SOFT)
+    worse = np.exp(-np.sqrt(np.array([1, 2 * every[1] / 0.1, 1])) / ridge.TEMPERATURE)
     np.testing.assert_allclose(shares[:, 0], worse / worse.sum(), rtol=1e-5)
 
 
