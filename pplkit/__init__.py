@@ -1,5 +1,6 @@
 """pplkit: learn the pose of an object category from unlabelled images (Pose Prior Learner, ICLR 2026)."""
 
+from pplkit.core import old_names
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.data.dataset import open_dataset
@@ -13,6 +14,8 @@ from pplkit.models.prior.released_weights import load_official
 from pplkit.training.loop import train
 from pplkit.training.saved_model import load
 from pplkit.training.tasks.completer import complete
+
+old_names.install()
 
 __all__ = [
     "Config",
