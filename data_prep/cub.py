@@ -140,15 +140,13 @@ def _splits(source: Path, paths: dict[int, str], variant: str) -> list[str]:
 
 
 def _cleaned(path: Path) -> list[str]:
-    """The pictures that a cleaned list of the aligned variant names."""
+    """Names of the images in a cleaned list of the aligned variant."""
     if not path.exists():
         raise PplkitError(f"{path} is missing; get it from https://github.com/akanazawa/cmr/issues/3")
-    images = read_mat(path, "images", "download it again")
-    names = [image.get("rel_path") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-    found = [name for name in names if isinstance(name, str)]
-    if len(found) != len(images):
-        raise PplkitError(f"{path} holds no list of images; download it again")
-    return found
+    images = np.atleast_1d(read_mat(path, "images", "download it again"))
+    if not all(isinstance(image, dict) and isinstance(image.get("rel_path"), str) for image in images):
+        raise PplkitError(f"{path} does not hold a list of images; download it again")
+    return [image["rel_path"] for image in images]
 
 
 def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -> dict[int, str]:

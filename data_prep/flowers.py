@@ -28,7 +28,7 @@ SUMS = {
     "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
 }
 SPLITS = {"train": "tstid", "val": "valid", "test": "trnid"}
-MOST = 1_000_000  # images or classes
+MAX_NUMBER = 1_000_000  # of an image or a class
 REMEDY = f"download it again from {PAGE} or pass download"
 
 
@@ -93,14 +93,11 @@ def _download(folder: Path) -> None:
 
 
 def _numbers(path: Path, key: str) -> np.ndarray:
-    """The positive whole numbers (n,) called `key` in a file of MATLAB."""
-    if not path.exists():
-        raise PplkitError(f"{path} is missing; {REMEDY}")
-    found = read_numbers(path, key, REMEDY)
-    whole = found.size and np.isfinite(found).all() and (found == found.round()).all()
-    if not whole or found.min() < 1 or found.max() > MOST:
-        raise PplkitError(f"{path} holds no numbers from 1 called {key}; {REMEDY}")
-    return found.ravel().astype(np.int64)
+    """The positive whole numbers (n,) called `key` in a MATLAB file."""
+    numbers = read_numbers(path, key, REMEDY).ravel()
+    if not (numbers.size and (numbers == numbers.round()).all() and numbers.min() >= 1 and numbers.max() <= MAX_NUMBER):
+        raise PplkitError(f"{path} holds no whole numbers from 1 called {key}; {REMEDY}")
+    return numbers.astype(np.int64)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

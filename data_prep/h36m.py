@@ -245,8 +245,6 @@ def _frame(
 
 def _landmarks(path: Path) -> np.ndarray:
     """Joints (32, 2) as (row, column), shares of the picture's sides."""
-    if not path.is_file():
-        raise PplkitError(f"{path} is missing; {REMEDY}")
     labels = read_numbers(path, "keypoints_2d", REMEDY)
     if labels.shape != (JOINTS, 2):
         raise PplkitError(f"{path} has keypoints_2d of shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")

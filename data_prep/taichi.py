@@ -6,8 +6,11 @@ the folder that holds
 
 train/<video>/*.png                          frames, or train/*.mp4 and other videos
 eval_images/taichi-256/{train,test}/         the labelled frames, 256 x 256
-landmark/taichi_{train,test}_gt.pkl          their joints, found by a pose detector
+landmark/taichi_{train,test}_gt.npz          their joints, found by a pose detector
 taichi-test-masks/                           the masks of the test frames (optional)
+
+The joints are published as pickles (taichi_{train,test}_gt.pkl), which may execute anything when they are read. The kit
+does not read them: convert them once, as docs/data_sets.md shows.
 
 Three splits: "train" are the frames of the videos, without labels, "labelled" the frames that the scores' linear map is
 fitted on, "test" the others. The labelled frames are not trained on: they are single, and the reference="frame" of the
@@ -18,14 +21,12 @@ are not square are cut to the square in their middle.
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, picture, write
-from data_prep.common.pandas_pickle import read_frame
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import Box, centre, resized
 from pplkit.data.dataset import DatasetWriter
@@ -115,29 +116,36 @@ def _film(path: Path, size: int, every: int, number: int) -> Iterator[Row]:
 
 
 def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:
-    table = source / "landmark" / f"taichi_{part}_gt.pkl"
-    columns = read_frame(table, ("file_name", "value"))
+    names, joints = _read_joints(source / "landmark" / f"taichi_{part}_gt.npz")
     masks = source / "taichi-test-masks"
     masked = part == "test" and masks.is_dir()
-    for name, value in zip(columns["file_name"], columns["value"], strict=True):
-        points = _points(value)
-        if points is None or not isinstance(name, str):
-            raise PplkitError(f"{table} gives {name!r} something else than {len(NAMES)} x 2 numbers; download it again")
-        points = np.where((points == -1).any(1, keepdims=True), np.nan, points)[:, ::-1]
+    for name, rows_columns in zip(names, joints, strict=True):
+        points = np.where((rows_columns == -1).any(1, keepdims=True), np.nan, rows_columns)[:, ::-1]
         path = inside(source / "eval_images" / "taichi-256" / part, name)
         mask = masks / name if masked else None
         box = partial(_exact, path)
         yield picture(path, size, split=split, source=f"{part}/{name}", box=box, points=points, mask=mask)
 
 
-def _points(value: Any) -> np.ndarray | None:
-    """(row, column) of the joints (18, 2), None if the value is something else."""
+def _read_joints(path: Path) -> tuple[list[str], np.ndarray]:
+    """File names of labelled frames, and (row, column) of their joints (n, 18, 2)."""
+    if not path.exists():
+        if path.with_suffix(".pkl").exists():
+            raise PplkitError(
+                f"{path} is missing: convert {path.stem}.pkl once with pandas, as docs/data_sets.md shows (reading a "
+                "pickle may execute what is in it, so the kit does not)"
+            )
+        raise PplkitError(f"{path} is missing; download the labels and convert them as docs/data_sets.md shows")
     try:
-        points = np.asarray(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    fits = points.shape == (len(NAMES), 2) and (np.abs(points) <= FARTHEST * SIDE).all()
-    return points if fits else None
+        with np.load(path) as file:
+            names, joints = [str(name) for name in file["file_name"]], file["value"].astype(np.float64)
+    except Exception as error:  # a torn file can fail anywhere inside NumPy
+        raise PplkitError(f"{path} cannot be read ({reason(error)}); convert it again") from error
+    if joints.shape != (len(names), len(NAMES), 2) or not (np.abs(joints) <= FARTHEST * SIDE).all():
+        raise PplkitError(
+            f"{path} does not hold {len(NAMES)} x 2 pixels for each of {len(names)} files; convert it again"
+        )
+    return names, joints
 
 
 def _exact(path: Path, width: int, height: int) -> Box:

@@ -33,9 +33,12 @@ def test_the_official_test_split_trains(source: Path, tmp_path: Path) -> None:
     [
         (lambda s: (s / "setid.mat").unlink(), r"setid\.mat is missing; download it again"),
         (lambda s: (s / "imagelabels.mat").write_bytes(b"text"), r"imagelabels\.mat cannot be read"),
-        (lambda s: write_sets(s, trnid=[1], valid=[2]), r"setid\.mat has no tstid"),
+        (lambda s: write_sets(s, trnid=[1], valid=[2]), r"setid\.mat has no variable 'tstid'"),
         (lambda s: write_sets(s, trnid=[1], valid=[2], tstid=[7]), r"imagelabels\.mat has no label of image 7"),
-        (lambda s: write_sets(s, trnid=[1], valid=[2], tstid=[0]), r"setid\.mat holds no numbers from 1 called tstid"),
+        (
+            lambda s: write_sets(s, trnid=[1], valid=[2], tstid=[0]),
+            r"setid\.mat holds no whole numbers from 1",
+        ),
         (lambda s: (s / "jpg/image_00003.jpg").unlink(), r"image_00003\.jpg is missing"),
     ],
 )

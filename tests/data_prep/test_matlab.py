@@ -1,4 +1,4 @@
-"""Files of MATLAB that are too long, of too many parts, or hold no numbers; `test_flowers` reads sound ones."""
+"""MATLAB files: numbers, structures, and what is neither."""
 
 from pathlib import Path
 
@@ -6,27 +6,22 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from data_prep.common import matlab
-from data_prep.common.matlab import read_numbers
+from data_prep.common.matlab import read_mat, read_numbers
 from pplkit.core.errors import PplkitError
 
 
-def test_what_is_long_or_of_many_parts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_and_structures_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
-    savemat(path, {"a": np.arange(3.0)})
-    assert read_numbers(path, "a", "mend it").tolist() == [[0, 1, 2]]
-    monkeypatch.setattr(matlab, "ELEMENTS", 4)  # one of the file, four of the matrix
-    with pytest.raises(PplkitError, match=r"a.mat cannot be read as a MATLAB file .*more than 4 parts.*: mend it"):
-        read_numbers(path, "a", "mend it")
-    with path.open("r+b") as stream:
-        stream.truncate(10**11)
-    with pytest.raises(PplkitError, match="a.mat cannot be read as a MATLAB file .it is longer than 268,435,456 bytes"):
-        read_numbers(path, "a", "mend it")
+    savemat(path, {"a": np.array([[3, 1, 2]]), "b": np.array([("x", 1), ("y", 2)], dtype=[("n", object), ("k", int)])})
+    assert read_numbers(path, "a", "mend it").tolist() == [3, 1, 2]
+    assert [structure["n"] for structure in read_mat(path, "b", "mend it")] == ["x", "y"]
+    with pytest.raises(PplkitError, match="a.mat has no variable 'c'; mend it"):
+        read_mat(path, "c", "mend it")
 
 
 def test_cells_and_text_are_no_numbers(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     for value in (np.array([{}, "a"], object), "text"):
         savemat(path, {"a": value})
-        with pytest.raises(PplkitError, match="a.mat has text, cells or structures called a, not numbers: mend it"):
+        with pytest.raises(PplkitError, match="a.mat has a variable 'a' that is not an array of numbers; mend it"):
             read_numbers(path, "a", "mend it")

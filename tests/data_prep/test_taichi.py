@@ -14,6 +14,10 @@ from pplkit.data.dataset import open_dataset
 from pplkit.evaluation.protocols import evaluate, mean_pose_error
 
 
+def labels_of(source: Path) -> Path:
+    return source / "landmark/taichi_test_gt.npz"
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return make_taichi(tmp_path / "taichi")
@@ -75,11 +79,15 @@ def test_the_protocol_takes_these_labels(source: Path, tmp_path: Path) -> None:
     ("spoil", "message"),
     [
         (lambda s: (s / "train").rename(s / "old"), r"there is no folder .*train; give the folder"),
-        (lambda s: (s / "landmark/taichi_test_gt.pkl").unlink(), r"taichi_test_gt\.pkl is missing"),
-        (lambda s: (s / "landmark/taichi_test_gt.pkl").write_bytes(b"text"), r"taichi_test_gt\.pkl cannot be read"),
+        (lambda s: labels_of(s).unlink(), r"taichi_test_gt\.npz is missing; download"),
         (
-            lambda s: landmarks(s, "test", ["y_0.png"], value=[np.zeros((17, 2))]),
-            r"'y_0\.png' something else than 18 x 2 numbers",
+            lambda s: labels_of(s).rename(labels_of(s).with_suffix(".pkl")),
+            r"convert taichi_test_gt\.pkl once",
+        ),
+        (lambda s: labels_of(s).write_bytes(b"text"), r"taichi_test_gt\.npz cannot be read"),
+        (
+            lambda s: landmarks(s, "test", ["y_0.png"], value=np.zeros((1, 17, 2))),
+            r"does not hold 18 x 2 pixels for each of 1 files",
         ),
         (lambda s: landmarks(s, "test", ["z.png"]), r"z\.png is missing"),
         (lambda s: (s / "train/b.mp4").write_bytes(b"text"), r"b\.mp4 cannot be read as a video"),
@@ -95,6 +103,21 @@ def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path
     with pytest.raises(PplkitError, match=message) as caught:
         prepare(source, tmp_path / "out", size=16, strict=True)
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_the_documented_conversion_gives_the_labels(source: Path, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    for part, names in (("train", ["x_0.png", "x_1.png"]), ("test", ["y_0.png"])):
+        with np.load(source / f"landmark/taichi_{part}_gt.npz") as file:
+            table = pd.DataFrame({"file_name": names, "value": list(file["value"])})
+        table.to_pickle(source / f"landmark/taichi_{part}_gt.pkl")
+        (source / f"landmark/taichi_{part}_gt.npz").unlink()
+    before = open_dataset(prepare(make_taichi(tmp_path / "other"), tmp_path / "before", size=32))
+    page = (Path(__file__).parents[2] / "docs/data_sets.md").read_text(encoding="utf8")
+    (code,) = [block for block in page.split("```python\n") if "read_pickle" in block]
+    exec(code.split("```")[0], {"DIR": source})
+    after = open_dataset(prepare(source, tmp_path / "after", size=32))
+    assert before.sha256 == after.sha256
 
 
 def test_a_torn_frame_is_left_out_and_named(source: Path, tmp_path: Path) -> None:

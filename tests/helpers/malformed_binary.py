@@ -1,12 +1,10 @@
 """Pickles and archives that were made to harm: calls, bombs, loops, and ways out of a folder."""
 
-import gzip
 import io
 import pickle
 import struct
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +12,9 @@ import numpy as np
 import torch
 from malformed_arrays import Spoil, long, raw
 from malformed_pictures import PICTURES, VIDEOS
-from scipy.io import savemat
 
-LANDMARKS = "landmark/taichi_train_gt.pkl"
 POSES = "S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf"
 BOXES = "S1/MySegmentsMat/ground_truth_bb/Directions 1.54138969.mat"
-
-
-def compressed(kind: int, content: bytes, times: int) -> bytes:
-    """A MATLAB file with one compressed element: `content` again and again."""
-    press = zlib.compressobj()
-    press.compress(content)
-    start = press.flush(zlib.Z_FULL_FLUSH)
-    press.compress(content)
-    again = press.flush(zlib.Z_FULL_FLUSH)
-    body = start + again * times
-    return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<II", kind, len(body)) + body
 
 
 def external(folder: Path) -> None:
@@ -49,18 +34,6 @@ def endless(folder: Path) -> None:
     with h5py.File(folder / BOXES, "w") as file:
         cells = file.create_dataset("Masks", (12, 1), h5py.ref_dtype)
         cells[:, 0] = [file.create_dataset("a", (10**6, 10**6), np.uint8, chunks=(1000, 1000)).ref] * 12
-
-
-MAT: dict[str, Spoil] = {
-    "text for numbers": lambda f: savemat(f / "setid.mat", dict.fromkeys(("trnid", "valid", "tstid"), "a")),
-    "numbers without end": lambda f: savemat(f / "imagelabels.mat", {"labels": np.array([np.inf] * 6)}),
-    "numbers beyond all": lambda f: savemat(f / "setid.mat", dict.fromkeys(("trnid", "valid", "tstid"), [1e18])),
-    "cells for numbers": lambda f: savemat(f / "imagelabels.mat", {"labels": np.array([{}, "a"], object)}),
-    "longer than the disk": long("setid.mat"),
-    "as long as it may be": long("setid.mat", 2**28),
-    "a compressed bomb": raw("setid.mat", compressed(15, bytes(2**20), 300)),
-    "an element longer than the file": raw("setid.mat", compressed(14, b"", 0)[:-4] + b"\xff" * 4 + bytes(64)),
-}
 
 
 class Calls:
@@ -101,20 +74,6 @@ BOMBS: dict[str, bytes] = {
     "of another protocol": b"\x80\xff.",
     "that pops nothing": b"\x80\x020000.",
     "without end": b"\x80\x02" + b"(" * 1000,
-}
-
-
-def framed(**columns: list[Any]) -> Spoil:
-    """A table of pandas with other values."""
-    import pandas as pd
-
-    table = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-    return lambda folder: table.to_pickle(folder / LANDMARKS)
-
-
-FRAMES = {f"pickle {name}": raw(LANDMARKS, content) for name, content in BOMBS.items()} | {
-    "no such column": framed(file_name=["a"]),
-    "values in lists in lists": framed(file_name=["a"], value=[doubling(40)]),
 }
 
 
@@ -190,31 +149,7 @@ def member(name: str, size: int = 0, content: bytes = b"", **fields: Any) -> Spo
     return spoil
 
 
-def gzipped(*parts: bytes, zeros: int = 0) -> Spoil:
-    """An archive of these parts, compressed, with so many zeros after them."""
-
-    def spoil(folder: Path) -> None:
-        with gzip.open(folder / "a.tgz", "wb", 1) as file:
-            for part in parts:
-                file.write(part)
-            for _ in range(zeros // 2**20):
-                file.write(bytes(2**20))
-
-    return spoil
-
-
-def head(name: str, size: int, **fields: Any) -> bytes:
-    part = tarfile.TarInfo(name)
-    part.size = size
-    for field, value in fields.items():
-        setattr(part, field, value)
-    return part.tobuf(tarfile.GNU_FORMAT)
-
-
 ARCHIVES = {
-    "a name of gigabytes": gzipped(head("././@LongLink", 3 * 2**30, type=tarfile.GNUTYPE_LONGNAME), zeros=3 * 2**30),
-    "attributes of gigabytes": gzipped(head("a", 3 * 2**30, type=tarfile.XHDTYPE), zeros=3 * 2**30),
-    "holes": gzipped(head("a", 512, type=tarfile.GNUTYPE_SPARSE), zeros=2**20),
     "a way up": member("../evil", 4, b"evil"),
     "a way from the root": member("/tmp/pplkit-evil", 4, b"evil"),
     "a way of Windows": member("C:\\evil", 4, b"evil"),
@@ -223,16 +158,13 @@ ARCHIVES = {
     "a pipe": member("a", type=tarfile.FIFOTYPE),
     "a device": member("a", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
     "a file of a terabyte": member("a", 2**40, b"x"),
-    "longer than the disk": long("a.tgz", 10**10),
 }
 BINARY: dict[str, dict[str, Spoil]] = {
-    "MATLAB": MAT,
     "CDF and HDF5": {
         "mask in another file": external,
         "mask of a terabyte": endless,
         "longer than it says": long(POSES, 10**9),
     },
-    "pandas pickle": FRAMES,
     "official": OFFICIAL,
     "archive": ARCHIVES,
     "picture": PICTURES,

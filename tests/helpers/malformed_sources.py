@@ -13,14 +13,12 @@ from batches_home import write_data, write_notebook, write_plan
 from h36m_source import drawn, make_raw
 from malformed_arrays import parts, safetensors
 from PIL import Image
-from scipy.io import savemat
-from sources import cleaned, coco, film, make_cub, make_flowers, make_hands, make_taichi, table
+from sources import coco, film, make_cub, make_hands, table
 from torch import nn
 
-from data_prep import cub, flowers, h36m_raw, hands
+from data_prep import cub, h36m_raw, hands
 from data_prep.common import annotations as labels
 from data_prep.common.archives import unpack
-from data_prep.common.pandas_pickle import read_frame
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset
@@ -176,18 +174,11 @@ def read_labels(folder: Path) -> None:
 
 def make_tables(folder: Path) -> None:
     make_cub(folder / "cub")
-    cleaned(folder / "cub", train=["001.A/1.png"], val=[], test=["002.B/2.png"])
     make_hands(folder / "hands")
 
 
-def read_cub(folder: Path, variant: str = "all") -> None:
-    cub.prepare(folder / "cub", folder / "out", 8, variant=variant, strict=True)
-
-
-def make_matlab(folder: Path) -> None:
-    make_flowers(folder)
-    sets = {key: np.array([[1, 2]], np.uint16) for key in ("trnid", "valid", "tstid")}
-    savemat(folder / "setid.mat", sets, do_compression=True)
+def read_cub(folder: Path) -> None:
+    cub.prepare(folder / "cub", folder / "out", 8, strict=True)
 
 
 def read_raw(folder: Path) -> None:
@@ -249,8 +240,6 @@ H36M = (
 CUB = tuple(f"cub/{name}.txt" for name in (
     "images", "classes", "bounding_boxes", "image_class_labels", "train_test_split", "parts/parts", "parts/part_locs",
 ))  # fmt: skip
-LIST = "cub/cachedir/cub/data/train_cub_cleaned.mat"
-LANDMARKS = "landmark/taichi_train_gt.pkl"
 SOURCES: dict[str, Source] = {
     "data set": Source(make_dataset, ("set/dataset.json", *(f"set/{name}" for name in ARRAYS)), read_dataset),
     "sources.txt": Source(make_dataset, ("set/train/sources.txt",), read_dataset, strict=False),
@@ -265,15 +254,10 @@ SOURCES: dict[str, Source] = {
     "COCO labels": Source(make_labels, ("l.json",), read_labels),
     "CSV labels": Source(make_labels, ("l.csv",), read_labels, strict=False),
     "tables of CUB": Source(make_tables, CUB, read_cub, strict=False),
-    "lists of CUB": Source(make_tables, (LIST,), lambda folder: read_cub(folder, "aligned")),
     "CSV of hands": Source(
         make_tables, ("hands/HandInfo.csv",), lambda f: hands.prepare(f / "hands", f / "out", 8, strict=True), False
     ),
-    "MATLAB": Source(
-        make_matlab, ("setid.mat", "imagelabels.mat"), lambda f: flowers.prepare(f, f / "out", 8, strict=True)
-    ),
     "CDF and HDF5": Source(make_raw, H36M, read_raw),
-    "pandas pickle": Source(make_taichi, (LANDMARKS,), lambda f: read_frame(f / LANDMARKS, ["file_name", "value"])),
     "official": Source(
         make_pickles, ("state.pt", "old.pt", "module.pt"), each(("state.pt", "old.pt", "module.pt"), read_state)
     ),

@@ -121,15 +121,12 @@ def film(path: Path, count: int = 20, size: tuple[int, int] = (64, 48), turn: in
 
 
 def landmarks(source: Path, part: str, names: list[str], **change: Any) -> None:
-    """Tai Chi's table of labels: the neck as in JOINT, all others unlabelled, the nose in one coordinate alone."""
-    import pandas as pd
-
-    value = np.full((18, 2), -1.0)
-    value[0] = (5.0, -1.0)
-    value[1] = JOINT[part]
-    frame = pd.DataFrame({"file_name": names, "value": [value.copy() for _ in names]} | change)
+    """Tai Chi's labels, converted: the neck as in JOINT, all others unlabelled, the nose in one coordinate alone."""
+    value = np.full((len(names), 18, 2), -1.0)
+    value[:, 0] = (5.0, -1.0)
+    value[:, 1] = JOINT[part]
     (source / "landmark").mkdir(exist_ok=True)
-    frame.to_pickle(source / "landmark" / f"taichi_{part}_gt.pkl")
+    np.savez(source / "landmark" / f"taichi_{part}_gt.npz", **{"file_name": np.array(names), "value": value} | change)
 
 
 def make_taichi(folder: Path) -> Path:
