@@ -29,7 +29,7 @@ from pplkit.models.prior.presets import PRESETS  # noqa: E402
 
 ROOMS = ("core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli")
 CONTENTS = {
-    "Start": ["docs/notebooks", "notebooks/*"],
+    "Start": ["docs/guide", "docs/concepts", "docs/glossary", "docs/notebooks", "notebooks/*"],
     "Use": [
         "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/export", "docs/batches",
         "docs/distributed", "docs/troubleshooting",
@@ -56,11 +56,16 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def command_pages() -> Iterator[tuple[str, str]]:
-    """A page for each command, from its parser, as (path without ending, text)."""
+def commands() -> argparse._SubParsersAction:
+    """The commands of the command line: `choices` has their parsers, by name."""
     command_line = importlib.import_module("pplkit.cli.main")
     parser = getattr(command_line, "build_parser", getattr(command_line, "_parser", None))()
-    (group,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+
+
+def command_pages() -> Iterator[tuple[str, str]]:
+    """A page for each command, from its parser, as (path without ending, text)."""
+    group = commands()
     summaries = {action.dest: cell(action.help) for action in group._choices_actions}
     for name, command in group.choices.items():
         expand, rows = command._get_formatter()._expand_help, []
@@ -76,7 +81,7 @@ def command_pages() -> Iterator[tuple[str, str]]:
         page = f"# pplkit {name}\n\n{about[:1].upper()}{about[1:]}.\n\n```text\n{usage}```\n\n"
         yield f"commands/{name}", page + table(["argument", "meaning"], rows)
     links = table(["command", "what it does"], [[f"[`pplkit {n}`]({n}.md)", text] for n, text in summaries.items()])
-    yield "commands/index", f"# Commands\n\n{parser.description}\n\n{links}\n" + toctree(list(summaries), "hidden:")
+    yield "commands/index", f"# Commands\n\n{links}\n" + toctree(list(summaries), "hidden:")
 
 
 def settings() -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -59,6 +61,21 @@ def skip_member(app: Sphinx, kind: str, name: str, member: object, skip: bool, o
     return True if str(getattr(member, "__doc__", "")).startswith("Alias for field number") else None
 
 
+class LinkNames(SphinxTransform):
+    """Names such as `pplkit.geometry.link_map.link_map` in a text lead to the API."""
+
+    default_priority = 500
+
+    def apply(self, **options: Any) -> None:
+        """Put a reference around each of them."""
+        for name in list(self.document.findall(nodes.literal)):
+            if re.fullmatch(r"pplkit(\.\w+)+", name.astext()) and isinstance(name.parent, nodes.TextElement):
+                target = {"refdomain": "py", "reftype": "obj", "reftarget": name.astext(), "refexplicit": True}
+                reference = pending_xref("", refdoc=self.env.docname, refwarn=False, **target)
+                name.replace_self(reference)
+                reference += name
+
+
 def visit_math(self: Any, node: nodes.math | nodes.math_block) -> None:
     """Formulas as MathML, which browsers draw without a script."""
     block = isinstance(node, nodes.math_block)
@@ -71,4 +88,5 @@ def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("autodoc-process-docstring", plain_docstring, priority=1)
     app.connect("autodoc-skip-member", skip_member)
+    app.add_transform(LinkNames)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))

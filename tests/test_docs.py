@@ -1,18 +1,23 @@
 """House rules that a program can check: docstrings, sizes, the shape of notebooks."""
 
 import ast
+import dataclasses
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import papermill
 import pytest
 
+import pplkit
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -107,7 +112,10 @@ def test_the_checks_can_fail() -> None:
     assert list(undocumented(tree, "m")) == ["m.A", "m.A.b"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@every_page
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
@@ -115,10 +123,78 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     assert [link for link in local if not (page.parent / link.split("#")[0]).exists()] == []
 
 
+@every_page
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(
+        r"\b(?:pplkit|data_prep|tests|docs|notebooks)/[\w/.-]+\.(?:py|md|ipynb|png|js)\b", page.read_text("utf-8")
+    )
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+def missing(name: str) -> bool:
+    """Whether `pplkit.x.y` is neither a module nor something in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            value: object = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(value, part):
+                return True
+            value = getattr(value, part)
+        return False
+    return True
+
+
+@every_page
+def test_code_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:pplkit|data_prep)(?:\.\w+)+)", page.read_text(encoding="utf-8"))
+    named += re.findall(r"python -m ((?:pplkit|data_prep)\.[a-z]\w+)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if missing(name)] == []
+
+
+def test_commands_that_pages_name_are_there() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    commands = set(re.findall(r"(?:`|^)pplkit ([a-z-]+)", text, re.MULTILINE))
+    assert commands <= set(docs_build().commands().choices)
+    assert len(commands) > 5
+
+
+def docs_build() -> ModuleType:
+    """docs/build.py as a module; it needs none of the packages that draw the site."""
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_site_has_every_page_command_setting_and_module(tmp_path: Path) -> None:
+    build = docs_build()
+    build.gather(tmp_path)
+    settings = (tmp_path / "settings.md").read_text(encoding="utf-8")
+    fields = dataclasses.fields(pplkit.Config)
+    assert [field.name for field in fields if f"| `{field.name}` | `{field.default!r}` |" not in settings] == []
+    api = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("api/*.md"))
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES if path.stem[0] != "_"]
+    assert [name for name in modules if f".. automodule:: {name}\n" not in api] == []
+    listed = [page for pages in build.CONTENTS.values() for page in pages]
+    assert [page for page in listed if not list(tmp_path.glob(f"{page}.*"))] == []
+    assert [path.stem for path in tmp_path.glob("docs/*.md") if f"docs/{path.stem}" not in listed] == []
+    assert "`--out` `FILE`" in (tmp_path / "commands" / "track.md").read_text(encoding="utf-8")
+
+
+def test_broken_links_of_the_site_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p id="x"><a href="b.html#y">1</a><a href="b.html#z">2</a><img src="no.png">')
+    (tmp_path / "b.html").write_text('<p id="y"><a href="a.html?q#x">3</a><a href="#y">4</a><a href="https://z">5</a>')
+    assert docs_build().broken_links(tmp_path) == ["a.html: b.html#z", "a.html: no.png"]
+
+
 def test_the_readme_shows_before_it_tells() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.split()) <= 1000
-    assert text.index("![") < text.index("## Start")
+    assert text.index("](docs/") < text.index("## Start")
 
 
 def test_every_page_is_named_in_the_readme() -> None:
