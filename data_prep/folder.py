@@ -49,7 +49,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized, to_crop
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import below, pictures, read_image
-from pplkit.inference.object_crop import Pictures
+from pplkit.inference.object_crop import ImageSquares
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "crop": ("centre", "pad", "labels", OBJECT, AUTO),
@@ -99,7 +99,7 @@ def prepare(
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
     testing = _testing(names, alike, options)
-    found = Pictures(list(paths.values()), say=say) if crop in (AUTO, OBJECT) else None
+    found = ImageSquares(list(paths.values()), warn=say) if crop in (AUTO, OBJECT) else None
     if found is not None:
         look = partial(pictures_look, found, [paths[name] for name in names if name not in faults])
         options["crop"] = chosen(crop, "centre", look)

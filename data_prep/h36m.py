@@ -19,7 +19,7 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
   S1/BackgroudMask/Directions 1.54138969/1.png     (spelt so)
 
 `crop` is "labels" for these squares, or "object" for those that follow whatever moves, found without labels
-(`pplkit.inference.object_search`); "auto" is "object" where the person is small in the frames, else "labels"
+(`pplkit.inference.object_crop`); "auto" is "object" where the person is small in the frames, else "labels"
 (`data_prep.common.object_crops`).
 
 Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
@@ -56,8 +56,7 @@ from pplkit.data.crops import Box, resized
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import read_image
 from pplkit.data.video import frame_size
-from pplkit.inference.object_crop import Pictures
-from pplkit.inference.object_search import Squares
+from pplkit.inference.object_crop import ImageSquares, Squares
 
 CROPS = (AUTO, "labels", OBJECT)
 LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}
@@ -206,7 +205,7 @@ def _frame_tasks(
     folders = [video.subject / LAYOUTS["simplified"] / video.name for video in videos]
     frames = [sorted(folder.glob("*.jpg"), key=lambda f: (len(f.stem), f)) for folder in folders]
     everything = [file for files in frames for file in files]
-    found = None if crop == "labels" else Pictures(everything, say=say)
+    found = None if crop == "labels" else ImageSquares(everything, warn=say)
     if found is not None:
         crop = chosen(crop, "labels", partial(pictures_look, found, everything))
     cut = picture_cut(crop, found, sheet, frames) if crop == OBJECT else None

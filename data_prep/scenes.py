@@ -32,7 +32,7 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     """The squares (n, 4) that `crop` names: left, top, right, bottom in pixels from the left upper corner.
 
     They may reach beyond the picture. `find` makes those of "object", by default
-    `pplkit.inference.object_search.find_boxes`. Raises PplkitError for another name, or if `find` gives no square for
+    `pplkit.inference.object_crop.find_boxes`. Raises PplkitError for another name, or if `find` gives no square for
     each picture.
     """
     if crop not in CROPS:
@@ -52,7 +52,7 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
 
 
 def _finder() -> Find:
-    from pplkit.inference.object_search import find_boxes
+    from pplkit.inference.object_crop import find_boxes
 
     return find_boxes
 

@@ -5,7 +5,7 @@ reference frames work; one that gives a single frame is left out. You say yourse
 
 `rate` frames of each second are kept (all, if not given), of these at most `frames` evenly spaced ones of each video,
 from `start` to `end` seconds. `crop`: "centre" the largest square in the middle; "pad" all of the frame, the shorter
-side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_search`;
+side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_crop`;
 objects.png in the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned
 and with square pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
 (`data_prep.common.object_crops`); dataset.json says which. A video in which no object is found is left out.
@@ -35,7 +35,7 @@ from pplkit.data.crops import CROPS, Box, resized
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import below, listed
 from pplkit.data.video import SOON, SUFFIXES, frame_size, frames, reader, times
-from pplkit.inference.object_search import Squares
+from pplkit.inference.object_crop import Squares
 
 Range = tuple[float | None, int | None, float, float | None]
 """rate, frames, start, end"""

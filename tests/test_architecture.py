@@ -14,7 +14,7 @@ FILES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 ROOMS = ["core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli"]
 METHODS = ["prior"]
 FOR_DATA_PREP = ("pplkit.core", "pplkit.geometry", "pplkit.data", "pplkit.models.prior.presets")
-CROPS = ("pplkit.inference.object_crop", "pplkit.inference.object_search")  # what finds crops looks through a network
+CROPS = ("pplkit.inference.object_crop",)  # what finds crops looks through a network
 OWNED = {
     "matplotlib": ("pplkit.viz", "pplkit.experiments"), "ipywidgets": ("pplkit.viz.widgets",),
     "anywidget": ("pplkit.viz.widgets",), "lightning": ("pplkit.training",), "papermill": ("pplkit.experiments",),

@@ -18,8 +18,7 @@ from PIL import Image, ImageDraw
 from pplkit.core.errors import PplkitError, visible
 from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
-from pplkit.inference.object_crop import Pictures, in_video
-from pplkit.inference.object_search import Squares, warnings
+from pplkit.inference.object_crop import ImageSquares, Squares, video_squares
 
 AUTO, OBJECT = "auto", "object"
 SMALL = 0.25  # of the frame's area
@@ -69,21 +68,21 @@ def videos_look(paths: Sequence[Path], size_of: Callable[[Path], tuple[int, int]
         try:
             if min(size_of(path)) < LEAST:
                 return _Look([], f"frames have fewer than {LEAST} pixels a side")
-            known[path] = in_video(path)
-            shares.append(known[path].share)
+            known[path] = video_squares(path)
+            shares.append(known[path].fraction)
         except PplkitError as error:
             nothing = visible(str(error)).rstrip(".")
     return _Look(shares, nothing)
 
 
-def pictures_look(found: Pictures, files: Sequence[Path]) -> _Look:
+def pictures_look(found: ImageSquares, files: Sequence[Path]) -> _Look:
     """Of a few of the pictures."""
     shares, nothing = [], ""
     for file in spread(files, PICTURES):
         try:
             if min(upright_size(file)) < LEAST:
                 return _Look([], f"pictures have fewer than {LEAST} pixels a side")
-            shares.append(found.share(file))
+            shares.append(found.fraction(file))
         except PplkitError as error:
             nothing = visible(str(error)).rstrip(".")
     return _Look(shares, nothing)
@@ -97,14 +96,14 @@ def say(sentence: str) -> None:
 def following(path: Path, number: int, known: dict[Path, Squares], sheet: "Sheet", threads: int = 0) -> Cut:
     """The squares around the object of a video, of task `number`, from `known` if they are there.
 
-    Says what a person should know of them; raises PplkitError as `in_video`.
+    Says what a person should know of them; raises PplkitError as `video_squares`.
     """
-    squares = known.pop(path, None) or in_video(path, threads=threads)
-    for sentence in warnings(squares, path.name):
+    squares = known.pop(path, None) or video_squares(path, threads=threads)
+    for sentence in squares.warnings(path.name):
         say(sentence)
 
     def cut(seconds: float, image: Image.Image) -> Box:
-        box = squares.at(seconds)
+        box = squares.box(seconds)
         sheet.add(number, image, box)
         return box
 
@@ -112,7 +111,7 @@ def following(path: Path, number: int, known: dict[Path, Squares], sheet: "Sheet
 
 
 def picture_cut(
-    crop: str, found: Pictures | None, sheet: "Sheet", files: Sequence[Sequence[Path]]
+    crop: str, found: ImageSquares | None, sheet: "Sheet", files: Sequence[Sequence[Path]]
 ) -> Callable[[Path, Image.Image, object], Box]:
     """From a picture, with its file, to the square that `crop` names; those around objects go to the sheet.
 
@@ -123,7 +122,7 @@ def picture_cut(
     def cut(path: Path, image: Image.Image, label: object) -> Box:
         if crop != OBJECT or found is None:
             return CROPS[crop](*image.size)
-        box = found.of(path)
+        box = found.box(path)
         sheet.add(numbers[path], image, box)
         return box
 

@@ -2,7 +2,7 @@
 
 python tests/benchmarks/bench_inference.py --models puppets --images 256 --rounds 2    two minutes on two CPU cores
 python tests/benchmarks/bench_inference.py --models paper --images 32 --rounds 1       three minutes; on GPUs: defaults
-python tests/benchmarks/bench_inference.py --run RUN         with a trained puppets model instead of random weights
+python tests/benchmarks/bench_inference.py --run RUN         a trained model of any preset instead, such as `photographs`
 
 The table is also written to bench_inference.json.
 
@@ -85,15 +85,14 @@ def cost(action: Callable[[], object], count: int, device: torch.device, rounds:
     return Cost(count / taken, 1000 * work / count)
 
 
-def models(run: Path | None, device: str) -> dict[str, PosePriorLearner]:
-    """By the names of the table, each with a completer; weights are random unless a run is given."""
+def models(run: Path | None, names: list[str], device: str) -> dict[str, PosePriorLearner]:
+    """By the names of the table, each with a completer: of a run, or with random weights of presets."""
     torch.manual_seed(0)
-    small = PosePriorLearner(Config.preset("puppets")) if run is None else pplkit.load(run)
-    made = {f"puppets, {small.config.image_size} px": small, "paper, 128 px": PosePriorLearner(Config.preset("paper"))}
-    for model in made.values():
+    chosen = [pplkit.load(run)] if run else [PosePriorLearner(Config.preset(name)) for name in names]
+    for model in chosen:
         model.completer = model.completer or Completer(model.regressor)
         model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return made
+    return {f"{model.config.name}, {model.config.image_size} px": model for model in chosen}
 
 
 def measure(
@@ -135,7 +134,7 @@ def table(found: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="run folder of a puppets model")
+    parser.add_argument("--run", type=Path, help="run folder of a model that is measured instead of --models")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--threads", type=int, help="of the model (default: one for each core)")
@@ -143,6 +142,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", nargs="+", default=["puppets", "paper"], choices=("puppets", "paper"))
+    parser.add_argument("--procedures", nargs="+", default=list(PROCEDURES), choices=PROCEDURES)
     parser.add_argument("--out", type=Path, default=Path("bench_inference.json"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -152,8 +152,8 @@ def main() -> None:
         read = {"pictures": files, "video": [film]}
         cpu = torch.device("cpu")
         reading = {kind: cost(lambda: sum(1 for _ in seen(some, 64)), len(files), cpu) for kind, some in read.items()}  # noqa: B023
-        for label, model in models(options.run, options.device).items():
-            for how in PROCEDURES if label.split(",")[0] in options.models else ():
+        for label, model in models(options.run, options.models, options.device).items():
+            for how in options.procedures:
                 rows[f"{label}, {how}"] = measure(model, files, film, how, options.batch_size, options.rounds)
     machine = {
         "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else platform.processor(),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pplkit.data.crops import centre
-from pplkit.inference.object_crop import Pictures
+from pplkit.inference.object_crop import ImageSquares
 from pplkit.models.layers import saliency
 from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, spread_over
 
@@ -74,15 +74,15 @@ def test_birds_are_held_by_their_squares(real_data: Path) -> None:
     for name, box in zip(names, boxes, strict=True):
         truth[folder / "images" / name.split()[1]] = [float(number) for number in box.split()[1:]]
     files = [file for file in truth if file.exists()][::6]
-    found = Pictures(files)
+    found = ImageSquares(files)
     held, fits, usual = [], [], []
     for file in files:
         x, y, width, height = truth[file]
         box = (x, y, x + width, y + height)
         half, middle = 0.7 * max(width, height), (x + width / 2, y + height / 2)
         around = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
-        held.append(common(found.of(file), box) / (width * height))
-        fits.append(overlap(found.of(file), around))
+        held.append(common(found.box(file), box) / (width * height))
+        fits.append(overlap(found.box(file), around))
         usual.append(overlap(centre(*Image.open(file).size), around))
     assert np.mean(np.array(held) >= 0.9) > 0.9
     assert np.mean(fits) > 0.7 > np.mean(usual) + 0.1
