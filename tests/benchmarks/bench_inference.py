@@ -2,7 +2,7 @@
 
 python tests/benchmarks/bench_inference.py --models puppets --images 256 --rounds 2    two minutes on two CPU cores
 python tests/benchmarks/bench_inference.py --models paper --images 32 --rounds 1       three minutes; on GPUs: defaults
-python tests/benchmarks/bench_inference.py --run RUN         a trained model of any preset instead, such as `photographs`
+python tests/benchmarks/bench_inference.py --run RUN     a trained model of any preset instead, such as `photographs`
 
 The table is also written to bench_inference.json.
 

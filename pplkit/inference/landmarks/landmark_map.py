@@ -94,13 +94,21 @@ class LandmarkMap:
                 content[name] = None if content[name] is None else np.array(content[name], float)
             content["label_counts"] = np.array(content["label_counts"], int)
             content["pairs"] = [(int(a), int(b)) for a, b in content["pairs"]]
+            content["side_accuracy"] = None if content["side_accuracy"] is None else float(content["side_accuracy"])
             landmarks = cls(**content)
-            pose = np.zeros((1, landmarks.weights.shape[2], 2))
-            if landmarks.apply_with_confidence(pose, pose[..., 0])[1].shape != (1, len(landmarks.names)):
-                raise ValueError("another number of names than of weights")
+            landmarks._check()
             return landmarks
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise PplkitError(f"{path} holds no landmarks ({reason(error)}): run `pplkit landmarks` again.") from None
+
+    def _check(self) -> None:
+        """Raise ValueError, or what NumPy raises, unless all parts belong to one number of landmarks and keypoints."""
+        count, keypoints = len(self.names), self.weights.shape[2]
+        parts = self.offsets, self.error, self.baseline_error, self.label_counts
+        wrong = self.weights.shape != (count, 2, keypoints, 2) or any(len(part) != count for part in parts)
+        if wrong or not all(isinstance(name, str) for name in self.names) or not isinstance(self.made_by, dict):
+            raise ValueError("its parts do not belong together")
+        self.apply_with_confidence(np.zeros((1, keypoints, 2)), np.zeros((1, keypoints)))
 
 
 def _to_json(value: Any) -> Any:
