@@ -34,7 +34,7 @@ MODULES = {
     "networks": "models.prior.networks", "notebooks": "experiments.notebooks",
     "object_files": "inference.object_crop", "object_findings": "evaluation.diagnosis.object_checks",
     "object_symptoms": "evaluation.diagnosis.object_measurements", "objectness": "models.layers.objectness",
-    "objects": "inference.object_search", "occlusion": "data.occlusion", "occlusion_figures": "viz.occlusion",
+    "objects": "inference.object_crop", "occlusion": "data.occlusion", "occlusion_figures": "viz.occlusion",
     "official": "models.prior.released_weights training.saved_model", "onnx_export": "inference.export.onnx",
     "overlay": "viz.overlay data.video_writer", "partial": "data.staging", "parts": "models.prior.parts",
     "pickled": "models.prior.released_reader", "pictures": "data.images", "places": "core.project",
