@@ -141,7 +141,7 @@ class _Detections(NamedTuple):
 
 
 def _units(size: tuple[int, ...]) -> np.ndarray:
-    """What the numbers of a row of detections are multiplied by, for a frame of width and height `size`."""
+    """Factors from detections to pixels of a frame of width and height `size`."""
     return np.array([*size, *size, 1.0])
 
 
@@ -279,13 +279,10 @@ def _overlapping(sample: Sequence[np.ndarray]) -> bool:
 class ImageSquares:
     """The squares of many images, computed on demand; several threads may ask.
 
-    `files` are all images to be cropped; unreadable ones are left to their reader. `warn` gets sentences about folders
-    of frames.
+    `files` are all images to be cropped, `warn` gets sentences about folders of frames.
     """
 
-    def __init__(
-        self, files: Sequence[Path], margin: float = MARGIN, warn: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, files: Sequence[Path], margin: float = MARGIN, warn: Callable[[str], object] = str) -> None:
         self.margin, self.warn = margin, warn
         self.sizes: dict[Path, tuple[int, int]] = {}  # of readable files, in order
         folders: dict[tuple[Path, tuple[int, int]], list[Path]] = {}
@@ -337,7 +334,7 @@ class _FrameFolder:
         self._squares: dict[Path, Box] | None = None
         self._searched = False
 
-    def squares(self, margin: float, warn: Callable[[str], None] | None) -> dict[Path, Box] | None:
+    def squares(self, margin: float, warn: Callable[[str], object]) -> dict[Path, Box] | None:
         """The squares by motion; None where the images are no video."""
         with self._lock:
             if not self._searched:
@@ -345,7 +342,7 @@ class _FrameFolder:
                 self._squares = self._search(margin, warn) if len(self.files) >= MIN_FRAMES else None
         return self._squares
 
-    def _search(self, margin: float, warn: Callable[[str], None] | None) -> dict[Path, Box] | None:
+    def _search(self, margin: float, warn: Callable[[str], object]) -> dict[Path, Box] | None:
         scale = 1
 
         def source() -> Iterator[tuple[float, np.ndarray]]:
@@ -359,9 +356,8 @@ class _FrameFolder:
         squares = squares_by_motion(source, margin)
         if squares is None:
             return None
-        if warn is not None:
-            for sentence in squares.warnings(str(self.files[0].parent)):
-                warn(sentence)
+        for sentence in squares.warnings(str(self.files[0].parent)):
+            warn(sentence)
         boxes = {}
         for number, file in enumerate(self.files):
             left, top, right, bottom = squares.box(number)
