@@ -161,6 +161,13 @@ def test_commands_that_pages_name_are_there() -> None:
     assert len(commands) > 5
 
 
+def test_settings_that_pages_name_are_there() -> None:
+    text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("presets.md", "photographs.md"))
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:=[^`]*)?`", text))
+    assert named <= {field.name for field in dataclasses.fields(pplkit.Config)}
+    assert len(named) > 20
+
+
 def docs_build() -> ModuleType:
     """docs/build.py as a module; it needs none of the packages that draw the site."""
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
@@ -189,6 +196,12 @@ def test_broken_links_of_the_site_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text('<p id="x"><a href="b.html#y">1</a><a href="b.html#z">2</a><img src="no.png">')
     (tmp_path / "b.html").write_text('<p id="y"><a href="a.html?q#x">3</a><a href="#y">4</a><a href="https://z">5</a>')
     assert docs_build().broken_links(tmp_path) == ["a.html: b.html#z", "a.html: no.png"]
+
+
+def test_every_image_of_docs_is_shown() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    images = [path.name for ending in ("png", "webp") for path in ROOT.glob(f"docs/*.{ending}")]
+    assert [name for name in images if f"{name})" not in text] == []
 
 
 def test_the_readme_shows_before_it_tells() -> None:
