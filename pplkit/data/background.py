@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from pplkit.geometry.registration import OVERLAP, canvas_of, moves_from_middle, warped
+from pplkit.geometry.registration import OVERLAP, canvas_size, transforms_from_middle, warp_image
 
 SIDE = 160  # pixels of the longer side at which objects are looked for
 SAMPLE = 100  # frames that a background is the median of
@@ -164,7 +164,7 @@ def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
 
     1 where hardly anything of it is shown.
     """
-    laid = warped(second, move, first.shape[:2])
+    laid = warp_image(second, move, first.shape[:2])
     seen = np.isfinite(laid[..., 0])
     if seen.mean() < OVERLAP:
         return 1.0
@@ -210,9 +210,9 @@ def moving_blobs(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list
     share that its background does not explain.
     """
     shape = pictures[0].shape[:2]
-    moves = moves_from_middle([picture.mean(axis=-1) for picture in pictures])
-    sides = canvas_of(moves, shape, WIDEST)
-    laid = np.stack([warped(picture, move, sides) for picture, move in zip(pictures, moves, strict=True)])
+    moves = transforms_from_middle([picture.mean(axis=-1) for picture in pictures])
+    sides = canvas_size(moves, shape, WIDEST)
+    laid = np.stack([warp_image(picture, move, sides) for picture, move in zip(pictures, moves, strict=True)])
     image = _median(laid)
     off = np.stack([deviation(picture, image, SLACK, _slopes(image)) for picture in laid])
     seen = np.isfinite(laid[..., 0])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pplkit.data.background import FLOOR, NOISE, USUAL, deviation, reduced
-from pplkit.geometry.registration import aligned, displacement, warped
+from pplkit.geometry.registration import displacement, estimate_transform, warp_image
 
 SIDE = 64  # cells of a mask, and pixels at which frames are compared, at most
 FEWEST = 6  # frames
@@ -69,8 +69,8 @@ def stands(pictures: np.ndarray) -> bool:
 
 def _displaced(first: np.ndarray, second: np.ndarray) -> float:
     """By how many pixels the camera moved between grey pictures (h, w): 0 where they fit as well as they are."""
-    move = aligned(first, second, np.eye(3))
-    before, after = np.abs(second - first), np.abs(warped(second, move, first.shape) - first)
+    move = estimate_transform(first, second, np.eye(3))
+    before, after = np.abs(second - first), np.abs(warp_image(second, move, first.shape) - first)
     shown = np.isfinite(after)
     usual = float(np.median(before))
     if usual <= FITS and (not shown.any() or usual <= np.median(after[shown])):

@@ -41,7 +41,7 @@ def taken(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
 def recalled(model: PosePriorLearner, keypoints: np.ndarray) -> np.ndarray:
     """What the memory makes of poses (n, N, 2), n > 0, T' to T'_recon: the same shape."""
     memory = model.memory
-    return memory.decode(memory.recall(torch.from_numpy(taken(model, keypoints)).to(model.alpha.device))).cpu().numpy()
+    return memory.decode(memory.look_up(torch.from_numpy(taken(model, keypoints)).to(model.alpha.device))).cpu().numpy()
 
 
 def usage(index: np.ndarray, vectors: int) -> np.ndarray:
@@ -124,7 +124,7 @@ def prototypes(model: PosePriorLearner, index: np.ndarray, count: int = 8) -> Pr
     """
     rows, first, weights = np.unique(index, axis=0, return_index=True, return_counts=True)
     chosen = torch.from_numpy(rows).to(model.alpha.device)
-    poses = model.memory.decode(model.memory.recall(chosen)).float().cpu().numpy()
+    poses = model.memory.decode(model.memory.look_up(chosen)).float().cpu().numpy()
     flat = poses.reshape(len(poses), -1).astype(np.float64)
     centres = _spread_out(flat, weights, min(count, len(flat)))
     for _ in range(ROUNDS):
@@ -155,7 +155,7 @@ def distinct(model: PosePriorLearner, index: np.ndarray, apart: float = 0.05) ->
     """
     rows = np.unique(index, axis=0)
     chosen = torch.from_numpy(rows).to(model.alpha.device)
-    poses = model.memory.decode(model.memory.recall(chosen)).float().cpu().numpy()
+    poses = model.memory.decode(model.memory.look_up(chosen)).float().cpu().numpy()
     flat = poses.reshape(len(poses), -1).astype(np.float64) * sides_per_unit(model.config.image_size)
     away = _distances(flat, flat.mean(0, keepdims=True))[:, 0]
     kept, away = 1, _distances(flat, flat[away.argmin()][None])[:, 0]

@@ -16,7 +16,7 @@ from pplkit.evaluation.memory_analysis import taken
 from pplkit.evaluation.report import Scorer
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.outputs import Iteration, in_one
+from pplkit.models.prior.outputs import Iteration, concatenate_rounds
 
 AMOUNTS: dict[str, tuple[float, ...]] = {"center": (4, 6, 8, 10, 12), "random": (0.1, 0.2, 0.3, 0.4)}  # section 4.3
 DRAWS = 1000  # of the bootstrap
@@ -64,7 +64,7 @@ def occlusion_report(
     for kind, amount in wanted:
         covered = cover(images, "center" if kind == "none" else kind, amount, occluders=occluders)
         paint = iterations == 0  # of the last round's painting nothing is reported, unless it is the first one's
-        rounds = {name: rounds_of(model, covered, iterations, name, paint_last=paint) for name in procedures}
+        rounds = {name: rounds_of(model, covered, iterations, name, decode_last=paint) for name in procedures}
         for name, made in rounds.items():
             for number, one in enumerate(made):
                 place = {"kind": kind, "amount": amount, "procedure": name, "iteration": number}
@@ -90,15 +90,15 @@ def _first(rows: Sequence[Mapping[str, Any]], procedure: str, nothing: bool) -> 
 
 
 def rounds_of(
-    model: PosePriorLearner, covered: Covered, iterations: int, procedure: str, *, paint_last: bool = True
+    model: PosePriorLearner, covered: Covered, iterations: int, procedure: str, *, decode_last: bool = True
 ) -> list[Iteration]:
-    """All rounds of all images, on the CPU; `paint_last` as in `PosePriorLearner.iterate`."""
+    """All rounds of all images, on the CPU; `decode_last` as in `PosePriorLearner.iterate`."""
     parts = []
     for start in range(0, len(covered.images), BATCH):
         hidden = torch.from_numpy(covered.hidden[start : start + BATCH]).to(model.alpha.device)
         batch = model.prepare(covered.images[start : start + BATCH])
-        parts.append(model.iterate(batch, iterations, procedure=procedure, hidden=hidden, paint_last=paint_last))
-    return [in_one([part[number] for part in parts]) for number in range(iterations + 1)]
+        parts.append(model.iterate(batch, iterations, procedure=procedure, hidden=hidden, decode_last=decode_last))
+    return [concatenate_rounds([part[number] for part in parts]) for number in range(iterations + 1)]
 
 
 class _Judge:
@@ -207,9 +207,9 @@ def analysis(model: PosePriorLearner, settings: Sequence[Setting], images: np.nd
     for setting in settings:
         rounds = setting.rounds["published"]
         first = rounds[0]
-        assert first.recalled is not None
+        assert first.decoded_pose is not None
         row: dict[str, Any] = {"kind": setting.kind, "amount": setting.amount}
-        row["recall"] = float((first.recalled - first.poses.keypoints).norm(dim=-1).mean()) * sides
+        row["recall"] = float((first.decoded_pose - first.poses.keypoints).norm(dim=-1).mean()) * sides
         row["banks"] = float((taken(model, first.poses.keypoints.numpy()) != clean).mean())
         row["drift"] = [
             float((b.poses.keypoints - a.poses.keypoints).norm(dim=-1).mean()) * sides

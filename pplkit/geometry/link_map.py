@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pplkit.geometry.coordinates import pixel_grid
 
-AT_ONCE = 2**17  # pixels of a batch that a CPU looks at together
-TINY = 1e-12  # squared lengths are at least this when something is divided by them
+MAX_BAND_PIXELS = 2**17  # of a batch, that a CPU searches together
+MIN_SQUARED_LENGTH = 1e-12  # of a link, where something is divided by it
 
 
 def link_map_reference(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
@@ -36,9 +36,8 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
     keypoints (B, N, 2) in [-1, 1]; connectivity (N, N), symmetric weights W, of which the upper triangle is read;
     size in pixels; thickness σ in squared [-1, 1] units. Returns (B, 1, size, size).
 
-    The maximum passes its gradient to one link per pixel (the first of equals). So only the winning link of each pixel
-    is kept: memory does not grow with the number of links. NVIDIA GPUs do it in two kernels of their own, where Triton
-    is installed.
+    The maximum passes its gradient to one link per pixel, the first of equally strong ones, so only the winner is kept:
+    memory does not grow with the number of links. NVIDIA GPUs have kernels of their own where Triton is installed.
     """
     pairs = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
     weights = connectivity[pairs[0], pairs[1]]
@@ -49,9 +48,9 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
 class _LinkMap(torch.autograd.Function):
     """Forward: the winner of each pixel and its heat. Backward: written out, so that nothing else is kept.
 
-    With r the vector from the foot on the link to the pixel and t the foot's place on it (0 start, 1 end), both at
-    their best for this pixel, d² = r² changes by -2 (1 - t) r with the start and by -2 t r with the end: t itself
-    counts for nothing, either because it is at its best or because it stays at an end of the link.
+    With r the vector from the foot on the link to the pixel and t the foot's position on it (0 start, 1 end),
+    d² = r² changes by -2 (1 - t) r with the start and by -2 t r with the end. t itself has no gradient: it either
+    minimizes d² or stays at an end of the link.
     """
 
     @staticmethod
@@ -62,9 +61,9 @@ class _LinkMap(torch.autograd.Function):
             ctx.save_for_backward(keypoints, weights, pairs, winner)
             return heat  # type: ignore[no-any-return]
         winner = _winners(keypoints, pairs, weights, size, thickness)
-        x, y, share = _feet(keypoints, pairs, winner, size)
+        x, y, fraction = _feet(keypoints, pairs, winner, size)
         fall = (x * x).addcmul_(y, y).mul_(-1 / thickness).exp_()
-        ctx.save_for_backward(keypoints, weights, pairs, winner, x, y, share, fall)
+        ctx.save_for_backward(keypoints, weights, pairs, winner, x, y, fraction, fall)
         return weights[winner] * fall
 
     @staticmethod
@@ -81,32 +80,32 @@ class _LinkMap(torch.autograd.Function):
 
 
 def _kernels(keypoints: Tensor) -> Any:
-    """The module with the GPU's kernels, if they can be used; else None."""
+    """The module with the GPU's kernels, or None where they cannot be used."""
     if not keypoints.is_cuda or torch.version.cuda is None or importlib.util.find_spec("triton") is None:
         return None
-    from pplkit.geometry import link_map_triton as link_kernels
+    from pplkit.geometry import link_map_triton
 
-    return link_kernels
+    return link_map_triton
 
 
 def _feet(keypoints: Tensor, pairs: Tensor, winner: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """From each pixel's foot on its winning link to the pixel, x and y, and the foot's share of the link: (B, S²)."""
+    """From each pixel's foot on its winning link to the pixel, x and y, and the foot's position: (B, S²)."""
     grid = pixel_grid(size, keypoints.device).to(keypoints)
     points = keypoints.transpose(1, 2)
     start, end = points[:, :, pairs[0]], points[:, :, pairs[1]]
     along = end - start
-    scaled = along / along.square().sum(1, keepdim=True).clamp_min(TINY)
+    scaled = along / along.square().sum(1, keepdim=True).clamp_min(MIN_SQUARED_LENGTH)
     x, y = (grid[:, axis] - start[:, axis].gather(1, winner) for axis in (0, 1))
-    share = (x * scaled[:, 0].gather(1, winner)).addcmul_(y, scaled[:, 1].gather(1, winner)).clamp_(0, 1)
-    return x - share * along[:, 0].gather(1, winner), y - share * along[:, 1].gather(1, winner), share
+    fraction = (x * scaled[:, 0].gather(1, winner)).addcmul_(y, scaled[:, 1].gather(1, winner)).clamp_(0, 1)
+    return x - fraction * along[:, 0].gather(1, winner), y - fraction * along[:, 1].gather(1, winner), fraction
 
 
 def _gradients(gradient: Tensor, weights: Tensor, winner: Tensor, saved: list[Tensor], thickness: float) -> Tensor:
     """Gradients (B, links, 5) of start x, y, end x, y and weight, from that of the heat (B, S * S)."""
-    x, y, share, fall = saved
+    x, y, fraction, fall = saved
     of_weight = gradient * fall
     pull = of_weight * weights[winner] * (2 / thickness)
-    end_x, end_y = pull * share * x, pull * share * y
+    end_x, end_y = pull * fraction * x, pull * fraction * y
     parts = torch.zeros(5, len(winner), len(weights), dtype=pull.dtype, device=pull.device)
     values = (pull * x - end_x, pull * y - end_y, end_x, end_y, of_weight)
     for part, value in zip(parts, values, strict=True):
@@ -118,8 +117,7 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
     """Index (B, size * size) into `pairs` of the link with the least d²/σ - log W at each pixel.
 
     Each link has axes of its own, u along it from its middle and v across: d² = v² + max(0, |u| - half length)².
-    Coordinates are divided by the root of σ. All work goes through the same few buffers, on a CPU for a band of rows
-    after the other, so that they stay in its cache.
+    Coordinates are divided by √σ. A CPU searches one band of rows after the other, whose buffers stay in its cache.
     """
     scale = thickness**-0.5
     points = keypoints.float() * scale
@@ -134,20 +132,20 @@ def _winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thick
     v_columns = (line * -y[..., None])[:, :, None]
     v_rows = (line * x[..., None] + (middle[..., 0] * y - middle[..., 1] * x)[..., None])[..., None]
     halves, costs = (length / 2)[..., None], -weights.float().log()[None]
-    at_once = max(1, AT_ONCE // (len(points) * size)) if keypoints.device.type == "cpu" else size
-    bands = zip(u_rows.split(at_once, 2), v_rows.split(at_once, 2), strict=True)
-    found = [_least((u_columns, u_band, v_columns, v_band, halves, costs)) for u_band, v_band in bands]
-    return torch.cat(found, 1).flatten(1).long()
+    band_rows = max(1, MAX_BAND_PIXELS // (len(points) * size)) if keypoints.device.type == "cpu" else size
+    bands = zip(u_rows.split(band_rows, 2), v_rows.split(band_rows, 2), strict=True)
+    indices = [_least((u_columns, u_band, v_columns, v_band, halves, costs)) for u_band, v_band in bands]
+    return torch.cat(indices, 1).flatten(1).long()
 
 
 def _least(parts: tuple[Tensor, ...]) -> Tensor:
-    """Number (B, rows, S), int32, of the link with the least cost, from what `_winners` knows of each link and row."""
+    """Number (B, rows, S), int32, of the link with the least cost; `parts` as `_winners` computes them."""
     u_columns, u_rows = parts[:2]
     shape = (len(u_rows), u_rows.shape[2], u_columns.shape[3])
     best = u_rows.new_full(shape, torch.finfo(torch.float32).max)
     index = torch.zeros_like(best, dtype=torch.int32)
     u, v = torch.empty_like(best), torch.empty_like(best)
-    # As tensors, which operations on bits take as they are, where they would make one of a number each time.
+    # As tensors: bitwise operations would make one of a number each time.
     sign, numbers = torch.tensor(31, dtype=torch.int32, device=best.device), index.new_tensor(range(u_rows.shape[1]))
     parted = zip(*(part.unbind(1) for part in parts), strict=True)
     for link, (u_column, u_row, v_column, v_row, half, cost) in zip(numbers, parted, strict=True):
@@ -156,7 +154,7 @@ def _least(parts: tuple[Tensor, ...]) -> Tensor:
         u.abs_().sub_(half).clamp_min_(0)
         v = torch.addcmul(cost[0], v, v, out=v).addcmul_(u, u)
         # Where v < best the sign bit of v - best is set: shifted down it masks the link's number, the highest so far.
-        better = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(sign).bitwise_and_(link)
-        torch.maximum(index, better, out=index)
+        masked = torch.sub(v, best, out=u).view(torch.int32).bitwise_right_shift_(sign).bitwise_and_(link)
+        torch.maximum(index, masked, out=index)
         torch.minimum(best, v, out=best)
     return index

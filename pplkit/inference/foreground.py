@@ -108,7 +108,7 @@ def by_model(model: PosePriorLearner, images: np.ndarray | Tensor) -> Foreground
     probabilities, distances = list[Tensor](), list[float]()
     with torch.no_grad():
         for batch in _batches(images):
-            features = model.sight(model.prepare(batch))
+            features = model.regressor_input(model.prepare(batch))
             probabilities.append(model.find_object(features).float().cpu())
             if (model.config.backbone, model.config.image_size) == (NAME, INPUT_SIDE):  # for which DISTINCT is known
                 distances += map(distinctness, model.backbone.stacked(features, model.backbone.middle).cpu())

@@ -27,7 +27,7 @@ from pplkit.data.crops import Box, Cropper, NoObject
 from pplkit.data.images import read_reduced, upright_size
 from pplkit.data.reader import OBJECT
 from pplkit.data.video import PartlyRead, frames
-from pplkit.geometry.registration import aligned, displacement, shift_between
+from pplkit.geometry.registration import estimate_transform, displacement, estimate_shift
 from pplkit.models.layers import saliency
 
 MARGIN = 0.2  # on each side of the object, of its extent
@@ -220,7 +220,7 @@ def _widespread(change: np.ndarray) -> float:
 def _compared(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
     """The fraction of unlike pixels of two reduced frames as they are and aligned, and how far that moves them."""
     gray = first.mean(axis=-1), second.mean(axis=-1)
-    move = aligned(*gray, shift_between(*gray))
+    move = estimate_transform(*gray, estimate_shift(*gray))
     return unlike(first, second, np.eye(3)), unlike(first, second, move), displacement(move, gray[0].shape)
 
 
@@ -319,7 +319,7 @@ class ImageSquares:
         with self._lock:
             if self._finder is None:
                 files, images = list(self.sizes), []
-                for index in saliency.spread_over(len(files)):
+                for index in saliency.training_indices(len(files)):
                     with suppress(PplkitError):
                         images.append(_squeezed_file(files[index])[0])
                 self._finder = saliency.Finder(images)

@@ -271,7 +271,7 @@ class _Loop:
         if self.fabric.world_size > 1:
             if self.fabric.device.type != "cpu" and self.done % LOG_EVERY:
                 return
-            heard = ranks.from_first(heard)
+            heard = ranks.broadcast_first(heard)
         if heard:
             if self.saved != self.done:
                 self._save()

@@ -23,7 +23,7 @@ def keep_memory(config: Config) -> None:
     the holes between them, in which nothing fits: of those all blocks of 4 MB and more come and go.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        small = 4 * config.batch_size * config.painted_side**2 * max(config.decoder_channels[:2]) < LARGE
+        small = 4 * config.batch_size * config.reconstruction_size**2 * max(config.decoder_channels[:2]) < LARGE
         libc.mallopt(ctypes.c_int(-3), ctypes.c_int((SMALL if small else 4) * 2**20))  # M_MMAP_THRESHOLD
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1 if small else 2**21))  # M_TRIM_THRESHOLD
 

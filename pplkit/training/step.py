@@ -166,7 +166,7 @@ class Step:
                 values, output = self._backward(part, share, weight)
                 losses_of.append(values)
                 tokens.append(output.memory.tokens.detach())
-                chosen.append(output.memory.chosen)
+                chosen.append(output.memory.assignments)
                 shown = shown or output.detached()
         self.model.memory.update(torch.cat(tokens), torch.cat(chosen))
         weights = torch.tensor(shares).to(tokens[0])
@@ -177,7 +177,7 @@ class Step:
     def _backward(self, batch: Batch, share: float, weight: float) -> tuple[dict[str, Tensor], Output]:
         if not self.config.background:
             batch = self.model.without_background(batch)
-        output: Output = self.wrapped(batch.inputs, batch.reference, batch.again, batch.upright)
+        output: Output = self.wrapped(batch.inputs, batch.reference, batch.second_view, batch.upright)
         with self.fabric.autocast():
             total, parts = losses(self.config, self.features, batch, output, share)
         self.fabric.backward(weight * total)
@@ -229,11 +229,11 @@ def freeze_unused(model: PosePriorLearner) -> None:
     """Freeze the parameters that no loss of the config reaches, for whose gradients DDP would wait."""
     config = model.config
     images = torch.zeros(2, 3, config.image_size, config.image_size)
-    small = torch.zeros(2, 3, config.painted_side, config.painted_side)
-    again, moves = (images, torch.zeros(2, 2, 3)) if config.weight_equivariance else (None, None)
-    batch = Batch(small, small, small, again, moves, features=images)
+    small = torch.zeros(2, 3, config.reconstruction_size, config.reconstruction_size)
+    second_view, transform = (images, torch.zeros(2, 2, 3)) if config.weight_equivariance else (None, None)
+    batch = Batch(small, small, small, second_view, transform, features=images)
     model.eval()  # so that nothing else changes
-    output = model(images, small, again)
+    output = model(images, small, second_view)
     both = [losses(config, None, batch, output, share)[0] for share in (0.0, 1.0)]  # some count early, some late
     torch.stack(both).sum().backward()  # type: ignore[no-untyped-call]
     for parameter in model.parameters():

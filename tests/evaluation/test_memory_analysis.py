@@ -84,7 +84,7 @@ def test_the_part_of_the_prior_is_that_of_the_models_maps(model: PosePriorLearne
 def test_what_is_taken_is_what_the_memory_takes(model: PosePriorLearner) -> None:
     poses = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
     with torch.no_grad():
-        expected = model.memory(torch.from_numpy(poses)).chosen
+        expected = model.memory(torch.from_numpy(poses)).assignments
     assert prototypes.taken(model, poses).tolist() == expected.tolist()
     assert prototypes.taken(model, poses[:0]).shape == (0, 4)
 
@@ -118,7 +118,7 @@ def test_prototypes_are_poses_that_the_memory_gives(model: PosePriorLearner) -> 
     assert found.shares.sum() == pytest.approx(1)
     assert (np.diff(found.shares) <= 0).all()
     with torch.no_grad():
-        rows = model.memory.recall(torch.from_numpy(index[found.images]))
+        rows = model.memory.look_up(torch.from_numpy(index[found.images]))
         assert np.allclose(found.keypoints, model.memory.decode(rows).numpy(), atol=1e-6)
 
 
@@ -142,7 +142,7 @@ class Lying:
     def __init__(self, poses: np.ndarray) -> None:
         self.poses = torch.from_numpy(poses.astype(np.float32))
 
-    def recall(self, index: torch.Tensor) -> torch.Tensor:
+    def look_up(self, index: torch.Tensor) -> torch.Tensor:
         return index
 
     def decode(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -158,7 +158,7 @@ def test_banks_that_take_another_vector_are_counted(plain: PosePriorLearner) -> 
         settings.append(Setting(kind, 4, Covered(images, np.zeros((6, 5, 5), bool)), {"published": rounds}))
     first, second = analysis(plain, settings, np.zeros((6, 5, 5, 3), np.uint8))
     with torch.no_grad():
-        chosen = [plain.memory(one.rounds["published"][0].poses.keypoints).chosen for one in settings]
+        chosen = [plain.memory(one.rounds["published"][0].poses.keypoints).assignments for one in settings]
     assert first["banks"] == 0 and first["drift"] == []
     assert second["banks"] == pytest.approx((chosen[0] != chosen[1]).float().mean().item()) and second["banks"] > 0
 
@@ -237,7 +237,7 @@ def test_rounds_in_portions_are_the_same(
         assert len(whole) == len(parts) == 3
         for a, b in zip(whole, parts, strict=True):
             both: list[tuple[Tensor | None, Tensor | None]] = [(a.poses.keypoints, b.poses.keypoints)]
-            both += [(a.images, b.images), (a.reconstruction, b.reconstruction), (a.recalled, b.recalled)]
+            both += [(a.images, b.images), (a.reconstruction, b.reconstruction), (a.decoded_pose, b.decoded_pose)]
             for one, other in both:
                 torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pplkit.geometry import link_map as links
-
+links = importlib.import_module("pplkit.geometry.link_map")  # the function has the same name in pplkit.geometry
 pytest.importorskip("triton", reason="Triton is not installed: it comes with PyTorch on Linux")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry.trajectories import bending, jitter, lag, short_gaps, smooth
+from pplkit.geometry.trajectories import bending_bands, jitter, lag, short_gaps, smooth
 
 
 def swings(frames: int = 120, points: int = 3) -> np.ndarray:
@@ -19,7 +19,7 @@ def even(frames: int) -> np.ndarray:
 
 def test_the_bands_are_those_of_second_differences() -> None:
     differences = np.diff(np.eye(7), 2, axis=0)
-    bands = bending(even(7))
+    bands = bending_bands(even(7))
     for row, shift in ((2, 0), (1, 1), (0, 2)):
         np.testing.assert_allclose(bands[row, shift:], np.diag(differences.T @ differences, shift), atol=1e-9)
 

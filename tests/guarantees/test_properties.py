@@ -11,14 +11,14 @@ from torch import Tensor
 from pplkit.data.crops import CROPS, from_crop, resized, to_crop
 from pplkit.geometry.coordinates import (
     apply_affine,
-    between,
     mirror,
     pairwise_distances,
     pixel_grid,
-    seen,
+    relative_transform,
     to_pixels,
     to_unit,
-    views,
+    view_transforms,
+    warp,
 )
 from pplkit.geometry.link_map import link_map
 from pplkit.models.prior.memory import HierarchicalMemory
@@ -66,15 +66,15 @@ def view(draw: st.DrawFn) -> Tensor:
         draw(st.tuples(st.booleans(), st.booleans())),
     )
     numbers = (torch.tensor(turns), torch.tensor(scales), torch.tensor(shifts).view(2, 2))
-    return views(*(part.double() for part in numbers), torch.tensor(flips))
+    return view_transforms(*(part.double() for part in numbers), torch.tensor(flips))
 
 
 @given(SEEDS, view(), view())
 def test_maps_between_views_lead_to_the_same_point_of_the_image(seed: int, first: Tensor, second: Tensor) -> None:
     given = points(seed, 2, 4)
-    there = apply_affine(between(first, second)[:, None], given)
+    there = apply_affine(relative_transform(first, second)[:, None], given)
     torch.testing.assert_close(apply_affine(second[:, None], there), apply_affine(first[:, None], given))
-    torch.testing.assert_close(apply_affine(between(second, first)[:, None], there), given)
+    torch.testing.assert_close(apply_affine(relative_transform(second, first)[:, None], there), given)
     widths = pairwise_distances(given) * first[:, :, :2].det().abs().sqrt()[:, None, None]
     torch.testing.assert_close(pairwise_distances(apply_affine(first[:, None], given)), widths)  # nothing is sheared
 
@@ -84,7 +84,7 @@ def test_what_is_seen_at_a_point_is_what_the_view_says(view: Tensor, size: int) 
     """An image whose colours are its own coordinates shows where each pixel looks."""
     grid = pixel_grid(size).double()
     image = torch.cat((grid, torch.zeros_like(grid[:, :1])), 1).T.reshape(1, 3, size, size).expand(2, -1, -1, -1)
-    found = seen(image, view)[:, :2].flatten(2).transpose(1, 2)
+    found = warp(image, view)[:, :2].flatten(2).transpose(1, 2)
     expected = apply_affine(view[:, None], grid.expand(2, -1, -1))
     inside = (expected.abs() <= 1).all(-1)
     torch.testing.assert_close(found[inside], expected[inside], atol=1e-6, rtol=0)
@@ -183,8 +183,8 @@ def test_the_vector_taken_is_the_nearest_and_stays_what_it_is(seed: int, banks: 
     chosen = kept.nearest(tokens)
     away = (tokens[:, :, None] - kept.codebook).norm(dim=-1)
     torch.testing.assert_close(away.gather(2, chosen[..., None])[..., 0], away.amin(-1))
-    recalled = kept.recall(chosen)
-    assert torch.equal(kept.recall(kept.nearest(recalled)), recalled)
+    recalled = kept.look_up(chosen)
+    assert torch.equal(kept.look_up(kept.nearest(recalled)), recalled)
 
 
 @given(*MEMORIES)
@@ -207,7 +207,7 @@ def test_the_order_of_a_batch_means_nothing(
         kept = memory(seed, banks, vectors).train()
         found.append((kept(some), kept))
     (first, one), (second, other) = found
-    assert torch.equal(first.chosen[order], second.chosen)
+    assert torch.equal(first.assignments[order], second.assignments)
     torch.testing.assert_close(first.keypoints[order], second.keypoints)
     for name, value in one.named_buffers():
         torch.testing.assert_close(value, dict(other.named_buffers())[name], atol=1e-4, rtol=1e-4)

@@ -18,7 +18,7 @@ RUN: dict[str, Spoil] = {
         CONFIG, "config", keypoints=[10**9, 1000, -1, 4.0, HUGE], encoder_layers=[10**9, 64], thickness=[HUGE, "NaN"],
         image_size=[10**9, 2**13, 40], regressor_channels=[["a"], [8], [8] * 99, [8192] * 4, [0] * 4, [1.5] * 4, 8],
         decoder_channels=[[2**30] * 5, []], wings=[2], flip=[1, "yes"], prior_from=[[], 5], name=[5], mask_grid=[0, -8],
-        dimension=[8192], vectors=[65536], precision=["64"], seed=[-1, HUGE], perceptual=[[]], views=[10**9],
+        dimension=[8192], vectors=[65536], precision=["64"], seed=[-1, HUGE], perceptual=[[]], tta_views=[10**9],
     ),
     **each("run/batch.json", notebooks=[[], {"a": 5}, {"a": {"seconds": "x", "parameters": {}}}]),
 }  # fmt: skip

@@ -69,7 +69,7 @@ def looking(probabilities: torch.Tensor) -> Any:
     """A model whose backbone calls object what these maps say."""
     model: Any = Placing(on_disc)
     model.backbone = model  # there is one, and no other than that whose limit was measured
-    model.sight = lambda images: images
+    model.regressor_input = lambda images: images
     model.find_object = lambda images: probabilities[: len(images)]
     return model
 

@@ -22,7 +22,7 @@ from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.networks import attention_of
+from pplkit.models.prior.networks import part_attention
 from pplkit.models.prior.outputs import Poses
 from pplkit.training import loop as training
 from pplkit.training.loop import Progress, build, start_from_features
@@ -224,7 +224,7 @@ def images(data: Dataset, count: int = 3) -> Tensor:
 
 
 def test_the_estimator_is_the_model_in_several_views(small: Config, data: Dataset) -> None:
-    model = model_of(small.replace(views=3, max_rotation=1.0, max_shift=0.2))
+    model = model_of(small.replace(tta_views=3, max_rotation=1.0, max_shift=0.2))
     with torch.no_grad():
         keypoints, sure = ExportedModel(model)(images(data))
     poses = model.estimate(images(data))
@@ -236,13 +236,16 @@ def test_the_estimator_is_the_model_in_several_views(small: Config, data: Datase
 def test_images_and_rows_of_their_features_give_the_same(regression: str, small: Config, data: Dataset) -> None:
     model, given = model_of(small.replace(regression=regression)), images(data)
     with torch.no_grad():
-        rows = model.sight(given)
-        assert model.sight(rows) is rows and torch.equal(rows, model.backbone(given))  # type: ignore[misc]
+        rows = model.regressor_input(given)
+        assert model.regressor_input(rows) is rows and torch.equal(rows, model.backbone(given))  # type: ignore[misc]
         reference = F.avg_pool2d(given, 2)
-        one, other = model(given, reference, given.flip(3)), model(rows, reference, model.sight(given.flip(3)))
+        one, other = (
+            model(given, reference, given.flip(3)),
+            model(rows, reference, model.regressor_input(given.flip(3))),
+        )
         torch.testing.assert_close(one.keypoints, other.keypoints)
-        torch.testing.assert_close(one.again, other.again)
-        assert one.reconstruction.shape == (3, 3, 32, 32) and (one.keypoints - one.again).abs().max() > 1e-3
+        torch.testing.assert_close(one.second_keypoints, other.second_keypoints)
+        assert one.reconstruction.shape == (3, 3, 32, 32) and (one.keypoints - one.second_keypoints).abs().max() > 1e-3
         for name, found in zip(("prior", "affine", "attention", "keypoints"), model.regress(given), strict=True):
             torch.testing.assert_close(getattr(one, name), found)
 
@@ -252,11 +255,11 @@ def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
     model, given = model_of(small).train(), images(data)
     with torch.no_grad():
         output = model(given, F.avg_pool2d(given, 2), given.flip(3))
-        rows = model.sight(torch.cat((given, given.flip(3))))
+        rows = model.regressor_input(torch.cat((given, given.flip(3))))
         found = output.parts
         assert found is not None and model.backbone is not None and model.clusters is not None
         assert found.maps.shape == (6, 5, 8, 8) and torch.equal(found.wanted, model.clusters(model.backbone, rows))
-        attention = attention_of(found.maps)
+        attention = part_attention(found.maps)
         torch.testing.assert_close(attention[:3], output.attention)
         shares = F.avg_pool2d(attention.unflatten(2, (8, 8)), 2) * 4
         expected = torch.einsum("bnhw,bchw->bnc", shares, model.backbone.maps(rows)[1])
@@ -269,9 +272,13 @@ def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
 def test_the_object_is_what_the_clusters_say(small: Config, data: Dataset) -> None:
     model, given = model_of(small), images(data)
     found = model.find_object(given)
-    expected = 1 - model.clusters(model.backbone, model.sight(given))[:, -1]  # type: ignore[misc]
+    expected = 1 - model.clusters(model.backbone, model.regressor_input(given))[:, -1]  # type: ignore[misc]
     torch.testing.assert_close(found, expected)
-    assert found.shape == (3, 4, 4) and found.std() > 0.01 and torch.equal(model.find_object(model.sight(given)), found)
+    assert (
+        found.shape == (3, 4, 4)
+        and found.std() > 0.01
+        and torch.equal(model.find_object(model.regressor_input(given)), found)
+    )
 
 
 def test_all_else_starts_the_same_whatever_the_network_draws(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:

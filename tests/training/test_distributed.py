@@ -4,6 +4,7 @@ They are compared in double precision: in single precision a rounding grows too 
 several, in one process as well (the last test). `test_launchers` compares the first steps in single precision.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -20,7 +21,6 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import Interrupted
 from pplkit.data.dataset import Dataset
-from pplkit.geometry import link_map as links
 from pplkit.geometry.coordinates import pixel_grid
 from pplkit.models.layers import collectives as ranks
 from pplkit.models.prior.config import Config
@@ -33,6 +33,7 @@ from pplkit.training.processes import in_team
 from pplkit.training.run_folder import RunFolder, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
+LINK_MAP = importlib.import_module("pplkit.geometry.link_map")  # `pplkit.geometry.link_map` is the function
 SECONDS = 300  # after which what hangs is ended, and the test fails
 CHANGES: dict[str, dict[str, Any]] = {
     # Everything that changes while training, and what divides by a sum over the batch.
@@ -51,7 +52,7 @@ BROKEN = {"share_batch_norm": lambda model, device: model, "mean": lambda value:
 
 
 def winners(keypoints: Tensor, pairs: Tensor, weights: Tensor, size: int, thickness: float) -> Tensor:
-    """As `links._winners`, whose arithmetic is in single precision."""
+    """As `link_map._winners`, whose arithmetic is in single precision."""
     ends = (keypoints[:, None, pairs[part]] for part in (0, 1))
     return (segment_distance(pixel_grid(size)[:, None], *ends) / thickness - weights.log()).argmin(-1)
 
@@ -61,7 +62,7 @@ def double(fabric: Any, *, show: Any, jobs: dict[str, dict[str, Any]]) -> None:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr(links, "_winners", winners)
+        patch.setattr(LINK_MAP, "_winners", winners)
         patch.setattr(training, "LOG_EVERY", 1)
         torch.set_default_dtype(torch.float64)
         try:

@@ -40,7 +40,9 @@ def config(tiny: Config) -> Config:
         "max_shift": 0.1,
     }
     own |= {"connectivity_growth": 10.0, "convolution_learning_rate": 0.02}
-    return tiny.replace(steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse_fraction=0.3, reinit_weak_links=True, **own)
+    return tiny.replace(
+        steps=10, final_learning_rate=0.1, thickness_start=0.02, coarse_fraction=0.3, reinit_weak_links=True, **own
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.models.layers.perceptual import perceptual_features
-from pplkit.models.layers.recompute import Lean
+from pplkit.models.layers.recompute import RecomputeSequential
 from pplkit.models.prior.batches import Batch, Batches
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -123,7 +123,7 @@ class Full:
 def still_norms(model: nn.Module) -> None:
     """Batch norm by its running statistics, which then do not move: each image is on its own."""
     for part in model.modules():
-        if isinstance(part, (nn.BatchNorm2d, Lean)):
+        if isinstance(part, (nn.BatchNorm2d, RecomputeSequential)):
             part.training = False
 
 
@@ -197,9 +197,13 @@ def test_parts_of_a_batch() -> None:
     batch = Batch(images, images + 10, images, images + 20, torch.arange(7.0)[:, None, None].expand(7, 2, 3))
     parts = parts_of(batch, 3)
     assert [len(part.images) for part in parts] == [3, 2, 2]
-    assert parts[1].again is not None and parts[1].moves is not None
-    assert [int(one[0].flatten()[0]) for one in (parts[1].images, parts[1].again, parts[1].moves)] == [3, 23, 3]
-    assert [part.again for part in parts_of(Batch(images, images, images), 2)] == [None, None]
+    assert parts[1].second_view is not None and parts[1].view_transform is not None
+    assert [int(one[0].flatten()[0]) for one in (parts[1].images, parts[1].second_view, parts[1].view_transform)] == [
+        3,
+        23,
+        3,
+    ]
+    assert [part.second_view for part in parts_of(Batch(images, images, images), 2)] == [None, None]
 
 
 def test_the_model_is_the_one_that_was_given(tiny: Config) -> None:

@@ -1,6 +1,7 @@
 """What a trained model does, in numbers from which `doctor` tells what went wrong; nothing here judges.
 
-Lengths are in image sides, shares from 0 to 1. Keypoints are those of a single look at each image, whatever `views` is.
+Lengths are in image sides, shares from 0 to 1. Keypoints are those of a single view of each image, whatever
+`tta_views` is.
 """
 
 import math
@@ -16,7 +17,7 @@ from pplkit.data.dataset import Dataset, Split
 from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.geometry import coverage as measures
-from pplkit.geometry.coordinates import mirror, seen, sides_per_unit, views
+from pplkit.geometry.coordinates import mirror, sides_per_unit, view_transforms, warp
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
@@ -86,8 +87,8 @@ def following(model: PosePriorLearner, images: Tensor, keypoints: Tensor) -> flo
     """
     angles = 2 * math.pi * torch.arange(len(images)) / len(images)
     way = SHIFT * torch.stack((angles.cos(), angles.sin()), 1)
-    moves = views(0 * angles, 1 + 0 * angles, -way, torch.zeros(len(images), dtype=torch.bool))
-    moved = placed(model, seen(images, moves.to(images.device))) - keypoints
+    moves = view_transforms(0 * angles, 1 + 0 * angles, -way, torch.zeros(len(images), dtype=torch.bool))
+    moved = placed(model, warp(images, moves.to(images.device))) - keypoints
     return float((moved * way[:, None].to(moved)).sum(-1).mean() / SHIFT**2)
 
 
@@ -169,7 +170,7 @@ def painted(model: PosePriorLearner, split: Split, step: int) -> Numbers:
 
 def _painted(model: PosePriorLearner, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     parts = zip(keypoints.split(AT_ONCE), reference.split(AT_ONCE), strict=True)
-    heats, pictures = zip(*(model.paint(*part) for part in parts), strict=True)
+    heats, pictures = zip(*(model.decode(*part) for part in parts), strict=True)
     return torch.cat(heats), torch.cat(pictures)
 
 

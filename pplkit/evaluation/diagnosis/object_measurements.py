@@ -16,7 +16,7 @@ from pplkit.data.dataset import Dataset, Split
 from pplkit.data.motion_masks import FEWEST
 from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation.diagnosis.measurements import TINY, Numbers, placed
-from pplkit.geometry.coordinates import apply_affine, seen, sides_per_unit, views
+from pplkit.geometry.coordinates import apply_affine, sides_per_unit, view_transforms, warp
 from pplkit.inference import foreground as foregrounds
 from pplkit.inference.foreground import Foreground
 from pplkit.models.layers.saliency import DISTINCT, distinctness
@@ -151,8 +151,8 @@ def of_turns(model: PosePriorLearner, split: Split) -> Numbers:
     side, poses = sides_per_unit(images.shape[-1]), []
     for turn in (-math.pi / 2, 0.0, math.pi / 2):
         turns = torch.full((len(images),), turn)
-        view = views(turns, 1 + 0 * turns, torch.zeros(len(images), 2), turns > math.pi).to(images.device)
-        poses.append(side * apply_affine(view[:, None], placed(model, seen(images, view))).cpu().numpy())
+        view = view_transforms(turns, 1 + 0 * turns, torch.zeros(len(images), 2), turns > math.pi).to(images.device)
+        poses.append(side * apply_affine(view[:, None], placed(model, warp(images, view))).cpu().numpy())
     pairs = ((0, 1), (1, 2), (0, 2))
     return {"exchanged_turned": float(np.mean([swaps(poses[i], poses[j]) for i, j in pairs]))}
 

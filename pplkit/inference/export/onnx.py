@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_bytes
-from pplkit.geometry.coordinates import apply_affine, steady_views
+from pplkit.geometry.coordinates import apply_affine, tta_transforms
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import confidence
 from pplkit.training.saved_model import to_tell
@@ -33,8 +33,8 @@ class ExportedModel(nn.Module):
         config = model.config
         self.model = model
         self.procedure = model.procedure()
-        views = steady_views(config.views, config.max_rotation, config.max_shift, config.flip)
-        shape = [config.views, 3, config.image_size, config.image_size]
+        views = tta_transforms(config.tta_views, config.max_rotation, config.max_shift, config.flip)
+        shape = [config.tta_views, 3, config.image_size, config.image_size]
         self.prior: Tensor
         self.views: Tensor
         self.grid: Tensor  # (views, S, S, 2)

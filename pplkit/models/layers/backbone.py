@@ -111,13 +111,13 @@ class Backbone(nn.Module):
 
     def stacked(self, rows: Tensor, side: int) -> Tensor:
         """Rows (B, D) to all channels (B, C, side, side): finer maps averaged, coarser ones interpolated."""
-        return torch.cat([resampled(one, side) for one in self.maps(rows)], 1)
+        return torch.cat([resample(one, side) for one in self.maps(rows)], 1)
 
     def projected(self, rows: Tensor, weight: Tensor, side: int) -> Tensor:
         """As `stacked` times weight (C, k): (B, k, side, side), at a fraction of the work as k is small."""
         maps, total = self.maps(rows), None
         for one, part in zip(maps, weight.split([shape[0] for shape in self.shapes]), strict=True):
-            found = resampled(F.conv2d(one, part.T[:, :, None, None]), side)
+            found = resample(F.conv2d(one, part.T[:, :, None, None]), side)
             total = found if total is None else total + found
         assert total is not None
         return total
@@ -138,7 +138,7 @@ class Backbone(nn.Module):
         self.scale.copy_(1 / spread.clamp_min(1e-4))
 
 
-def resampled(maps: Tensor, side: int) -> Tensor:
+def resample(maps: Tensor, side: int) -> Tensor:
     """Maps (B, C, h, h) at (B, C, side, side): averaged where they are finer, interpolated where they are coarser."""
     if maps.shape[-1] == side:
         return maps
@@ -147,10 +147,10 @@ def resampled(maps: Tensor, side: int) -> Tensor:
     return F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)
 
 
-def pooled(maps: Tensor, attention: Tensor) -> Tensor:
+def pool(maps: Tensor, attention: Tensor) -> Tensor:
     """Mean features (B, N, C) of maps (B, C, h, h) under attention (B, N, positions), at the maps' resolution."""
     side = math.isqrt(attention.shape[-1])
-    weights = resampled(attention.unflatten(2, (side, side)), maps.shape[-1]).flatten(2)
+    weights = resample(attention.unflatten(2, (side, side)), maps.shape[-1]).flatten(2)
     return weights @ maps.flatten(2).transpose(1, 2) / weights.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
@@ -243,10 +243,10 @@ def _stages(name: str, pretrained: bool) -> tuple[Stages, Sequence[float], Seque
         network = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
         if pretrained:
             network.load_state_dict(lite_weights(name, list(network.state_dict())))
-        return LiteStages(fused(network.eval())), UNIT, UNIT
+        return LiteStages(fuse_batch_norms(network.eval())), UNIT, UNIT
     if name not in timm.list_models() and name not in timm.list_pretrained():
         raise PplkitError(f"backbone={name!r} is unknown: choose none, {', '.join(LITE)}, random or a name of timm's.")
-    network = fused(_timm_network(timm, name, pretrained).eval())
+    network = fuse_batch_norms(_timm_network(timm, name, pretrained).eval())
     about: Any = network.pretrained_cfg
     return TimmStages(network), about["mean"], about["std"]
 
@@ -304,7 +304,7 @@ def _check_complete(timm: Any, name: str, file: Path) -> None:
         raise ValueError(f"it lacks {len(lacking)} of {len(wanted)} weights, such as {min(lacking)}")
 
 
-def fused(network: nn.Module) -> nn.Module:
+def fuse_batch_norms(network: nn.Module) -> nn.Module:
     """`network`, in eval mode, with each batch norm made part of the convolution before it; changed in place."""
     children = list(network.named_children())
     for (name, one), (following, other) in zip(children, children[1:], strict=False):
@@ -313,5 +313,5 @@ def fused(network: nn.Module) -> nn.Module:
             # timm's batch norms bring their activation along
             setattr(network, following, getattr(other, "act", nn.Identity()))
     for child in network.children():
-        fused(child)
+        fuse_batch_norms(child)
     return network

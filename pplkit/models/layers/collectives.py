@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
@@ -29,21 +29,21 @@ class _Total(torch.autograd.Function):
 
 def total(value: Tensor) -> Tensor:
     """The sum of `value`, of any shape, over all processes, with a gradient; all must call it in the same order."""
-    return value if count() == 1 else _Total.apply(value)  # type: ignore[no-any-return, no-untyped-call]
+    return value if world_size() == 1 else _Total.apply(value)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def gathered(value: Tensor) -> Tensor:
+def gather(value: Tensor) -> Tensor:
     """The values (B, ...) of all processes, one after the other, in all of them; without gradient."""
-    if count() == 1:
+    if world_size() == 1:
         return value.detach()
-    parts = [torch.empty_like(value) for _ in range(count())]
+    parts = [torch.empty_like(value) for _ in range(world_size())]
     dist.all_gather(parts, value.detach().contiguous())
     return torch.cat(parts)
 
 
 def mean(value: Tensor) -> Tensor:
     """The mean of `value`, of any shape, over all processes, with a gradient; all must call it in the same order."""
-    return value if count() == 1 else total(value) / count()
+    return value if world_size() == 1 else total(value) / world_size()
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
@@ -54,12 +54,12 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape and type."""
-        if not self.training or count() == 1:
+        if not self.training or world_size() == 1:
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         center, spread = _statistics(x.detach())
         with torch.no_grad():
-            number = x.numel() // x.shape[1] * count()
+            number = x.numel() // x.shape[1] * world_size()
             self.running_mean.lerp_(center, self.momentum)
             self.running_var.lerp_(spread * (number / (number - 1)), self.momentum)
             if self.num_batches_tracked is not None:
@@ -72,7 +72,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     rows = x.movedim(1, -1).reshape(-1, x.shape[1]).float()  # no copy if channels lie last in memory
     center = rows.mean(0)
     spread = (rows - center).square_().mean(0)
-    every = torch.zeros(count(), 2, x.shape[1], device=x.device)
+    every = torch.zeros(world_size(), 2, x.shape[1], device=x.device)
     every[dist.get_rank()] = torch.stack((center, spread))
     dist.all_reduce(every)
     centers, spreads = every.unbind(1)
@@ -102,7 +102,7 @@ class _Normalised(torch.autograd.Function):
         )
         sums = torch.stack((by_bias, by_weight))  # Σ dy and Σ dy x̂
         dist.all_reduce(sums)
-        of_dy, of_both = sums / (x.numel() // x.shape[1] * count())
+        of_dy, of_both = sums / (x.numel() // x.shape[1] * world_size())
         inverse = (spread + ctx.eps).rsqrt()
         slope = -weight * inverse.square() * of_both
         offset = -weight * inverse * of_dy - slope * center
@@ -121,9 +121,9 @@ def share_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
-def from_first(value: int) -> int:
+def broadcast_first(value: int) -> int:
     """The `value` of the first process; all must call it. Waits for a GPU."""
-    if count() == 1:
+    if world_size() == 1:
         return value
     found = torch.tensor([value], device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.broadcast(found, 0)
@@ -184,13 +184,13 @@ class Means:
 
     def state(self) -> dict[str, Any]:
         """All of it as JSON, with the sums of each process; all processes must call it."""
-        every = torch.zeros(count(), len(self.names)).to(self.sums)
-        every[dist.get_rank() if count() > 1 else 0] = self.sums
+        every = torch.zeros(world_size(), len(self.names)).to(self.sums)
+        every[dist.get_rank() if world_size() > 1 else 0] = self.sums
         return {"names": self.names, "sums": total(every).tolist(), "counts": self.counts.tolist()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`; of another number of processes, with the mean of their sums."""
         self.names = list(state["names"])
         every = torch.tensor(state["sums"], dtype=torch.float64)
-        own = every[dist.get_rank() if count() > 1 else 0] if len(every) == count() else every.mean(0)
+        own = every[dist.get_rank() if world_size() > 1 else 0] if len(every) == world_size() else every.mean(0)
         self.sums, self.counts = own.to(torch.get_default_dtype()), torch.tensor(state["counts"])

@@ -15,15 +15,15 @@ Layer = Callable[[Tensor], Tensor]
 LARGE = 2**22  # bytes: below, keeping what a first convolution has made costs less than making it again
 
 
-class Lean(nn.Sequential):
+class RecomputeSequential(nn.Sequential):
     """As nn.Sequential, with the same numbers forth and back to the last bit, for less memory in between."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Through all layers."""
-        return through([self], x)
+        return forward_recomputing([self], x)
 
 
-class Beside:
+class Concat:
     """A layer that puts the channels of `more` after those of what comes in."""
 
     def __init__(self, more: Tensor) -> None:
@@ -34,22 +34,22 @@ class Beside:
         return torch.cat((x, self.more), dim=1)
 
 
-def through(parts: Sequence[Lean | Layer], x: Tensor) -> Tensor:
+def forward_recomputing(parts: Sequence[RecomputeSequential | Layer], x: Tensor) -> Tensor:
     """x through rows of layers and layers in between, where something is remembered from one row to the next.
 
     Autograd keeps what goes into a batch norm, and what comes out of the leaky ReLU after it, for this and for the
-    convolution that follows; the second is made again from the first, also with other channels `Beside` it. So are
+    convolution that follows; the second is made again from the first, also with other channels `Concat` it. So are
     the weights that autocast has rounded or a `HalvedConv` has made of its own, and what the first convolution of a
     row has made, if it is LARGE. Batch norms that share their statistics over processes are left alone.
     """
-    rows = [list(part) if isinstance(part, Lean) else [part] for part in parts]
+    rows = [list(part) if isinstance(part, RecomputeSequential) else [part] for part in parts]
     layers: list[Layer] = [layer for row in rows for layer in row]
-    if not (torch.is_grad_enabled() and all(part.training for part in parts if isinstance(part, Lean))):
+    if not (torch.is_grad_enabled() and all(part.training for part in parts if isinstance(part, RecomputeSequential))):
         for each in layers:
             x = each(x)
         return x
     first = [next((layer for layer in row if isinstance(layer, nn.Conv2d)), None) for row in rows]
-    made: _Again | None = None  # how to make x again
+    made: _Recomputed | None = None  # how to make x again
     for layer, following in pairwise([*layers, None]):
         assert layer is not None
         before = x
@@ -57,25 +57,25 @@ def through(parts: Sequence[Lean | Layer], x: Tensor) -> Tensor:
             x = layer(x)
         source = made or before.detach()
         if type(layer) is nn.BatchNorm2d and isinstance(following, nn.LeakyReLU):
-            made = _Again(source, _activation(layer, following))
-        elif isinstance(layer, Beside):
-            made = made and _Again(made, layer)
+            made = _Recomputed(source, _activation(layer, following))
+        elif isinstance(layer, Concat):
+            made = made and _Recomputed(made, layer)
         elif layer in first and isinstance(layer, nn.Conv2d) and x.nbytes >= LARGE:
-            made = _Again(source, _same_precision(layer, x))
+            made = _Recomputed(source, _same_precision(layer, x))
         elif not isinstance(layer, (nn.LeakyReLU, nn.Identity)):
             made = None
     return x
 
 
-class _Again:
+class _Recomputed:
     """A tensor that is made again when it is needed, from one that is there or is itself made again."""
 
-    def __init__(self, source: "Tensor | _Again", make: Layer) -> None:
-        self.source, self.make = source.wanted() if isinstance(source, _Again) else source, make
+    def __init__(self, source: "Tensor | _Recomputed", make: Layer) -> None:
+        self.source, self.make = source.wanted() if isinstance(source, _Recomputed) else source, make
         self.times, self.given = 0, 0
         self.made: Tensor | None = None
 
-    def wanted(self) -> "_Again":
+    def wanted(self) -> "_Recomputed":
         """Note that it will be asked for once more."""
         self.times += 1
         return self
@@ -85,7 +85,7 @@ class _Again:
         """The tensor, held until it has been given as often as it was wanted."""
         made = self.made
         if made is None:
-            made = self.make(self.source() if isinstance(self.source, _Again) else self.source)
+            made = self.make(self.source() if isinstance(self.source, _Recomputed) else self.source)
         self.given += 1
         self.made = made
         if self.given == self.times:
@@ -116,7 +116,7 @@ def _same_precision(layer: Layer, made: Tensor) -> Layer:
     return make
 
 
-def _kept(layer: Any, made: _Again | None, x: Tensor) -> AbstractContextManager[Any]:
+def _kept(layer: Any, made: _Recomputed | None, x: Tensor) -> AbstractContextManager[Any]:
     """What autograd keeps inside: recipes for x, if it can be made again, and for weights that are no parameters."""
     place, shape = x.data_ptr(), x.shape  # x lives until the layer is done, so nothing else can be there
     weight = layer.weight if isinstance(layer, nn.Conv2d) else None

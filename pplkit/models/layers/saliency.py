@@ -87,6 +87,6 @@ def distinctness(features: torch.Tensor) -> float:
     return float(inside.quantile(OUTSTANDING) / edge.quantile(OUTSTANDING).clamp_min(1e-6))
 
 
-def spread_over(count: int) -> list[int]:
+def training_indices(count: int) -> list[int]:
     """The numbers of the pictures that teach, of `count`."""
     return np.unique(np.linspace(0, count - 1, min(count, TAUGHT)).round().astype(int)).tolist()

@@ -14,10 +14,10 @@ from pplkit.data.dataset import Split
 from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import Reader, Stream, fits, load
-from pplkit.geometry.coordinates import between, onto, seen
+from pplkit.geometry.coordinates import following_view, relative_transform, warp
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
+from pplkit.models.prior.feature_cache import FeatureCache, augmentation_transforms, brighten
 
 CHUNK = 64  # images that are made smaller at a time
 
@@ -32,8 +32,8 @@ class Batch:
     images: Tensor
     reference: Tensor
     target: Tensor  # what the reconstruction is compared with: the images, at the reference's resolution
-    again: Tensor | None = None  # what the regressor sees of the images in another view, for the equivariance
-    moves: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `again`
+    second_view: Tensor | None = None  # what the regressor sees of the images in another view, for the equivariance
+    view_transform: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `second_view`
     features: Tensor | None = None  # the backbone's rows (B, D), or images (B, 3, S', S') for it to look at
     views: Tensor | None = None  # where `images` look, affine (B, 2, 3) as of `geometry.views`; with a backbone
 
@@ -50,7 +50,11 @@ class Batch:
         """
         if self.views is None:
             return None
-        every = self.views if self.moves is None else torch.cat((self.views, onto(self.views, self.moves)))
+        every = (
+            self.views
+            if self.view_transform is None
+            else torch.cat((self.views, following_view(self.views, self.view_transform)))
+        )
         sign = torch.linalg.det(every[..., :2]).sign()
         return torch.cat((sign[:, None, None] * every[:, :1], every[:, 1:]), 1)
 
@@ -115,7 +119,7 @@ class Batches:
         if backbone is not None:
             copies = 1 if device.type == "cuda" else world
             self.cache = FeatureCache(backbone, split.images, config, copies)
-            self.images: Stream | Tensor = reduced(split.images, config.painted_side).to(device)
+            self.images: Stream | Tensor = downscale(split.images, config.reconstruction_size).to(device)
             return
         if stream is None:
             stream = not fits(split.images, device, copies=1 if device.type == "cuda" else world)
@@ -157,8 +161,8 @@ class Batches:
         second = self._draws(rng)
         if not config.equivariance_flip:  # mirrored alike, see FeatureCache.others
             second[:, 4] = draws[:, 4]
-        moves = between(self._view(draws), self._view(second))
-        return replace(batch, again=self._seen(taken, second, second_light), moves=moves)
+        view_transform = relative_transform(self._view(draws), self._view(second))
+        return replace(batch, second_view=self._seen(taken, second, second_light), view_transform=view_transform)
 
     def _kept(self, step: int, cache: FeatureCache) -> Batch:
         """As `__call__`, with features that are kept, of views that are."""
@@ -172,24 +176,26 @@ class Batches:
         def painted(positions: np.ndarray) -> Tensor:
             assert isinstance(self.images, Tensor)
             taken = self.images.index_select(0, torch.from_numpy(positions).to(self.device))
-            return lit(seen(to_float(taken), view.to(self.device)), light).contiguous(memory_format=torch.channels_last)
+            return brighten(warp(to_float(taken), view.to(self.device)), light).contiguous(
+                memory_format=torch.channels_last
+            )
 
         images = painted(index)
         reference = painted(others) if len(others) else self._masked(rng, images)
         batch = Batch(images, reference, images, features=cache.rows(index, first), views=view.to(self.device))
         if not config.weight_equivariance:
             return batch
-        moves = between(view, cache.views[index, second]).to(self.device)
-        return replace(batch, again=cache.rows(index, second), moves=moves)
+        view_transform = relative_transform(view, cache.views[index, second]).to(self.device)
+        return replace(batch, second_view=cache.rows(index, second), view_transform=view_transform)
 
     def _masked(self, rng: np.random.Generator, images: Tensor) -> Tensor:
         config = self.config
         kept = rng.random((config.batch_size, config.mask_grid, config.mask_grid))[self.mine] >= config.mask_ratio
-        return blocked(images, torch.from_numpy(kept).to(self.device))
+        return mask_blocks(images, torch.from_numpy(kept).to(self.device))
 
     def _small(self, images: Tensor) -> Tensor:
         """Images (b, 3, S, S) at the side at which the decoder paints."""
-        times = self.config.image_size // self.config.painted_side
+        times = self.config.image_size // self.config.reconstruction_size
         return images if times == 1 else F.avg_pool2d(images, times)
 
     def _rng(self, step: int) -> np.random.Generator:
@@ -210,7 +216,7 @@ class Batches:
 
     def _view(self, numbers: np.ndarray) -> Tensor:
         """How each image is shown: affine (b, 2, 3) on the device, see `geometry.views`."""
-        return shown(torch.from_numpy(numbers).float(), self.config).to(self.device)
+        return augmentation_transforms(torch.from_numpy(numbers).float(), self.config).to(self.device)
 
     def _index(self, step: int) -> np.ndarray:
         """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
@@ -240,16 +246,16 @@ class Batches:
     def _seen(self, taken: Tensor, draws: np.ndarray, light: Tensor | None) -> Tensor:
         """Images uint8 (b, S, S, 3) as they are shown, by light (b,) brighter: float (b, 3, S, S)."""
         if self.config.max_shift or self.config.max_rotation:
-            images = seen(to_float(taken), self._view(draws))
+            images = warp(to_float(taken), self._view(draws))
         elif self.config.flip:  # as bytes, a quarter of the work
             turned = torch.from_numpy(np.flatnonzero(draws[:, 4] < 0)).to(self.device)
             images = to_float(with_rows(taken, turned, taken.index_select(0, turned).flip(2)))
         else:
             images = to_float(taken)
-        return (images if light is None else lit(images, light)).contiguous(memory_format=torch.channels_last)
+        return (images if light is None else brighten(images, light)).contiguous(memory_format=torch.channels_last)
 
 
-def reduced(images: np.ndarray | Shards, side: int) -> Tensor:
+def downscale(images: np.ndarray | Shards, side: int) -> Tensor:
     """Images (n, S, S, 3) uint8 at (n, side, side, 3), `side` a divisor of S: the mean of each block of pixels."""
     reader = Reader(images)
     try:
@@ -285,7 +291,7 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
     return first[group], count[group]
 
 
-def blocked(images: Tensor, kept: Tensor) -> Tensor:
+def mask_blocks(images: Tensor, kept: Tensor) -> Tensor:
     """Images (B, 3, S, S), channels last in memory, with 0 in the blocks that are not kept, bool (B, n, n), n | S."""
     count, blocks = kept.shape[:2]
     rows = images.permute(0, 2, 3, 1)

@@ -36,6 +36,7 @@ OLD_SETTINGS = {  # names until version 0.1.0, which are still read
     "distil": "prior_from",
     "revive": "reinit_weak_links",
     "restart": "reset_dead_codes",
+    "views": "tta_views",
 }
 
 
@@ -77,7 +78,7 @@ class Config:
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
     connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
     connectivity_std: float = 1.0
-    views: int = 1  # poses are the mean over this many views of an image, turned, moved, mirrored as in training
+    tta_views: int = 1  # at test, poses are the mean over this many views of an image, drawn as in training
     # where pose and prior come from; the published method unless an ablation or a baseline says otherwise
     regression: str = "affine"  # P' = Θ [P; 1]; "free": a place of its own; "attention": its map's mean, as AutoLink
     prior_keypoints: str = "memory"  # T distilled from the memory, or "random", or "predefined"
@@ -147,16 +148,16 @@ class Config:
                 f"image_size={self.image_size} does not fit the decoder, which halves it four times: "
                 "use a multiple of 16 from 32 upwards."
             )
-        if self.coarse_fraction and self.painted_side % 32:
+        if self.coarse_fraction and self.reconstruction_size % 32:
             raise PplkitError(
-                f"image_size={self.painted_side} cannot start at half the resolution: use a multiple of 32, or "
+                f"image_size={self.reconstruction_size} cannot start at half the resolution: use a multiple of 32, or "
                 "coarse_fraction=0."
             )
-        if self.reference == "masked" and (self.mask_grid < 1 or self.painted_side % self.mask_grid):
+        if self.reference == "masked" and (self.mask_grid < 1 or self.reconstruction_size % self.mask_grid):
             raise PplkitError(
-                f"mask_grid={self.mask_grid} does not divide image_size={self.painted_side}: choose a divisor."
+                f"mask_grid={self.mask_grid} does not divide image_size={self.reconstruction_size}: choose a divisor."
             )
-        for name in ("keypoints", "views", "banks", "vectors", "dimension", "batch_size", "steps"):
+        for name in ("keypoints", "tta_views", "banks", "vectors", "dimension", "batch_size", "steps"):
             if getattr(self, name) < (2 if name in ("keypoints", "batch_size") else 1):
                 raise PplkitError(f"{name}={getattr(self, name)} is too small: give a larger whole number.")
         for name in ("thickness", "learning_rate", "connectivity_scale", "separation_radius"):
@@ -222,7 +223,7 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     @property
-    def painted_side(self) -> int:
+    def reconstruction_size(self) -> int:
         """The side of reference image and reconstruction in pixels."""
         return self.paint_size or self.image_size
 

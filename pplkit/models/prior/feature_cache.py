@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import SHARE, Reader, free_memory
-from pplkit.geometry.coordinates import seen, views
+from pplkit.geometry.coordinates import view_transforms, warp
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior.config import Config
 
@@ -26,7 +26,9 @@ class FeatureCache:
         self.device = backbone.shift.device
         count = config.backbone_views
         draws = np.random.default_rng((config.seed, 4)).uniform(-1, 1, (len(images), count, 6))
-        self.views = shown(torch.from_numpy(draws[..., :5]).float().flatten(0, 1), config).unflatten(0, (-1, count))
+        self.views = augmentation_transforms(torch.from_numpy(draws[..., :5]).float().flatten(0, 1), config).unflatten(
+            0, (-1, count)
+        )
         self.light = torch.exp(config.brightness * torch.from_numpy(draws[..., 5]).float())
         size = count * backbone.size * KIND.itemsize
         room = SHARE * free_memory(self.device) / copies / size
@@ -69,9 +71,9 @@ class FeatureCache:
     @torch.no_grad()
     def _computed(self, index: np.ndarray, view: np.ndarray) -> Tensor:
         images = self.reader.read(index).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return self.backbone(lit(seen(images, self.views[index, view].to(self.device)), self.lights(index, view))).to(
-            KIND
-        )
+        return self.backbone(
+            brighten(warp(images, self.views[index, view].to(self.device)), self.lights(index, view))
+        ).to(KIND)
 
     def lights(self, index: np.ndarray, view: np.ndarray) -> Tensor:
         """By how much the views (b,) of the images (b,) are brighter than these: (b,)."""
@@ -82,14 +84,14 @@ class FeatureCache:
         self.reader.close()
 
 
-def shown(draws: Tensor, config: Config) -> Tensor:
-    """Views (n, 2, 3), see `geometry.views`, by numbers (n, 5) in [-1, 1) and the config's turn, warp and flip."""
+def augmentation_transforms(draws: Tensor, config: Config) -> Tensor:
+    """Views (n, 2, 3), see `view_transforms`, by numbers (n, 5) in [-1, 1) and the config's turn, warp and flip."""
     flips = (draws[:, 4] < 0) & torch.tensor(config.flip)
-    return views(
+    return view_transforms(
         config.max_rotation * draws[:, 0], 1 + config.max_shift * draws[:, 1], config.max_shift * draws[:, 2:4], flips
     )
 
 
-def lit(images: Tensor, light: Tensor) -> Tensor:
+def brighten(images: Tensor, light: Tensor) -> Tensor:
     """Images (b, 3, S, S) in [-1, 1] with their brightness times light (b,), cut off at white."""
     return ((images + 1) * light[:, None, None, None] - 1).clamp(-1, 1)

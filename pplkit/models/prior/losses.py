@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, pairwise_distances
 from pplkit.models.layers import collectives as ranks
-from pplkit.models.layers.backbone import resampled
+from pplkit.models.layers.backbone import resample
 from pplkit.models.layers.perceptual import PerceptualFeatures
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.networks import PartRegressor, attention_of
+from pplkit.models.prior.networks import PartRegressor, part_attention
 from pplkit.models.prior.outputs import Output
 from pplkit.models.prior.parts import PartMaps
 
@@ -120,27 +120,27 @@ def length_loss(keypoints: Tensor, connectivity: Tensor) -> Tensor:
     return (connectivity * pairwise_distances(keypoints)).sum((1, 2)).mean() / connectivity.sum()
 
 
-def equivariance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor:
+def equivariance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transform: Tensor) -> Tensor:
     """Keypoints follow the object into another view: ‖M P' - P''‖² / ‖P' - mean(P')‖², both summed over the batch.
 
-    keypoints P' of the images and `again`, P'' of their other views, (B, N, 2); moves M (B, 2, 3) from the first to
-    the second. Relative to the pose's extent, since nothing is as easily found again as N keypoints in one place.
-    The extent is that of the whole batch, whichever process holds it, so that the mean over processes is the loss.
+    keypoints P' of the images and `second_keypoints` P'' of their second views, (B, N, 2); `view_transform` M
+    (B, 2, 3) from the first to the second. Relative to the pose's extent, since N keypoints in one place would follow
+    best; the extent of the whole batch, whichever process holds it, so that the mean over processes is the loss.
     Not in the paper: few single images can be learned by heart, and this cannot.
     """
     extent = ranks.mean((keypoints - keypoints.mean(1, keepdim=True)).square().mean())
-    return F.mse_loss(again, apply_affine(moves[:, None], keypoints)) / extent
+    return F.mse_loss(second_keypoints, apply_affine(view_transform[:, None], keypoints)) / extent
 
 
-def distance_loss(keypoints: Tensor, again: Tensor, moves: Tensor) -> Tensor:
+def distance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transform: Tensor) -> Tensor:
     """Keypoints follow the object into another view: mean |M P' - P''| over coordinates, as `equivariance_loss`.
 
     Those that M puts outside the other view (beyond 1.1) are left out. In [-1, 1] units: other losses have to keep
     keypoints apart.
     """
-    moved = apply_affine(moves[:, None], keypoints)
+    moved = apply_affine(view_transform[:, None], keypoints)
     inside = (moved.detach().abs().amax(-1) < 1.1).to(moved)
-    off = ((moved - again).abs().mean(-1) * inside).sum()
+    off = ((moved - second_keypoints).abs().mean(-1) * inside).sum()
     return off / ranks.mean(inside.sum()).clamp_min(1)
 
 
@@ -149,7 +149,7 @@ def parts_loss(parts: PartMaps) -> Tensor:
 
     Maps of another resolution than the assignment's are compared with it interpolated.
     """
-    wanted = resampled(parts.wanted, parts.maps.shape[-1])
+    wanted = resample(parts.wanted, parts.maps.shape[-1])
     return -(wanted * (parts.maps + 1e-5).log()).sum(1).mean()
 
 
@@ -161,7 +161,7 @@ def contrast_loss(descriptors: Tensor, temperature: float = 0.2) -> Tensor:
     """
     count, parts = descriptors.shape[:2]
     own = F.normalize(descriptors, dim=-1)
-    total, images = ranks.total(own.sum(0)), count * ranks.count()
+    total, images = ranks.total(own.sum(0)), count * ranks.world_size()
     if images < 2:
         raise PplkitError("a contrast between images needs two of them: give a larger batch_size.")
     others = F.normalize((total - own) / (images - 1), dim=-1)
@@ -191,7 +191,7 @@ def presence_loss(maps: Tensor, peak: float = 0.9, share: float = 0.2) -> Tensor
 def background_loss(parts: PartMaps) -> Tensor:
     """Parts lie on the object as found without labels: binary cross-entropy of parts or background, mean over cells."""
     own = (1 - parts.maps[:, -1]).clamp(1e-4, 1 - 1e-4)
-    wanted = resampled(1 - parts.wanted[:, -1:], own.shape[-1])[:, 0].clamp(0, 1)
+    wanted = resample(1 - parts.wanted[:, -1:], own.shape[-1])[:, 0].clamp(0, 1)
     return -(wanted * own.log() + (1 - wanted) * torch.log1p(-own)).mean()  # F's refuses autocast and NaN
 
 
@@ -203,12 +203,12 @@ def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
     return F.mse_loss(recalled, keypoints.detach())
 
 
-def token_loss(tokens: Tensor, quantised: Tensor) -> Tensor:
+def token_loss(tokens: Tensor, quantized: Tensor) -> Tensor:
     """Mean squared difference of the tokens G and their vectors G' (a constant), both (B, banks, dimension).
 
     A mean as in the released code, where the paper writes a sum: sums would weigh it 544 times as much beside the pose.
     """
-    return F.mse_loss(tokens, quantised.detach())
+    return F.mse_loss(tokens, quantized.detach())
 
 
 def separation_weight(config: Config, share: float) -> float:
@@ -233,27 +233,27 @@ def losses(
         "separation": lambda: separation_loss(output.keypoints, config.separation_radius),
         "length": lambda: length_loss(output.keypoints, output.connectivity),
         "pose": lambda: pose_loss(output.keypoints, memory.keypoints),
-        "tokens": lambda: token_loss(memory.tokens, memory.quantised),
+        "tokens": lambda: token_loss(memory.tokens, memory.quantized),
     }
-    moves, maps = batch.moves, output.parts
-    if moves is not None:
+    view_transform, maps = batch.view_transform, output.parts
+    if view_transform is not None:
         follow = distance_loss if config.equivariance == "absolute" else equivariance_loss
-        parts["equivariance"] = lambda: follow(output.keypoints, output.again, moves)
+        parts["equivariance"] = lambda: follow(output.keypoints, output.second_keypoints, view_transform)
     if maps is not None:
         positions = PartRegressor.middles(maps.maps.shape[-1], config.image_size, maps.maps.device)
-        if moves is not None and config.equivariance == "absolute":
-            middles = attention_of(maps.maps) @ positions  # parts have to follow as keypoints do
+        if view_transform is not None and config.equivariance == "absolute":
+            middles = part_attention(maps.maps) @ positions  # parts have to follow as keypoints do
             both = (
-                torch.cat((output.keypoints, middles[: len(moves)]), 1),
-                torch.cat((output.again, middles[len(moves) :]), 1),
+                torch.cat((output.keypoints, middles[: len(view_transform)]), 1),
+                torch.cat((output.second_keypoints, middles[len(view_transform) :]), 1),
             )
-            parts["equivariance"] = lambda: distance_loss(*both, moves)
+            parts["equivariance"] = lambda: distance_loss(*both, view_transform)
         parts |= {
             "parts": lambda: parts_loss(maps),
             "contrast": lambda: torch.stack(
                 [contrast_loss(some) for some in maps.descriptors.split(len(output.keypoints))]
             ).mean(),
-            "concentration": lambda: concentration_loss(attention_of(maps.maps), positions),
+            "concentration": lambda: concentration_loss(part_attention(maps.maps), positions),
             "presence": lambda: presence_loss(maps.maps),
             "background": lambda: background_loss(maps),
         }

@@ -12,13 +12,13 @@ EPSILON = 1e-5
 IDLE = 0.1  # of its fair share: a vector that is taken more seldom starts anew where that is wanted
 
 
-class Recall(NamedTuple):
+class MemoryOutput(NamedTuple):
     """What the memory makes of a batch of poses."""
 
     keypoints: Tensor  # T'_recon (B, N, 2)
     tokens: Tensor  # G (B, banks, dimension)
-    quantised: Tensor  # G' (B, banks, dimension), without gradient
-    chosen: Tensor  # (B, banks) int64, the vector of each bank that was taken
+    quantized: Tensor  # G' (B, banks, dimension), without gradient
+    assignments: Tensor  # (B, banks) int64, the vector of each bank that was taken
 
 
 class Mixer(nn.Module):
@@ -95,7 +95,7 @@ class HierarchicalMemory(nn.Module):
         distances = torch.cdist(tokens.transpose(0, 1).float(), self.codebook)  # (banks, B, vectors)
         return distances.argmin(-1).T
 
-    def recall(self, index: Tensor) -> Tensor:
+    def look_up(self, index: Tensor) -> Tensor:
         """The vectors (B, banks, dimension) that `index` (B, banks) names."""
         return self.codebook[torch.arange(index.shape[1], device=index.device), index]
 
@@ -104,15 +104,15 @@ class HierarchicalMemory(nn.Module):
         features = self.reduce(self.from_tokens(tokens.transpose(1, 2)).transpose(1, 2))
         return self.to_points(self.decoder(features))
 
-    def forward(self, keypoints: Tensor) -> Recall:
+    def forward(self, keypoints: Tensor) -> MemoryOutput:
         """Poses (B, N, 2) through the memory; straight-through gradient at the look-up.
 
         In training mode the vectors then move towards their tokens.
         """
         tokens = self.encode(keypoints)
         index = self.nearest(tokens.detach())
-        quantised = self.recall(index)
-        out = Recall(self.decode(tokens + (quantised - tokens).detach()), tokens, quantised, index)
+        quantized = self.look_up(index)
+        out = MemoryOutput(self.decode(tokens + (quantized - tokens).detach()), tokens, quantized, index)
         if self.training:
             self.update(tokens.detach(), index)
         return out
@@ -136,7 +136,7 @@ class HierarchicalMemory(nn.Module):
 
         They count as if they had been taken as often as the others in the mean, so that they are not lost at once.
         """
-        tokens = ranks.gathered(self.encode(keypoints).to(self.codebook))
+        tokens = ranks.gather(self.encode(keypoints).to(self.codebook))
         idle = self.usage() < IDLE / self.codebook.shape[1]  # (banks, vectors)
         order = (idle.cumsum(1) - 1) % len(tokens)
         banks = torch.arange(len(idle), device=idle.device)[:, None]

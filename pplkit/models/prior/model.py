@@ -11,22 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry.coordinates import apply_affine, seen, steady_views
+from pplkit.geometry.coordinates import apply_affine, tta_transforms, warp
 from pplkit.geometry.link_map import link_map
-from pplkit.models.layers.backbone import Backbone, pooled, resampled
+from pplkit.models.layers.backbone import Backbone, pool, resample
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.memory import HierarchicalMemory
 from pplkit.models.prior.networks import (
-    IN_USE,
+    INFERENCE_POWER,
     AffineRegressor,
     Completer,
     Decoder,
     PartRegressor,
     Regressor,
-    attention_of,
+    part_attention,
 )
-from pplkit.models.prior.outputs import Completed, Iteration, Output, Poses, confidence, joined
+from pplkit.models.prior.outputs import CompleterOutput, Iteration, Output, Poses, concatenate_poses, confidence
 from pplkit.models.prior.parts import PartClusters, PartMaps
 from pplkit.models.prior.pose_prior import PosePrior
 
@@ -141,10 +141,10 @@ class PosePriorLearner(nn.Module):
         Of a model with a backbone also rows of its features, (B, D).
         """
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention = self.regressor(self.sight(images), self._start(prior))
+        affine, attention = self.regressor(self.regressor_input(images), self._start(prior))
         return prior, affine, attention, self._placed(affine, attention, prior)
 
-    def sight(self, images: Tensor) -> Tensor:
+    def regressor_input(self, images: Tensor) -> Tensor:
         """What the regressor sees of images (B, 3, S, S): these, or the backbone's rows (B, D), also if these come."""
         return images if self.backbone is None or images.ndim == 2 else self.backbone(images)
 
@@ -152,14 +152,14 @@ class PosePriorLearner(nn.Module):
     def find_object(self, images: Tensor) -> Tensor:
         """Probability (B, h, h) that a cell shows the object, of images as `regress` takes them; needs a backbone."""
         assert self.backbone is not None and self.clusters is not None
-        return self.clusters.objectness(self.backbone, self.sight(images))
+        return self.clusters.objectness(self.backbone, self.regressor_input(images))
 
-    def complete(self, images: Tensor, prior: Tensor | None = None) -> Completed:
+    def complete(self, images: Tensor, prior: Tensor | None = None) -> CompleterOutput:
         """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one. `prior` as above."""
         assert self.completer is not None
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention, distance, hidden = self.completer(self.sight(images), self._start(prior))
-        return Completed(self._placed(affine, attention, prior), distance, hidden)
+        affine, attention, distance, hidden = self.completer(self.regressor_input(images), self._start(prior))
+        return CompleterOutput(self._placed(affine, attention, prior), distance, hidden)
 
     def _start(self, prior: Tensor) -> Tensor:
         return self.codes if self.config.regression == "free" else prior
@@ -170,7 +170,7 @@ class PosePriorLearner(nn.Module):
             return self.regressor.place(attention)
         return affine[..., 2] if self.config.regression == "free" else apply_affine(affine, prior)
 
-    def paint(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
         heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
@@ -180,30 +180,30 @@ class PosePriorLearner(nn.Module):
 
         The decoder paints at the side that it has learned to paint at; where that is smaller, its image is enlarged.
         """
-        side = self.config.painted_side
+        side = self.config.reconstruction_size
         if side == self.config.image_size:
-            return self.paint(keypoints, images)[1]
-        painted = self.paint(keypoints, resampled(images, side))[1]
+            return self.decode(keypoints, images)[1]
+        painted = self.decode(keypoints, resample(images, side))[1]
         return F.interpolate(painted, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
     def without_background(self, batch: Batch) -> Batch:
         """A batch whose reference and target are grey where the backbone finds no object."""
-        own = resampled(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
-        reference = batch.reference * resampled(own, batch.reference.shape[-1])
+        own = resample(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
+        reference = batch.reference * resample(own, batch.reference.shape[-1])
         return replace(batch, reference=reference, target=batch.target * own)
 
     def forward(
-        self, images: Tensor, reference: Tensor, again: Tensor | None = None, upright: Tensor | None = None
+        self, images: Tensor, reference: Tensor, second_view: Tensor | None = None, upright: Tensor | None = None
     ) -> Output:
         """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1].
 
         With a backbone, images and views may be rows of its features; `upright` as in `Batch`.
         """
-        both = images if again is None else torch.cat((images, again))
-        prior, affine, attention, keypoints, parts = self._regressed(self.sight(both), upright)
+        both = images if second_view is None else torch.cat((images, second_view))
+        prior, affine, attention, keypoints, parts = self._regressed(self.regressor_input(both), upright)
         count = len(images)
         affine, attention, keypoints, others = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
-        heat, painted = self.paint(keypoints, reference)
+        heat, painted = self.decode(keypoints, reference)
         memory = self.memory(keypoints.detach())
         return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory, parts)
 
@@ -216,10 +216,10 @@ class PosePriorLearner(nn.Module):
         assert self.clusters is not None
         prior = self.keypoint_prior()
         features, maps = self.regressor.part_maps(seen)
-        attention = attention_of(maps, 1 if self.training else IN_USE)
+        attention = part_attention(maps, 1 if self.training else INFERENCE_POWER)
         affine = self.regressor.affine(self.regressor.joined(features, attention, self._start(prior)))
         seen = seen.detach()
-        described = [pooled(one, attention) for one in self.backbone.maps(seen)[1:]]
+        described = [pool(one, attention) for one in self.backbone.maps(seen)[1:]]
         with torch.no_grad():
             wanted = self.clusters(self.backbone, seen, upright)
         descriptors = torch.cat(described, -1)
@@ -244,13 +244,13 @@ class PosePriorLearner(nn.Module):
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, N, 2) and their confidence (B, N) of images (B, 3, S, S) in [-1, 1].
 
-        The mean over `config.views` views, the same for all images; see `steady_views`.
+        The mean over `config.tta_views` views, the same for all images; see `tta_transforms`.
         """
         config = self.config
-        moves = steady_views(config.views, config.max_rotation, config.max_shift, config.flip)
+        moves = tta_transforms(config.tta_views, config.max_rotation, config.max_shift, config.flip)
         keypoints, sure = [], []
         for number, view in enumerate(moves.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
-            _, _, attention, found = self.regress(seen(images, view) if number else images)
+            _, _, attention, found = self.regress(warp(images, view) if number else images)
             keypoints.append(apply_affine(view[:, None], found))
             sure.append(confidence(attention))
         return torch.stack(keypoints).mean(0), torch.stack(sure).mean(0)
@@ -264,7 +264,7 @@ class PosePriorLearner(nn.Module):
         *,
         procedure: str | None = None,
         hidden: Tensor | None = None,
-        paint_last: bool = True,
+        decode_last: bool = True,
     ) -> list[Iteration]:
         """Iterative inference: rounds 0 to `iterations`, so `iterations` + 1 entries.
 
@@ -283,7 +283,7 @@ class PosePriorLearner(nn.Module):
                     rounds.append(rounds[-1])
                     continue
                 poses = self.poses(images, procedure)
-                if number == iterations and not paint_last:
+                if number == iterations and not decode_last:
                     rounds.append(Iteration(images, poses))
                     break
                 recalled = poses.keypoints if procedure == "completed" else self.memory(poses.keypoints).keypoints
@@ -291,7 +291,7 @@ class PosePriorLearner(nn.Module):
                 if procedure == "completed":
                     painted = first if hidden is None else torch.where(hidden[:, None], painted, first)
                 rounds.append(Iteration(images, poses, recalled, painted))
-                images = without(first, hidden) if procedure == "completed" else painted
+                images = hide(first, hidden) if procedure == "completed" else painted
         return rounds
 
     def poses(self, images: Tensor, procedure: str) -> Poses:
@@ -340,10 +340,10 @@ class PosePriorLearner(nn.Module):
                 batch = self.prepare(images[start : start + batch_size])
                 where = None if hidden is None else self._covered(hidden[start : start + batch_size], len(batch))
                 if procedure == "completed":
-                    found.append(self.poses(without(batch, where), procedure))
+                    found.append(self.poses(hide(batch, where), procedure))
                 else:
-                    found.append(self.iterate(batch, iterations, procedure=procedure, paint_last=False)[-1].poses)
-        return joined(found, self.config.keypoints)
+                    found.append(self.iterate(batch, iterations, procedure=procedure, decode_last=False)[-1].poses)
+        return concatenate_poses(found, self.config.keypoints)
 
     def _covered(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
         """`hidden` as `iterate` takes it; raises PplkitError for another shape."""
@@ -370,7 +370,7 @@ class PosePriorLearner(nn.Module):
         return tensor.float().contiguous(memory_format=torch.channels_last)
 
 
-def without(images: Tensor, hidden: Tensor | None) -> Tensor:
+def hide(images: Tensor, hidden: Tensor | None) -> Tensor:
     """Images (B, 3, S, S) in [-1, 1], grey where `hidden`, bool (B, S, S), is set."""
     if hidden is None:
         return images

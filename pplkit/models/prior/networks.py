@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.geometry.coordinates import pixel_grid
-from pplkit.models.layers.recompute import Beside, Lean, through
+from pplkit.models.layers.recompute import Concat, RecomputeSequential, forward_recomputing
 from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
 
-IN_USE = 2  # power of part maps whose mean places keypoints, after training
+INFERENCE_POWER = 2  # power of part maps whose mean places keypoints, after training
 NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
 
 
@@ -26,8 +26,8 @@ class ResidualDown(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.shortcut = Lean(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
-        self.body = Lean(
+        self.shortcut = RecomputeSequential(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
+        self.body = RecomputeSequential(
             HalvedConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
@@ -126,7 +126,7 @@ class Regressor(AffineRegressor):
         widths = (3, *channels)
         self.down = nn.Sequential(*(ResidualDown(a, b) for a, b in zip(widths, channels, strict=False)))
         middle = channels[-2]
-        self.up = Lean(*self._up(channels[-1], middle), *self._up(middle, features))
+        self.up = RecomputeSequential(*self._up(channels[-1], middle), *self._up(middle, features))
         self.attention = _conv(features, keypoints)
         self.attention.weight.data *= sharpness
         self._build(features, start)
@@ -172,7 +172,7 @@ class PartRegressor(AffineRegressor):
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """A backbone's rows (B, D) to features (B, F, h, h) and attention."""
         features, maps = self.part_maps(images)
-        return features, attention_of(maps, IN_USE)
+        return features, part_attention(maps, INFERENCE_POWER)
 
     def part_maps(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """A backbone's rows (B, D) to features (B, F, h, h) and probabilities (B, N + 1, h, h), the background last."""
@@ -189,7 +189,7 @@ class PartRegressor(AffineRegressor):
         return features, self.parts(features).float().softmax(1)
 
 
-def attention_of(maps: Tensor, power: int = 1) -> Tensor:
+def part_attention(maps: Tensor, power: int = 1) -> Tensor:
     """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): to the power, divided by its sum."""
     found = maps[:, :-1].flatten(2) ** power
     return found / found.sum(-1, keepdim=True).clamp_min(1e-18)
@@ -233,8 +233,8 @@ class Decoder(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
 
     @staticmethod
-    def _down(inputs: int, outputs: int) -> Lean:
-        return Lean(
+    def _down(inputs: int, outputs: int) -> RecomputeSequential:
+        return RecomputeSequential(
             _conv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
@@ -245,8 +245,8 @@ class Decoder(nn.Module):
         )
 
     @staticmethod
-    def _up(inputs: int, outputs: int) -> Lean:
-        return Lean(
+    def _up(inputs: int, outputs: int) -> RecomputeSequential:
+        return RecomputeSequential(
             NUMBERED,
             DoubledConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
@@ -265,8 +265,8 @@ class Decoder(nn.Module):
             skips.append(x)
         skips.pop()
         *coarser, finest = self.up
-        rows = [part for block in coarser for part in (block, Beside(skips.pop()))]
-        return through([*rows, finest, partial(self._painted, skips.pop())], x).float()
+        rows = [part for block in coarser for part in (block, Concat(skips.pop()))]
+        return forward_recomputing([*rows, finest, partial(self._painted, skips.pop())], x).float()
 
     def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
         """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pplkit.geometry.coordinates import sides_per_unit
-from pplkit.models.prior.memory import Recall
+from pplkit.models.prior.memory import MemoryOutput
 from pplkit.models.prior.parts import PartMaps
 
 CLOSE = 0.05  # [-1, 1] units: the confidence of a keypoint that is expected as far as this from its place falls to 1/e
@@ -22,11 +22,11 @@ class Output(NamedTuple):
     affine: Tensor  # Θ (B, N, 2, 3)
     attention: Tensor  # (B, N, positions), sums to 1
     keypoints: Tensor  # T' (B, N, 2)
-    again: Tensor  # T' of the other views (B, N, 2), (0, N, 2) without them
+    second_keypoints: Tensor  # T' of the other views (B, N, 2), (0, N, 2) without them
     connectivity: Tensor  # W (N, N)
     link_map: Tensor  # S (B, 1, S, S)
     reconstruction: Tensor  # (B, 3, S, S)
-    memory: Recall
+    memory: MemoryOutput
     parts: PartMaps | None = None  # of the images and of the other views, with a backbone
 
     def detached(self) -> "Output":
@@ -34,7 +34,7 @@ class Output(NamedTuple):
         groups = ("memory", "parts")
         own: dict[str, Any] = {name: part.detach() for name, part in self._asdict().items() if name not in groups}
         parts = None if self.parts is None else PartMaps(*(part.detach() for part in self.parts))
-        return self._replace(**own, memory=Recall(*(part.detach() for part in self.memory)), parts=parts)
+        return self._replace(**own, memory=MemoryOutput(*(part.detach() for part in self.memory)), parts=parts)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Poses:
     hidden: Tensor | None = None  # (B, N) probability that a completed keypoint is hidden
 
 
-class Completed(NamedTuple):
+class CompleterOutput(NamedTuple):
     """What the completer makes of images."""
 
     keypoints: Tensor  # (B, N, 2)
@@ -67,7 +67,9 @@ class Iteration:
 
     images: Tensor  # (B, 3, S, S) the input of this round
     poses: Poses  # T' and how sure it is, on the device
-    recalled: Tensor | None = None  # (B, N, 2) the pose that is painted: T'_recon of the memory; completed, T' itself
+    decoded_pose: Tensor | None = (
+        None  # (B, N, 2) the pose that is painted: T'_recon of the memory; completed, T' itself
+    )
     reconstruction: Tensor | None = None  # (B, 3, S, S), the next round's input
 
 
@@ -77,7 +79,7 @@ def confidence(attention: Tensor) -> Tensor:
     return (1 - entropy / math.log(attention.shape[-1])).clamp(0, 1)
 
 
-def joined(parts: Sequence[Poses], keypoints: int) -> Poses:
+def concatenate_poses(parts: Sequence[Poses], keypoints: int) -> Poses:
     """Poses of several batches as one, on the CPU; without any, none of `keypoints` keypoints."""
     if not parts:
         return Poses(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints))
@@ -86,10 +88,10 @@ def joined(parts: Sequence[Poses], keypoints: int) -> Poses:
     return Poses(*rows, *(torch.cat([getattr(part, name) for part in parts]).cpu() for name in more))
 
 
-def in_one(rounds: Sequence[Iteration]) -> Iteration:
+def concatenate_rounds(rounds: Sequence[Iteration]) -> Iteration:
     """The same round of several batches as one, on the CPU."""
-    poses = joined([one.poses for one in rounds], 0)
+    poses = concatenate_poses([one.poses for one in rounds], 0)
     painted = [one.reconstruction for one in rounds if one.reconstruction is not None]
-    recalled = [one.recalled for one in rounds if one.recalled is not None]
+    recalled = [one.decoded_pose for one in rounds if one.decoded_pose is not None]
     more = (torch.cat(part).cpu() for part in (recalled, painted) if part)
     return Iteration(torch.cat([one.images for one in rounds]).cpu(), poses, *more)

@@ -66,7 +66,7 @@ class PartClusters(nn.Module):
         cells = features.permute(0, 2, 3, 1).flatten(0, 2)
         inside = (classifier.logits(features) > 0).flatten()
         inside = inside if inside.sum() >= LEAST * len(self.centres) else torch.ones_like(inside)
-        own, places = cells[inside], middles(features.shape[-1]).repeat(len(features), 1)[inside]
+        own, places = cells[inside], cell_centers(features.shape[-1]).repeat(len(features), 1)[inside]
         mean, axes = components(own, DIMENSIONS)
         self.mean.copy_(mean)
         self.axes[:, : axes.shape[1]] = axes
@@ -78,7 +78,7 @@ class PartClusters(nn.Module):
         points = torch.cat((whitened, places), 1)
         if self.flip and self.position_weight:  # the same features at the mirrored places
             points = torch.cat((points, torch.cat((whitened, places * torch.tensor([-1.0, 1.0])), 1)))
-        self.centres.copy_(clustered(points, len(self.centres)))
+        self.centres.copy_(best_kmeans(points, len(self.centres)))
 
     def _weighted(self, places: Tensor) -> Tensor:
         """Places (..., 2) as coordinates of clusters."""
@@ -96,7 +96,7 @@ class PartClusters(nn.Module):
         """
         found = backbone.projected(rows, torch.cat((self.axes, self.weight[:, None]), 1), backbone.middle)
         whitened = (found[:, :-1].permute(0, 2, 3, 1) - self.mean @ self.axes).flatten(1, 2)
-        places = middles(backbone.middle).to(whitened).expand(len(rows), -1, -1)
+        places = cell_centers(backbone.middle).to(whitened).expand(len(rows), -1, -1)
         places = places if upright is None else apply_affine(upright[:, None], places)
         whitened = torch.cat((whitened, self._weighted(places)), -1)
         away = torch.cdist(whitened, self.centres.expand(len(rows), -1, -1)).square()
@@ -105,14 +105,14 @@ class PartClusters(nn.Module):
         return joined.transpose(1, 2).unflatten(2, (backbone.middle, backbone.middle))
 
 
-def middles(side: int) -> Tensor:
+def cell_centers(side: int) -> Tensor:
     """The middles (side * side, 2) of cells in [-1, 1], row by row."""
     line = (torch.arange(side) + 0.5) / side * 2 - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack((x, y), dim=-1).reshape(-1, 2)
 
 
-def clustered(points: Tensor, count: int) -> Tensor:
+def best_kmeans(points: Tensor, count: int) -> Tensor:
     """Centres (count, d) of k-means over points (n, d): the best of RESTARTS, always the same ones."""
     best, least = None, float("inf")
     for restart in range(RESTARTS):

@@ -59,7 +59,7 @@ _PHOTOGRAPHS: Settings = dict(
 # Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
 # learned by heart.
 _BIRDS: Settings = dict(
-    _SMALL, keypoints=4, reference="masked", mask_ratio=0.9, max_rotation=1.5, max_shift=0.25, views=64,
+    _SMALL, keypoints=4, reference="masked", mask_ratio=0.9, max_rotation=1.5, max_shift=0.25, tta_views=64,
     weight_equivariance=0.5, weight_separation=0.3, weight_length=0.0, separation_radius=0.3, separation_share=0.0,
     steps=1500, coarse_fraction=0.9, batch_size=64,
 )  # fmt: skip

@@ -77,7 +77,7 @@ class ReferenceStep:
         affine, _ = model.regressor(images, prior)  # type: ignore[operator]
         keypoints = apply_affine(affine, prior)
         connectivity = model.connectivity()  # type: ignore[operator]
-        recalled, tokens, quantised = self._recall(memory, keypoints.detach())
+        recalled, tokens, quantized = self._recall(memory, keypoints.detach())
         poses = (keypoints, prior[None], recalled)
         heat, *_ = (link_map_reference(pose, connectivity, config.image_size, config.thickness) for pose in poses)
         reconstruction = model.decoder(model.alpha * reference, heat)  # type: ignore[operator]
@@ -87,7 +87,7 @@ class ReferenceStep:
             + config.weight_boundary * boundary_loss(keypoints)
             + config.weight_links * link_loss(prior, keypoints, connectivity)
             + config.weight_pose * F.mse_loss(recalled, keypoints.detach())
-            + config.weight_tokens * F.mse_loss(tokens, quantised)
+            + config.weight_tokens * F.mse_loss(tokens, quantized)
         )
 
     def _recall(self, memory: HierarchicalMemory, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,5 +104,5 @@ class ReferenceStep:
             memory.counts[bank] = (counts + EPSILON) / (total + len(vectors) * EPSILON) * total
             memory.sums[bank] = memory.decay * memory.sums[bank] + (1 - memory.decay) * chosen.T @ token
             memory.codebook[bank] = memory.sums[bank] / memory.counts[bank][:, None]
-        quantised = torch.stack(taken, dim=1)
-        return memory.decode(tokens + (quantised - tokens).detach()), tokens, quantised
+        quantized = torch.stack(taken, dim=1)
+        return memory.decode(tokens + (quantized - tokens).detach()), tokens, quantized

@@ -7,10 +7,11 @@ from typing import Any
 from pplkit.core.errors import PplkitError
 
 MOST = {
-    "image_size": 8192, "perceptual_size": 8192, "mask_grid": 8192, "keypoints": 1000, "views": 10_000, "banks": 4096,
-    "vectors": 65_536, "dimension": 8192, "encoder_layers": 64, "token_hidden": 8192, "decoder_dimension": 8192,
-    "regressor_channels": 8192, "regressor_features": 8192, "decoder_channels": 8192, "steps": 10**9,
-    "batch_size": 10**6, "seed": 2**62, "paint_size": 8192, "backbone_trainable": 1000, "backbone_views": 10_000,
+    "image_size": 8192, "perceptual_size": 8192, "mask_grid": 8192, "keypoints": 1000, "tta_views": 10_000,
+    "banks": 4096, "vectors": 65_536, "dimension": 8192, "encoder_layers": 64, "token_hidden": 8192,
+    "decoder_dimension": 8192, "regressor_channels": 8192, "regressor_features": 8192, "decoder_channels": 8192,
+    "steps": 10**9, "batch_size": 10**6, "seed": 2**62, "paint_size": 8192, "backbone_trainable": 1000,
+    "backbone_views": 10_000,
 }  # fmt: skip
 NONE = ("perceptual_size", "encoder_layers", "seed", "paint_size", "backbone_trainable")  # may be 0
 CHANNELS = {"regressor_channels": 4, "decoder_channels": 5}  # resolutions

@@ -20,12 +20,12 @@ from pplkit.core.errors import Diverged, PplkitError
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import to_float
-from pplkit.geometry.coordinates import apply_affine, between, seen, views
+from pplkit.geometry.coordinates import apply_affine, relative_transform, view_transforms, warp
 from pplkit.models.layers.collectives import Means
 from pplkit.models.prior.feature_cache import KIND
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.models.prior.outputs import Completed
+from pplkit.models.prior.outputs import CompleterOutput
 from pplkit.training.distributed import fabric_for, usable_precision
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
@@ -101,7 +101,7 @@ def _teach(fabric: "Fabric", model: PosePriorLearner, teacher: "Teacher", steps:
                 )
 
 
-def doubts_and_distance(found: Completed, lesson: Lesson) -> Tensor:
+def doubts_and_distance(found: CompleterOutput, lesson: Lesson) -> Tensor:
     """The loss: mean distance from the poses of the complete images, and how wrong the completer is about itself.
 
     The expected distance δ is fitted by d / δ + log δ, which is least at δ = d in the mean (a Laplace likelihood), to
@@ -154,9 +154,9 @@ class Teacher:
         images, keypoints = to_float(self.images[index]), self.answers[index]
         if config.max_rotation or config.max_shift:
             view = self._view(torch.from_numpy(rng.uniform(-1, 1, (BATCH, 5))).float())
-            images = seen(images, view.to(self.device))
+            images = warp(images, view.to(self.device))
             if config.weight_equivariance:  # the model was taught to follow the object there
-                moves = between(torch.eye(2, 3).expand(BATCH, -1, -1), view)
+                moves = relative_transform(torch.eye(2, 3).expand(BATCH, -1, -1), view)
                 keypoints = apply_affine(moves.to(self.device)[:, None], keypoints)
             else:  # its keypoints may lie on other parts there
                 keypoints = self._answers(images)
@@ -169,7 +169,7 @@ class Teacher:
     def _view(self, draws: Tensor) -> Tensor:
         """How images are shown, as in training, from numbers (B, 5) in [-1, 1)."""
         config, flips = self.config, (draws[:, 4] < 0) & self.config.flip
-        return views(
+        return view_transforms(
             config.max_rotation * draws[:, 0],
             1 + config.max_shift * draws[:, 1],
             config.max_shift * draws[:, 2:4],

@@ -41,7 +41,7 @@ def model(config: Config, completed: bool) -> PosePriorLearner:
 
 @pytest.fixture(scope="module")
 def views(tiny: Config) -> Config:
-    return tiny.replace(views=3, max_rotation=1.5, max_shift=0.25)
+    return tiny.replace(tta_views=3, max_rotation=1.5, max_shift=0.25)
 
 
 @pytest.mark.slow

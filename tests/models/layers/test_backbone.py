@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.models.layers.backbone import LITE_BLOCKS, Backbone, TimmStages, fused, lite_weights
+from pplkit.models.layers.backbone import LITE_BLOCKS, Backbone, TimmStages, fuse_batch_norms, lite_weights
 
 LITE = "efficientnet-lite0"
 SIDE = 64
@@ -212,5 +212,5 @@ def test_fusing_leaves_other_layers_alone() -> None:
             layer.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
     with torch.no_grad():
         before = network(images(2))
-        torch.testing.assert_close(fused(network)(images(2)), before)
+        torch.testing.assert_close(fuse_batch_norms(network)(images(2)), before)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) == 3

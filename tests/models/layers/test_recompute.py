@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.models.layers import recompute as lean_layers
-from pplkit.models.layers.recompute import Beside, Lean, through
+from pplkit.models.layers.recompute import Concat, RecomputeSequential, forward_recomputing
 from pplkit.models.layers.resampled_conv import DoubledConv, HalvedConv
 
 
-def layers(first: type[nn.Conv2d] | None = None) -> Lean:
+def layers(first: type[nn.Conv2d] | None = None) -> RecomputeSequential:
     """A row as in the networks; `first`: a convolution of another kind, (3, H, W) to (4, H', W')."""
     torch.manual_seed(0)
     conv = first(3, 4) if first else nn.Conv2d(3, 4, 3, padding=1)  # type: ignore[call-arg]
     parts = (conv, nn.BatchNorm2d(4), nn.LeakyReLU(0.2, inplace=True))
-    return Lean(*parts, nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.LeakyReLU(0.2))
+    return RecomputeSequential(*parts, nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.LeakyReLU(0.2))
 
 
 @pytest.fixture(params=[False, True], ids=["first kept", "first again"])
@@ -70,7 +70,7 @@ def test_activations_are_not_kept(again: bool) -> None:
 def test_the_weights_that_a_halved_convolution_makes_are_not_kept(precision: torch.dtype | None) -> None:
     x, conv = torch.randn(2, 3, 8, 8), HalvedConv(3, 64)
     with torch.autocast("cpu", precision or torch.bfloat16, precision is not None, cache_enabled=False):
-        plain, lean = kept(nn.Sequential(conv), x), kept(Lean(conv), x)
+        plain, lean = kept(nn.Sequential(conv), x), kept(RecomputeSequential(conv), x)
     assert plain - lean == (2 if precision else 4) * 64 * 3 * 4 * 4
 
 
@@ -82,14 +82,14 @@ class Chain(nn.Module):
         torch.manual_seed(0)
         self.one, self.weight = layers(), nn.Parameter(torch.randn(3, 4, 3, 3))
         second = (nn.Identity(), nn.Conv2d(8, 4, 3), nn.BatchNorm2d(4), nn.LeakyReLU(0.2, inplace=True))
-        self.two, self.lean = Lean(*second), lean
+        self.two, self.lean = RecomputeSequential(*second), lean
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 8, 8) to (B, 3, 2, 2)."""
         read = partial(F.conv2d, weight=self.weight)
         beside = x[:, :, 1:-1, 1:-1].sin()
         if self.lean:
-            return through([self.one, Beside(beside), self.two, read], x)
+            return forward_recomputing([self.one, Concat(beside), self.two, read], x)
         one = nn.Sequential(*self.one)(x)
         return read(nn.Sequential(*self.two)(torch.cat((one, beside), 1)))
 
@@ -112,10 +112,10 @@ def test_a_chain_of_rows_gives_the_same_numbers_and_keeps_less(again: bool, prec
     assert kept(Chain(False), x) - kept(Chain(True), x) == rows + joined + last + again * first
 
 
-def recipes() -> list[lean_layers._Again]:
+def recipes() -> list[lean_layers._Recomputed]:
     """All that there are, also those of other tests that are still held."""
     gc.collect()
-    return [one for one in gc.get_objects() if type(one) is lean_layers._Again]
+    return [one for one in gc.get_objects() if type(one) is lean_layers._Recomputed]
 
 
 def test_what_is_made_again_is_made_once_and_given_up_when_the_last_has_had_it(again: bool) -> None:
@@ -136,7 +136,7 @@ def test_a_layer_outside_may_read_the_last_activation() -> None:
     weight = torch.randn(1, 5, 3, 3, requires_grad=True)
     found = []
     for out in (
-        through([module, partial(F.conv2d, weight=weight)], x),
+        forward_recomputing([module, partial(F.conv2d, weight=weight)], x),
         F.conv2d(nn.Sequential(*copy.deepcopy(module))(x), weight),
     ):
         (gradient,) = torch.autograd.grad(out.square().sum(), weight)
@@ -156,4 +156,4 @@ def test_two_backward_passes_give_the_same() -> None:
 def test_without_gradients_or_in_eval_mode_it_is_a_sequential() -> None:
     module, x = layers().eval(), torch.randn(2, 3, 8, 8)
     assert torch.equal(module(x), nn.Sequential(*module)(x))
-    assert torch.equal(through([module, torch.neg], x), -module(x))
+    assert torch.equal(forward_recomputing([module, torch.neg], x), -module(x))

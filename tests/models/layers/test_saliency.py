@@ -11,7 +11,7 @@ from PIL import Image
 from pplkit.data.crops import centre
 from pplkit.inference.object_crop import ImageSquares
 from pplkit.models.layers import saliency
-from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, spread_over
+from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, training_indices
 
 
 class Colours:
@@ -59,8 +59,8 @@ def test_nothing_is_found_where_the_inside_is_like_the_border(colours: None) -> 
 
 
 def test_pictures_that_teach_are_spread_evenly() -> None:
-    assert spread_over(3) == [0, 1, 2]
-    many = spread_over(1000)
+    assert training_indices(3) == [0, 1, 2]
+    many = training_indices(1000)
     assert len(many) == saliency.TAUGHT and many[0] == 0 and many[-1] == 999 and set(np.diff(many)) == {3, 4}
 
 

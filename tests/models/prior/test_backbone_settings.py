@@ -77,8 +77,8 @@ def test_smoke_keeps_the_method(name: str) -> None:
     kept = (*WEIGHTS, "equivariance", "brightness", "reference", "background", "keypoints", "affine_init")
     assert smoke.backbone == "random"
     assert [getattr(smoke, name) for name in kept] == [getattr(config, name) for name in kept]
-    assert (smoke.image_size, smoke.painted_side, smoke.backbone_views) == (32, 32, 2)
-    assert config.painted_side == config.paint_size < config.image_size
+    assert (smoke.image_size, smoke.reconstruction_size, smoke.backbone_views) == (32, 32, 2)
+    assert config.reconstruction_size == config.paint_size < config.image_size
 
 
 def split(side: int) -> Split:
@@ -101,7 +101,7 @@ def test_a_backbone_that_learns_sees_whole_images(config: Config) -> None:
     assert batch.features is not None and batch.features.shape == (4, 3, 64, 64) and batch.inputs is batch.features
     torch.testing.assert_close(batch.images, F.avg_pool2d(batch.features, 2))
     assert batch.target is batch.images and batch.reference.shape == (4, 3, 32, 32)
-    assert batch.again is not None and batch.again.shape == (4, 3, 64, 64) and draw.cache is None
+    assert batch.second_view is not None and batch.second_view.shape == (4, 3, 64, 64) and draw.cache is None
 
 
 def test_a_backbone_that_learns_sees_them_lit(config: Config) -> None:
@@ -109,8 +109,8 @@ def test_a_backbone_that_learns_sees_them_lit(config: Config) -> None:
     white = split(32)
     white.images[:] = 255
     batch = Batches(white, config.replace(backbone_trainable=1, batch_size=32), CPU)(0)
-    assert batch.features is not None and batch.again is not None
-    for images in (batch.features, batch.again, batch.target):
+    assert batch.features is not None and batch.second_view is not None
+    for images in (batch.features, batch.second_view, batch.target):
         assert images.amax((1, 2, 3)).std() > 0.05
 
 
@@ -123,7 +123,7 @@ def test_without_a_backbone_the_regressor_sees_what_it_will_see_later(tiny: Conf
     """Images at their own size, though less is painted."""
     settings = tiny.replace(image_size=64, paint_size=32, reference="masked", weight_equivariance=1.0)
     batch = Batches(split(64), settings, CPU)(0)
-    assert batch.again is not None and batch.inputs.shape == batch.again.shape == (4, 3, 64, 64)
+    assert batch.second_view is not None and batch.inputs.shape == batch.second_view.shape == (4, 3, 64, 64)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.images import to_float
 from pplkit.data.occlusion import spread
-from pplkit.geometry.coordinates import seen, views
-from pplkit.models.prior.batches import Batch, Batches, blocked
+from pplkit.geometry.coordinates import view_transforms, warp
+from pplkit.models.prior.batches import Batch, Batches, mask_blocks
 from pplkit.models.prior.config import Config
 
 CPU = torch.device("cpu")
@@ -132,23 +132,23 @@ def test_the_masked_reference_hides_whole_blocks_of_the_image(masked: Config) ->
 
 def view(turn: float = 0.0, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> Tensor:
     numbers = (torch.tensor([value]) for value in (turn, scale))
-    return views(*numbers, torch.tensor([[x, y]]), torch.tensor([False]))
+    return view_transforms(*numbers, torch.tensor([[x, y]]), torch.tensor([False]))
 
 
 def test_a_view_of_nothing_changes_nothing() -> None:
     image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(seen(image, view()), image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(image, view()), image, atol=1e-5, rtol=0)
 
 
 def test_views_by_hand() -> None:
     image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    quarter = seen(image, view(turn=torch.pi / 2))  # the point (x, y) shows what was at (-y, x)
+    quarter = warp(image, view(turn=torch.pi / 2))  # the point (x, y) shows what was at (-y, x)
     torch.testing.assert_close(quarter, image.transpose(2, 3).flip(2), atol=1e-4, rtol=0)
-    moved = seen(image, view(x=0.5, y=-0.25))  # pixels are 0.25 apart: 2 to the left, 1 down
+    moved = warp(image, view(x=0.5, y=-0.25))  # pixels are 0.25 apart: 2 to the left, 1 down
     torch.testing.assert_close(moved[:, :, 1:, :-2], image[:, :, :-1, 2:], atol=1e-4, rtol=0)
     torch.testing.assert_close(moved[:, :, 0, 0], image[:, :, 1, 2], atol=1e-4, rtol=0)  # mirrored at the border
     line = torch.linspace(-1, 1, 9).expand(1, 3, 9, 9).contiguous()
-    wider = seen(line, view(scale=2.0))  # twice as much is seen, beyond ±0.5 mirrored
+    wider = warp(line, view(scale=2.0))  # twice as much is seen, beyond ±0.5 mirrored
     expected = torch.tensor([0.0, -0.5, -1.0, -0.5, 0.0, 0.5, 1.0, 0.5, 0.0])
     torch.testing.assert_close(wider[0, 0, 4], expected, atol=1e-4, rtol=0)
 
@@ -174,15 +174,15 @@ def test_the_moves_say_where_a_point_is_seen_again(tiny: Config, puppets: Any, r
         "batch_size": 20,
     }
     batch = batches(tiny.replace(**settings), puppets["train"])(0)
-    assert batch.again is not None and batch.moves is not None
-    again = seen(batch.again, batch.moves)
+    assert batch.second_view is not None and batch.view_transform is not None
+    again = warp(batch.second_view, batch.view_transform)
     middle = (slice(None), slice(None), slice(10, 22), slice(10, 22))
     same = (again - batch.images)[middle].abs().mean()
-    other = (batch.again - batch.images)[middle].abs().mean()
+    other = (batch.second_view - batch.images)[middle].abs().mean()
     assert same < 0.3 * other
-    assert 0 < (torch.linalg.det(batch.moves[..., :2]) < 0).sum() < 20  # where one of the two is flipped
+    assert 0 < (torch.linalg.det(batch.view_transform[..., :2]) < 0).sum() < 20  # where one of the two is flipped
     straight = batches(tiny.replace(flip=False, **settings), puppets["train"])(0)
-    assert straight.moves is not None and (torch.linalg.det(straight.moves[..., :2]) > 0).all()
+    assert straight.view_transform is not None and (torch.linalg.det(straight.view_transform[..., :2]) > 0).all()
 
 
 def test_nothing_missing_shows_all(masked: Config) -> None:
@@ -198,14 +198,18 @@ def test_the_shares_of_processes_make_up_the_batch(tiny: Config, puppets: Any, r
         parts = [batches(config, puppets["train"], rank=rank, world=2)(step) for rank in (0, 1)]
         assert [len(part.images) for part in parts] == [2, 2]
         assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
-        for name in ("reference", "again", "moves"):
+        for name in ("reference", "second_view", "view_transform"):
             assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
 def test_half_the_resolution_keeps_the_images_and_shrinks_the_rest(tiny: Config, puppets: Any) -> None:
     batch = batches(tiny.replace(weight_equivariance=1.0), puppets["train"])(0)
     half = batch.halved()
-    assert half.images is batch.images and half.again is batch.again and half.moves is batch.moves
+    assert (
+        half.images is batch.images
+        and half.second_view is batch.second_view
+        and half.view_transform is batch.view_transform
+    )
     assert half.reference.shape == half.target.shape == (4, 3, 16, 16)
     torch.testing.assert_close(half.target[:, :, 2, 5], batch.target[:, :, 4:6, 10:12].mean((2, 3)))
     torch.testing.assert_close(half.reference[:, :, 2, 5], batch.reference[:, :, 4:6, 10:12].mean((2, 3)))
@@ -231,7 +235,7 @@ def test_blocks_that_are_not_kept_are_zero() -> None:
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
     kept = torch.tensor([[[True, False], [False, True]], [[True, True], [False, False]]])
-    found = blocked(images, kept)
+    found = mask_blocks(images, kept)
     assert torch.equal(found, images * spread(kept, 8)[:, None]) and found.is_contiguous(
         memory_format=torch.channels_last
     )

@@ -176,7 +176,7 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ({"keypoints": 1}, "keypoints=1 is too small"),
         ({"batch_size": 1}, "batch_size=1 is too small"),
         ({"banks": 0}, "banks=0 is too small"),
-        ({"views": 0}, "views=0 is too small"),
+        ({"tta_views": 0}, "tta_views=0 is too small"),
         ({"steps": 0}, "steps=0 is too small"),
         ({"thickness": 0.0}, "thickness=0.0 must be positive"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be positive"),
@@ -228,7 +228,9 @@ def test_values_of_another_version_are_refused() -> None:
 @pytest.mark.parametrize(("old", "new"), OLD_SETTINGS.items())
 def test_old_names_of_settings_are_read(old: str, new: str, tmp_path: Path) -> None:
     default = getattr(Config(), new)
-    value = not default if isinstance(default, bool) else {"all": "used", "random": "place", 16: 8}.get(default, 0.25)
+    value = (
+        not default if isinstance(default, bool) else {"all": "used", "random": "place", 16: 8, 1: 3}.get(default, 0.25)
+    )
     config = Config().replace(**{new: value})
     assert Config().replace(**{old: value}) == config != Config()
     settings = {old if name == new else name: kept for name, kept in json.loads(config.to_json()).items()}

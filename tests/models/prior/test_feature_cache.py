@@ -12,12 +12,12 @@ from torch import Tensor
 from pplkit.data.dataset import Split
 from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
-from pplkit.geometry.coordinates import apply_affine, pixel_grid, seen
+from pplkit.geometry.coordinates import apply_affine, pixel_grid, warp
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior import feature_cache
-from pplkit.models.prior.batches import Batch, Batches, reduced
+from pplkit.models.prior.batches import Batch, Batches, downscale
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.feature_cache import FeatureCache, lit, shown
+from pplkit.models.prior.feature_cache import FeatureCache, augmentation_transforms, brighten
 from pplkit.training.step import parts_of
 
 CPU = torch.device("cpu")
@@ -67,7 +67,7 @@ def test_rows_are_those_of_the_images_as_they_are_seen_and_lit(backbone: Backbon
     with torch.no_grad():
         for index, view, row in zip(*EVERY, cache.rows(*EVERY), strict=True):
             image = torch.from_numpy(pictures()[index]).permute(2, 0, 1)[None] / 127.5 - 1
-            looked = seen(image, cache.views[index, view][None])
+            looked = warp(image, cache.views[index, view][None])
             light = float(cache.lights(np.array([index]), np.array([view])))
             looked = (((looked + 1) * light) - 1).clamp(max=1)  # white is the most there is
             torch.testing.assert_close(row, backbone(looked)[0], atol=3e-3, rtol=2e-3)
@@ -136,15 +136,15 @@ def test_how_an_image_is_shown_by_hand(config: Config) -> None:
     """A quarter turn, twice as small, moved by 0.2 and -0.1, mirrored by the last number."""
     settings = config.replace(max_rotation=math.pi / 2, max_shift=0.5)
     draws = torch.tensor([[1.0, 0.0, 0.4, -0.2, 1.0], [0.0, -1.0, 0.0, 0.0, -1.0]])
-    found = shown(draws, settings)
+    found = augmentation_transforms(draws, settings)
     torch.testing.assert_close(found[0], torch.tensor([[0.0, -1.0, 0.2], [1.0, 0.0, -0.1]]), atol=1e-6, rtol=0)
     torch.testing.assert_close(found[1], torch.tensor([[-0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]))
-    assert shown(draws, settings.replace(flip=False))[1, 0, 0] == 0.5
+    assert augmentation_transforms(draws, settings.replace(flip=False))[1, 0, 0] == 0.5
 
 
 def test_light_by_hand() -> None:
     images = torch.tensor([-1.0, -0.5, 0.5]).view(1, 1, 1, 3).expand(2, 3, -1, -1)
-    found = lit(images, torch.tensor([0.5, 2.0]))
+    found = brighten(images, torch.tensor([0.5, 2.0]))
     torch.testing.assert_close(found[0, 0, 0], torch.tensor([-1.0, -0.75, -0.25]))
     torch.testing.assert_close(found[1, 2, 0], torch.tensor([-1.0, 0.0, 1.0]))  # 2 would be brighter than white
 
@@ -152,11 +152,11 @@ def test_light_by_hand() -> None:
 def test_images_made_smaller_by_hand() -> None:
     images = np.zeros((3, 4, 4, 3), np.uint8)
     images[1, :2, 2:, 0] = [[10, 20], [30, 41]]  # mean 25.25
-    found = reduced(images, 2)
+    found = downscale(images, 2)
     assert found.dtype == torch.uint8 and found.shape == (3, 2, 2, 3)
     assert found[1, :, :, 0].tolist() == [[0, 25], [0, 0]] and found.sum() == 25
-    assert torch.equal(reduced(pictures(), SIDE), torch.from_numpy(pictures()))
-    assert torch.equal(reduced(Shards([pictures()[:2], pictures()[2:]]), 16), reduced(pictures(), 16))
+    assert torch.equal(downscale(pictures(), SIDE), torch.from_numpy(pictures()))
+    assert torch.equal(downscale(Shards([pictures()[:2], pictures()[2:]]), 16), downscale(pictures(), 16))
 
 
 def fields(batch: Batch) -> dict[str, Tensor]:
@@ -183,7 +183,7 @@ def test_a_step_is_the_same_each_time_and_steps_and_seeds_differ(
     first, again = (made(config, backbone, reference) for _ in range(2))
     third = first(3)
     first(0)
-    assert set(fields(third)) == {"images", "reference", "target", "again", "moves", "features", "views"}
+    assert set(fields(third)) == {"images", "reference", "target", "second_view", "view_transform", "features", "views"}
     assert differing(third, again(3)) == set()  # whatever was asked for before
     assert differing(third, again(4)) == set(fields(third))
     assert differing(third, made(config, backbone, reference, changes={"seed": 1})(3)) == set(fields(third))
@@ -272,12 +272,12 @@ def test_the_moves_lead_from_a_point_to_where_it_is_seen_again(config: Config, b
     apart = []
     for step in range(8):
         batch = draw(step)
-        assert batch.images.shape == batch.reference.shape == (4, 3, 32, 32) and batch.moves is not None
+        assert batch.images.shape == batch.reference.shape == (4, 3, 32, 32) and batch.view_transform is not None
         (index, _), (again, second) = asked[-2:]
         assert (index == again).all()
-        small = to_float(reduced(images, 32)[torch.from_numpy(index)])
-        found = middles(seen(small, draw.cache.views[index, second]))  # type: ignore[union-attr]
-        moved = apply_affine(batch.moves[:, None], middles(batch.images)[:, None])[:, 0]
+        small = to_float(downscale(images, 32)[torch.from_numpy(index)])
+        found = middles(warp(small, draw.cache.views[index, second]))  # type: ignore[union-attr]
+        moved = apply_affine(batch.view_transform[:, None], middles(batch.images)[:, None])[:, 0]
         torch.testing.assert_close(moved, found, atol=0.02, rtol=0)
         apart.append((middles(batch.images) - found).norm(dim=1))
     assert torch.cat(apart).mean() > 0.2
@@ -315,12 +315,12 @@ def test_batches_lead_to_upright_images(trainable: int, config: Config, backbone
     settings = config.replace(backbone_trainable=trainable, equivariance_flip=False, backbone_views=6)
     draw = Batches(split(pictures(8)), settings, CPU, backbone=None if trainable else backbone)
     batch = draw(0)
-    assert batch.views is not None and batch.moves is not None and batch.upright is not None
+    assert batch.views is not None and batch.view_transform is not None and batch.upright is not None
     first, second = batch.upright.chunk(2)
     assert (torch.linalg.det(batch.upright[..., :2]) > 0).all()
     points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) - 0.5
-    there = apply_affine(batch.moves[:, None], points)
-    mirrored = torch.linalg.det(batch.moves[:, :, :2]) < 0
+    there = apply_affine(batch.view_transform[:, None], points)
+    mirrored = torch.linalg.det(batch.view_transform[:, :, :2]) < 0
     assert not mirrored.any() or not trainable  # where no other view is alike
     torch.testing.assert_close(
         apply_affine(second[:, None], there)[~mirrored], apply_affine(first[:, None], points)[~mirrored]

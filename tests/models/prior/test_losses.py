@@ -158,7 +158,7 @@ def black() -> Batch:
 def output(config: Config) -> Any:
     """An output with different losses, each known: 0.25, 1.5 / 2, 2 · 0.5 · 1.5, 1, 4."""
     pose = torch.tensor([[[0.0, 0.0], [1.5, 0.0]]])
-    memory = SimpleNamespace(keypoints=pose + 1, tokens=torch.full((1, 3, 2), 2.0), quantised=torch.zeros(1, 3, 2))
+    memory = SimpleNamespace(keypoints=pose + 1, tokens=torch.full((1, 3, 2), 2.0), quantized=torch.zeros(1, 3, 2))
     return SimpleNamespace(
         parts=None,
         prior=torch.zeros(2, 2),

@@ -26,8 +26,8 @@ def poses(count: int = 5) -> Tensor:
 
 def test_shapes() -> None:
     found = memory().eval()(poses())
-    assert found.keypoints.shape == (5, 4, 2) and found.tokens.shape == found.quantised.shape == (5, 3, 6)
-    assert found.chosen.shape == (5, 3) and found.chosen.dtype == torch.int64
+    assert found.keypoints.shape == (5, 4, 2) and found.tokens.shape == found.quantized.shape == (5, 3, 6)
+    assert found.assignments.shape == (5, 3) and found.assignments.dtype == torch.int64
 
 
 def test_the_nearest_vector_of_its_own_bank_by_hand() -> None:
@@ -36,15 +36,15 @@ def test_the_nearest_vector_of_its_own_bank_by_hand() -> None:
     tokens = torch.tensor([[[0.9, 0.0], [0.9, 0.0]], [[1.1, 0.0], [4.0, 4.0]]])
     found = small.nearest(tokens)  # bank 1 holds (0.9, 0) itself, but token 0 may look in bank 0 alone
     assert found.tolist() == [[0, 1], [1, 0]]
-    assert small.recall(found).tolist() == [[[0.0, 0.0], pytest.approx([0.9, 0.0])], [[2.0, 0.0], [5.0, 5.0]]]
+    assert small.look_up(found).tolist() == [[[0.0, 0.0], pytest.approx([0.9, 0.0])], [[2.0, 0.0], [5.0, 5.0]]]
 
 
 def test_what_is_looked_up_is_nearest_of_all() -> None:
     kept = memory(vectors=7).eval()
     found = kept(poses())
     distances = (found.tokens[:, :, None] - kept.codebook).norm(dim=-1)
-    assert torch.equal(found.chosen, distances.argmin(-1))
-    torch.testing.assert_close((found.tokens - found.quantised).norm(dim=-1), distances.amin(-1))
+    assert torch.equal(found.assignments, distances.argmin(-1))
+    torch.testing.assert_close((found.tokens - found.quantized).norm(dim=-1), distances.amin(-1))
 
 
 def test_one_update_by_hand() -> None:
@@ -99,14 +99,14 @@ def test_what_is_returned_comes_from_before_the_update() -> None:
     kept = memory()
     frozen = kept.eval()(poses())
     moved = kept.train()(poses())
-    assert torch.equal(frozen.quantised, moved.quantised) and torch.equal(frozen.keypoints, moved.keypoints)
+    assert torch.equal(frozen.quantized, moved.quantized) and torch.equal(frozen.keypoints, moved.keypoints)
 
 
 def test_answers_in_eval_mode_do_not_depend_on_the_other_poses() -> None:
     kept = memory().eval()
     together, alone = kept(poses()), kept(poses()[2:3])
     torch.testing.assert_close(together.keypoints[2:3], alone.keypoints)
-    assert torch.equal(together.chosen[2:3], alone.chosen)
+    assert torch.equal(together.assignments[2:3], alone.assignments)
 
 
 def test_the_gradient_passes_the_look_up_unchanged() -> None:
@@ -118,7 +118,7 @@ def test_the_gradient_passes_the_look_up_unchanged() -> None:
     through = kept.embed.weight.grad
     kept.zero_grad()
     tokens = kept.encode(poses())
-    shift = (found.quantised - tokens).detach()
+    shift = (found.quantized - tokens).detach()
     (kept.decode(tokens + shift) * pull).sum().backward()
     assert through is not None and kept.embed.weight.grad is not None
     torch.testing.assert_close(through, kept.embed.weight.grad)
@@ -128,8 +128,8 @@ def test_the_gradient_passes_the_look_up_unchanged() -> None:
 def test_vectors_get_no_gradient() -> None:
     kept = memory()
     found = kept(poses())
-    assert not found.quantised.requires_grad and found.tokens.requires_grad
-    F.mse_loss(found.tokens, found.quantised).backward()  # nor does the update in training mode break the graph
+    assert not found.quantized.requires_grad and found.tokens.requires_grad
+    F.mse_loss(found.tokens, found.quantized).backward()  # nor does the update in training mode break the graph
     assert kept.codebook.grad is None and kept.embed.weight.grad is not None
 
 

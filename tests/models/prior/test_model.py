@@ -63,9 +63,9 @@ def test_links_start_as_released(tiny: Config) -> None:
 
 def test_the_reference_is_scaled_by_alpha(model: PosePriorLearner) -> None:
     pose = torch.zeros(3, 4, 2)
-    _, plain = model.paint(pose, images() / 2)
+    _, plain = model.decode(pose, images() / 2)
     model.alpha.data.fill_(0.5)
-    torch.testing.assert_close(model.paint(pose, images())[1], plain)
+    torch.testing.assert_close(model.decode(pose, images())[1], plain)
 
 
 def test_the_image_path_leaves_the_memory_alone(model: PosePriorLearner) -> None:
@@ -80,7 +80,7 @@ def test_the_image_path_leaves_the_memory_alone(model: PosePriorLearner) -> None
 def test_the_memory_losses_leave_the_pose_alone(model: PosePriorLearner) -> None:
     """T' is a constant for the memory: its losses train the memory only."""
     out = model.train()(images(), images())
-    (pose_loss(out.keypoints, out.memory.keypoints) + token_loss(out.memory.tokens, out.memory.quantised)).backward()
+    (pose_loss(out.keypoints, out.memory.keypoints) + token_loss(out.memory.tokens, out.memory.quantized)).backward()
     assert grown(model.regressor) == [] and grown(model.decoder) == [] and model.links.grad is None
     names = grown(model.memory)
     for part in ("embed.weight", "to_tokens.weight", "token_embed.weight", "from_tokens.weight", "to_points.weight"):
@@ -139,7 +139,9 @@ def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int
 
 def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) -> None:
     """A detector that finds the middle of a bright spot, whatever the view, must say where it is in the image."""
-    model = PosePriorLearner(tiny.replace(views=12, max_rotation=1.0, max_shift=0.2, flip=True, image_size=64)).eval()
+    model = PosePriorLearner(
+        tiny.replace(tta_views=12, max_rotation=1.0, max_shift=0.2, flip=True, image_size=64)
+    ).eval()
     asked = []
 
     def middle(given: Tensor) -> Any:
@@ -206,10 +208,12 @@ def test_rounds_of_iterative_inference_feed_each_other(model: PosePriorLearner) 
     assert len(rounds) == 3 and torch.equal(rounds[0].images, images())
     with torch.no_grad():
         for now, after in zip(rounds, [*rounds[1:], None], strict=True):
-            assert now.recalled is not None
+            assert now.decoded_pose is not None
             torch.testing.assert_close(now.poses.keypoints, model.regress(now.images)[3])
-            torch.testing.assert_close(now.recalled, model.memory(now.poses.keypoints).keypoints)
-            torch.testing.assert_close(now.reconstruction, model.paint(now.recalled, images())[1])  # the first input
+            torch.testing.assert_close(now.decoded_pose, model.memory(now.poses.keypoints).keypoints)
+            torch.testing.assert_close(
+                now.reconstruction, model.decode(now.decoded_pose, images())[1]
+            )  # the first input
             assert after is None or torch.equal(after.images, now.reconstruction)
 
 
@@ -225,8 +229,8 @@ def test_another_reference_can_be_given(model: PosePriorLearner) -> None:
     other = images().flip(-1)
     first = model.iterate(images(), 0, reference=other)[0]
     with torch.no_grad():
-        assert first.recalled is not None
-        torch.testing.assert_close(first.reconstruction, model.paint(first.recalled, other)[1])
+        assert first.decoded_pose is not None
+        torch.testing.assert_close(first.reconstruction, model.decode(first.decoded_pose, other)[1])
 
 
 def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +243,7 @@ def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, mo
         sides.append(reference.shape[-1])
         return reference[:, :1], reference
 
-    monkeypatch.setattr(made, "paint", paint)
+    monkeypatch.setattr(made, "decode", paint)
     first, second = made.iterate(given, 1)
     assert set(sides) == {32} and first.reconstruction is not None
     torch.testing.assert_close(first.reconstruction, F.interpolate(images(), scale_factor=2, mode="bilinear"))

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pplkit.models.prior.outputs import CLOSE, Completed, Iteration, Poses, confidence, in_one, joined
+from pplkit.models.prior.outputs import (
+    CLOSE,
+    CompleterOutput,
+    Iteration,
+    Poses,
+    concatenate_poses,
+    concatenate_rounds,
+    confidence,
+)
 
 
 def test_confidence_by_hand() -> None:
@@ -21,7 +29,7 @@ def test_completed_poses_by_hand() -> None:
     """Logit log 3 is a probability of 3/4; a distance of CLOSE takes the confidence to 1/e of that of being seen."""
     hidden = torch.tensor([[math.log(3), -math.log(3), -100.0]])
     distance = torch.tensor([[CLOSE, CLOSE, 1e-9]]).log()
-    found = Completed(torch.ones(1, 3, 2), distance, hidden).poses(5)
+    found = CompleterOutput(torch.ones(1, 3, 2), distance, hidden).poses(5)
     assert found.hidden is not None and found.distance is not None
     torch.testing.assert_close(found.hidden, torch.tensor([[0.75, 0.25, 0.0]]))
     torch.testing.assert_close(found.confidence, torch.tensor([[0.25 / math.e, 0.75 / math.e, 1.0]]))
@@ -37,11 +45,11 @@ def poses(first: int, count: int, completed: bool) -> Poses:
 
 @pytest.mark.parametrize("completed", [True, False])
 def test_batches_of_poses_become_one(completed: bool) -> None:
-    found, expected = joined([poses(0, 2, completed), poses(2, 3, completed)], 3), poses(0, 5, completed)
+    found, expected = concatenate_poses([poses(0, 2, completed), poses(2, 3, completed)], 3), poses(0, 5, completed)
     for name in ("keypoints", "confidence", "distance", "hidden"):
         a, b = getattr(found, name), getattr(expected, name)
         assert (a is None and b is None) if not completed and name in ("distance", "hidden") else torch.equal(a, b)
-    none = joined([], 3)
+    none = concatenate_poses([], 3)
     assert none.keypoints.shape == (0, 3, 2) and none.confidence.shape == (0, 3) and none.distance is None
 
 
@@ -53,11 +61,11 @@ def test_a_round_of_several_batches_becomes_one(painted: bool) -> None:
         some = poses(rows.start, rows.stop - rows.start, True)
         more = (some.keypoints + 1, images[rows] + 1) if painted else ()
         parts.append(Iteration(images[rows], some, *more))
-    found = in_one(parts)
+    found = concatenate_rounds(parts)
     assert torch.equal(found.images, images) and torch.equal(found.poses.keypoints, poses(0, 5, True).keypoints)
     if painted:
-        assert found.recalled is not None and found.reconstruction is not None
-        assert torch.equal(found.recalled, found.poses.keypoints + 1)
+        assert found.decoded_pose is not None and found.reconstruction is not None
+        assert torch.equal(found.decoded_pose, found.poses.keypoints + 1)
         assert torch.equal(found.reconstruction, images + 1)
     else:
-        assert found.recalled is None and found.reconstruction is None
+        assert found.decoded_pose is None and found.reconstruction is None

@@ -23,7 +23,7 @@ from pplkit.models.prior.losses import (
     presence_loss,
 )
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.networks import attention_of
+from pplkit.models.prior.networks import part_attention
 from pplkit.models.prior.outputs import Output
 from pplkit.models.prior.parts import PartMaps
 
@@ -143,7 +143,7 @@ def test_contrast_is_least_where_parts_are_orthogonal_and_equal_over_images() ->
 def test_shares_of_processes_make_up_the_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
     given = noise(6, 3, 5)
     whole = contrast_loss(given)
-    monkeypatch.setattr(module.ranks, "count", lambda: 3)
+    monkeypatch.setattr(module.ranks, "world_size", lambda: 3)
     monkeypatch.setattr(module.ranks, "total", lambda own: F.normalize(given, dim=-1).sum(0))
     torch.testing.assert_close(torch.stack([contrast_loss(part) for part in given.split(2)]).mean(), whole)
     assert contrast_loss(given[:1]).isfinite()  # one image in a process is enough, as the others have some
@@ -220,7 +220,7 @@ def test_what_is_background_is_brought_to_the_resolution_of_the_maps() -> None:
     [
         lambda maps: parts_loss(part_maps(maps, shares(2, 4, 3, 3, seed=1))),
         lambda maps: background_loss(part_maps(maps, shares(2, 4, 3, 3, seed=1))),
-        lambda maps: concentration_loss(attention_of(maps), noise(9, 2)),
+        lambda maps: concentration_loss(part_attention(maps), noise(9, 2)),
         presence_loss,
     ],
     ids=["parts", "background", "concentration", "presence"],
@@ -240,7 +240,7 @@ def test_a_gpu_in_mixed_precision_computes_all_of_them(name: str) -> None:
     calls: dict[str, Callable[[], Tensor]] = {
         "parts": lambda: parts_loss(part_maps(maps, maps)),
         "contrast": lambda: contrast_loss(noise(2, 3, 5)),
-        "concentration": lambda: concentration_loss(attention_of(maps), noise(9, 2)),
+        "concentration": lambda: concentration_loss(part_attention(maps), noise(9, 2)),
         "presence": lambda: presence_loss(maps),
         "background": lambda: background_loss(part_maps(maps, maps)),
     }
@@ -275,7 +275,7 @@ def passed(config: Config) -> tuple[Batch, Output]:
     images, again = noise(2, 3, 3, 64, 64).clamp(-1, 1)
     small = F.avg_pool2d(images, 2)
     batch = Batch(small, small, small, again, SAME.expand(3, -1, -1), images)
-    return batch, model(batch.inputs, batch.reference, batch.again)
+    return batch, model(batch.inputs, batch.reference, batch.second_view)
 
 
 def test_the_total_holds_all_parts_with_their_weights(config: Config, passed: tuple[Batch, Output]) -> None:
@@ -301,21 +301,23 @@ def test_parts_without_weight_are_left_out(config: Config, passed: tuple[Batch, 
 
 def test_how_keypoints_follow_is_chosen(config: Config, passed: tuple[Batch, Output]) -> None:
     batch, output = passed
-    assert batch.moves is not None
+    assert batch.view_transform is not None
     for kind, loss in (("relative", equivariance_loss), ("absolute", distance_loss)):
         _, values = losses(config.replace(equivariance=kind), None, batch, output._replace(parts=None))
-        torch.testing.assert_close(values["equivariance"], loss(output.keypoints, output.again, batch.moves))
+        torch.testing.assert_close(
+            values["equivariance"], loss(output.keypoints, output.second_keypoints, batch.view_transform)
+        )
 
 
 def test_parts_have_to_follow_as_keypoints_do(config: Config, passed: tuple[Batch, Output]) -> None:
     """As many places of parts as keypoints: the mean over both."""
     batch, output = passed
-    assert batch.moves is not None and output.parts is not None
+    assert batch.view_transform is not None and output.parts is not None
     line = (torch.arange(8) * 8 + 3.5) / 31.5 - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
-    weights = attention_of(output.parts.maps).unflatten(2, (8, 8))
+    weights = part_attention(output.parts.maps).unflatten(2, (8, 8))
     places = torch.stack([(weights * axis).sum((2, 3)) for axis in (x, y)], -1)
-    own = distance_loss(output.keypoints, output.again, batch.moves)
-    of_parts = distance_loss(places[:3], places[3:], batch.moves)
+    own = distance_loss(output.keypoints, output.second_keypoints, batch.view_transform)
+    of_parts = distance_loss(places[:3], places[3:], batch.view_transform)
     _, values = losses(config.replace(equivariance="absolute"), None, batch, output)
     torch.testing.assert_close(values["equivariance"], (own + of_parts) / 2)

@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, to_unit
-from pplkit.models.layers.backbone import Backbone, pooled, resampled
+from pplkit.models.layers.backbone import Backbone, pool, resample
 from pplkit.models.prior import parts
-from pplkit.models.prior.networks import IN_USE, Completer, PartRegressor, attention_of
-from pplkit.models.prior.parts import TEMPERATURE, PartClusters, clustered
+from pplkit.models.prior.networks import INFERENCE_POWER, Completer, PartRegressor, part_attention
+from pplkit.models.prior.parts import TEMPERATURE, PartClusters, best_kmeans
 
 SHAPES = [(6, 8, 8), (5, 4, 4), (4, 2, 2)]
 SIZE = sum(channels * height * width for channels, height, width in SHAPES)
@@ -48,12 +48,12 @@ def two_halves(count: int) -> tuple[Tensor, Tensor]:
 def test_blobs_that_lie_apart_are_found() -> None:
     middles = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
     points = (middles[:, None] + noise(4, 50, 2)).flatten(0, 1)
-    found = clustered(points, 4)
+    found = best_kmeans(points, 4)
     means = points.unflatten(0, (4, 50)).mean(1)
     nearest = torch.cdist(means, found).argmin(1)
     assert sorted(nearest.tolist()) == [0, 1, 2, 3]
     torch.testing.assert_close(found[nearest], means, atol=1e-4, rtol=0)
-    assert torch.equal(clustered(points, 4), found)
+    assert torch.equal(best_kmeans(points, 4), found)
 
 
 def test_of_several_starts_the_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_of_several_starts_the_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     ends = iter([[[0.0], [0.0]], [[-1.0], [1.0]], [[0.0], [0.5]], [[9.0], [0.0]]])
     monkeypatch.setattr(parts, "RESTARTS", 4)
     monkeypatch.setattr(parts, "kmeans2", lambda *given, **options: (torch.tensor(next(ends)).numpy(), None))
-    assert clustered(points, 2).flatten().tolist() == [-1.0, 1.0]
+    assert best_kmeans(points, 2).flatten().tolist() == [-1.0, 1.0]
 
 
 def test_assignments_by_hand(backbone: Backbone) -> None:
@@ -121,9 +121,9 @@ def test_with_few_cells_on_the_object_all_are_clustered(backbone: Backbone) -> N
 
 def test_maps_at_another_resolution_by_hand() -> None:
     maps = torch.arange(16.0).view(1, 1, 4, 4)
-    assert resampled(maps, 4) is maps
-    assert resampled(maps, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    finer = resampled(torch.tensor([[[[0.0, 4.0], [0.0, 4.0]]]]), 4)
+    assert resample(maps, 4) is maps
+    assert resample(maps, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    finer = resample(torch.tensor([[[[0.0, 4.0], [0.0, 4.0]]]]), 4)
     torch.testing.assert_close(finer[0, 0], torch.tensor([0.0, 1.0, 3.0, 4.0]).expand(4, 4))
 
 
@@ -133,7 +133,7 @@ def test_pooled_features_by_hand() -> None:
     attention = torch.zeros(1, 2, 4, 4)
     attention[0, 0, 3, 2] = 1.0
     attention[0, 1] = 1 / 16
-    found = pooled(maps, attention.flatten(2))
+    found = pool(maps, attention.flatten(2))
     torch.testing.assert_close(found, torch.tensor([[[4.0, 8.0], [2.5, 2.0]]]))
 
 
@@ -149,17 +149,17 @@ def rows(count: int = 2) -> Tensor:
 def test_attention_by_hand() -> None:
     """Two keypoints and a background; a keypoint that is nowhere attends nowhere."""
     maps = torch.tensor([[0.1, 0.3, 0.0, 0.4], [0.0, 0.0, 0.0, 0.0], [0.9, 0.7, 1.0, 0.6]]).view(1, 3, 2, 2)
-    found = attention_of(maps)
+    found = part_attention(maps)
     torch.testing.assert_close(found, torch.tensor([[[0.125, 0.375, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]))
     squared = torch.tensor([[[1 / 26, 9 / 26, 0.0, 16 / 26], [0.0, 0.0, 0.0, 0.0]]])
-    torch.testing.assert_close(attention_of(maps, 2), squared)
+    torch.testing.assert_close(part_attention(maps, 2), squared)
 
 
 def test_a_part_that_is_hardly_there_is_still_looked_for() -> None:
     """With a probability of 1e-5 at most, as where it is hidden; its attention sums to 1 as any other's."""
     maps = 1e-5 * torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    for power in (1, IN_USE):
-        torch.testing.assert_close(attention_of(maps, power).sum(-1), torch.ones(1, 2))
+    for power in (1, INFERENCE_POWER):
+        torch.testing.assert_close(part_attention(maps, power).sum(-1), torch.ones(1, 2))
 
 
 def test_part_maps_and_attention_are_shares() -> None:
@@ -168,7 +168,7 @@ def test_part_maps_and_attention_are_shares() -> None:
     assert features.shape == (2, 16, 8, 8) and maps.shape == (2, 4, 8, 8)
     torch.testing.assert_close(maps.sum(1), torch.ones(2, 8, 8))
     affine, attention = network(rows(), PRIOR)
-    assert affine.shape == (2, 3, 2, 3) and torch.equal(attention, attention_of(maps, IN_USE))
+    assert affine.shape == (2, 3, 2, 3) and torch.equal(attention, part_attention(maps, INFERENCE_POWER))
     torch.testing.assert_close(attention.sum(-1), torch.ones(2, 3))
 
 

@@ -90,11 +90,11 @@ def test_a_completed_pose_is_painted_into_what_is_hidden_alone(model: PosePriorL
     rounds = model.iterate(images, 3, procedure="completed", hidden=torch.from_numpy(HIDDEN))
     assert len(rounds) == 4
     for now in rounds:
-        painted, recalled = now.reconstruction, now.recalled
+        painted, recalled = now.reconstruction, now.decoded_pose
         assert painted is not None and recalled is not None
         assert torch.equal(recalled, now.poses.keypoints)
         with torch.no_grad():
-            expected: Tensor = model.paint(recalled, images)[1]
+            expected: Tensor = model.decode(recalled, images)[1]
         torch.testing.assert_close(painted[where], expected[where])
         assert torch.equal(painted[~where], images[~where])
         assert (painted[where] - images[where]).abs().mean() > 0.01

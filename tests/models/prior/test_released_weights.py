@@ -99,7 +99,7 @@ def test_links_and_reconstruction(model: PosePriorLearner, known: dict[str, np.n
     pose = torch.from_numpy(known["pose"]).flip(-1)
     check(model.connectivity(), known["connectivity"])
     with torch.no_grad():
-        heat, painted = model.paint(pose, frame())
+        heat, painted = model.decode(pose, frame())
     check(heat[..., ::4, ::4], known["heat"])
     check(link_map(pose, model.connectivity(), 128, 1e-3), heat.numpy())
     check(painted[..., ::4, ::4], known["reconstruction"])
@@ -109,7 +109,7 @@ def test_the_memory(model: PosePriorLearner, known: dict[str, np.ndarray]) -> No
     with torch.no_grad():
         found = model.memory(torch.from_numpy(known["pose"]).flip(-1))
     check(found.keypoints.flip(-1), known["memory_output"])
-    check(token_loss(found.tokens, found.quantised), known["vq_loss"])
+    check(token_loss(found.tokens, found.quantized), known["vq_loss"])
 
 
 def test_one_update_of_the_memory(state: State, known: dict[str, np.ndarray]) -> None:
@@ -126,7 +126,7 @@ def test_the_boundary_loss(known: dict[str, np.ndarray]) -> None:
 @pytest.mark.slow
 def test_the_perceptual_loss(model: PosePriorLearner, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
-        _, painted = model.paint(torch.from_numpy(known["pose"]).flip(-1), frame())
+        _, painted = model.decode(torch.from_numpy(known["pose"]).flip(-1), frame())
         check(reconstruction_loss(vgg, frame(), painted), known["perceptual_loss"])
 
 

@@ -15,7 +15,7 @@ from pplkit.data.images import to_float
 from pplkit.geometry.coordinates import pixel_grid
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.networks import Completer
-from pplkit.models.prior.outputs import Completed
+from pplkit.models.prior.outputs import CompleterOutput
 from pplkit.training.loop import build, train
 from pplkit.training.run_folder import COMPLETER, RunFolder
 from pplkit.training.saved_model import load
@@ -46,7 +46,7 @@ def lesson(keypoints: Tensor, hidden: Tensor) -> Lesson:
 
 def test_the_loss_by_hand() -> None:
     """One keypoint 5 from its place, expected at 2; hidden, with a logit of 0."""
-    found = Completed(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[2.0]]).log(), torch.zeros(1, 1))
+    found = CompleterOutput(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[2.0]]).log(), torch.zeros(1, 1))
     loss = doubts_and_distance(found, lesson(torch.zeros(1, 1, 2), torch.ones(1, 1)))
     assert loss.item() == pytest.approx(NEAR * 5 + 5 / 2 + np.log(2) + np.log(2), rel=1e-5)
 
@@ -56,11 +56,11 @@ def test_the_expected_distance_is_best_where_it_is_the_distance() -> None:
     keypoints = torch.stack((away, torch.zeros(1, 2)), -1)
     distance = away.log().requires_grad_()
     hidden = torch.zeros(1, 2)
-    best = doubts_and_distance(Completed(keypoints, distance, hidden), lesson(torch.zeros(1, 2, 2), hidden))
+    best = doubts_and_distance(CompleterOutput(keypoints, distance, hidden), lesson(torch.zeros(1, 2, 2), hidden))
     (slope,) = torch.autograd.grad(best, distance)
     torch.testing.assert_close(slope, torch.zeros(1, 2), atol=1e-6, rtol=0)
     for change in (-0.3, 0.3):
-        worse = Completed(keypoints, distance.detach() + change, hidden)
+        worse = CompleterOutput(keypoints, distance.detach() + change, hidden)
         assert doubts_and_distance(worse, lesson(torch.zeros(1, 2, 2), hidden)) > best
 
 
@@ -69,7 +69,7 @@ def test_the_expected_distance_does_not_pull_at_the_keypoints() -> None:
     slopes = []
     for expected in (0.01, 10.0):
         keypoints = torch.tensor([[[3.0, 4.0], [0.0, 2.0]]], requires_grad=True)
-        found = Completed(keypoints, torch.full((1, 2), expected).log(), torch.zeros(1, 2))
+        found = CompleterOutput(keypoints, torch.full((1, 2), expected).log(), torch.zeros(1, 2))
         doubts_and_distance(found, lesson(torch.zeros(1, 2, 2), torch.zeros(1, 2))).backward()  # type: ignore[no-untyped-call]
         slopes.append(keypoints.grad)
         torch.testing.assert_close(keypoints.grad, NEAR / 2 * torch.tensor([[[0.6, 0.8], [0.0, 1.0]]]))
@@ -282,7 +282,7 @@ def test_a_step_that_is_not_finite_is_left_out_and_many_end_it(
 ) -> None:
     made: list[int] = []
 
-    def spoilt(found: Completed, given: Lesson) -> Tensor:
+    def spoilt(found: CompleterOutput, given: Lesson) -> Tensor:
         made.append(1)
         return doubts_and_distance(found, given) * (torch.nan if len(made) > few else 1.0)
 

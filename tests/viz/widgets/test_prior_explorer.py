@@ -62,7 +62,7 @@ def test_a_dragged_pose_takes_the_vectors_that_the_memory_finds_for_it(state: Ex
     with torch.no_grad():
         recall = state.model.memory(torch.tensor(pose, dtype=torch.float32)[None])
     assert (state.pose == pose).all()
-    assert state.chosen.tolist() == recall.chosen[0].tolist()
+    assert state.chosen.tolist() == recall.assignments[0].tolist()
     assert np.allclose(state.recalled(), recall.keypoints[0], atol=1e-6)
     answer = state.recalled()
     state.take(0, int(state.chosen[0]))  # the same vectors as before: the pose is now what the memory makes of it
