@@ -27,7 +27,7 @@ from pplkit.data.crops import Box, Cropper, NoObject
 from pplkit.data.images import read_reduced, upright_size
 from pplkit.data.reader import OBJECT
 from pplkit.data.video import PartlyRead, frames
-from pplkit.geometry.registration import estimate_transform, displacement, estimate_shift
+from pplkit.geometry.registration import displacement, estimate_shift, estimate_transform
 from pplkit.models.layers import saliency
 
 MARGIN = 0.2  # on each side of the object, of its extent
