@@ -4,13 +4,16 @@ import ast
 import dataclasses
 import importlib.util
 import re
+import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import nbformat
 import papermill
 import pytest
+import yaml
 
 import pplkit
 
@@ -154,11 +157,37 @@ def test_code_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if missing(name)] == []
 
 
+def shell_lines(program: str) -> list[list[str]]:
+    """The words of the lines in blocks of code that call `program`."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    lines = [line for language, block in blocks if not language for line in block.splitlines() if program in line]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[line.index(program) + 1 :] for line in words if program in line]
+
+
+def test_commands_that_pages_show_can_be_typed() -> None:
+    commands, lines = docs_build().commands().choices, shell_lines("pplkit")
+    for name, *rest in lines:
+        commands[name].parse_args(rest)
+    assert {name for name, *_ in lines} > {"run", "train", "estimate", "track", "export"}
+    with pytest.raises(SystemExit):
+        commands["track"].parse_args(["runs/mine", "clip.mp4", "--to", "tracks.csv"])
+
+
 def test_commands_that_pages_name_are_there() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    commands = set(re.findall(r"(?:`|^)pplkit ([a-z-]+)", text, re.MULTILINE))
-    assert commands <= set(docs_build().commands().choices)
-    assert len(commands) > 5
+    assert set(re.findall(r"`pplkit ([a-z-]+)", text)) <= set(docs_build().commands().choices)
+
+
+def test_notebook_parameters_that_pages_pass_are_there() -> None:
+    lines = shell_lines("papermill")
+    for notebook, *words in lines:
+        passed = {name for option, name in pairwise(words) if option == "-p"}
+        passed |= {name for option, text in pairwise(words) if option == "-y" for name in yaml.safe_load(text)}
+        assert passed
+        assert passed <= set(papermill.inspect_notebook(ROOT / notebook))
+    assert lines
 
 
 def test_settings_that_pages_name_are_there() -> None:
