@@ -15,7 +15,7 @@ from PIL import Image
 from data_prep.common.ingest import Row
 from data_prep.common.object_crops import Cut
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.texts import check_file
+from pplkit.core.files import check_file
 from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import Box, around, resized, to_crop
 from pplkit.data.images import PIXELS

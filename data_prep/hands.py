@@ -18,7 +18,7 @@ from typing import Any
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import read_text
+from pplkit.core.files import read_text
 from pplkit.data.crops import whole
 from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import inside

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import read_json, read_text
+from pplkit.core.files import MAX_TABLE_BYTES, read_json, read_text
 from pplkit.data.crops import Box, around
 
-BYTES = 2**28  # of a file; COCO's own has 240 million
 FAR = 1e7  # pixels
 POINTS = 1000  # names of keypoints
 TOGETHER = 20_000_000  # names times files of a table: each file has room for all
@@ -53,7 +52,7 @@ def read_labels(path: Path) -> Labels:
 
 
 def _coco(path: Path) -> Labels:
-    content = read_json(path, "give COCO keypoints, or save it as UTF-8", BYTES)
+    content = read_json(path, "give COCO keypoints, or save it as UTF-8", MAX_TABLE_BYTES)
     try:
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         named = {kind["id"]: kind for kind in content["categories"] if kind.get("keypoints")}
@@ -114,7 +113,7 @@ def _annotation(note: Mapping[str, Any], count: int) -> Label:
 
 
 def _table(path: Path) -> Labels:
-    text = read_text(path, "save it as UTF-8", BYTES)
+    text = read_text(path, "save it as UTF-8", MAX_TABLE_BYTES)
     try:
         rows = list(csv.reader(text.splitlines()))
     except csv.Error as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import read_text
+from pplkit.core.files import read_text
 from pplkit.data.dataset import open_dataset
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pplkit.core.errors import PplkitError, visible
+from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
 from pplkit.inference.object_crop import ImageSquares, Squares, video_squares
@@ -71,7 +71,7 @@ def videos_look(paths: Sequence[Path], size_of: Callable[[Path], tuple[int, int]
             known[path] = video_squares(path)
             shares.append(known[path].fraction)
         except PplkitError as error:
-            nothing = visible(str(error)).rstrip(".")
+            nothing = str(error).rstrip(".")
     return _Look(shares, nothing)
 
 
@@ -84,13 +84,13 @@ def pictures_look(found: ImageSquares, files: Sequence[Path]) -> _Look:
                 return _Look([], f"pictures have fewer than {LEAST} pixels a side")
             shares.append(found.fraction(file))
         except PplkitError as error:
-            nothing = visible(str(error)).rstrip(".")
+            nothing = str(error).rstrip(".")
     return _Look(shares, nothing)
 
 
 def say(sentence: str) -> None:
     """Tell a person what should be known of a file, on stderr."""
-    print(f"data_prep: {visible(sentence)}", file=sys.stderr, flush=True)
+    print(f"data_prep: {sentence}", file=sys.stderr, flush=True)
 
 
 def following(path: Path, number: int, known: dict[Path, Squares], sheet: "Sheet", threads: int = 0) -> Cut:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pplkit.core.errors import PplkitError, visible
+from pplkit.core.errors import PplkitError
 from pplkit.training.distributed import rank
 
 
@@ -175,7 +175,7 @@ def landmarks(arguments: argparse.Namespace) -> None:
     model, data = _loaded(arguments), data_of(RunFolder(arguments.run))
     if arguments.suggest is not None:
         for index in fitting.suggest(model, data, arguments.suggest, arguments.split):
-            print(f"{index}  {visible(data[arguments.split].sources[index])}")
+            print(f"{index}  {data[arguments.split].sources[index]}")
         return
     found = fitting.name_landmarks(model, data, arguments.labels or arguments.run / fitting.TABLE, arguments.split)
     out = arguments.run / fitting.MAP
@@ -235,7 +235,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def _export_poses(arguments: argparse.Namespace) -> None:
-    from pplkit.core.files import is_same
+    from pplkit.core.files import same_file
     from pplkit.inference.export.pose_formats import check_format, export_poses, pose_table, read_poses
 
     if not 0 <= arguments.visible <= 1:
@@ -243,7 +243,7 @@ def _export_poses(arguments: argparse.Namespace) -> None:
     check_format(arguments.format, arguments.out)
     _check_folder(arguments.out, "--out")
     if arguments.poses is not None:
-        if is_same(arguments.poses, arguments.out):
+        if same_file(arguments.poses, arguments.out):
             raise PplkitError(f"--out {arguments.out} is the file of --poses: name another, or what it has is lost.")
         poses = read_poses(arguments.poses)
     else:
@@ -280,10 +280,10 @@ def check(arguments: argparse.Namespace) -> None:
 
     found = faults(arguments.dataset)
     if found:
-        print("\n".join(map(visible, found)))
+        print("\n".join(found))
         raise PplkitError(f"{arguments.dataset} has {len(found)} fault{'s' * (len(found) > 1)}, named above.")
     data = open_dataset(arguments.dataset)
-    print("\n".join(map(visible, summary(data))))
+    print("\n".join(summary(data)))
     first = next(iter(data.splits.values()))
     shown = evenly_spaced(first, 48)
     labels = None if first.keypoints is None else first.keypoints[shown]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import parse_json
+from pplkit.core.files import parse_json
 from pplkit.training.distributed import launched, rank, voice
 
 CROP = "the square seen: centre, pad for all, or object to follow it (default: as in training, else centre)"

@@ -1,101 +1,34 @@
-"""Files that are whole or as they were before: written beside, brought to the disk, renamed."""
+"""Files that are written whole or not at all, and text and JSON that is read within limits."""
 
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 
 PARTIAL = ".partial"  # ends the name of a file that is being written
+MAX_TEXT_BYTES = 2**26  # of a text or JSON file, unless its reader allows more
+MAX_TABLE_BYTES = 2**28  # of poses and of labels: those of COCO have 240 million
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)), "make room there"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give the right to write there"),
 }
 
 
-class Unwritable(PplkitError):
-    """A file that cannot be written; `said` is what the system says, and what to do."""
+class WriteError(PplkitError):
+    """A file cannot be written; `detail` is the message without its full stop."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        self.said = f"{path} cannot be written ({reason(error)}): {remedy(error)}"
-        super().__init__(f"{self.said}.")
+        self.detail = f"{path} cannot be written ({reason(error)}): {remedy(error)}"
+        super().__init__(f"{self.detail}.")
 
     def __reduce__(self) -> Any:
         return PplkitError, (str(self),)
-
-
-def is_same(path: Path, other: Path) -> bool:
-    """Whether both are there and one file, whatever they are called."""
-    with suppress(OSError):
-        return path.samefile(other)
-    return False
-
-
-def write_bytes(path: Path, content: bytes | bytearray, check: Callable[[Path], object] | None = None) -> None:
-    """Write a file atomically: it is complete and on the disk, or as it was before. Raises Unwritable.
-
-    Before it takes its name `check` may look at it where it lies, and raise.
-    """
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        with _named(path):
-            _write(partial, content, os.O_TRUNC, sync=True)
-            if check is not None:
-                check(partial)
-            os.replace(partial, path)
-            _sync_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(partial)
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: it is complete, or as it was before. Raises Unwritable."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically: the file is complete, or as it was before. Raises Unwritable."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[TextIO]:
-    """A text file to write into, piece by piece: afterwards it is complete, and on an error it is as it was before.
-
-    Raises Unwritable.
-    """
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        with _named(path):
-            with partial.open("w", encoding="utf8", newline="") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            _sync_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(partial)
-        raise
-
-
-def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file; all of it, or nothing where the file can still be cut. Raises Unwritable."""
-    with _named(path):
-        _write(path, f"{line}\n".encode(), os.O_APPEND, sync=False)
-
-
-def sync(path: Path) -> None:
-    """Bring a file to the disk, if there is one; raises Unwritable."""
-    with _named(path):
-        if path.exists():
-            _write(path, b"", os.O_APPEND, sync=True)
 
 
 def remedy(error: OSError) -> str:
@@ -103,57 +36,141 @@ def remedy(error: OSError) -> str:
     return REMEDIES.get(error.errno or 0, "see that its folder and drive are there")
 
 
-def reason(error: OSError) -> str:
-    """What the system says, without the name of the file."""
-    return error.strerror or str(error)
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` for a new file or folder, which replaces `path` when the block ends.
+
+    If the block raises, the new file is removed and `path` stays as it was. The folder of `path` must exist; a folder
+    replaces only an empty one. Raises WriteError for an OSError inside.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)  # a folder that a killed process left
+    try:
+        with _write_errors(path):
+            yield partial
+            _sync(partial)
+            os.replace(partial, path)
+            _sync(path.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def write_bytes(path: Path, content: bytes | bytearray, check: Callable[[Path], object] | None = None) -> None:
+    """Write a file atomically. `check` may inspect it before it takes its name, and raise. Raises WriteError."""
+    with atomic_path(path) as partial:
+        with open(partial, "wb") as file:
+            file.write(content)
+        if check is not None:
+            check(partial)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8. Raises WriteError."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file atomically. Raises WriteError."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file. Raises WriteError; part of the line may then be in the file."""
+    with _write_errors(path), open(path, "ab") as file:
+        file.write(f"{line}\n".encode())
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk, if it exists. Raises WriteError."""
+    with _write_errors(path):
+        if path.exists():
+            _sync(path)
 
 
 def remove(*paths: Path) -> None:
-    """Remove files, those that are there, for good; raises Unwritable."""
+    """Remove those of the files that exist, for good. Raises WriteError."""
     for path in paths:
-        with _named(path), suppress(FileNotFoundError):
+        with _write_errors(path), suppress(FileNotFoundError):
             os.unlink(path)
     for folder in {path.parent for path in paths}:
-        with _named(folder):
-            _sync_folder(folder)
+        with _write_errors(folder):
+            _sync(folder)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to the same existing file."""
+    with suppress(OSError):
+        return path.samefile(other)
+    return False
+
+
+def check_file(path: Path, remedy: str) -> None:
+    """Raise PplkitError, with `remedy`, unless there is a regular file: a pipe would keep its reader waiting."""
+    if not os.path.exists(path):
+        raise PplkitError(f"{path} does not exist: {remedy}.")
+    if not os.path.isfile(path):
+        raise PplkitError(f"{path} is not a file: {remedy}.")
+
+
+def read_text(path: Path, remedy: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """A text file in UTF-8; the byte order mark that spreadsheets write is left out.
+
+    Raises PplkitError, with `remedy`, if the file is missing, longer than `max_bytes`, or not UTF-8.
+    """
+    check_file(path, remedy)
     try:
-        os.fsync(handle)
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise PplkitError(f"{path} is longer than {max_bytes:,} bytes: {remedy}.")
+        return content.decode("utf-8-sig")
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # this file system has no such thing
-            raise
-    finally:
-        os.close(handle)
+        raise PplkitError(f"{path} cannot be read ({reason(error)}): {remedy}.") from None
+    except UnicodeDecodeError as error:
+        raise PplkitError(f"{path} is not text in UTF-8 ({error}): {remedy}.") from None
+
+
+def read_json(path: Path, remedy: str, max_bytes: int = MAX_TEXT_BYTES) -> dict[str, Any]:
+    """The JSON object in a file. Raises PplkitError as `read_text` does, and for any other content."""
+    text = read_text(path, remedy, max_bytes)
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise PplkitError(f"{path} is not valid JSON ({error}): {remedy}.") from None
+    if not isinstance(content, dict):
+        raise PplkitError(f"{path} does not hold a JSON object: {remedy}.")
+    return content
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError for any other text, and for one nested too deeply for the reader."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritable(path, error) from None
+        raise WriteError(path, error) from None
 
 
-def _write(path: Path, content: bytes | bytearray, how: int, *, sync: bool) -> None:
-    """Write all of `content`; what a failure leaves of it is cut off where possible."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | how | getattr(os, "O_BINARY", 0), 0o666)
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder where the system can, to the disk."""
+    folder = os.path.isdir(path)
+    if folder and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
-        before = os.lseek(handle, 0, os.SEEK_END)
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(handle, rest[: 2**30]) :]  # no system writes more than 2 GiB at once
-            if sync:
-                os.fsync(handle)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(handle, before)
+        os.fsync(handle)
+    except OSError as error:
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some cannot sync folders
             raise
     finally:
         os.close(handle)

@@ -49,7 +49,7 @@ MODULES = {
     "shards": "data.npy_shards", "sides": "inference.landmarks.left_right", "sizes": "models.prior.sizes",
     "smoothing": "geometry.trajectories", "stepping": "training.step", "stops": "core.signals",
     "streaming": "data.streaming", "svg": "viz.svg", "symptoms": "evaluation.diagnosis.measurements",
-    "team": "training.processes", "texts": "core.texts", "track_figures": "viz.tracking",
+    "team": "training.processes", "texts": "core.files", "track_figures": "viz.tracking",
     "tracks": "inference.tracking geometry.trajectories", "training_figures": "viz.training",
     "unpickling": "core.safe_pickle", "version": "core.version", "widgets": "viz.widgets.training_monitor",
     "workers": "experiments.executors", "yamls": "core.yaml_file",

@@ -1,4 +1,4 @@
-"""A YAML file, safely loaded, and checks of what stands in it that name the file and the place."""
+"""A YAML file, safely loaded, and checks of its values whose errors name the file and the place in it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,81 +8,41 @@ from typing import Any, NamedTuple
 import yaml
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.texts import read_text
+from pplkit.core.files import read_text
 
-BYTES = 2**15  # of a file; PyYAML takes seconds for as many
-BRACKETS = 1000  # one in the other, they take PyYAML the square of their number
-DEPTH = 20  # of lists and mappings
-PARTS = 20_000  # values, aliases written out
+MAX_YAML_BYTES = 2**17
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses two equal keys of a mapping, of which YAML's own loader takes the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value if key.value != "<<"]
+        if twice := [key for number, key in enumerate(keys) if key in keys[:number]]:
+            mark = node.start_mark
+            raise yaml.constructor.ConstructorError(problem=f"two entries are called {twice[0]!r}", problem_mark=mark)
+        return node
 
 
 def read_yaml(file: Path) -> Any:
-    """The content of a YAML file: text, finite numbers, booleans, lists and mappings, nothing else.
+    """The content of a YAML file: text, finite numbers, booleans, lists and mappings.
 
-    Nothing in it is executed: it is made by YAML's safe loader. Raises PplkitError, naming file and line, for what is
-    no YAML, for two equal keys of a mapping, of which the loader would take the last without a word, and for any other
-    content; and for more of it than people write.
+    Nothing in the file is executed. Raises PplkitError, naming file and line, if it is not YAML or holds anything else.
     """
-    text = read_text(file, "name a YAML file", BYTES)
-    if text.count("[") + text.count("{") > BRACKETS:
-        raise PplkitError(f"{file} has more than {BRACKETS:,} opening brackets: write fewer of them.")
+    text = read_text(file, "name a YAML file", MAX_YAML_BYTES)
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        _check_size(file, node)
-        _no_key_twice(At(file), node, set())
-        content = None if node is None else loader.construct_document(node)
+        content = yaml.load(text, _Loader)
         json.dumps(content, allow_nan=False)
-    except PplkitError:
-        raise
-    except RecursionError:
-        raise PplkitError(f"{file} is more than {DEPTH} levels deep: write it in fewer.") from None
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise PplkitError(f"{file}{line}: {error.problem or error.context}: correct the YAML there.") from None
     except yaml.YAMLError as error:
-        raise PplkitError(f"{file} is no text in YAML ({reason(error)}): name a YAML file.") from None
-    except Exception as error:  # the loader stumbles over values of the wrong kind anywhere, as over an empty !!int
-        raise PplkitError(
-            f"{file} holds more than text, finite numbers, lists and mappings ({reason(error)}): put dates in quotes, "
-            "say."
-        ) from None
+        raise PplkitError(f"{file} is not YAML ({reason(error)}): name a YAML file.") from None
+    except (TypeError, ValueError, RecursionError) as error:  # of json, or of values that YAML makes Python objects of
+        kinds = "text, finite numbers, lists and mappings"
+        raise PplkitError(f"{file} holds more than {kinds} ({reason(error)}): put dates, say, in quotes.") from None
     return content
-
-
-def _check_size(file: Path, node: yaml.Node | None) -> None:
-    """Raise PplkitError where the content, with every alias written out, is larger or deeper than any that is meant.
-
-    Ten lists that each name the one before ten times are ten billion values.
-    """
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node, depth: int) -> int:
-        if depth > DEPTH:
-            raise RecursionError
-        if id(node) not in sizes:
-            sizes[id(node)] = PARTS + 1  # of a list that holds itself
-            children = node.value if isinstance(node, yaml.CollectionNode) else ()
-            pairs = (child if isinstance(child, tuple) else (child,) for child in children)
-            sizes[id(node)] = 1 + sum(size(part, depth + 1) for pair in pairs for part in pair)
-        return sizes[id(node)]
-
-    if node is not None and size(node, 0) > PARTS:
-        raise PplkitError(f"{file} holds more than {PARTS:,} values, aliases written out, or itself: write fewer.")
-
-
-def _no_key_twice(at: "At", node: yaml.Node | None, seen: set[int]) -> None:
-    """`seen`: nodes that aliases come back to."""
-    if node is None or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        at.distinct([key.value for key, _ in node.value if key.value != "<<"], "two entries are called")
-        for key, value in node.value:
-            _no_key_twice(at.to(key.value), value, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _no_key_twice(at, value, seen)
 
 
 class At(NamedTuple):
@@ -95,47 +55,47 @@ class At(NamedTuple):
         """A place inside this one."""
         return At(self.file, f"{self.place}.{key}" if self.place else str(key))
 
-    def refuse(self, said: object) -> PplkitError:
-        """The error to raise: file, place and what is said."""
-        return PplkitError(f"{self.file}, {self.place}: {said}" if self.place else f"{self.file}: {said}")
+    def refuse(self, problem: object) -> PplkitError:
+        """The error to raise: file, place and problem."""
+        return PplkitError(f"{self.file}, {self.place}: {problem}" if self.place else f"{self.file}: {problem}")
 
     def mapping(self, value: Any, keys: Sequence[str] = ()) -> dict[str, Any]:
-        """A mapping by text, with no other keys than `keys` if there are any; nothing at all is an empty one."""
+        """A mapping whose keys are text and, if `keys` are given, among them; an empty one for None."""
         value = {} if value is None else value
         if not isinstance(value, Mapping):
             raise self.refuse(f"{value!r} must be a mapping: write entries such as 'name: value'.")
         for key in value:
             if not isinstance(key, str):
-                raise self.refuse(f"the key {key!r} is no text: put it in quotes.")
+                raise self.refuse(f"the key {key!r} is not text: put it in quotes.")
             if keys and key not in keys:
                 raise self.refuse(f"the key {key!r} is unknown: choose from {', '.join(keys)}.")
         return dict(value)
 
     def items(self, value: Any) -> list[Any]:
-        """A list with something in it, and nothing twice."""
+        """A list of one or more values that differ."""
         if not isinstance(value, list) or not value:
             raise self.refuse(f"{value!r} must be a list of one or more, such as [a, b].")
         self.distinct(value, "two entries are")
         return value
 
     def named(self, value: Any) -> dict[str, Any]:
-        """What each name holds: a mapping with something in it, or a list of names that hold nothing."""
+        """A mapping with at least one entry; a list of names stands for one from each name to None."""
         if isinstance(value, list):
             return {self.text(name): None for name in self.items(value)}
-        found = self.mapping(value)
-        if not found:
+        entries = self.mapping(value)
+        if not entries:
             raise self.refuse("it is empty: name at least one.")
-        return found
+        return entries
 
     def text(self, value: Any) -> str:
-        """Text with something in it."""
+        """Text of one character or more."""
         if not isinstance(value, str) or not value:
             raise self.refuse(f"{value!r} must be text: put it in quotes.")
         return value
 
-    def whole(self, value: Any, least: int, most: int = 2**31) -> int:
-        """A whole number of at least `least`, and below `most`."""
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
+    def whole(self, value: Any, least: int) -> int:
+        """A whole number of at least `least`."""
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.refuse(f"{value!r} must be a whole number from {least} upwards.")
         return value
 
@@ -145,13 +105,12 @@ class At(NamedTuple):
             raise self.refuse(f"{value!r} is unknown: choose one of {', '.join(known)}.")
         return str(value)
 
-    def distinct(self, names: Sequence[Any], said: str) -> None:
-        """No two alike, not even but for upper and lower case, which some file systems do not tell apart."""
-        seen: set[str] = set()
-        for name in names:
-            if str(name).casefold() in seen:
-                raise self.refuse(f"{said} {name!r}, upper and lower case being alike: rename or remove one.")
-            seen.add(str(name).casefold())
+    def distinct(self, names: Sequence[Any], problem: str) -> None:
+        """Raise `problem` where two names differ in case at most, as some file systems do not tell them apart."""
+        folded = [str(name).casefold() for name in names]
+        for number, name in enumerate(names):
+            if folded[number] in folded[:number]:
+                raise self.refuse(f"{problem} {name!r}, ignoring case: rename or remove one.")
 
     def path(self, value: Any) -> Path:
         """A path; one that is not absolute starts at the folder of the file."""
@@ -159,7 +118,7 @@ class At(NamedTuple):
 
 
 def like(value: Any, default: Any) -> Any:
-    """A number where `default` is one and YAML, which wants 1.0e-4, reads 1e-4 as text; else the value as it is."""
+    """`value`, as a number where `default` is one: YAML, which wants 1.0e-4, reads 1e-4 as text."""
     if isinstance(default, float) and isinstance(value, str):
         try:
             return float(value)

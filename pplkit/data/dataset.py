@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import read_json, read_text
+from pplkit.core.files import read_json, read_text
 from pplkit.data.arrays import AGAIN, DTYPES, ROOM, SHARDED, SPLIT, array_of, as_stored, check_array
 from pplkit.data.npy_shards import NpyWriter, Shards, file_hash, load_array
 from pplkit.data.schema import Metadata

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.texts import check_file
+from pplkit.core.files import check_file
 
 PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
 SCANNED = 10 * PIXELS  # pixels times scans of a JPEG; progressive ones have about ten

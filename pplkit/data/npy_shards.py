@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.texts import check_file
+from pplkit.core.files import check_file
 
 
 class Shards:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
-from pplkit.core.errors import PplkitError, visible
+from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, Cropper, NoObject, resized
 from pplkit.data.images import SUFFIXES, listed, read_image, read_reduced
 from pplkit.data.video import SUFFIXES as FILMS
@@ -138,7 +138,7 @@ def _video_crop(file: Path, crop: str | Cropper) -> Callable[[float], str | Box]
 
 
 def _say(sentence: str) -> None:
-    print(f"pplkit: {visible(sentence)}", file=sys.stderr, flush=True)
+    print(f"pplkit: {sentence}", file=sys.stderr, flush=True)
 
 
 def _picture(file: Path, side: int, crop: Callable[[Path], str | Box], whole: bool) -> Seen:

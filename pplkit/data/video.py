@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.texts import check_file
+from pplkit.core.files import check_file
 from pplkit.data.images import PIXELS
 
 SOON = 1e-3  # seconds that a frame may come before its time: containers round times

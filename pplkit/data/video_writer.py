@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import atomic_path
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float) -> Path:
@@ -27,19 +28,12 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
     if first is None:
         raise PplkitError(f"there is no frame to write to {path}: give a video that has some.")
     height, width = (side // 2 * 2 for side in first.shape[:2])
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with av.open(str(partial), "w", format="mp4") as file:
-            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for frame in chain([first], frames):
-                picture = np.ascontiguousarray(frame[:height, :width])
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            file.mux(stream.encode())
-        partial.replace(path)
-    except OSError as error:
-        raise PplkitError(f"{path} cannot be written ({error}): choose another file.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_path(path) as partial, av.open(str(partial), "w", format="mp4") as file:
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in chain([first], frames):
+            image = np.ascontiguousarray(frame[:height, :width])
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
     return path

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pplkit.core.errors import Diverged, PplkitError, visible
+from pplkit.core.errors import Diverged, PplkitError
+from pplkit.core.files import write_json
 from pplkit.data.dataset import Dataset
 from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.training.loop import train
-from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
 
 SHARES = {
@@ -137,7 +138,7 @@ def table_text(result: Mapping[str, Any]) -> str:
 
 def _shown(text: str) -> str:
     """Text for Markdown that shows as it is written: classes and data sets may be called anything."""
-    return re.sub(r"([\\`*\[\]|$])", r"\\\1", escape(visible(text), quote=False))
+    return re.sub(r"([\\`*\[\]|$])", r"\\\1", escape(text, quote=False))
 
 
 def _constant(result: Mapping[str, Any], measure: str) -> dict[str, Any] | None:

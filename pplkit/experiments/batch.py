@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import read_json, write_json
 from pplkit.core.locks import locked
 from pplkit.core.project import home, run_folder, same_prior
-from pplkit.core.texts import read_json
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.experiments.executors import spread
@@ -20,7 +20,7 @@ from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
 from pplkit.models.prior.config import with_new_names
 from pplkit.models.prior.variants import labelled_prior
-from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

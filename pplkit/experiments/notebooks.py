@@ -15,8 +15,8 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import check_file
 from pplkit.core.project import data_folder, home, run_folder
-from pplkit.core.texts import check_file
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config

@@ -16,10 +16,11 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_text
 from pplkit.experiments.ablations import SHARES, UNITS
 from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.training.run_folder import RunFolder, write_text
+from pplkit.training.run_folder import RunFolder
 from pplkit.viz.images import compared_curves
 from pplkit.viz.prior import priors_figure
 

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import writing
+from pplkit.core.files import atomic_path
 from pplkit.data.crops import from_crop
 from pplkit.data.reader import Seen, count, files_of, seen
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
@@ -99,7 +99,12 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
         raise PplkitError(f"{out} ends in neither of {', '.join(ENDINGS)}: give the file one of these endings.")
     files, number = files_of(paths), 0
     progress = tqdm(total=count(files) if bar else None, unit="image", disable=None if bar else True)
-    with progress, closing(estimator.file_poses(files)) as poses, writing(out) as file:
+    with (
+        progress,
+        closing(estimator.file_poses(files)) as poses,
+        atomic_path(out) as partial,
+        partial.open("w", encoding="utf8", newline="") as file,
+    ):
         as_json = out.suffix.lower() == ".json"
         write = _json_writer(file, estimator) if as_json else _csv_writer(file, estimator)
         for number, pose in enumerate(poses, 1):  # noqa: B007

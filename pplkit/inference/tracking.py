@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import writing
+from pplkit.core.files import atomic_path
 from pplkit.data.reader import count, is_video
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
 from pplkit.inference.estimate import Estimator, ImagePose
@@ -127,7 +127,7 @@ def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
     Raises PplkitError if it cannot be written.
     """
     path = Path(path)
-    with writing(path) as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(HEADER)
         for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.files import write_bytes
-from pplkit.core.texts import check_file, parse_json
+from pplkit.core.files import check_file, parse_json, write_bytes
 
 EMPTY = "0" * 64  # stands for the checksum while it is computed
 LONGEST = 2**24  # bytes of a header; those of the largest model have less than one
@@ -49,7 +48,7 @@ class Checkpoint(NamedTuple):
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
     """Write tensors and what is to be said of them, with its schema, atomically; what was written is verified.
 
-    Raises Unwritable, also if something else is on the disk then.
+    Raises WriteError, also if something else is on the disk then.
     """
     whole = {name: value.contiguous() for name, value in tensors.items()}
     content = bytearray(safetensors.torch.save(whole, {**about, "checksum": EMPTY}))

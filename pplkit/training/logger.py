@@ -12,8 +12,7 @@ import torch
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import Unwritable, remove, sync, write_json
-from pplkit.core.texts import read_json
+from pplkit.core.files import WriteError, read_json, remove, sync, write_json
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Output
@@ -179,9 +178,9 @@ class Journal:
         """What the system says of a file, in a sentence that says where the training is and what to do."""
         try:
             yield
-        except Unwritable as error:
+        except WriteError as error:
             self.bar.close()
-            said = f"the training stopped at step {self.step}, as {error.said}"
+            said = f"the training stopped at step {self.step}, as {error.detail}"
             raise PplkitError(f"{said}; {self._kept()}.") from None
 
     def _kept(self) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import Diverged, PplkitError
-from pplkit.core.signals import Interrupted, Stops, name_of
+from pplkit.core.signals import DeferredSignals, Interrupted, signal_name
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
@@ -218,7 +218,7 @@ class _Loop:
             self._continue(found, made_by)
         self._first(lambda journal: journal.note(self.notes))
         wish = None
-        with Stops() as stops:
+        with DeferredSignals() as stops:
             while self.done < self.config.steps and wish != "stop":
                 wish = self._look(self._advance())
                 self._heed(stops)
@@ -265,9 +265,9 @@ class _Loop:
             self._save()
         return wish
 
-    def _heed(self, stops: Stops) -> None:
+    def _heed(self, stops: DeferredSignals) -> None:
         """Save and end if a signal asks for it; with several processes on GPUs, which would wait, now and then."""
-        heard = stops.heard
+        heard = stops.received
         if self.fabric.world_size > 1:
             if self.fabric.device.type != "cpu" and self.done % LOG_EVERY:
                 return
@@ -276,7 +276,7 @@ class _Loop:
             if self.saved != self.done:
                 self._save()
             here = f"at step {self.done} of {self.config.steps}, which is saved in {self.folder.path}"
-            raise Interrupted(f"the training was ended by {name_of(heard)} {here}: {AGAIN}.", heard)
+            raise Interrupted(f"the training was ended by {signal_name(heard)} {here}: {AGAIN}.", heard)
 
     def _save(self) -> None:
         precision = self.fabric.strategy.precision.state_dict()  # of the scale of gradients, for 16-mixed

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.signals import Interrupted, Stops
+from pplkit.core.signals import DeferredSignals, Interrupted
 from pplkit.training.distributed import AGAIN, as_rank, is_lost
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
                 process.start()
                 theirs.close()
                 team[ours] = process
-        with Stops() as stops:
+        with DeferredSignals() as stops:
             return _attend(team, show, stops)  # type: ignore[no-any-return]
     finally:
         for process in team.values():
@@ -86,14 +86,14 @@ def _no_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _attend(team: dict[Any, Any], show: Show | None, stops: Stops) -> Any:
+def _attend(team: dict[Any, Any], show: Show | None, stops: DeferredSignals) -> Any:
     """Show what rank 0 has to show until all have ended; what rank 0 returns."""
     ranks: dict[Any, int] = {ours: number for number, ours in enumerate(team)}
     results: dict[int, Any] = {}
     failures: list[_Failure] = []
     end, told = math.inf, False
     while ranks and time.monotonic() < end:
-        if stops.heard and not told:
+        if stops.received and not told:
             next(iter(team.values())).terminate()  # of all the first
             told = True
         ready: list[Any] = connection.wait(list(ranks), timeout=GRACE)
@@ -115,11 +115,11 @@ def _attend(team: dict[Any, Any], show: Show | None, stops: Stops) -> Any:
             if kind == "failed":
                 failures.append(content)
             if kind == "interrupted" and number == 0:
-                raise Interrupted(content, stops.heard or signal.SIGTERM)
+                raise Interrupted(content, stops.received or signal.SIGTERM)
         if failures:
             end = min(end, time.monotonic() + GRACE)
-    if stops.heard and failures:
-        raise Interrupted("interrupted before there was something to save", stops.heard)
+    if stops.received and failures:
+        raise Interrupted("interrupted before there was something to save", stops.received)
     if failures:
         raise min(failures, key=lambda failure: failure.order).error
     return results[0]

@@ -16,14 +16,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from pplkit.core.errors import PplkitError
-from pplkit.core.files import PARTIAL, Unwritable, append_line, reason, remedy, remove
-from pplkit.core.files import write_json as write_json
-from pplkit.core.files import write_text as write_text
-from pplkit.core.files import writing as writing
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import (
+    MAX_TEXT_BYTES,
+    PARTIAL,
+    WriteError,
+    append_line,
+    check_file,
+    parse_json,
+    read_json,
+    remedy,
+    remove,
+    write_json,
+    write_text,
+)
 from pplkit.core.locks import locked
 from pplkit.core.project import same_prior
-from pplkit.core.texts import BYTES, check_file, parse_json, read_json
 from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.models.prior.config import Config, with_new_names
@@ -123,7 +131,7 @@ class RunFolder:
         check_file(path, AGAIN)
         try:
             with path.open("rb") as file:
-                return list(takewhile(bool, map(_row, iter(lambda: file.readline(BYTES), b""))))
+                return list(takewhile(bool, map(_row, iter(lambda: file.readline(MAX_TEXT_BYTES), b""))))
         except OSError as error:
             raise PplkitError(f"{path} cannot be read ({error}): {AGAIN}.") from None
 
@@ -144,7 +152,7 @@ class RunFolder:
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Unwritable(self.path, error) from None
+            raise WriteError(self.path, error) from None
         self.save(0, model, None, made_by)
         model.made_by = {**made_by, "run": self.path.name, "step": 0}
         model.prior().save(self.path / "prior.json")

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.texts import BYTES, check_file
+from pplkit.core.files import MAX_TEXT_BYTES, check_file
 from pplkit.core.version import __version__
 from pplkit.data.images import inside
 from pplkit.data.npy_shards import file_hash
@@ -56,8 +56,8 @@ def read_model(config: Config, folder: Path, hashes: Mapping[str, str]) -> PoseP
             check_file(path, again)
             if name == MODEL:
                 check_length(path)
-            elif path.stat().st_size > BYTES:
-                raise ValueError(f"it is longer than {BYTES:,} bytes")
+            elif path.stat().st_size > MAX_TEXT_BYTES:
+                raise ValueError(f"it is longer than {MAX_TEXT_BYTES:,} bytes")
             if file_hash(path) != wanted:
                 raise PplkitError(f"{path} is not the file that was handed on (its sha256 is another): {again}.")
         path = folder / MODEL

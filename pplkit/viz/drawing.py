@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
-from pplkit.core.errors import visible
+from pplkit.core.files import atomic_path
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY, BLACK = "#56B4E9", "#CC79A7", "#8a8a8a", "#222222"
@@ -36,7 +36,6 @@ def page(rows: int, columns: int, width: float = 1.5, height: float = 1.5, **opt
 
 def plain(text: str) -> str:
     """A name for a figure that shows as it is written: one with two dollar signs is no formula; a long one is cut."""
-    text = visible(text)
     return (text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…").replace("$", r"\$")
 
 
@@ -44,9 +43,8 @@ def save(figure: Figure, run: str | os.PathLike[str], name: str) -> Figure:
     """Write <run>/figures/<name>.png, complete or not at all, and return the figure to be shown."""
     folder = Path(run) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{name}.png.partial"
-    figure.savefig(partial, dpi=DPI, format="png")
-    partial.replace(folder / f"{name}.png")
+    with atomic_path(folder / f"{name}.png") as partial:
+        figure.savefig(partial, dpi=DPI, format="png")
     return figure
 
 

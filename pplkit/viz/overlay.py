@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import is_same
+from pplkit.core.files import same_file
 from pplkit.data.reader import Seen, seen
 from pplkit.data.video import frame_rate, readable
 from pplkit.data.video_writer import write_video
@@ -58,7 +58,7 @@ def draw(
 
 def check_apart(source: Path, out: Path) -> None:
     """Raise PplkitError where drawing would put a video in the place of its source."""
-    if is_same(source, out):
+    if same_file(source, out):
         raise PplkitError(f"{out} is the video that is to be drawn over: name another file, or it would be lost.")
 
 

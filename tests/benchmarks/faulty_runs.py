@@ -26,6 +26,7 @@ from data_prep.scenes import boxes, cropped
 from data_prep.synthetic.puppets import generate
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import Diverged
+from pplkit.core.files import write_json
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
@@ -34,7 +35,7 @@ from pplkit.training import checkpoint as checkpoints
 from pplkit.training import step as stepping
 from pplkit.training.logger import LINES, Watcher
 from pplkit.training.loop import train
-from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder
 
 STEPS = 1000  # of the good run
 MORE = 60

@@ -193,7 +193,7 @@ def drop_field(folder: Path) -> None:
     ("spoil", "message"),
     [
         (lambda f: (f / "dataset.json").unlink(), r"dataset\.json is missing"),
-        (lambda f: truncate(f / "dataset.json"), r"dataset\.json is not readable JSON"),
+        (lambda f: truncate(f / "dataset.json"), r"dataset\.json is not valid JSON"),
         (
             lambda f: spoil_json(f, schema=1),
             r"dataset\.json has schema 1.*prepare the data set again .*SOURCE OUT --overwrite",

@@ -76,7 +76,7 @@ def test_a_name_that_is_no_array_of_a_split(folder: Path, name: str) -> None:
 def test_a_file_that_is_no_description(folder: Path) -> None:
     (folder / "dataset.json").write_text("{")
     (fault,) = faults(folder)
-    assert "is not readable JSON" in fault
+    assert "is not valid JSON" in fault
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

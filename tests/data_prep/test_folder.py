@@ -173,7 +173,7 @@ def test_a_bad_file_is_left_out_and_named_or_stops_a_strict_run(kind: str, tmp_p
         ({"labels": "bad.csv"}, r"bad\.csv begins with 'a,b'; its first line must be file,name"),
         ({"labels": "short.csv"}, r"short\.csv has 3 columns in line 2"),
         ({"labels": "none.csv"}, r"none\.csv holds no label"),
-        ({"labels": "bad.json"}, r"bad\.json is not readable JSON .*: give COCO keypoints"),
+        ({"labels": "bad.json"}, r"bad\.json is not valid JSON .*: give COCO keypoints"),
         ({"labels": "skeleton.json"}, r"skeleton\.json has a skeleton that leaves 1 to 1"),
         ({"labels": "boxes.json"}, r"boxes\.json has 0 categories with keypoints"),
         ({"labels": "image.xml"}, r"image\.xml is neither \.json"),

@@ -146,10 +146,10 @@ REMEDIES = {
 def test_a_disk_that_fails_stops_the_run_and_spares_what_was_saved(
     undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path, before_step: Plan, error: int
 ) -> None:
-    """While the row of step 12 is written."""
+    """Half of the row of step 12 is written."""
     run = tmp_path / "one"
     with faulty(0, error) as fault:
-        before_step(9, lambda: setattr(fault, "at", fault.count + 1))
+        before_step(9, lambda: setattr(fault, "at", fault.count + 2))
         with pytest.raises(PplkitError) as told:
             trained(config, puppets, run)
     assert str(told.value) == (

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from malformed_arrays import DEEP, safetensors
 from malformed_binary import Calls
 from malformed_pictures import scanned
@@ -26,7 +25,6 @@ from torch import Tensor, nn
 
 from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
-from pplkit.core.yaml_file import read_yaml
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.video import frames
@@ -120,16 +118,6 @@ def test_an_array_with_pickled_objects(canary: Path, tmp_path: Path) -> None:
     assert sings(canary)
 
 
-def test_a_plan_with_objects(canary: Path, tmp_path: Path) -> None:
-    file = tmp_path / "plan.yaml"
-    file.write_text(f"seeds: !!python/object/apply:os.system [\"touch '{canary}'\"]\n")
-    with pytest.raises(PplkitError, match="plan.yaml, line 1: could not determine a constructor for the tag"):
-        read_yaml(file)
-    assert not sings(canary)
-    yaml.unsafe_load(file.read_text())
-    assert sings(canary)
-
-
 def add(archive: tarfile.TarFile, name: str, content: bytes = b"evil", **fields: Any) -> None:
     part = tarfile.TarInfo(name)
     part.size = 0 if "type" in fields else len(content)
@@ -207,7 +195,7 @@ def test_bombs_end_at_once(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match=r"b.jpg has 100\d\d scans of .* pixels: save it anew or remove it"):
         read_image(tmp_path / "b.jpg")
     (tmp_path / "prior.json").write_text(DEEP)
-    with pytest.raises(PplkitError, match="prior.json is not readable JSON .it is more than 64 levels deep"):
+    with pytest.raises(PplkitError, match="prior.json is not valid JSON .it is nested too deeply"):
         PosePrior.load(tmp_path / "prior.json")
     (tmp_path / "step-1.safetensors").write_bytes(safetensors(b"{}", length=2**40))
     with pytest.raises(PplkitError, match="step-1.safetensors cannot be read"):
@@ -242,12 +230,6 @@ def test_names_in_figures_are_no_formulas(tmp_path: Path) -> None:
     report = {"protocol": "cub", **part, "classes": {"$\\frac$": part, EVIL: part, "x" * 10_000: part}}
     plots.error_bars(report).savefig(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
-
-
-def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:
-    with pytest.raises(PplkitError) as caught:
-        read_image(tmp_path / "\x1b[2J\nnext\udce9.png")
-    assert str(caught.value).isprintable() and "\\x1b[2J\\nnext\\udce9.png is missing" in str(caught.value)
 
 
 GUARD = """

@@ -8,7 +8,7 @@ import numpy as np
 from malformed_arrays import DEEP, HUGE, STEP, Spoil, about, each, long, repeated, text, weights
 from malformed_sources import TINY, Source, make_dataset, make_run
 
-from pplkit.core.texts import read_json
+from pplkit.core.files import read_json, write_json
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.evaluation.diagnosis import measurements as symptoms
@@ -23,7 +23,7 @@ from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import run_folder as runs
 from pplkit.training import saved_model
 from pplkit.training.loop import train
-from pplkit.training.run_folder import MODEL, write_json
+from pplkit.training.run_folder import MODEL
 
 NAMES = (MODEL, "prior.json", "landmarks.json")
 FILE = f"model/{MODEL}"

@@ -20,6 +20,7 @@ from data_prep import cub, h36m_raw, hands
 from data_prep.common import annotations as labels
 from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_json
 from pplkit.data import video as frames
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.data.images import read_image
@@ -111,9 +112,9 @@ def make_run(folder: Path) -> None:
     model.completer = Completer(model.regressor)
     run.save_completer(model, 3)
     model.prior().save(run.path / "prior.json")
-    runs.write_json(run.path / "evaluation.json", {"made_by": {"step": 1}, "error": 0.1})
+    write_json(run.path / "evaluation.json", {"made_by": {"step": 1}, "error": 0.1})
     row = {"parameters": {"steps": 1}, "seconds": 2.0}
-    runs.write_json(run.path / batch.MARKER, {"notebooks": {"02_training": row}})
+    write_json(run.path / batch.MARKER, {"notebooks": {"02_training": row}})
     for step in (1, 2):
         run.append("metrics.jsonl", {"step": step, "loss": 1.0})
 

@@ -100,7 +100,7 @@ def test_what_is_no_checkpoint_is_named_in_one_sentence(file: Path, content: byt
 
 
 def test_a_folder_or_nothing_is_named(file: Path) -> None:
-    for path, said in ((file.parent, "is no file"), (file.with_name("none"), "does not exist")):
+    for path, said in ((file.parent, "is not a file"), (file.with_name("none"), "does not exist")):
         with pytest.raises(Damaged, match=f"{path.name} {said}: "):
             read_checkpoint(path)
 

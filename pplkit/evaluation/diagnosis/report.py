@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pplkit.core.files import write_json
 from pplkit.data.dataset import Dataset, Split
 from pplkit.evaluation.diagnosis import measurements as symptoms
 from pplkit.evaluation.diagnosis import object_measurements as object_symptoms
@@ -16,7 +17,7 @@ from pplkit.evaluation.diagnosis.object_checks import IMAGE_CHECKS, OBJECT_CHECK
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.logger import INSPECTED
-from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
 from pplkit.training.tasks.prior import thickness
 

@@ -8,13 +8,12 @@ README.md          the model card
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.files import Unwritable, write_json, write_text
+from pplkit.core.files import atomic_path, write_json, write_text
 from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
@@ -65,9 +64,7 @@ def save_pretrained(run: str | os.PathLike[str], out: str | os.PathLike[str]) ->
         landmarks["made_by"] = to_tell(landmarks["made_by"])
     facts = ModelFacts(len(model.prior().links()), model.completer is not None, landmarks.get("names", []))
     card = _card_of_run(folder, config, model.made_by, facts)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
+    with atomic_path(out) as partial:
         partial.mkdir(parents=True)
         write_model(model, partial, model.made_by)
         model.prior().save(partial / PRIOR)
@@ -77,10 +74,6 @@ def save_pretrained(run: str | os.PathLike[str], out: str | os.PathLike[str]) ->
         content = {"config": config.to_dict(), "made_by": model.made_by, "sha256": hashes}
         write_json(partial / "config.json", content)
         write_text(partial / CARD, card)
-        partial.replace(out)
-    except (OSError, Unwritable) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise PplkitError(f"{out} cannot be written ({error}): name another folder.") from None
     return out
 
 

@@ -15,7 +15,6 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 """
 
 import csv
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,11 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.files import write_json
-from pplkit.core.texts import read_json
+from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_json
 from pplkit.core.version import __version__
 from pplkit.inference.estimate import CSV_HEADER, csv_rows
 from pplkit.training.saved_model import to_tell
 
-MAX_POSES_BYTES = 2**28
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
 """The endings of the files of each format"""
 
@@ -87,7 +84,7 @@ def read_poses(path: Path) -> PoseTable:
     """The poses of a JSON file of `pplkit estimate`; raises PplkitError naming it."""
     if path.suffix.lower() != ".json":
         raise PplkitError(f"{path} does not end in .json: give the poses of `pplkit estimate --out poses.json`.")
-    return pose_table(read_json(path, "write it with `pplkit estimate`", MAX_POSES_BYTES), path)
+    return pose_table(read_json(path, "write it with `pplkit estimate`", MAX_TABLE_BYTES), path)
 
 
 def check_format(kind: str, out: Path) -> None:
@@ -109,17 +106,11 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
     writers: dict[str, Callable[[PoseTable, Path], None]] = {
         "coco": lambda poses, path: write_json(path, coco(poses, visible)),
         "csv": _write_csv,
-        "dlc": _write_deeplabcut,
+        "dlc": lambda poses, path: _write_deeplabcut(poses, path, as_csv=out.suffix == ".csv"),
         "sleap": _write_sleap,
     }
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")  # libraries go by the ending
-    try:
+    with atomic_path(out) as partial:
         writers[kind](poses, partial)
-        partial.replace(out)
-    except OSError as error:
-        raise PplkitError(f"{out} cannot be written ({error}): name another file.") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
@@ -166,7 +157,7 @@ def _write_csv(poses: PoseTable, out: Path) -> None:
             table.writerows(csv_rows(image, frame, poses.names, *pose))
 
 
-def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
+def _write_deeplabcut(poses: PoseTable, out: Path, *, as_csv: bool) -> None:
     sources = {file if frame is not None else None for file, frame in zip(poses.files, poses.frames, strict=True)}
     if len(sources) > 1:
         raise PplkitError(
@@ -177,7 +168,7 @@ def _write_deeplabcut(poses: PoseTable, out: Path) -> None:
     heads = [(poses.scorer, name, part) for name in poses.names for part in ("x", "y", "likelihood")]
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
     levels = ("scorer", "bodyparts", "coords")
-    if out.suffix == ".csv":
+    if as_csv:
         with out.open("w", encoding="utf8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerows((level, *names) for level, names in zip(levels, zip(*heads, strict=True), strict=True))

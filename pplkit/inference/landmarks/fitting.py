@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pplkit.core.errors import PplkitError, visible
+from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.images import read_image
 from pplkit.data.reader import squared
@@ -163,7 +163,7 @@ def most_informative(keypoints: np.ndarray, count: int) -> list[int]:
 
 def summary(landmarks: LandmarkMap) -> list[str]:
     """Lines of text: each landmark's number of labels, error and baseline error, and how left and right are decided."""
-    names = [visible(name) for name in landmarks.names]  # a table from elsewhere must not steer the terminal
+    names = landmarks.names
     width = max(map(len, names))
     rows = zip(names, landmarks.label_counts.tolist(), landmarks.error, landmarks.baseline_error, strict=True)
     lines = [f"{'':{width}}  images  error  of a fixed place (% of the image side, images left out of the fit)"]

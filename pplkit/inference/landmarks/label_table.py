@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import write_text
-from pplkit.core.texts import read_text
+from pplkit.core.files import read_text, write_text
 
 HEADER = ("image", "landmark", "x", "y")
 Points = dict[tuple[str, str], tuple[float, float]]

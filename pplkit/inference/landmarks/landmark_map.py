@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.files import write_json
-from pplkit.core.texts import read_json
+from pplkit.core.files import read_json, write_json
 from pplkit.geometry.coordinates import mirror, sides_per_unit
 from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.left_right import (

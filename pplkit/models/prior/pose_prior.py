@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import write_json
-from pplkit.core.texts import read_json
+from pplkit.core.files import read_json, write_json
 
 SCHEMA = "pplkit-prior-1"
 STRONG = 0.05  # a link is strong from this share of the strongest

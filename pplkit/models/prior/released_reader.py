@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import check_file
 from pplkit.core.safe_pickle import Refused, Unpickler
-from pplkit.core.texts import check_file
 
 MODULES = ("torch.nn.modules.", "torchvision.models.", "torchvision.transforms.", "models.", "utils.")
 """Where the classes of pickled modules live: torch's, torchvision's and the released code's."""

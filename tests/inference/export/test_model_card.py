@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 import pplkit
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_json
 from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.inference.export.model_card import save_pretrained
@@ -21,7 +22,7 @@ from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.training.run_folder import MODEL, RunFolder, data_of, fingerprint, write_json
+from pplkit.training.run_folder import MODEL, RunFolder, data_of, fingerprint
 from pplkit.training.saved_model import SCHEMA
 
 SCORES = {

@@ -173,7 +173,7 @@ def test_files_that_are_no_poses_are_named(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="nothing.json does not exist"):
         read_poses(tmp_path / "nothing.json")
     (tmp_path / "torn.json").write_text("{", encoding="utf8")
-    with pytest.raises(PplkitError, match="torn.json is not readable JSON"):
+    with pytest.raises(PplkitError, match="torn.json is not valid JSON"):
         read_poses(tmp_path / "torn.json")
 
 

@@ -109,7 +109,7 @@ def test_tables_that_are_none_are_named(puppets: Dataset, tmp_path: Path) -> Non
     with pytest.raises(PplkitError, match="none.csv is missing: label some images first"):
         read_labels(tmp_path / "none.csv", puppets["train"], 32)
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PplkitError, match="b.csv is no text in UTF-8 .*save it as CSV"):
+    with pytest.raises(PplkitError, match="b.csv is not text in UTF-8 .*save it as CSV"):
         read_labels(tmp_path / "b.csv", puppets["train"], 32)
 
 
