@@ -260,7 +260,7 @@ def _export_model(arguments: argparse.Namespace) -> None:
 
     model = pplkit.load(arguments.run)
     if arguments.prior is not None:
-        from pplkit.training.run_folder import write_text
+        from pplkit.core.files import write_text
         from pplkit.viz.svg import prior_svg
 
         write_text(arguments.prior, prior_svg(model.prior()))

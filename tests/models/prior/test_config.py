@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.files import write_json
 from pplkit.models.prior.config import CHOICES, OLD_SETTINGS, Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.presets import PRESETS
-from pplkit.training.run_folder import RunFolder, write_json
+from pplkit.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
