@@ -69,11 +69,11 @@ def test_landmarks_are_suggested_or_fitted(
     loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: Calls = []
-    data = {"test": SimpleNamespace(sources=["zero", "one", "\x1b[31mtwo"])}
+    data = {"test": SimpleNamespace(sources=["zero", "one", "two"])}
     monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: data)
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.suggest", lambda *given: [2, 0])
     assert cli.main(["landmarks", str(tmp_path), "--suggest", "2", "--split", "test"]) == 0
-    assert capsys.readouterr().out == "2  \\x1b[31mtwo\n0  zero\n"
+    assert capsys.readouterr().out == "2  two\n0  zero\n"
     made = SimpleNamespace(save=lambda path: calls.append(("save", path)))
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.name_landmarks", lambda *given: calls.append(given) or made)
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.summary", lambda landmarks: ["so good"])

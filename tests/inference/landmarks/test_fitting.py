@@ -160,8 +160,5 @@ def test_the_summary_says_what_is_not_known() -> None:
     lines = summary(made)
     assert lines[1].split() == ["nose", "9", "2.34", "10.00"] and lines[2].split() == ["left_hand", "1", "-", "-"]
     assert lines[3].split() == ["mean", "2.34", "10.00"] and len(lines) == 4
-    steering = summary(replace(made, names=["\x1b[31mred", "left\nhand"]))
-    assert all(line.isprintable() for line in steering) and steering[1].split()[:2] == [r"\x1b[31mred", "9"]
-    assert len({line.index("  ", 12) for line in steering[1:3]}) == 1  # the columns of what is shown
     assert "each image tells which (90%" in summary(replace(made, side_accuracy=0.9, sides=np.ones((1, 2))))[-1]
     assert "single images do not tell which (60%" in summary(replace(made, side_accuracy=0.6))[-1]

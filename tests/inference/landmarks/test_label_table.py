@@ -27,7 +27,7 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ("image,landmark,x,y\n1,nose,nan,3\n", "line 2, gives no point"),
         ("image,landmark,x,y\n1,nose,640,1\n", "line 2, gives no point"),
         ("image,landmark,x,y\n1,nose,2,3\n1,nose,2,3\n", "line 3, labels 'nose' on '1' a second time"),
-        ("image,landmark,x,y\n1,\xff,2,3\n", "is no text in UTF-8 .*save it as CSV"),
+        ("image,landmark,x,y\n1,\xff,2,3\n", "is not text in UTF-8 .*save it as CSV"),
     ],
 )
 def test_a_malformed_table_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
