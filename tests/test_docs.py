@@ -157,6 +157,15 @@ def test_code_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if missing(name)] == []
 
 
+@pytest.mark.parametrize("script", sorted(ROOT.glob("docs/*.py")), ids=lambda script: script.name)
+def test_what_the_scripts_of_docs_import_is_there(script: Path) -> None:
+    imports = [node for node in ast.walk(ast.parse(script.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+    names = [f"{node.module}.{alias.name}" for node in imports for alias in node.names]
+    ours = [name for name in names if name.startswith(("pplkit", "data_prep"))]
+    assert ours
+    assert [name for name in ours if missing(name)] == []
+
+
 def shell_lines(program: str) -> list[list[str]]:
     """The words of the lines in blocks of code that call `program`."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
