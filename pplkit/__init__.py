@@ -11,9 +11,9 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_weights import load_official
-from pplkit.training.loop import train
 from pplkit.training.saved_model import load
 from pplkit.training.tasks.completer import complete
+from pplkit.training.tasks.prior import train
 
 old_names.install()
 

@@ -19,9 +19,9 @@ from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
-from pplkit.training import loop as training
-from pplkit.training.loop import build
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.tasks import prior as prior_task
+from pplkit.training.tasks.prior import build
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -115,11 +115,11 @@ def stepped(config: Config, steps: int = 2) -> tuple[PosePriorLearner, torch.opt
 def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
     """Have a training do something once before the step of a number, from 0."""
     plans: dict[int, Callable[[], object]] = {}
-    given = training.thickness
+    given = prior_task.thickness
 
     def thickness(config: Config, step: int) -> float:
         plans.pop(step, lambda: None)()
         return given(config, step)
 
-    monkeypatch.setattr(training, "thickness", thickness)
+    monkeypatch.setattr(prior_task, "thickness", thickness)
     return plans.__setitem__

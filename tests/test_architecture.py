@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 ROOMS = ["core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli"]
 METHODS = ["prior"]
+KNOW_METHODS = ("pplkit.training.tasks", "pplkit.training.saved_model")
 FOR_DATA_PREP = ("pplkit.core", "pplkit.geometry", "pplkit.data", "pplkit.models.prior.presets")
 CROPS = ("pplkit.inference.object_crop",)  # what finds crops looks through a network
 OWNED = {
@@ -95,6 +96,47 @@ def test_packages_are_imported_by_their_owners(path: Path) -> None:
             assert below(name, owners), f"{name} imports {package}"
     if name.startswith("pplkit.core"):
         assert not {other.split(".")[0] for other in imported(path)} & {"numpy", "torch", "matplotlib"}
+
+
+@every_file
+def test_the_engine_knows_no_method(path: Path) -> None:
+    name = module_of(path)
+    if room_of(name) == "training" and not below(name, (*KNOW_METHODS,)) and path.name != "__init__.py":
+        methods = tuple(f"pplkit.models.{method}" for method in METHODS)
+        assert not {other for other in imported(path) if below(other, (*methods, *KNOW_METHODS))}
+
+
+def defined(path: Path) -> set[str]:
+    """Names that a module defines at its top level, without those that it imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                names |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names
+
+
+@every_file
+def test_names_are_imported_from_where_they_are_defined(path: Path) -> None:
+    """Nor does anything in the package import `pplkit` itself."""
+    if path.name == "__init__.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (home := MODULES.get(node.module or "")):
+            assert node.module not in ("pplkit", *(f"pplkit.{room}" for room in ROOMS[:-1])) or all(
+                f"{node.module}.{alias.name}" in MODULES for alias in node.names
+            ), f"{node.module} hands on {[alias.name for alias in node.names]}"
+            if home.name != "__init__.py":
+                assert {alias.name for alias in node.names} <= defined(home), node.module
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    """A longer one has two nouns."""
+    lengths = {module_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def test_imports_form_no_circle() -> None:

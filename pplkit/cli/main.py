@@ -12,7 +12,7 @@ from typing import Any
 from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import parse_json
-from pplkit.training.distributed import launched, rank, voice
+from pplkit.training.distributed import error_to_report, launched, rank
 
 CROP = "the square seen: centre, pad for all, or object to follow it (default: as in training, else centre)"
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise PplkitError("only `pplkit train` takes several processes: start this command without a launcher.")
         handler(parsed)
     except PplkitError as error:
-        if said := voice(error):
+        if said := error_to_report(error):
             print(f"pplkit: {said}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt as error:

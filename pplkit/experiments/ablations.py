@@ -14,9 +14,9 @@ from pplkit.data.dataset import Dataset
 from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
-from pplkit.training.loop import train
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
+from pplkit.training.tasks.prior import train
 
 SHARES = {
     "keypoints_on_object": "keypoints on object, %",

@@ -1,9 +1,25 @@
-"""The engine: step, loop, checkpoints, run folder, devices; `tasks` knows the methods."""
+"""The engine that trains every method: step, loop, checkpoints, run folder, devices; `tasks` know the methods."""
 
-from pplkit.training.logger import Progress, Result, Watcher
-from pplkit.training.loop import train
+from pplkit.training.logger import Callback, Progress, Result
+from pplkit.training.loop import fit
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
+from pplkit.training.task import Task
 from pplkit.training.tasks.completer import complete
+from pplkit.training.tasks.prior import PriorTask, train
 
-__all__ = ["Progress", "Result", "RunFolder", "Watcher", "complete", "load", "train"]
+Watcher = Callback  # its name in 0.1.0
+
+__all__ = [
+    "Callback",
+    "PriorTask",
+    "Progress",
+    "Result",
+    "RunFolder",
+    "Task",
+    "Watcher",
+    "complete",
+    "fit",
+    "load",
+    "train",
+]

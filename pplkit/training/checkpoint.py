@@ -43,6 +43,7 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, Tensor]  # "model.<name>" and "optimiser.<part>.<name>", on the CPU
     state: dict[str, Any]  # JSON: what else the training needs to go on; see `training`
     made_by: dict[str, Any]
+    method: str = "prior"  # of the task; the first versions knew one method
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
@@ -143,36 +144,36 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors, about = read(path, TRAINING, again)
     try:
         state, made_by = (dict(parse_json(about.get(name, "{}"))) for name in ("state", "made_by"))
-        return Checkpoint(path, int(about["step"]), tensors, state, made_by)
+        return Checkpoint(path, int(about["step"]), tensors, state, made_by, about.get("method", "prior"))
     except (KeyError, ValueError, TypeError) as error:
         raise Damaged(f"{path} cannot be read ({error!r}): {again}.") from None
 
 
-def weights(model: nn.Module, optimiser: torch.optim.Optimizer | None) -> dict[str, Tensor]:
+def weights(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Tensor]:
     """All tensors of a checkpoint, by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        for part, value in optimiser.state[parameter].items() if optimiser else ():
+        for part, value in optimizer.state[parameter].items() if optimizer else ():
             tensors[f"optimiser.{part}.{name}"] = value
     return tensors
 
 
-def restore(found: Checkpoint | None, model: nn.Module, optimiser: torch.optim.Optimizer | None) -> int:
-    """Load a checkpoint into model and optimiser (parameters on their device); its step, else 0."""
+def restore(found: Checkpoint | None, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
+    """Load a checkpoint into model and optimizer (parameters on their device); its step, else 0."""
     if found is None:
         return 0
     state = {name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")}
     try:
         model.load_state_dict(state)
-        if optimiser is not None:
-            _restore_optimiser(model, optimiser, found.tensors)
+        if optimizer is not None:
+            _restore_optimizer(model, optimizer, found.tensors)
     except RuntimeError as error:
         said = str(error).splitlines()[-1].strip()
         raise PplkitError(f"{found.path} does not fit the config beside it ({said}): train again.") from None
     return found.step
 
 
-def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         for key, value in tensors.items():
             if key.startswith("optimiser.") and key.endswith(f".{name}") and key.count(".") == name.count(".") + 2:
@@ -183,4 +184,4 @@ def _restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tenso
                     value = value.to(parameter.device)  # where fused Adam counts
                 else:  # fused Adam goes through memory: its state must lie as the parameter does
                     value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-                optimiser.state[parameter][part] = value
+                optimizer.state[parameter][part] = value

@@ -1,11 +1,10 @@
-"""What is written and shown while training: metrics, checkpoints, the prior as it evolves, the bar, the watcher."""
+"""What is written and shown while training: metrics, history, checkpoints, the progress bar, the callback."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,33 +12,31 @@ from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import WriteError, read_json, remove, sync, write_json
-from pplkit.models.prior.batches import Batch
-from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.outputs import Output
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.task import Task
 
-LINES = ("metrics.jsonl", "prior_history.jsonl")
+METRICS = "metrics.jsonl"
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did
-INSPECTED = "diverged.safetensors"  # the state in which a training gave up; not a checkpoint
+DIVERGED = "diverged.safetensors"  # the state at which a training gave up; not a checkpoint
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a watcher sees after each logged step."""
+    """What a callback gets after each logged step."""
 
     step: int
     steps: int
     row: dict[str, float]  # the line added to metrics.jsonl
     images_per_second: float
-    model: PosePriorLearner
-    batch: Batch
-    output: Output
+    model: Any
+    batch: Any
+    output: Any  # detached
 
 
 @dataclass(frozen=True)
 class Result:
-    """Summary of a training that is finished, or was stopped by its watcher; also in training.json."""
+    """Summary of a training that is finished, or was stopped by its callback; also in training.json."""
 
     run: str
     steps: int  # done so far
@@ -51,42 +48,43 @@ class Result:
     notes: list[str] = field(default_factory=list)  # what happened on the way; see `training`
 
 
-Watcher = Callable[[Progress], str | None]
-"""Looks at a logged step and may ask for something: "save" a checkpoint now, or save one and "stop"; None goes on."""
+Callback = Callable[[Progress], str | None]
+"""Looks at a logged step and may request something: "save" a checkpoint now, or save one and "stop"; None goes on."""
 
-WISHES = (None, "save", "stop")
+REQUESTS = (None, "save", "stop")
 
 
-class Journal:
+class TrainingLogger:
     """Of one training, in the process that writes. Its methods raise PplkitError if a file cannot be written."""
 
     def __init__(
         self,
         run: RunFolder,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
         first: int,
         made_by: dict[str, Any],
-        model: PosePriorLearner,
-        optimiser: torch.optim.Optimizer,
-        watch: Watcher | None,
+        callback: Callback | None,
         bar: bool,
     ) -> None:
-        self.run, self.config, self.made_by, self.watch = run, model.config, made_by, watch
-        self.model, self.optimiser = model, optimiser
-        self.precision = made_by.get("precision", model.config.precision)
+        self.run, self.task, self.config, self.optimizer = run, task, task.config, optimizer
+        self.made_by, self.callback = made_by, callback
+        self.precision = made_by.get("precision", task.config.precision)
+        self.lines = [METRICS, task.history] if task.history else [METRICS]
         self.first, self.began = first, time.perf_counter()
         self.bar = tqdm(total=self.config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
         self.step = self.saved = first
         self.loss = math.nan
-        self.back(first)
+        self.go_back(first)
         if first:
             self.bar.write(f"continues {run.path} after step {first}")
 
-    def back(self, step: int) -> None:
-        """Go on after `step`: what was logged later is dropped, as it will come again."""
+    def go_back(self, step: int) -> None:
+        """Go on after `step`: lines logged later are dropped, as they will come again."""
         with self._writing():
-            for name in LINES:
+            for name in self.lines:
                 self.run.cut(name, step)
-        rows = self.run.rows(LINES[0])
+        rows = self.run.rows(METRICS)
         self.loss = rows[-1].get("loss", math.nan) if rows else math.nan
         self.bar.update(step - self.step)
         self.step = self.saved = step
@@ -97,32 +95,30 @@ class Journal:
         self.step, self.loss = step, row["loss"]
         self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {self.speed():.0f} images/s", refresh=False)
         with self._writing():
-            self.run.append(LINES[0], {"step": step, **row})
-            every *= max(1, self.config.steps // (40 * every))  # the prior about forty times over a run
-            if step % every == 0 or step == self.config.steps:
-                prior = self.model.prior()
-                links = {"keypoints": prior.keypoints.tolist(), "connectivity": prior.connectivity.tolist()}
-                self.run.append(LINES[1], {"step": step, **links})
+            self.run.append(METRICS, {"step": step, **row})
+            every *= max(1, self.config.steps // (40 * every))  # snapshots about forty times over a run
+            if self.task.history and (step % every == 0 or step == self.config.steps):
+                self.run.append(self.task.history, {"step": step, **(self.task.snapshot() or {})})
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, after the lines that belong before it are on the disk."""
         self.bar.update(step - self.step)
         self.step = step
         with self._writing():
-            for name in LINES:
+            for name in self.lines:
                 sync(self.run.path / name)
-            self.run.save(step, self.model, self.optimiser, self.made_by, state)
+            self.run.save(step, self.task.model, self.optimizer, self.made_by, state, self.task.method)
         self.saved = step
 
-    def show(self, row: dict[str, float], batch: Batch, output: Output) -> str | None:
-        """What the watcher wishes after the row was logged."""
-        if not self.watch:
+    def show(self, row: dict[str, float], batch: Any, output: Any) -> str | None:
+        """The callback's request after the row was logged."""
+        if not self.callback:
             return None
-        seen = Progress(self.step, self.config.steps, row, self.speed(), self.model, batch, output.detached())
-        wish = self.watch(seen)
-        if wish not in WISHES:
-            raise PplkitError(f"the watcher returned {wish!r}: let it return 'save', 'stop' or None.")
-        return wish
+        model, output = self.task.model, self.task.detach(output)
+        request = self.callback(Progress(self.step, self.config.steps, row, self.speed(), model, batch, output))
+        if request not in REQUESTS:
+            raise PplkitError(f"the callback returned {request!r}: let it return 'save', 'stop' or None.")
+        return request
 
     def note(self, notes: list[str], new: int = 0) -> None:
         """Write down all notes, and say the last `new`."""
@@ -136,10 +132,10 @@ class Journal:
 
     def give_up(self, step: int) -> str:
         """Keep the state for inspection; the path of its file."""
-        path = self.run.path / INSPECTED
+        path = self.run.path / DIVERGED
         about = {"schema": "pplkit-diverged-1", "step": str(step)}
         with self._writing():
-            checkpoints.write(path, checkpoints.weights(self.model, self.optimiser), about)
+            checkpoints.write(path, checkpoints.weights(self.task.model, self.optimizer), about)
         return str(path)
 
     def speed(self) -> float:
@@ -147,31 +143,19 @@ class Journal:
         return max(0, self.step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
 
     def finish(self, device: str, notes: list[str]) -> Result:
-        """Close the bar, write the prior and the summary; a run that had been finished keeps its own."""
+        """Close the bar, write what the task makes and the summary; a run that was finished before keeps its own."""
         self.bar.close()
         path = self.run.path / "training.json"
-        if self.first >= self.config.steps and (before := self._before(path)):
-            return before
-        self.model.made_by = {**self.made_by, "run": self.run.path.name, "step": self.step}
-        self.model.eval()
+        if self.first >= self.config.steps and path.is_file():
+            with suppress(PplkitError, TypeError):
+                return Result(**read_json(path, ""))
         seconds, speed = time.perf_counter() - self.began, self.speed()
-        names = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.precision, notes)
-        result = Result(*names)
+        values = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.precision, notes)
+        result = Result(*values)
         with self._writing():
-            self.model.prior().save(self.run.path / "prior.json")
+            self.task.finish(self.run.path, self.made_by, self.step)
             write_json(path, asdict(result))
         return result
-
-    def _before(self, path: Path) -> Result | None:
-        """The summary of a run that had been finished; None if it is not there, or torn, and is to be written anew."""
-        try:
-            found = read_json(path, "")
-            numbers = [found[name] for name in ("loss", "seconds", "images_per_second")]
-            words = [found["run"], found["device"], found["precision"], *found["notes"]]
-            sound = all(type(number) in (int, float) for number in numbers) and all(type(word) is str for word in words)
-            return Result(**found) if sound and found["steps"] == self.first else None
-        except (PplkitError, KeyError, TypeError):
-            return None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

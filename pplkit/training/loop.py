@@ -1,6 +1,5 @@
-"""One step and the loop around it; the only optimiser."""
+"""`fit`: the training loop of every method."""
 
-import copy
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,321 +7,253 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import DeferredSignals, Interrupted, signal_name
-from pplkit.data.dataset import Dataset
-from pplkit.data.images import to_float
-from pplkit.data.npy_shards import Shards
-from pplkit.models.layers import collectives as ranks
-from pplkit.models.layers.perceptual import perceptual_features
-from pplkit.models.prior.batches import Batch, Batches, check
-from pplkit.models.prior.config import Config
-from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.layers import collectives
+from pplkit.training.averages import Averages
 from pplkit.training.checkpoint import Checkpoint, restore
-from pplkit.training.distributed import AGAIN, as_launched, by_first, fabric_for, launched, processes, usable_precision
-from pplkit.training.logger import Journal, Progress, Result, Watcher
-from pplkit.training.muon import Muon, is_matrix
-from pplkit.training.processes import in_team
+from pplkit.training.distributed import (
+    CONTINUE,
+    as_launched,
+    fabric_for,
+    launched,
+    on_rank_zero,
+    usable_precision,
+    world_size,
+)
+from pplkit.training.guard import patience
+from pplkit.training.logger import Callback, Result, TrainingLogger
+from pplkit.training.processes import spawn_workers
 from pplkit.training.run_folder import RunFolder
-from pplkit.training.runtime import described, keep_memory, working
-from pplkit.training.step import Step, Taken, freeze_unused, patience
-from pplkit.training.tasks.prior import rates, renewals, thickness
-
-__all__ = ["Progress", "Result", "Watcher", "train"]
+from pplkit.training.runtime import machine_description, working
+from pplkit.training.step import Step, StepResult
+from pplkit.training.task import Rank, Task
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 T = TypeVar("T")
 
-LOG_EVERY = 20  # steps between lines of metrics.jsonl
-SAVE_EVERY = 200  # steps between checkpoints, unless told otherwise
-CALMER = 0.3  # of the learning rate, once that was not enough
-LOOKED = 256  # training images in whose features object and parts are found
-COUNTS = ("version", "torch", "numpy", "python", "device", "devices", "threads", "deterministic")  # for the last digits
+LOG_EVERY_STEPS = 20
+SAVE_EVERY_STEPS = 200
+RETRY_RATE = 0.3  # of the learning rate, after going back
+# What decides the last digits of a run; a continuation on something else gets a note.
+COMPARED = ("version", "torch", "numpy", "python", "device", "devices", "threads", "deterministic")
 
 
-def train(
-    config: Config,
-    data: Dataset,
-    run: str | os.PathLike[str],
+def fit(
+    task: Task,
+    run: RunFolder | str | os.PathLike[str],
     *,
     device: str = "auto",
     devices: int = 1,
-    precision: str | None = None,
-    watch: Watcher | None = None,
+    callback: Callback | None = None,
     bar: bool = True,
     save_every: int | None = None,
     deterministic: bool = False,
 ) -> Result:
-    """Train a model on data["train"], or continue where the run folder stopped, and write its prior.
+    """Train a task, or continue where the run folder stopped.
 
-    device is "auto", "cpu", "cuda" or "mps"; devices the number of processes, each on a device of its own, which share
-    every batch and give what one gives (DDP through Lightning Fabric). Where torchrun, `fabric run` or srun started
-    several processes, on one machine or more, the training takes these. precision overrides the config's.
-    `watch` is called after each logged step, here or in the launcher's rank 0, and may save or stop (see `Watcher`): a
-    stopped training returns what was done, and calling again continues it. `bar` shows a progress bar. `save_every` is
-    the number of steps between checkpoints, else SAVE_EVERY. `deterministic` has operations that add up in a changing
-    order replaced or refused; those of a CPU are not such, a GPU's can be.
-    Rank 0 writes checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json to the run folder.
-    Ctrl-C and SIGTERM save a checkpoint and raise Interrupted. A step whose loss or gradients are not finite is left
-    out (`skipped` in metrics.jsonl), and after more than a few in a row it goes back to the last good checkpoint,
-    once; a batch for which a device lacks memory is done in parts. Such things are told in notes.json.
+    Args:
+        task: what is trained; see `Task`.
+        run: the run folder; rank 0 writes checkpoints, metrics.jsonl, the task's history file and training.json.
+        device: "auto", "cpu", "cuda" or "mps".
+        devices: number of processes, each on a device of its own, that share every batch and give what one gives (DDP
+            through Lightning Fabric). Where torchrun, `fabric run` or srun started several processes, on one machine or
+            more, the training runs in these.
+        callback: called after each logged step, here or in the launcher's rank 0; it may save or stop (see `Callback`).
+            A stopped training returns what was done, and calling again continues it.
+        bar: show a progress bar.
+        save_every: steps between checkpoints, else SAVE_EVERY_STEPS.
+        deterministic: replace or refuse operations that add up in a changing order. A CPU has none, a GPU can.
+
+    Ctrl-C and SIGTERM save a checkpoint and raise Interrupted. A step whose loss or gradients are not finite is skipped
+    (`skipped` in metrics.jsonl), and after more than a few in a row the training goes back to the last good checkpoint,
+    once; a batch for which a device lacks memory is done in parts. Such events are listed in notes.json.
     Raises PplkitError for settings that do not fit the data, a folder that cannot be written or that another process
-    trains in, when the loss is no longer finite after going back, or a process is gone.
+    trains in, a loss that is not finite after going back either, or a lost process.
     """
-    if "train" not in data:
-        raise PplkitError(f"{data.path} has no split 'train': prepare the data set again.")
-    if precision := precision or os.environ.get("LT_PRECISION"):  # `fabric run` takes the option for itself
-        config = config.replace(precision=precision)
-    check(data["train"], config, processes(devices))
+    task.check(world_size(devices))
     if save_every is not None and save_every < 1:
         raise PplkitError(f"save_every={save_every} is too small: give the number of steps between checkpoints.")
-    precision = usable_precision(config.precision, device)
-    job = partial(_fit, config=config, data=data, run=RunFolder(Path(run)), bar=bar, precision=precision)
+    precision = usable_precision(task.config.precision, device)
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    job = partial(_fit, task=task, run=folder, bar=bar, precision=precision)
     job = partial(job, save_every=save_every, deterministic=deterministic)
     if launched():
-        return as_launched(partial(job, show=watch), device, precision)
+        return as_launched(partial(job, show=callback), device, precision)
     if devices > 1:
-        return in_team(job, devices, device, precision, watch)
-    return fabric_for(device, precision).launch(partial(job, show=watch))  # type: ignore[no-any-return]
-
-
-def build(config: Config) -> tuple[PosePriorLearner, Muon]:
-    """A model started from config.seed and its optimiser; connectivity and convolutions have rates of their own."""
-    torch.manual_seed(config.seed)
-    model = PosePriorLearner(config, pretrained=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.predefined:
-        model.predefine(PosePrior.load(config.predefined))
-    seen = [] if model.backbone is None else list(model.backbone.parameters())
-    known = {id(value) for value in seen}
-    own = [value for value in model.parameters() if id(value) not in known]
-    matrices = [value for value in own if config.convolution_learning_rate and is_matrix(value)]
-    apart = {id(value) for value in (model.links, *matrices)}
-    others = [value for value in own if id(value) not in apart]
-    # Rates are set before each step.
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": [model.links]}]
-    groups.append({"params": matrices, "matrices": True})
-    if opened := [value for value in seen if value.requires_grad]:
-        groups.append({"params": opened})
-    betas = (0.9, config.adam_beta2)
-    return model, Muon(groups, betas=betas, weight_decay=config.weight_decay, fused=True)
-
-
-def kept_out(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict without what `start_from_features` finds."""
-    found = ("backbone.shift", "backbone.scale", "clusters.")
-    return {name: value for name, value in state.items() if not name.startswith(found)}
-
-
-def start_from_features(model: PosePriorLearner, images: np.ndarray | Shards) -> None:
-    """Standardise a backbone's features and find object and parts in them, on training images (n, S, S, 3) uint8.
-
-    At most LOOKED of them, evenly spread; nothing without a backbone.
-    """
-    if model.backbone is None or model.clusters is None:
-        return
-    index = np.linspace(0, len(images) - 1, min(len(images), LOOKED)).round().astype(int)
-    device = model.alpha.device
-    parts = [
-        to_float(torch.from_numpy(np.array(images[part])).to(device))
-        for part in np.array_split(index, max(1, len(index) // 32))
-    ]
-    model.backbone.standardise(parts)
-    with torch.no_grad():
-        stacked = [model.backbone.stacked(model.backbone(part), model.backbone.middle).cpu() for part in parts]
-    clusters = copy.deepcopy(model.clusters).cpu()
-    clusters.fit(torch.cat(stacked))
-    model.clusters.load_state_dict(clusters.state_dict())
-
-
-def _renew(model: PosePriorLearner, batch: Batch) -> None:
-    if model.config.reinit_weak_links:
-        model.reinit_weak_links()
-    if model.config.reset_dead_codes:
-        model.reset_dead_codes(batch.inputs)
+        return spawn_workers(job, devices, device, precision, callback)
+    return fabric_for(device, precision).launch(partial(job, show=callback))  # type: ignore[no-any-return]
 
 
 def _fit(
     fabric: "Fabric",
-    config: Config,
-    data: Dataset,
+    task: Task,
     run: RunFolder,
     bar: bool,
-    show: Watcher | None,
+    show: Callback | None,
     save_every: int | None = None,
     deterministic: bool = False,
-    precision: str | None = None,
+    precision: str = "32-true",
 ) -> Result:
-    """The training on one rank; all ranks do the same to their shares of the batches, and rank 0 writes."""
-    keep_memory(config)
+    """The training in one process; all do the same with their shares of the batches, and rank 0 writes."""
+    rank = Rank(fabric.device, fabric.global_rank, fabric.world_size, precision)
     with ExitStack() as stack:
         stack.enter_context(working(fabric.device, deterministic))
+        stack.callback(task.end)
         with fabric.rank_zero_first(local=True):  # which may download
-            features = perceptual_features(config.perceptual, config.perceptual_size)
-        features = features and features.placed(fabric.device, precision or config.precision)
-        model, optimiser = build(config)
-        if fabric.world_size > 1:
-            freeze_unused(model)
-            ranks.share_batch_norm(model, fabric.device)
-        machine = described(fabric.device, fabric.world_size, deterministic)
-        machine["precision"] = precision or config.precision  # which may be another on this processor
+            task.setup(rank)
+        optimizer = task.optimizer()
+        if rank.world_size > 1:
+            task.freeze_unused()
+            collectives.share_batch_norm(task.model, fabric.device)
+        machine = machine_description(fabric.device, rank.world_size, deterministic) | {"precision": precision}
 
         def opened() -> dict[str, Any]:
             stack.enter_context(run.held())
-            return run.open(config, data, machine)
+            return run.open(task.config, task.data, machine, task.folders)
 
-        made_by = by_first(fabric, opened)  # last of the checks: nothing is left for nothing
-        wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-        step = Step(fabric, config, wrapped, wrapped_optimiser, features)
-        found = by_first(fabric, run.last)
-        first = restore(found, model, optimiser)
-        if found is None:
-            start_from_features(model, data["train"].images)
-        frozen = model.backbone if model.backbone is not None and not config.backbone_trainable else None
-        ranked = (fabric.device, fabric.global_rank, fabric.world_size)
-        batches = stack.enter_context(Batches(data["train"], config, *ranked, backbone=frozen))
-        journal = Journal(run, first, made_by, model, optimiser, show, bar) if fabric.is_global_zero else None
-        loop = _Loop(fabric, config, run, journal, step, batches, optimiser, save_every or SAVE_EVERY)
-        return loop.run(found, made_by)
+        made_by = on_rank_zero(fabric, opened)  # after all other checks, so that a refused run leaves nothing behind
+        wrapped, wrapped_optimizer = fabric.setup(task.model, optimizer)
+        step = Step(fabric, task, wrapped, wrapped_optimizer)
+        checkpoint = on_rank_zero(fabric, run.last)
+        first = restore(checkpoint, task.model, optimizer)
+        task.begin(rank, resumed=checkpoint is not None)
+        logger = None
+        if fabric.is_global_zero:
+            logger = TrainingLogger(run, task, optimizer, first, made_by, show, bar)
+        loop = _Loop(fabric, task, run, logger, step, optimizer, save_every or SAVE_EVERY_STEPS)
+        return loop.run(checkpoint, made_by)
 
 
 class _Loop:
-    """The steps on one rank, from the last checkpoint to the end, or to where it is told to stop."""
+    """The steps in one process, from the last checkpoint to the end, or to where it is asked to stop."""
 
     def __init__(
         self,
         fabric: "Fabric",
-        config: Config,
+        task: Task,
         run: RunFolder,
-        journal: Journal | None,
+        logger: TrainingLogger | None,
         step: Step,
-        batches: Batches,
-        optimiser: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         save_every: int,
     ) -> None:
-        self.fabric, self.config, self.folder, self.journal = fabric, config, run, journal
-        self.step, self.batches, self.optimiser, self.save_every = step, batches, optimiser, save_every
+        self.fabric, self.task, self.config, self.folder, self.logger = fabric, task, task.config, run, logger
+        self.step, self.optimizer, self.save_every = step, optimizer, save_every
         self.done = self.saved = 0  # steps; those of the last checkpoint
         # What a continuation needs beside the weights, all of it in the checkpoints.
-        self.means, self.rate, self.notes = ranks.Means(), 1.0, list[str]()
+        self.averages, self.rate, self.notes = Averages(), 1.0, list[str]()
 
-    def run(self, found: Checkpoint | None, made_by: dict[str, Any]) -> Result:
-        """Go on from `found`, which is restored already."""
-        if found:
-            self._continue(found, made_by)
-        self._first(lambda journal: journal.note(self.notes))
-        wish = None
+    def run(self, checkpoint: Checkpoint | None, made_by: dict[str, Any]) -> Result:
+        """Go on from a checkpoint that is restored already."""
+        if checkpoint:
+            self._continue(checkpoint, made_by)
+        self._on_rank_zero(lambda logger: logger.note(self.notes))
+        request = None
         with DeferredSignals() as stops:
-            while self.done < self.config.steps and wish != "stop":
-                wish = self._look(self._advance())
-                self._heed(stops)
+            while self.done < self.config.steps and request != "stop":
+                request = self._log_and_save(self._train_step())
+                self._handle_signal(stops)
         device = f"{self.fabric.device} x {self.fabric.world_size}"
-        return self._first(lambda journal: journal.finish(device, self.notes))
+        return self._on_rank_zero(lambda logger: logger.finish(device, self.notes))
 
-    def _first(self, function: Callable[[Journal], T]) -> T:
-        """What rank 0 does, known to all."""
-        return by_first(self.fabric, lambda: function(self.journal))  # type: ignore[arg-type]
+    def _on_rank_zero(self, function: Callable[[TrainingLogger], T]) -> T:
+        return on_rank_zero(self.fabric, lambda: function(self.logger))  # type: ignore[arg-type]
 
-    def _advance(self) -> Taken:
-        step, config, model, parts = self.done, self.config, self.step.model, self.step.parts
-        for group, rate in zip(self.optimiser.param_groups, rates(config, step), strict=False):
+    def _train_step(self) -> StepResult:
+        step, parts = self.done, self.step.parts
+        for group, rate in zip(self.optimizer.param_groups, self.task.learning_rates(step) or (), strict=False):
             group["lr"] = self.rate * rate
-        model.thickness = thickness(config, step)
-        batch = self.batches(step)
-        if step < config.coarse_fraction * config.steps:
-            batch = batch.halved()
-        if step in renewals(config):
-            _renew(model, batch)
-        taken = self.step(batch, step / config.steps)
-        self.means.add(taken.values, taken.skipped)
+        batch = self.task.batch(step)
+        self.task.before_step(step, batch)
+        result = self.step(batch, step / self.config.steps)
+        self.averages.add(result.values, result.skipped)
         self.done += 1
         if self.step.parts != parts:
-            where = f"step {self.done}: out of memory on {self.fabric.device}"
-            self._note(f"{where}, so that batches are done in {self.step.parts} parts from here on")
-        return taken
+            event = f"step {self.done}: out of memory on {self.fabric.device}"
+            self._note(f"{event}, so that batches are done in {self.step.parts} parts from here on")
+        return result
 
-    def _look(self, taken: Taken) -> str | None:
-        """Log and save when it is time, and ask the watcher what it wishes."""
-        step, last, row, self.batch = self.done, self.done == self.config.steps, None, taken.batch
-        if step % LOG_EVERY == 0 or last:
-            row, worst = self.means.row()
-            if worst > patience(self.config.precision) or (last and not self.step.sound(taken.batch)):
+    def _log_and_save(self, result: StepResult) -> str | None:
+        """Log and save when it is time, and ask the callback for its request."""
+        step, last, row, self.batch = self.done, self.done == self.config.steps, None, result.batch
+        if step % LOG_EVERY_STEPS == 0 or last:
+            row, worst = self.averages.row()
+            if worst > patience(self.config.precision) or (last and not self.step.finite(result.batch)):
                 self._go_back(worst)
                 return None
         if row:
-            self._first(lambda journal: journal.log(step, row, LOG_EVERY))
+            self._on_rank_zero(lambda logger: logger.log(step, row, LOG_EVERY_STEPS))
         due = step // self.save_every > self.saved // self.save_every
-        if last or (due and not self.means.streak()):
+        if last or (due and not self.averages.streak()):
             self._save()
-        wish = self._first(lambda journal: journal.show(row, taken.batch, taken.output)) if row else None
-        if wish and self.saved != step:
+        request = self._on_rank_zero(lambda logger: logger.show(row, result.batch, result.output)) if row else None
+        if request and self.saved != step:
             self._save()
-        return wish
+        return request
 
-    def _heed(self, stops: DeferredSignals) -> None:
+    def _handle_signal(self, stops: DeferredSignals) -> None:
         """Save and end if a signal asks for it; with several processes on GPUs, which would wait, now and then."""
-        heard = stops.received
+        received = stops.received
         if self.fabric.world_size > 1:
-            if self.fabric.device.type != "cpu" and self.done % LOG_EVERY:
+            if self.fabric.device.type != "cpu" and self.done % LOG_EVERY_STEPS:
                 return
-            heard = ranks.broadcast_first(heard)
-        if heard:
+            received = collectives.broadcast_first(received)
+        if received:
             if self.saved != self.done:
                 self._save()
-            here = f"at step {self.done} of {self.config.steps}, which is saved in {self.folder.path}"
-            raise Interrupted(f"the training was ended by {signal_name(heard)} {here}: {AGAIN}.", heard)
+            state = f"at step {self.done} of {self.config.steps}, which is saved in {self.folder.path}"
+            raise Interrupted(f"the training was ended by {signal_name(received)} {state}: {CONTINUE}.", received)
 
     def _save(self) -> None:
-        precision = self.fabric.strategy.precision.state_dict()  # of the scale of gradients, for 16-mixed
-        good = not self.means.streak() and self.step.sound(self.batch)
+        precision = self.fabric.strategy.precision.state_dict()  # the scale of gradients, for 16-mixed
+        good = not self.averages.streak() and self.step.finite(self.batch)
         state = {"good": good, "rate": self.rate, "parts": self.step.parts, "notes": self.notes}
-        state |= {"means": self.means.state(), "precision": precision}
-        self._first(lambda journal: journal.save(self.done, state))
+        state |= {"means": self.averages.state(), "precision": precision}
+        self._on_rank_zero(lambda logger: logger.save(self.done, state))
         self.saved = self.done
 
-    def _continue(self, found: Checkpoint, made_by: dict[str, Any]) -> None:
-        self.done = self.saved = found.step
+    def _continue(self, checkpoint: Checkpoint, made_by: dict[str, Any]) -> None:
+        self.done = self.saved = checkpoint.step
         try:
-            if state := found.state:  # those of earlier versions have none
+            if state := checkpoint.state:  # the first versions wrote none
                 self.rate, self.step.parts, self.notes = state["rate"] + 0.0, int(state["parts"]), list(state["notes"])
-                self.means.restore(state["means"])
+                self.averages.restore(state["means"])
                 if state["precision"]:
                     self.fabric.strategy.precision.load_state_dict(state["precision"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise PplkitError(f"{found.path} does not say how to go on ({error!r}): delete it.") from None
-        then = {key: value for key, value in found.made_by.items() if key in COUNTS and value != made_by[key]}
-        if then and self.done < self.config.steps:
-            other = ", ".join(f"{key} {made_by[key]} instead of {value}" for key, value in then.items())
-            self._note(f"step {self.done}: continued with {other}, so that the last digits may differ")
+            raise PplkitError(f"{checkpoint.path} has no usable training state ({error!r}): delete it.") from None
+        before = {key: value for key, value in checkpoint.made_by.items() if key in COMPARED and value != made_by[key]}
+        if before and self.done < self.config.steps:
+            changes = ", ".join(f"{key} {made_by[key]} instead of {value}" for key, value in before.items())
+            self._note(f"step {self.done}: continued with {changes}, so that the last digits may differ")
 
     def _note(self, note: str) -> None:
         self.notes = [*self.notes, note]
-        self._first(lambda journal: journal.note(self.notes, 1))
+        self._on_rank_zero(lambda logger: logger.note(self.notes, 1))
 
     def _go_back(self, worst: int) -> None:
         """To the last good checkpoint, or the start, with a lower learning rate; raises Diverged the second time."""
-        seen = self.done
-        told = f"the loss or its gradients were no longer finite at step {seen}, {worst} steps in a row"
-        told = told if worst else f"what the model makes of images is no longer finite at step {seen}"
+        step = self.done
+        reason = f"the loss or its gradients were no longer finite at step {step}, {worst} steps in a row"
+        if not worst:
+            reason = f"the model's output is no longer finite at step {step}"
         if self.rate < 1:
-            path = self._first(lambda journal: journal.give_up(seen))
+            path = self._on_rank_zero(lambda logger: logger.give_up(step))
+            advice = f"{self.task.divergence_advice}, and start a new run"
             raise Diverged(
-                f"{told}, with {CALMER} of the learning rate as well: the state is in {path}; lower learning_rate and, "
-                "if it is not 0, convolution_learning_rate, or raise weight_boundary, and start a new run."
+                f"{reason}, with {RETRY_RATE} of the learning rate as well: the state is in {path}; {advice}."
             )
-        found = by_first(self.fabric, partial(self.folder.last, good=True))
-        if found is None:
-            begun = build(self.config)[0].state_dict()  # what was found in the features stays
-            self.step.model.load_state_dict(self.step.model.state_dict() | kept_out(begun))
-            self.optimiser.state.clear()
-        self.done = restore(found, self.step.model, self.optimiser)
-        self.rate, self.means = CALMER, ranks.Means()
-        self._note(f"{told}: back to step {self.done}, with {CALMER} of the learning rate")
-        self._save()  # from here on a continuation does the same
-        self._first(lambda journal: journal.back(self.done))
+        checkpoint = on_rank_zero(self.fabric, partial(self.folder.last, good=True))
+        if checkpoint is None:
+            self.task.restart()
+            self.optimizer.state.clear()
+        self.done = restore(checkpoint, self.task.model, self.optimizer)
+        self.rate, self.averages = RETRY_RATE, Averages()
+        self._note(f"{reason}: back to step {self.done}, with {RETRY_RATE} of the learning rate")
+        self._save()  # so that a continuation does the same
+        self._on_rank_zero(lambda logger: logger.go_back(self.done))

@@ -21,7 +21,7 @@ import torch
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.signals import DeferredSignals, Interrupted
-from pplkit.training.distributed import AGAIN, as_rank, is_lost
+from pplkit.training.distributed import CONTINUE, as_rank, is_lost
 
 T = TypeVar("T")
 Show = Callable[[Any], Any]
@@ -36,7 +36,7 @@ class _Failure(NamedTuple):
     error: PplkitError
 
 
-def in_team(function: Callable[..., T], count: int, device: str, precision: str, show: Show | None) -> T:
+def spawn_workers(function: Callable[..., T], count: int, device: str, precision: str, show: Show | None) -> T:
     """function(fabric, show=...) in `count` new processes of this machine that are joined; what it returns in rank 0.
 
     `function` is found by its module and name, so it may not be that of a script or a notebook; `show` is called here,
@@ -46,7 +46,7 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
     """
     common = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    spawn, team = get_context("spawn"), {}
+    spawn, workers = get_context("spawn"), {}
     try:
         with _no_main():
             for number in range(count):
@@ -56,11 +56,11 @@ def in_team(function: Callable[..., T], count: int, device: str, precision: str,
                 process = spawn.Process(target=_rank, args=given, name=f"rank {number}", daemon=True)
                 process.start()
                 theirs.close()
-                team[ours] = process
+                workers[ours] = process
         with DeferredSignals() as stops:
-            return _attend(team, show, stops)  # type: ignore[no-any-return]
+            return _supervise(workers, show, stops)  # type: ignore[no-any-return]
     finally:
-        for process in team.values():
+        for process in workers.values():
             process.kill()
             process.join()
 
@@ -86,15 +86,15 @@ def _no_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _attend(team: dict[Any, Any], show: Show | None, stops: DeferredSignals) -> Any:
+def _supervise(workers: dict[Any, Any], show: Show | None, stops: DeferredSignals) -> Any:
     """Show what rank 0 has to show until all have ended; what rank 0 returns."""
-    ranks: dict[Any, int] = {ours: number for number, ours in enumerate(team)}
+    ranks: dict[Any, int] = {ours: number for number, ours in enumerate(workers)}
     results: dict[int, Any] = {}
     failures: list[_Failure] = []
     end, told = math.inf, False
     while ranks and time.monotonic() < end:
         if stops.received and not told:
-            next(iter(team.values())).terminate()  # of all the first
+            next(iter(workers.values())).terminate()  # of all the first
             told = True
         ready: list[Any] = connection.wait(list(ranks), timeout=GRACE)
         for ours in ready:
@@ -103,9 +103,9 @@ def _attend(team: dict[Any, Any], show: Show | None, stops: DeferredSignals) -> 
                 kind, content = ours.recv()
             except (EOFError, ConnectionError):  # it has ended
                 del ranks[ours]
-                team[ours].join(GRACE)
+                workers[ours].join(GRACE)
                 if number not in results:
-                    failures.append(_Failure(0, _ended(number, len(team), _how(team[ours].exitcode))))
+                    failures.append(_Failure(0, _ended(number, len(workers), _how(workers[ours].exitcode))))
                 continue
             if kind == "show":
                 assert show is not None
@@ -134,7 +134,7 @@ def _how(code: int | None) -> str:
 
 def _ended(number: int, count: int, how: str) -> PplkitError:
     return PplkitError(
-        f"process {number} of {count} (counted from 0) ended ({how}) and the others with it: {AGAIN}, "
+        f"process {number} of {count} (counted from 0) ended ({how}) and the others with it: {CONTINUE}, "
         "if memory ran out with fewer devices or a smaller batch_size in a new run."
     )
 

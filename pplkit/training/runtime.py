@@ -9,26 +9,25 @@ from typing import Any
 import torch
 
 from pplkit.core.errors import PplkitError
-from pplkit.models.prior.config import Config
 
-LARGE = 2**25  # bytes of a batch's largest map in the decoder, in float32
-SMALL = 12  # MB: larger blocks are given back at once, where smaller ones are kept
+LARGE_MAP_BYTES = 2**25  # of a batch's largest map in float32
+KEPT_BLOCK_MB = 12  # larger blocks are given back at once
 
 
-def keep_memory(config: Config) -> None:
-    """Ask glibc, if this is glibc, to keep what a step frees for the next one as far as this is worth it.
+def keep_memory(largest_map: int) -> None:
+    """Ask glibc, if this is glibc, to keep what a step frees for the next one where `largest_map` (bytes) is small.
 
     By itself it gives blocks of some MB back to the system and gets them again page by page: ten thousand and more in a
     step of the preset `puppets`. Networks of its size keep them, but for the few largest. Large networks would pay with
-    the holes between them, in which nothing fits: of those all blocks of 4 MB and more come and go.
+    holes between blocks, in which nothing fits: theirs of 4 MB and more are given back.
     """
     if os.name == "posix" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        small = 4 * config.batch_size * config.reconstruction_size**2 * max(config.decoder_channels[:2]) < LARGE
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((SMALL if small else 4) * 2**20))  # M_MMAP_THRESHOLD
+        small = largest_map < LARGE_MAP_BYTES
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int((KEPT_BLOCK_MB if small else 4) * 2**20))  # M_MMAP_THRESHOLD
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1 if small else 2**21))  # M_TRIM_THRESHOLD
 
 
-def described(device: torch.device, processes: int, deterministic: bool) -> dict[str, Any]:
+def machine_description(device: torch.device, processes: int, deterministic: bool) -> dict[str, Any]:
     """What rounds sums in its own way: the kind of device, how many of them, and threads."""
     if device.type == "cuda":
         kind = f"cuda ({torch.cuda.get_device_name(device)})"
@@ -58,7 +57,7 @@ def working(device: torch.device, deterministic: bool) -> Iterator[None]:
         if not deterministic or "deterministic" not in str(error):
             raise
         raise PplkitError(
-            f"deterministic=True is not to be had on {device} ({str(error).splitlines()[0]}): leave it away, or take "
+            f"deterministic=True is not available on {device} ({str(error).splitlines()[0]}): leave it out, or take "
             "another device."
         ) from None
     finally:

@@ -1,8 +1,10 @@
 """A model on its own, as it is handed on: all its weights in one file, beside a config.json with the sha256 of each.
 
-`cards` writes such a folder, `runs.load` reads it. A completer's weights are among the model's, under `completer.`.
+`inference.export.model_card` writes such a folder, `load` reads it. A completer's weights are among the model's, under
+`completer.`.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
-from pplkit.core.files import MAX_TEXT_BYTES, check_file
+from pplkit.core.files import MAX_TEXT_BYTES, WriteError, check_file, write_json
 from pplkit.core.version import __version__
 from pplkit.data.images import inside
 from pplkit.data.npy_shards import file_hash
@@ -23,10 +25,12 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.released_weights import load_official
+from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import check_length, restore
 from pplkit.training.run_folder import MODEL, RunFolder
 
 SCHEMA = "pplkit-model-1"
+COMPLETER = "completer.safetensors"
 
 
 def to_tell(made_by: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,10 +101,8 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     was handed on.
     """
     folder = RunFolder(Path(run))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     content = folder.read("config.json", "config", "made_by")
-    config = folder.config()
+    config = read_config(folder)
     if (folder.path / MODEL).exists():
         model = read_model(config, folder.path, content.get("sha256", {}))
         model.made_by = content["made_by"]
@@ -111,13 +113,84 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
         check_shapes(config, found.path, found.tensors, "model.")
         model = PosePriorLearner(config)
         step = restore(found, model, None)
-        folder.restore_completer(model)
+        restore_completer(folder, model)
         model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
+    return to_device(model, device)
+
+
+def to_device(model: PosePriorLearner, device: str) -> PosePriorLearner:
+    """The model in eval mode on a device, the best present for "auto"; raises PplkitError if it is missing."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise PplkitError(f"device={device!r} is not to be had here ({reason}): choose cpu, cuda or mps.") from None
+        message = str(error).splitlines()[0]
+        raise PplkitError(f"device={device!r} is not available here ({message}): choose cpu, cuda or mps.") from None
+
+
+def read_config(folder: RunFolder) -> Config:
+    """The settings of a run; raises PplkitError naming config.json if they are missing or not usable."""
+    content = folder.read("config.json", "config")
+    try:
+        return Config.from_dict(content["config"])
+    except PplkitError as error:
+        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
+
+
+def write_run(folder: RunFolder, model: PosePriorLearner, made_by: dict[str, Any]) -> None:
+    """A folder for a model that was trained elsewhere: its config, its weights as step 0 and its prior.
+
+    Raises PplkitError if it cannot be written.
+    """
+    try:
+        (folder.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(folder.path, error) from None
+    folder.save(0, model, None, made_by)
+    model.made_by = {**made_by, "run": folder.path.name, "step": 0}
+    model.prior().save(folder.path / "prior.json")
+    write_json(folder.path / "config.json", {"config": model.config.to_dict(), "made_by": made_by})
+
+
+def save_completer(folder: RunFolder, model: PosePriorLearner, steps: int) -> None:
+    """Write the model's completer, with the steps it learned for and the fingerprint of the weights it learned from.
+
+    Raises PplkitError if it cannot be written.
+    """
+    assert model.completer is not None
+    about = {"schema": checkpoints.COMPLETER[0], "steps": str(steps), "of": fingerprint(model)}
+    checkpoints.write(folder.path / COMPLETER, model.completer.state_dict(), about)
+
+
+def restore_completer(folder: RunFolder, model: PosePriorLearner) -> int:
+    """Give the model its completer, if there is one made from its weights; the steps it learned for, else 0.
+
+    Raises PplkitError if the file is torn, altered or of another version.
+    """
+    path = folder.path / COMPLETER
+    if not path.exists():
+        return 0
+    remedy = "delete it, and run `pplkit complete` again"
+    tensors, about = checkpoints.read(path, checkpoints.COMPLETER, remedy)
+    if about.get("of") != fingerprint(model):  # the run was continued, or made anew
+        return 0
+    try:
+        completer = Completer(model.regressor)
+        completer.load_state_dict(tensors)
+        steps = int(about["steps"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise PplkitError(f"{path} cannot be read ({str(error).splitlines()[-1].strip()}): {remedy}.") from None
+    model.completer = completer
+    return steps
+
+
+def fingerprint(model: PosePriorLearner) -> str:
+    """The sha256 of the regressor's weights and the prior, from which a completer learns."""
+    digest = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
+    for value in model.regressor.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str], preset: str | None = None) -> Config:
@@ -131,5 +204,5 @@ def convert_official(source: str | os.PathLike[str], out: str | os.PathLike[str]
         raise PplkitError(f"{folder.path} is in use: name a folder that does not exist yet.")
     model = load_official(source, Config.preset(preset) if preset else None)
     made_by = {"version": __version__, "converted_from": Path(source).name}
-    folder.write(model, made_by)
+    write_run(folder, model, made_by)
     return model.config

@@ -36,9 +36,9 @@ from pplkit.data.occlusion import spread
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
-from pplkit.training.loop import build
 from pplkit.training.runtime import keep_memory
 from pplkit.training.step import Step
+from pplkit.training.tasks.prior import PriorTask, build_model, largest_map
 
 FRAMES = 20  # of each synthetic video
 
@@ -218,7 +218,7 @@ def training(options: argparse.Namespace, folder: Path) -> list[dict[str, object
     rows = []
     for preset in options.presets:
         config = Config.preset(preset).replace(perceptual="random")  # smaller than VGG, and needs no download
-        keep_memory(config)  # as training does
+        keep_memory(largest_map(config))  # as training does
         if options.batch:
             config = config.replace(batch_size=options.batch)
         write_large(folder / preset, 64 * FRAMES * 3 * config.image_size**2 / 1e9, config.image_size)
@@ -234,9 +234,9 @@ def training(options: argparse.Namespace, folder: Path) -> list[dict[str, object
 def seconds_of(split: Split, config: Config, device: torch.device, stream: bool, repeats: int) -> tuple[float, float]:
     """Medians of a batch and of the step behind it."""
     fabric = Fabric(accelerator=device.type, devices=1, precision=config.precision)  # type: ignore[arg-type]
-    model, optimiser = fabric.setup(*build(config))
-    features = perceptual_features(config.perceptual, config.perceptual_size)
-    step = Step(fabric, config, model, optimiser, features and features.placed(device, config.precision))
+    features, task = perceptual_features(config.perceptual, config.perceptual_size), PriorTask(config)
+    task.model, task.features = build_model(config), features and features.placed(device, config.precision)
+    step = Step(fabric, task, *fabric.setup(task.model, task.optimizer()))
     times: list[tuple[float, float]] = []
 
     def now() -> float:

@@ -39,9 +39,9 @@ from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.reference import ReferenceStep
 from pplkit.training.distributed import fabric_for
-from pplkit.training.loop import build
 from pplkit.training.runtime import keep_memory
 from pplkit.training.step import Step
+from pplkit.training.tasks.prior import PriorTask, build_model, largest_map
 
 VARIANTS = ("plain", "kit float32", "kit bfloat16")
 
@@ -74,23 +74,20 @@ def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], 
     """The variant's training step on a batch of its own."""
     features = untrained_features(config).to(device)
     if variant == "plain":
-        model, _ = build(config)
-        step, batch = ReferenceStep(model.to(device), features), some_batch(config, device)
+        step, batch = ReferenceStep(build_model(config).to(device), features), some_batch(config, device)
         return lambda: step(batch)
     precision = "bf16-mixed" if variant.endswith("bfloat16") else "32-true"
-    fabric = fabric_for(device.type, precision)
-    model, optimiser = build(config)
-    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-    features = features.placed(device, precision)
+    fabric, task = fabric_for(device.type, precision), PriorTask(config)
+    task.model, task.features = build_model(config), features.placed(device, precision)
     batch = some_batch(config, device)
-    one_step = Step(fabric, config, wrapped, wrapped_optimiser, features)
+    one_step = Step(fabric, task, *fabric.setup(task.model, task.optimizer()))
     return lambda: one_step(batch)
 
 
 def measure(variant: str, config: Config, device: torch.device, steps: int) -> dict[str, Any]:
     """Seconds of each of `steps` steps and bytes of memory, in this process."""
     if variant != "plain":
-        keep_memory(config)  # as training does
+        keep_memory(largest_map(config))  # as training does
     step = step_of(variant, config, device)
     before = held(device)
     step()

@@ -32,10 +32,10 @@ from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import checkpoint as checkpoints
-from pplkit.training import step as stepping
-from pplkit.training.logger import LINES, Watcher
-from pplkit.training.loop import train
+from pplkit.training.logger import LINES, Callback
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.tasks import prior as prior_task
+from pplkit.training.tasks.prior import train
 
 STEPS = 1000  # of the good run
 MORE = 60
@@ -184,7 +184,7 @@ def go_on(good: Path, run: Path, config: Config, data: Dataset, curves: Sequence
     write_json(run / "config.json", {"config": config.to_dict(), "made_by": {"data_sha256": data.sha256}})
 
 
-def interruption(step: int) -> Watcher:
+def interruption(step: int) -> Callback:
     """A watcher that ends the training at `step`, if that is not 0."""
 
     return lambda progress: "stop" if progress.step == step else None
@@ -193,13 +193,13 @@ def interruption(step: int) -> Watcher:
 @contextmanager
 def overflows(every: int) -> Iterator[None]:
     """Inside, one loss in `every` is infinite; none if that is 0."""
-    right, calls = stepping.losses, count(1)
+    right, calls = prior_task.losses, count(1)
 
     def spoiled(*given: Any) -> tuple[Tensor, dict[str, Tensor]]:
         total, parts = right(*given)
         return total * (math.inf if every and next(calls) % every == 0 else 1), parts
 
-    with patch.object(stepping, "losses", spoiled):
+    with patch.object(prior_task, "losses", spoiled):
         yield
 
 

@@ -17,7 +17,8 @@ from pplkit.inference.landmarks.fitting import MAP
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import RunFolder, fingerprint
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import fingerprint, write_run
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder whose model has learned nothing."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("runs") / "first"
-    RunFolder(path).write(PosePriorLearner(tiny), {"version": "0", "data": "mice"})
+    write_run(RunFolder(path), PosePriorLearner(tiny), {"version": "0", "data": "mice"})
     return path
 
 

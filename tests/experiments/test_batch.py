@@ -21,6 +21,7 @@ from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import read_config, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,7 +99,7 @@ def test_a_training_of_other_settings_or_data_is_never_overwritten(home: Path) -
     """It is refused before anything runs: the first seed has no folder yet, and gets none."""
     trained, data = small(home, scale="smoke", seeds=[1]).combinations[0], open_dataset(home / "data/roses")
     folder = RunFolder(home / "runs/roses-ppl-1-smoke")
-    folder.write(PosePriorLearner(trained.config), folder.open(trained.config, data))
+    write_run(folder, PosePriorLearner(trained.config), folder.open(trained.config, data))
     check_same(trained, data, "smoke")
     content = folder.read("config.json")
     del content["config"]["weight_decay"]  # as one has it that was trained before there was such a setting
@@ -170,7 +171,7 @@ def test_a_project_that_was_copied_or_moved_goes_on_with_its_predefined_priors(
     run_batch(plan, prepare)
     run, (one,) = RunFolder(home / "runs/puppets-fixed-0"), plan.combinations
     config = one.config.replace(image_size=puppets.size)
-    run.write(PosePriorLearner(config), run.open(config, puppets))
+    write_run(run, PosePriorLearner(config), run.open(config, puppets))
     before = state(home)
 
     copy = tmp_path_factory.mktemp("elsewhere") / "copy"
@@ -198,12 +199,12 @@ def test_a_training_goes_on_in_a_copied_project(
     given: dict[str, Any] = {"scale": "smoke", "variants": ["fixed"], "steps": 5}
     (one,), data = small(home, **given).combinations, open_dataset(home / "data/roses")
     run = RunFolder(home / "runs/roses-fixed-0-smoke")
-    run.write(PosePriorLearner(one.config), run.open(one.config, data))
+    write_run(run, PosePriorLearner(one.config), run.open(one.config, data))
     copy = shutil.copytree(home, tmp_path_factory.mktemp("elsewhere") / "copy")
     monkeypatch.setenv("PPLKIT_HOME", str(copy))
     (one,), run = small(copy, **given).combinations, RunFolder(copy / "runs/roses-fixed-0-smoke")
     run.open(one.config, data)
-    assert run.config().predefined == one.config.predefined == str(run.path / "predefined.json")
+    assert read_config(run).predefined == one.config.predefined == str(run.path / "predefined.json")
     with pytest.raises(PplkitError, match=r"other settings \(predefined\)"):
         run.open(one.config.replace(predefined=str(copy / "other.json")), data)
 

@@ -20,14 +20,14 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import loop as training
 from pplkit.training.checkpoint import read_checkpoint
-from pplkit.training.loop import Progress, Result
+from pplkit.training.logger import Progress, Result
 from pplkit.training.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 4)
-    monkeypatch.setattr(training, "SAVE_EVERY", 8)
+    monkeypatch.setattr(training, "LOG_EVERY_STEPS", 4)
+    monkeypatch.setattr(training, "SAVE_EVERY_STEPS", 8)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def config(tiny: Config) -> Config:
 def undisturbed(config: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("undisturbed") / "one"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "LOG_EVERY", 4)
-        patch.setattr(training, "SAVE_EVERY", 8)
+        patch.setattr(training, "LOG_EVERY_STEPS", 4)
+        patch.setattr(training, "SAVE_EVERY_STEPS", 8)
         trained(config, puppets, run)
     return run
 
@@ -99,11 +99,11 @@ def test_the_command_says_where_it_stopped(
     assert capsys.readouterr().err == "pplkit: ended at step 3, which is saved\n"
 
 
-def test_a_watcher_may_save_where_steps_were_not_logged(
+def test_a_callback_may_save_where_steps_were_not_logged(
     undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped at a row that the next call does not log, as it counts otherwise: sums since the row before are kept."""
-    monkeypatch.setattr(training, "LOG_EVERY", 7)
+    monkeypatch.setattr(training, "LOG_EVERY_STEPS", 7)
     run = tmp_path / "one"
     assert trained(config, puppets, run, watch=lambda progress: "stop").steps == 7
     state = read_checkpoint(RunFolder(run).checkpoints()[-1]).state

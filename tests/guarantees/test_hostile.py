@@ -34,7 +34,7 @@ from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
-from pplkit.training.run_folder import read_checkpoint
+from pplkit.training.checkpoint import read_checkpoint
 from pplkit.viz import images as plots
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,11 +21,11 @@ from pplkit.experiments.notebooks import numbers
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.losses import losses
 from pplkit.training import loop as training
-from pplkit.training import step as stepping
 from pplkit.training.checkpoint import read_checkpoint
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
-from pplkit.training.step import Step, Taken
+from pplkit.training.step import Step, StepResult
+from pplkit.training.tasks import prior as prior_task
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def config(tiny: Config) -> Config:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 4)
-    monkeypatch.setattr(training, "SAVE_EVERY", 8)
+    monkeypatch.setattr(training, "LOG_EVERY_STEPS", 4)
+    monkeypatch.setattr(training, "SAVE_EVERY_STEPS", 8)
 
 
 class Spoilt(Step):
@@ -45,10 +45,10 @@ class Spoilt(Step):
     spoils: Callable[[Step, int], bool]
     calls = 0
 
-    def __call__(self, batch: Any, share: float = 0.0) -> Taken:
+    def __call__(self, batch: Any, share: float = 0.0) -> StepResult:
         Spoilt.calls += 1
         if Spoilt.spoils(self, Spoilt.calls - 1):
-            batch = stepping.Batch(batch.images * torch.nan, batch.reference, batch.target)
+            batch = prior_task.Batch(batch.images * torch.nan, batch.reference, batch.target)
         return super().__call__(batch, share)
 
 
@@ -93,7 +93,7 @@ def test_skipped_steps_and_a_kill_give_the_same(
 
 def too_fast(step: Step, number: int) -> bool:
     """From the tenth step on, with the whole learning rate."""
-    return number >= 10 and step.guard.optimiser.param_groups[0]["lr"] > 0.5 * step.config.learning_rate
+    return number >= 10 and step.guard.optimizer.param_groups[0]["lr"] > 0.5 * step.task.config.learning_rate
 
 
 def test_after_many_in_a_row_it_goes_back_once_with_less_of_the_learning_rate(
@@ -136,7 +136,7 @@ def test_the_last_steps_may_be_left_out(
         total, parts = losses(*given)
         return total * torch.nan, parts
 
-    before_step(11, lambda: monkeypatch.setattr(stepping, "losses", spoilt_losses))
+    before_step(11, lambda: monkeypatch.setattr(prior_task, "losses", spoilt_losses))
     result = trained(config, puppets, tmp_path / "one")
     assert result.steps == 14 and not result.notes
     assert rows(tmp_path / "one")[-1] == (12, 1)
@@ -150,7 +150,7 @@ def test_weights_that_are_lost_are_neither_the_end_nor_what_a_training_goes_back
     """They are finite and do not paint: at step 8 a checkpoint is due, and the last steps are too few to be counted."""
 
     def lost(step: Step, number: int) -> bool:
-        for group in step.guard.optimiser.param_groups if number == at else ():
+        for group in step.guard.optimizer.param_groups if number == at else ():
             group["lr"] = 1e38  # the step itself is finite
         return False
 
@@ -178,22 +178,22 @@ def test_a_loss_that_stays_not_finite_ends_the_run_and_keeps_its_state(
 def test_a_device_that_is_too_small_takes_parts_and_says_so(
     config: Config, puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_step: Plan
 ) -> None:
-    forward = stepping.PosePriorLearner.forward
+    forward = prior_task.PosePriorLearner.forward
 
     def narrow(self: Any, images: Any, *others: Any) -> Any:
         if len(images) > 2 and self.training:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(self, images, *others)
 
-    before_step(5, lambda: monkeypatch.setattr(stepping.PosePriorLearner, "forward", narrow))
+    before_step(5, lambda: monkeypatch.setattr(prior_task.PosePriorLearner, "forward", narrow))
     result = trained(config, puppets, tmp_path / "one")
     assert result.notes == ["step 6: out of memory on cpu, so that batches are done in 2 parts from here on"]
-    monkeypatch.setattr(stepping.PosePriorLearner, "forward", forward)
-    before_step(5, lambda: monkeypatch.setattr(stepping.PosePriorLearner, "forward", narrow))
+    monkeypatch.setattr(prior_task.PosePriorLearner, "forward", forward)
+    before_step(5, lambda: monkeypatch.setattr(prior_task.PosePriorLearner, "forward", narrow))
     before_step(9, kill(signal.SIGTERM))
     with pytest.raises(Interrupted):
         trained(config, puppets, tmp_path / "other")
-    monkeypatch.setattr(stepping.PosePriorLearner, "forward", forward)  # room again: it stays with the parts
+    monkeypatch.setattr(prior_task.PosePriorLearner, "forward", forward)  # room again: it stays with the parts
     trained(config, puppets, tmp_path / "other")
     assert_same_end(tmp_path / "other", tmp_path / "one")
 
@@ -204,7 +204,7 @@ def test_a_device_without_room_for_the_model_is_named(
     def full(config: Config) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB\nand more")
 
-    monkeypatch.setattr(training, "build", full)
+    monkeypatch.setattr(prior_task, "build_model", full)
     with pytest.raises(
         PplkitError, match=r"cpu has too little memory for the model \(CUDA out of memory.*GiB\): end what"
     ):
@@ -221,6 +221,6 @@ def test_an_operation_that_is_refused_is_named(
 
     before_step(1, refused)
     with pytest.raises(
-        PplkitError, match=r"deterministic=True is not to be had on cpu.* \(grid_sampler.*\): leave it away"
+        PplkitError, match=r"deterministic=True is not available on cpu.* \(grid_sampler.*\): leave it out"
     ):
         trained(config, puppets, tmp_path / "one", deterministic=True)

@@ -34,8 +34,9 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.training import loop as training
-from pplkit.training.checkpoint import verify
-from pplkit.training.run_folder import COMPLETER, RunFolder, read_checkpoint
+from pplkit.training.checkpoint import read_checkpoint, verify
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import COMPLETER
 from pplkit.training.tasks.completer import complete
 
 CONFIG = Config(

@@ -22,8 +22,8 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import run_folder as runs
 from pplkit.training import saved_model
-from pplkit.training.loop import train
 from pplkit.training.run_folder import MODEL
+from pplkit.training.tasks.prior import train
 
 NAMES = (MODEL, "prior.json", "landmarks.json")
 FILE = f"model/{MODEL}"

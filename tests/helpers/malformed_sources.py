@@ -37,6 +37,7 @@ from pplkit.training import run_folder as runs
 from pplkit.training import saved_model
 from pplkit.training.checkpoint import TRAINING
 from pplkit.training.run_folder import data_of
+from pplkit.training.saved_model import save_completer
 
 TINY: dict[str, Any] = {
     "name": "tiny", "image_size": 32, "reference": "frame", "mask_grid": 8, "keypoints": 4, "thickness": 5e-3,
@@ -110,7 +111,7 @@ def make_run(folder: Path) -> None:
     optimiser.step()
     run.save(1, model, optimiser, made_by)
     model.completer = Completer(model.regressor)
-    run.save_completer(model, 3)
+    save_completer(run, model, 3)
     model.prior().save(run.path / "prior.json")
     write_json(run.path / "evaluation.json", {"made_by": {"step": 1}, "error": 0.1})
     row = {"parameters": {"steps": 1}, "seconds": 2.0}

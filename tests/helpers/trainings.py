@@ -8,11 +8,15 @@ from typing import Any
 import torch
 
 from pplkit.data.dataset import Dataset
+from pplkit.models.layers.perceptual import PerceptualFeatures
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.checkpoint import read_checkpoint
-from pplkit.training.loop import Result, train
+from pplkit.training.distributed import fabric_for
+from pplkit.training.logger import Result
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.step import Step
+from pplkit.training.tasks.prior import PriorTask, build_model, train
 
 Act = Callable[[], object]
 Plan = Callable[[int, Act], None]
@@ -20,6 +24,14 @@ Plan = Callable[[int, Act], None]
 
 def trained(config: Config, data: Dataset, run: Path, **given: Any) -> Result:
     return train(config, data, run, device="cpu", bar=False, **given)
+
+
+def prior_step(config: Config, features: PerceptualFeatures | None, device: str = "cpu", fabric: Any = None) -> Step:
+    """A step of a model and optimizer made for it."""
+    fabric = fabric or fabric_for(device, config.precision)
+    task = PriorTask(config)
+    task.model, task.features = build_model(config), features
+    return Step(fabric, task, *fabric.setup(task.model, task.optimizer()))
 
 
 def kill(number: int) -> Act:

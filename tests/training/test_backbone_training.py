@@ -25,12 +25,14 @@ from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import part_attention
 from pplkit.models.prior.outputs import Poses
 from pplkit.training import loop as training
-from pplkit.training.loop import Progress, build, start_from_features
-from pplkit.training.run_folder import RunFolder, read_checkpoint
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.logger import Progress
+from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
-from pplkit.training.step import Step, Taken, freeze_unused
+from pplkit.training.step import Step, StepResult
 from pplkit.training.tasks import completer as completion
-from pplkit.training.tasks.prior import rates
+from pplkit.training.tasks import prior as prior_task
+from pplkit.training.tasks.prior import build, freeze_unused, rates, start_from_features
 
 WEIGHTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
 
@@ -38,8 +40,8 @@ WEIGHTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_pr
 @pytest.fixture(scope="module", autouse=True)
 def often() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "LOG_EVERY", 2)
-        patch.setattr(training, "SAVE_EVERY", 4)
+        patch.setattr(training, "LOG_EVERY_STEPS", 2)
+        patch.setattr(training, "SAVE_EVERY_STEPS", 4)
         yield
 
 
@@ -167,8 +169,8 @@ def test_a_model_that_was_handed_on_gives_the_same(frozen: Run, data: Dataset, t
 def test_a_completer_learns_from_what_the_network_sees(
     run: Run, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "BATCH", 8)
-    monkeypatch.setattr(completion, "LESSONS", 2)
+    monkeypatch.setattr(completion, "BATCH_SIZE", 8)
+    monkeypatch.setattr(completion, "FEATURE_BATCHES", 2)
     folder = tmp_path / "one"
     folder.mkdir()
     for name in ("config.json", "checkpoints"):
@@ -295,7 +297,7 @@ def test_features_are_standardised_over_some_training_images(
     small: Config, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four of twelve, evenly spread: 0, 4, 7 and 11."""
-    monkeypatch.setattr(training, "LOOKED", 4)
+    monkeypatch.setattr(prior_task, "FEATURE_IMAGES", 4)
     model = PosePriorLearner(small, pretrained=True)
     before = torch.get_rng_state()
     start_from_features(model, data["train"].images)
@@ -356,8 +358,8 @@ class Lost(Step):
 
     calls = 0
 
-    def __call__(self, batch: Batch, share: float = 0.0) -> Taken:
-        for group in self.guard.optimiser.param_groups if Lost.calls == 3 else ():
+    def __call__(self, batch: Batch, share: float = 0.0) -> StepResult:
+        for group in self.guard.optimizer.param_groups if Lost.calls == 3 else ():
             group["lr"] = 1e38
         Lost.calls += 1
         return super().__call__(batch, share)
@@ -369,7 +371,7 @@ def test_a_training_that_is_lost_starts_again_with_the_network_as_it_was(
 ) -> None:
     monkeypatch.setattr(training, "Step", Lost)
     monkeypatch.setattr(Lost, "calls", 0)
-    monkeypatch.setattr(training, "SAVE_EVERY", 200)
+    monkeypatch.setattr(training, "SAVE_EVERY_STEPS", 200)
     settings = small.replace(backbone_trainable=trainable)
     result = trained(settings, data, tmp_path / "one")
     assert len(result.notes) == 1 and "back to step 0, with 0.3 of the learning rate" in result.notes[0]

@@ -26,11 +26,13 @@ from pplkit.models.layers import collectives as ranks
 from pplkit.models.prior.config import Config
 from pplkit.training import distributed as devices
 from pplkit.training import loop as training
-from pplkit.training import step as stepping
+from pplkit.training.checkpoint import read_checkpoint
 from pplkit.training.distributed import fabric_for
-from pplkit.training.loop import Progress, train
-from pplkit.training.processes import in_team
-from pplkit.training.run_folder import RunFolder, read_checkpoint
+from pplkit.training.logger import Progress
+from pplkit.training.processes import spawn_workers
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.tasks import prior as prior_task
+from pplkit.training.tasks.prior import PriorTask, train
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK_MAP = importlib.import_module("pplkit.geometry.link_map")  # `pplkit.geometry.link_map` is the function
@@ -63,7 +65,7 @@ def double(fabric: Any, *, show: Any, jobs: dict[str, dict[str, Any]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         patch.setattr(LINK_MAP, "_winners", winners)
-        patch.setattr(training, "LOG_EVERY", 1)
+        patch.setattr(training, "LOG_EVERY_STEPS", 1)
         torch.set_default_dtype(torch.float64)
         try:
             for name, given in jobs.items():
@@ -93,7 +95,7 @@ def alone(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFacto
 def together(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes give."""
     folder = tmp_path_factory.mktemp("together")
-    in_team(partial(double, jobs=jobs(folder, tiny, puppets)), 2, "cpu", "32-true", None)
+    spawn_workers(partial(double, jobs=jobs(folder, tiny, puppets)), 2, "cpu", "32-true", None)
     return folder
 
 
@@ -127,9 +129,9 @@ def test_the_comparison_notices_what_is_not_shared(alone: Path, together: Path, 
 def test_what_no_loss_reaches_is_frozen(tiny: Config) -> None:
     """DDP would wait for its gradients."""
     for name, some in (("masked", set()), ("attention", {"regressor.predict.0.weight", "regressor.embed.bias"})):
-        model, _ = training.build(tiny.replace(**CHANGES[name]))
+        model, _ = prior_task.build(tiny.replace(**CHANGES[name]))
         before = {part: value.clone() for part, value in model.state_dict().items()}
-        stepping.freeze_unused(model)
+        prior_task.freeze_unused(model)
         frozen = {part for part, value in model.named_parameters() if not value.requires_grad}
         assert some <= frozen and bool(some) == bool(frozen) and "regressor.attention.weight" not in frozen
         assert model.training and all(value.grad is None for value in model.parameters())
@@ -138,7 +140,7 @@ def test_what_no_loss_reaches_is_frozen(tiny: Config) -> None:
 
 def test_sharing_batch_norm_keeps_parameters_and_names(tiny: Config) -> None:
     for device in ("cpu", "cuda"):
-        model, _ = training.build(tiny)
+        model, _ = prior_task.build(tiny)
         names, parameters = list(model.state_dict()), list(model.parameters())
         shared = ranks.share_batch_norm(model, torch.device(device))
         assert list(shared.state_dict()) == names
@@ -163,8 +165,8 @@ def dying(fabric: Any, *, show: Any, signalled: bool, **given: Any) -> None:
             raise MemoryError("all of it\nis full")
         return config.thickness
 
-    training.LOG_EVERY = training.SAVE_EVERY = 2
-    training.thickness = thickness  # type: ignore[assignment]
+    training.LOG_EVERY_STEPS = training.SAVE_EVERY_STEPS = 2
+    prior_task.thickness = thickness  # type: ignore[assignment]
     training._fit(fabric, show=show, bar=False, **given)
 
 
@@ -176,11 +178,11 @@ def test_a_rank_that_dies_ends_the_others(
 ) -> None:
     run = RunFolder(tmp_path / "one")
     config = tiny.replace(steps=8, weight_equivariance=0.5)
-    job = partial(dying, signalled=signalled, config=config, data=puppets, run=run)
+    job = partial(dying, signalled=signalled, task=PriorTask(config, puppets), run=run)
     with pytest.raises(
         PplkitError, match=rf"process 1 of 2 .* \({message}.*continues from the last checkpoint"
     ) as told:
-        in_team(job, 2, "cpu", "32-true", None)
+        spawn_workers(job, 2, "cpu", "32-true", None)
     assert "\n" not in str(told.value) and multiprocessing.active_children() == []
     assert [path.name for path in run.checkpoints()] == ["step-00000002.safetensors", "step-00000004.safetensors"]
     if signalled:
@@ -188,7 +190,7 @@ def test_a_rank_that_dies_ends_the_others(
         assert [row["step"] for row in run.rows("metrics.jsonl")] == [2, 4, 8]  # it went on after step 4
 
 
-def test_the_watcher_is_called_here_and_may_stop_it(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+def test_the_callback_is_called_here_and_may_stop_it(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     seen: list[Progress] = []
 
     def watch(progress: Progress) -> None:
@@ -202,7 +204,7 @@ def test_the_watcher_is_called_here_and_may_stop_it(tiny: Config, puppets: Datas
     assert seen[0].model.estimate(puppets["test"].images[:3]).keypoints.shape == (3, 4, 2)
 
 
-def test_all_stop_where_the_watcher_wishes(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+def test_all_stop_where_the_callback_requests(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     config, run = tiny.replace(steps=60), RunFolder(tmp_path / "one")
     given: dict[str, Any] = {"device": "cpu", "devices": 2, "bar": False}
     assert train(config, puppets, run.path, watch=lambda progress: "stop", **given).steps == 20
@@ -222,8 +224,8 @@ def signalled(fabric: Any, *, show: Any, to: str, **given: Any) -> None:
                 time.sleep(3)
         return config.thickness
 
-    training.LOG_EVERY = 4
-    training.thickness = thickness  # type: ignore[assignment]
+    training.LOG_EVERY_STEPS = 4
+    prior_task.thickness = thickness  # type: ignore[assignment]
     training._fit(fabric, show=show, bar=False, **given)
 
 
@@ -233,22 +235,22 @@ def test_all_save_and_end_by_a_signal_and_go_on_from_there(
 ) -> None:
     """Between two rows: the sums of both ranks go on, and the metrics are those of an undisturbed run."""
     config, run = tiny.replace(steps=8), RunFolder(tmp_path / "one")
-    given: dict[str, Any] = {"config": config, "data": puppets}
+    given: dict[str, Any] = {"task": PriorTask(config, puppets)}
     with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as told:
-        in_team(partial(signalled, run=run, to=to, **given), 2, "cpu", "32-true", None)
+        spawn_workers(partial(signalled, run=run, to=to, **given), 2, "cpu", "32-true", None)
     assert told.value.number == signal.SIGTERM and multiprocessing.active_children() == []
     (saved,) = run.checkpoints()
     state = read_checkpoint(saved).state
     assert 6 <= int(saved.name[5:13]) <= 8 and (saved.name[5:13] != "00000006" or len(state["means"]["sums"]) == 2)
     for folder in (run, RunFolder(tmp_path / "other")):
-        in_team(partial(every_fourth, run=folder, **given), 2, "cpu", "32-true", None)
+        spawn_workers(partial(every_fourth, run=folder, **given), 2, "cpu", "32-true", None)
     rows, others = run.rows("metrics.jsonl"), RunFolder(tmp_path / "other").rows("metrics.jsonl")
     assert [row["step"] for row in rows] == [4, 8] and rows == others
 
 
 def every_fourth(fabric: Any, *, show: Any, **given: Any) -> None:
     """A training with a row for every four steps."""
-    training.LOG_EVERY = 4
+    training.LOG_EVERY_STEPS = 4
     training._fit(fabric, show=show, bar=False, **given)
 
 
@@ -269,15 +271,15 @@ def test_wrong_numbers_are_refused_at_once(
 
 
 def test_a_launcher_decides_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (devices.launched(), devices.processes(3), devices.rank()) == (0, 3, 0)
+    assert (devices.launched(), devices.world_size(3), devices.rank()) == (0, 3, 0)
     for name, value in {"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_NTASKS_PER_NODE": "4"}.items():
         monkeypatch.setenv(name, value)
     assert devices.launched() == 0  # a batch script, of which there is one, without srun
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
     monkeypatch.setenv("SLURM_PROCID", "5")
-    assert (devices.launched(), devices.processes(1), devices.processes(4), devices.rank()) == (8, 8, 8, 5)
+    assert (devices.launched(), devices.world_size(1), devices.world_size(4), devices.rank()) == (8, 8, 8, 5)
     with pytest.raises(PplkitError, match="devices=2, but the launcher started 4 processes on this machine: leave"):
-        devices.processes(2)
+        devices.world_size(2)
     for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     assert (devices.launched(), devices.rank()) == (2, 1)  # torchrun inside of a SLURM job
@@ -286,18 +288,18 @@ def test_a_launcher_decides_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_in_single_precision_a_rounding_grows_too_much(
     tiny: Config, puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = training.build
+    build = prior_task.build_model
 
-    def rounded(config: Config) -> tuple[Any, Any]:
-        model, optimiser = build(config)
+    def rounded(config: Config) -> Any:
+        model = build(config)
         for value in model.parameters():
             value.data *= 1 + 1e-7
-        return model, optimiser
+        return model
 
     config = tiny.replace(steps=20, **CHANGES["frame"])
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training, "LOG_EVERY_STEPS", 1)
     train(config, puppets, tmp_path / "one", device="cpu", bar=False)
-    monkeypatch.setattr(training, "build", rounded)
+    monkeypatch.setattr(prior_task, "build_model", rounded)
     train(config, puppets, tmp_path / "other", device="cpu", bar=False)
     rows, others = (RunFolder(tmp_path / name).rows("metrics.jsonl") for name in ("one", "other"))
     apart = [abs(a["loss"] - b["loss"]) for a, b in zip(rows, others, strict=True)]

@@ -14,10 +14,11 @@ from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import loop as training
-from pplkit.training.loop import Progress, Result, train
-from pplkit.training.run_folder import RunFolder, read_checkpoint
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.logger import Progress, Result
+from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
-from pplkit.training.tasks.prior import rates, renewals, thickness
+from pplkit.training.tasks.prior import build, rates, renewals, thickness, train
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP = 6  # between the checkpoints of steps 4 and 8
@@ -25,8 +26,8 @@ STOP = 6  # between the checkpoints of steps 4 and 8
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 2)
-    monkeypatch.setattr(training, "SAVE_EVERY", 4)
+    monkeypatch.setattr(training, "LOG_EVERY_STEPS", 2)
+    monkeypatch.setattr(training, "SAVE_EVERY_STEPS", 4)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,8 @@ def config(tiny: Config) -> Config:
 def undisturbed(config: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("undisturbed") / "one"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "LOG_EVERY", 2)
-        patch.setattr(training, "SAVE_EVERY", 4)
+        patch.setattr(training, "LOG_EVERY_STEPS", 2)
+        patch.setattr(training, "SAVE_EVERY_STEPS", 4)
         train(config, puppets, run, device="cpu", bar=False)
     return run
 
@@ -92,7 +93,7 @@ def test_a_run_leaves_what_it_promises(undisturbed: Path, config: Config, puppet
 
 
 def test_training_changes_every_part(undisturbed: Path, config: Config) -> None:
-    start, _ = training.build(config)
+    start, _ = build(config)
     end = load(undisturbed)
     same = [name for name, value in end.state_dict().items() if torch.equal(value, start.state_dict()[name])]
     assert same == []
@@ -124,7 +125,7 @@ def test_stopped_by_an_error_and_continued(undisturbed: Path, config: Config, pu
     assert_equal_runs(run.path, undisturbed)
 
 
-def test_a_watcher_may_save_and_stop(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
+def test_a_callback_may_save_and_stop(undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "one")
     wishes = {2: "save", 6: "stop"}
 
@@ -143,7 +144,7 @@ def test_a_watcher_may_save_and_stop(undisturbed: Path, config: Config, puppets:
 
 
 def test_a_wish_that_nobody_knows_is_named(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(PplkitError, match="the watcher returned 'halt': let it return 'save', 'stop' or None"):
+    with pytest.raises(PplkitError, match="the callback returned 'halt': let it return 'save', 'stop' or None"):
         train(tiny, puppets, tmp_path / "one", device="cpu", bar=False, watch=lambda progress: "halt")
 
 
@@ -151,11 +152,12 @@ KILLED = """
 import json, os, signal, sys
 import torch
 from pplkit.training import loop as training
+from pplkit.training.tasks.prior import train
 from pplkit.models.prior.config import Config
 from pplkit.data.dataset import open_dataset
 
 torch.set_num_threads(1)
-training.LOG_EVERY, training.SAVE_EVERY = 2, 4
+training.LOG_EVERY_STEPS, training.SAVE_EVERY_STEPS = 2, 4
 
 
 def watch(progress):
@@ -164,7 +166,7 @@ def watch(progress):
 
 
 config = Config.from_dict(json.loads(sys.argv[1]))
-training.train(config, open_dataset(sys.argv[2]), sys.argv[3], device="cpu", bar=False, watch=watch)
+train(config, open_dataset(sys.argv[2]), sys.argv[3], device="cpu", bar=False, watch=watch)
 """
 
 
@@ -234,11 +236,11 @@ def test_data_without_a_training_split_are_refused(tiny: Config, tmp_path: Path)
 def test_a_device_that_is_not_there_is_named(tiny: Config, puppets: Dataset, tmp_path: Path, device: str) -> None:
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(PplkitError, match=f"device='{device}' .* is not to be had here"):
+    with pytest.raises(PplkitError, match=f"device='{device}' .* is not available here"):
         train(tiny, puppets, tmp_path / "one", device=device, bar=False)
 
 
-def test_the_watcher_sees_the_step_as_it_was(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+def test_the_callback_sees_the_step_as_it_was(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     seen: list[Progress] = []
     train(tiny.replace(steps=5), puppets, tmp_path / "one", device="cpu", bar=False, watch=seen.append)
     assert [progress.step for progress in seen] == [2, 4, 5] and seen[0].steps == 5

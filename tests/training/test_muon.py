@@ -10,8 +10,8 @@ from trainings import assert_same_end
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.training.logger import Progress
-from pplkit.training.loop import build, train
 from pplkit.training.muon import Muon, is_matrix, orthogonal
+from pplkit.training.tasks.prior import build, train
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 40), (3, 40, 6), (1, 5, 5)])

@@ -16,9 +16,9 @@ from pplkit.core.project import home
 from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.loop import build
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
+from pplkit.training.tasks.prior import build
 
 
 def test_json_is_whole_or_as_before(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_json_is_whole_or_as_before(tmp_path: Path) -> None:
 
 
 def test_opening_makes_the_folder_and_says_what_made_it(run: RunFolder, tiny: Config, puppets: Dataset) -> None:
-    assert {path.name for path in run.path.iterdir()} == {"config.json", "checkpoints", "figures", "notebooks"}
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "checkpoints"}
     content = run.read("config.json")
     assert Config.from_dict(content["config"]) == tiny
     made_by = content["made_by"]

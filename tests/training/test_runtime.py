@@ -9,13 +9,14 @@ HELD = """
 import ctypes, sys, torch
 from pathlib import Path
 from pplkit.models.prior.config import Config
+from pplkit.training.tasks.prior import largest_map
 from pplkit.training.runtime import keep_memory
 try:
     ctypes.CDLL(None).mallopt
 except AttributeError:
     sys.exit("no glibc")
 held = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-keep_memory(Config.preset("puppets").replace(batch_size=int(sys.argv[1])))
+keep_memory(largest_map(Config.preset("puppets").replace(batch_size=int(sys.argv[1]))))
 before = held()
 blocks = [torch.ones(2**21) for _ in range(10)]  # 8 MB each
 del blocks

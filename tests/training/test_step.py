@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor, nn
+from trainings import prior_step
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
@@ -15,24 +16,23 @@ from pplkit.models.layers.recompute import RecomputeSequential
 from pplkit.models.prior.batches import Batch, Batches
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training import step as stepping
+from pplkit.training import guard
 from pplkit.training.distributed import fabric_for
-from pplkit.training.loop import build
-from pplkit.training.step import Step, out_of_memory, parts_of
+from pplkit.training.guard import out_of_memory
+from pplkit.training.step import Step
+from pplkit.training.task import split_batch
 
 CPU = torch.device("cpu")
 Spoil = Callable[[Step, Batch], Batch]
 
 
 def stepper(config: Config) -> Step:
-    fabric = fabric_for("cpu", config.precision)
-    wrapped, optimiser = fabric.setup(*build(config))
-    return Step(fabric, config, wrapped, optimiser, perceptual_features("random", 32))
+    return prior_step(config, perceptual_features("random", 32))
 
 
 def everything(step: Step) -> dict[str, Tensor]:
     """Copies of parameters, buffers and the optimiser's state."""
-    state = step.guard.optimiser.optimizer.state
+    state = step.guard.optimizer.optimizer.state
     found = {name: value.clone() for name, value in step.model.state_dict().items()}
     for name, value in step.model.named_parameters():
         found |= {f"{name} {part}": kept.clone() for part, kept in state[value].items()}
@@ -62,7 +62,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
     flagged: bool,
 ) -> None:
     """Not batch norm's statistics, nor the memory's, which the forward pass changes; nor the count of Adam's steps."""
-    monkeypatch.setattr(stepping, "FLAGGED", ("cpu",) if flagged else ())
+    monkeypatch.setattr(guard, "FLAG_DEVICES", ("cpu",) if flagged else ())
     step, batches = stepper(tiny), Batches(puppets["train"], tiny, CPU)
     first = everything(step)
     assert not step(batches(0)).skipped
@@ -90,8 +90,7 @@ def test_with_a_scale_of_gradients_it_falls_and_nothing_else_changes(tiny: Confi
     config = tiny.replace(prior_from="used")  # the others lie outside of what half precision can hold
     fabric = fabric_for("cpu", "32-true")
     fabric.strategy.precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0))
-    wrapped, optimiser = fabric.setup(*build(config))
-    step = Step(fabric, config, wrapped, optimiser, perceptual_features("random", 32))
+    step = prior_step(config, perceptual_features("random", 32), fabric=fabric)
     batches = Batches(puppets["train"], config, CPU)
     assert not step(batches(0)).skipped
     before = everything(step)
@@ -195,7 +194,7 @@ def test_other_errors_are_no_lack_of_memory(tiny: Config, puppets: Dataset) -> N
 def test_parts_of_a_batch() -> None:
     images = torch.arange(7.0)[:, None, None, None].expand(7, 3, 2, 2)
     batch = Batch(images, images + 10, images, images + 20, torch.arange(7.0)[:, None, None].expand(7, 2, 3))
-    parts = parts_of(batch, 3)
+    parts = split_batch(batch, 3)
     assert [len(part.images) for part in parts] == [3, 2, 2]
     assert parts[1].second_view is not None and parts[1].view_transform is not None
     assert [int(one[0].flatten()[0]) for one in (parts[1].images, parts[1].second_view, parts[1].view_transform)] == [
@@ -203,7 +202,7 @@ def test_parts_of_a_batch() -> None:
         23,
         3,
     ]
-    assert [part.second_view for part in parts_of(Batch(images, images, images), 2)] == [None, None]
+    assert [part.second_view for part in split_batch(Batch(images, images, images), 2)] == [None, None]
 
 
 def test_the_model_is_the_one_that_was_given(tiny: Config) -> None:

@@ -16,9 +16,9 @@ from pplkit.evaluation.diagnosis.checks import CHECKS, Check, Numbers
 from pplkit.evaluation.diagnosis.object_checks import IMAGE_CHECKS, OBJECT_CHECKS
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.logger import INSPECTED
+from pplkit.training.logger import DIVERGED
 from pplkit.training.run_folder import RunFolder
-from pplkit.training.saved_model import load
+from pplkit.training.saved_model import load, read_config
 from pplkit.training.tasks.prior import thickness
 
 ENOUGH = 16  # images of a test split that is looked at, instead of the training images
@@ -34,7 +34,7 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
     folder holds no run.
     """
     folder = RunFolder(Path(run))
-    config = folder.config()
+    config = read_config(folder)
     numbers, step = symptoms.of_data(data) | image_numbers(data), 0
     keypoints: dict[str, list[int]] = {}
     made_by: dict[str, Any] = {"run": folder.path.name}
@@ -47,7 +47,7 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
             beside, keypoints = object_symptoms.of_object(model, _shown(data))
             numbers |= beside
     if (folder.path / "metrics.jsonl").exists() or not trained:  # weights from elsewhere have no curves
-        gave_up = (folder.path / INSPECTED).exists()
+        gave_up = (folder.path / DIVERGED).exists()
         numbers |= symptoms.of_training(config, folder.rows("metrics.jsonl"), step, gave_up)
     numbers = {name: value for name, value in numbers.items() if math.isfinite(value)}
     report = {"made_by": made_by, "findings": findings(config, numbers, keypoints), "numbers": numbers}

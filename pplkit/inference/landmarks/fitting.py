@@ -24,7 +24,8 @@ from pplkit.inference.landmarks import ridge
 from pplkit.inference.landmarks.label_table import read_points
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import RunFolder, fingerprint
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import fingerprint
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"
 MAX_CANDIDATES = 3000  # images

@@ -1,6 +1,6 @@
 """What the processes of one training share: sums, means and batch statistics. In a single process nothing is sent."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -128,69 +128,3 @@ def broadcast_first(value: int) -> int:
     found = torch.tensor([value], device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.broadcast(found, 0)
     return int(found)
-
-
-class Row(NamedTuple):
-    """What is known at a logged step."""
-
-    values: dict[str, float] | None  # means, and `skipped` if steps were; None if all were
-    worst: int  # the most steps skipped in a row
-
-
-class Means:
-    """Means of named scalars over the steps since the last row and over all processes, without the steps skipped.
-
-    On the device of the scalars: nothing waits for it before a row is asked for.
-    """
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.sums = torch.zeros(0)
-        self.counts = torch.zeros(4)  # steps; of them skipped; skipped in a row, till now and at most
-
-    def add(self, values: dict[str, Tensor], skipped: Tensor) -> None:
-        """Count one step, `skipped` or not (0-dimensional, bool); a name that a step lacks counts as 0 there."""
-        new = [name for name in values if name not in self.names]
-        some = next(iter(values.values()))
-        none = torch.zeros_like(some)
-        self.sums, self.counts = self.sums.to(some), self.counts.to(some)
-        if new:
-            self.names += new
-            self.sums = torch.cat((self.sums, none.expand(len(new))))
-        given = torch.stack([values.get(name, none) for name in self.names])
-        self.sums = self.sums + torch.where(skipped, none, given)
-        one = skipped.to(some)
-        steps, skips, streak, worst = self.counts.unbind()
-        streak = (streak + 1) * one
-        self.counts = torch.stack((steps + 1, skips + one, streak, torch.maximum(worst, streak)))
-
-    def row(self) -> Row:
-        """What there is to log, from which it starts anew unless all steps were skipped; all processes must call it."""
-        found: list[float] = mean(torch.cat((self.sums, self.counts))).tolist()
-        steps, skips, streak, worst = found[-4:]
-        self.counts[3] = streak
-        if steps == skips:
-            return Row(None, round(worst))
-        values = {name: value / (steps - skips) for name, value in zip(self.names, found[:-4], strict=True)}
-        if skips:
-            values["skipped"] = skips
-        self.names, self.sums = [], self.sums[:0]
-        self.counts[:2] = 0
-        return Row(values, round(worst))
-
-    def streak(self) -> int:
-        """Steps skipped in a row till now; waits for the device."""
-        return round(float(self.counts[2]))
-
-    def state(self) -> dict[str, Any]:
-        """All of it as JSON, with the sums of each process; all processes must call it."""
-        every = torch.zeros(world_size(), len(self.names)).to(self.sums)
-        every[dist.get_rank() if world_size() > 1 else 0] = self.sums
-        return {"names": self.names, "sums": total(every).tolist(), "counts": self.counts.tolist()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`; of another number of processes, with the mean of their sums."""
-        self.names = list(state["names"])
-        every = torch.tensor(state["sums"], dtype=torch.float64)
-        own = every[dist.get_rank() if world_size() > 1 else 0] if len(every) == world_size() else every.mean(0)
-        self.sums, self.counts = own.to(torch.get_default_dtype()), torch.tensor(state["counts"])

@@ -5,9 +5,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.project import same_prior
 from pplkit.models.prior.presets import PRESETS
 from pplkit.models.prior.sizes import check_sizes
 
@@ -244,6 +246,16 @@ class Config:
     def from_dict(cls, values: dict[str, Any]) -> "Config":
         """The inverse of `to_dict`; raises PplkitError for names or types of another version."""
         return cls().replace(**values)
+
+    def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ from `old`, those of config.json in the run folder: name to (old, new).
+
+        A setting that has come since had its default. Two paths of one prior are not a difference.
+        """
+        old, new = json.loads(Config().to_json()) | with_new_names(old), json.loads(self.to_json())
+        if same_prior(old["predefined"], self.predefined, folder):
+            old["predefined"] = self.predefined
+        return {name: (old[name], value) for name, value in new.items() if old[name] != value}
 
     def to_json(self) -> str:
         """Readable JSON text, one setting a line."""

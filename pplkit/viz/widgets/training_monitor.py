@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psutil
 import torch
 
-from pplkit.training.loop import Progress
+from pplkit.training.logger import Progress
 from pplkit.viz.training import training_state
 from pplkit.viz.widgets.notebook_host import attended, handle_events, in_notebook
 

@@ -19,10 +19,10 @@ from pplkit.evaluation.diagnosis.checks import Check
 from pplkit.evaluation.diagnosis.report import EVERY, data_findings, diagnose, findings, table
 from pplkit.experiments import notebooks
 from pplkit.models.prior.config import Config
-from pplkit.training.logger import INSPECTED
-from pplkit.training.loop import build, train
+from pplkit.training.logger import DIVERGED
 from pplkit.training.run_folder import RunFolder
-from pplkit.training.saved_model import load
+from pplkit.training.saved_model import load, write_run
+from pplkit.training.tasks.prior import build, train
 
 PRESET = Config.preset("puppets")
 ALL = PRESET.replace(prior_from="all")
@@ -184,13 +184,13 @@ def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets:
     report = diagnose(folder.path, puppets)
     assert [found["name"] for found in report["findings"]] == ["unfinished"]
     assert report["findings"][0]["number"] == 0 and "told" not in report["numbers"]
-    (folder.path / INSPECTED).touch()
+    (folder.path / DIVERGED).touch()
     assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["diverged"]
 
 
 def test_weights_from_elsewhere_are_not_asked_for_curves(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "official")
-    folder.write(build(tiny)[0], {"source": "elsewhere"})
+    write_run(folder, build(tiny)[0], {"source": "elsewhere"})
     report = diagnose(folder.path, puppets)
     assert not {"done", "seen", "rise"} & set(report["numbers"]) and "told" in report["numbers"]
 
@@ -200,7 +200,7 @@ def test_weights_that_are_no_numbers_are_the_only_finding(tiny: Config, puppets:
     with torch.no_grad():
         model.decoder.paint.weight.fill_(torch.nan)
     folder = RunFolder(tmp_path / "broken")
-    folder.write(model, {})
+    write_run(folder, model, {})
     assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["not finite"]
 
 

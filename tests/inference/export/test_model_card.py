@@ -22,8 +22,8 @@ from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.training.run_folder import MODEL, RunFolder, data_of, fingerprint
-from pplkit.training.saved_model import SCHEMA
+from pplkit.training.run_folder import MODEL, RunFolder, data_of
+from pplkit.training.saved_model import SCHEMA, fingerprint, save_completer
 
 SCORES = {
     "protocol": "cub", "test_images": 9, "error": 0.0612, "mean_pose_error": 0.12, "relative_error": 0.51,
@@ -42,7 +42,7 @@ def trained(path: Path, config: Config, data: Dataset) -> RunFolder:
     made_by = folder.open(config, data)
     model = PosePriorLearner(config).eval()
     folder.save(6, model, torch.optim.Adam(model.parameters()), made_by)
-    folder.save_completer(with_completer(model), 5)
+    save_completer(folder, with_completer(model), 5)
     for name, content in (("evaluation", SCORES), ("occlusion", HIDDEN)):
         write_json(path / f"{name}.json", {**content, "made_by": {"step": 6}})
     return folder

@@ -19,6 +19,7 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.presets import PRESETS
 from pplkit.training.distributed import usable_precision
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import read_config
 
 CPU = torch.device("cpu")
 WEIGHTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
@@ -65,7 +66,7 @@ def test_a_run_of_before_these_settings_is_read_and_goes_on(tiny: Config, puppet
     content["config"] = {name: value for name, value in content["config"].items() if name not in NEW}
     file.write_text(json.dumps(content), encoding="utf8")
     run = RunFolder(tmp_path / "one")
-    assert run.config() == tiny.replace(steps=2) and run.changed(tiny.replace(steps=2)) == {}
+    assert read_config(run) == tiny.replace(steps=2) and run.changed(tiny.replace(steps=2)) == {}
     assert trained(tiny.replace(steps=3), puppets, tmp_path / "one").steps == 3
     with pytest.raises(PplkitError, match=r"other settings \(equivariance\)"):
         trained(tiny.replace(steps=4, equivariance="absolute"), puppets, tmp_path / "one")

@@ -18,7 +18,7 @@ from pplkit.models.prior import feature_cache
 from pplkit.models.prior.batches import Batch, Batches, downscale
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.feature_cache import FeatureCache, augmentation_transforms, brighten
-from pplkit.training.step import parts_of
+from pplkit.training.task import split_batch
 
 CPU = torch.device("cpu")
 SIDE, COUNT, VIEWS = 32, 5, 3
@@ -285,7 +285,7 @@ def test_the_moves_lead_from_a_point_to_where_it_is_seen_again(config: Config, b
 
 def test_a_batch_in_parts_keeps_features_with_their_images(config: Config, backbone: Backbone) -> None:
     batch = made(config, backbone)(1)
-    parts = [fields(part) for part in parts_of(batch, 2)]
+    parts = [fields(part) for part in split_batch(batch, 2)]
     assert all(torch.equal(torch.cat([part[name] for part in parts]), value) for name, value in fields(batch).items())
     assert [len(part["features"]) for part in parts] == [2, 2]
 

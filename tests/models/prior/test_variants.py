@@ -17,9 +17,9 @@ from pplkit.models.prior.losses import losses
 from pplkit.models.prior.model import inverse_softplus
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
-from pplkit.training.loop import build, train
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
+from pplkit.training.tasks.prior import build, train
 from pplkit.viz import prior as posters
 
 PRIOR = PosePrior(

@@ -16,11 +16,18 @@ from pplkit.geometry.coordinates import pixel_grid
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import CompleterOutput
-from pplkit.training.loop import build, train
-from pplkit.training.run_folder import COMPLETER, RunFolder
-from pplkit.training.saved_model import load
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import COMPLETER, load, save_completer
 from pplkit.training.tasks import completer as completion
-from pplkit.training.tasks.completer import NEAR, Lesson, Teacher, complete, doubts_and_distance
+from pplkit.training.tasks.completer import (
+    DISTANCE_WEIGHT,
+    DistillationBatch,
+    DistillationSampler,
+    check_data,
+    complete,
+    completer_loss,
+)
+from pplkit.training.tasks.prior import build, train
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +47,15 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def lesson(keypoints: Tensor, hidden: Tensor) -> Lesson:
-    return Lesson(torch.zeros(len(keypoints), 3, 2, 2), keypoints, hidden)
+def lesson(keypoints: Tensor, hidden: Tensor) -> DistillationBatch:
+    return DistillationBatch(torch.zeros(len(keypoints), 3, 2, 2), keypoints, hidden)
 
 
 def test_the_loss_by_hand() -> None:
     """One keypoint 5 from its place, expected at 2; hidden, with a logit of 0."""
     found = CompleterOutput(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[2.0]]).log(), torch.zeros(1, 1))
-    loss = doubts_and_distance(found, lesson(torch.zeros(1, 1, 2), torch.ones(1, 1)))
-    assert loss.item() == pytest.approx(NEAR * 5 + 5 / 2 + np.log(2) + np.log(2), rel=1e-5)
+    loss = completer_loss(found, lesson(torch.zeros(1, 1, 2), torch.ones(1, 1)))
+    assert loss.item() == pytest.approx(DISTANCE_WEIGHT * 5 + 5 / 2 + np.log(2) + np.log(2), rel=1e-5)
 
 
 def test_the_expected_distance_is_best_where_it_is_the_distance() -> None:
@@ -56,23 +63,23 @@ def test_the_expected_distance_is_best_where_it_is_the_distance() -> None:
     keypoints = torch.stack((away, torch.zeros(1, 2)), -1)
     distance = away.log().requires_grad_()
     hidden = torch.zeros(1, 2)
-    best = doubts_and_distance(CompleterOutput(keypoints, distance, hidden), lesson(torch.zeros(1, 2, 2), hidden))
+    best = completer_loss(CompleterOutput(keypoints, distance, hidden), lesson(torch.zeros(1, 2, 2), hidden))
     (slope,) = torch.autograd.grad(best, distance)
     torch.testing.assert_close(slope, torch.zeros(1, 2), atol=1e-6, rtol=0)
     for change in (-0.3, 0.3):
         worse = CompleterOutput(keypoints, distance.detach() + change, hidden)
-        assert doubts_and_distance(worse, lesson(torch.zeros(1, 2, 2), hidden)) > best
+        assert completer_loss(worse, lesson(torch.zeros(1, 2, 2), hidden)) > best
 
 
 def test_the_expected_distance_does_not_pull_at_the_keypoints() -> None:
-    """The slope of the distance alone: NEAR / count along the line to the place, whatever is expected."""
+    """The slope of the distance alone: DISTANCE_WEIGHT / count along the line to the place, whatever is expected."""
     slopes = []
     for expected in (0.01, 10.0):
         keypoints = torch.tensor([[[3.0, 4.0], [0.0, 2.0]]], requires_grad=True)
         found = CompleterOutput(keypoints, torch.full((1, 2), expected).log(), torch.zeros(1, 2))
-        doubts_and_distance(found, lesson(torch.zeros(1, 2, 2), torch.zeros(1, 2))).backward()  # type: ignore[no-untyped-call]
+        completer_loss(found, lesson(torch.zeros(1, 2, 2), torch.zeros(1, 2))).backward()  # type: ignore[no-untyped-call]
         slopes.append(keypoints.grad)
-        torch.testing.assert_close(keypoints.grad, NEAR / 2 * torch.tensor([[[0.6, 0.8], [0.0, 1.0]]]))
+        torch.testing.assert_close(keypoints.grad, DISTANCE_WEIGHT / 2 * torch.tensor([[[0.6, 0.8], [0.0, 1.0]]]))
 
 
 class Finding:
@@ -101,8 +108,8 @@ class Spots(dict[str, Any]):
         super().__init__(train=Split("train", self.images, None, None, None, None, None, [""] * 9))
 
 
-def taught(config: Config, off: float = 0.0) -> Teacher:
-    return Teacher(Finding(config, off), Spots())  # type: ignore[arg-type]
+def taught(config: Config, off: float = 0.0) -> DistillationSampler:
+    return DistillationSampler(Finding(config, off), Spots())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -120,7 +127,7 @@ def test_a_model_that_need_not_follow_answers_the_picture_that_is_shown(tiny: Co
     torch.testing.assert_close(given.keypoints, Finding(config, 0.2).locate(given.images)[0], atol=1e-4, rtol=0)
     originals = to_float(torch.from_numpy(Spots().images))
     as_they_are = [bool((originals == image).flatten(1).all(1).any()) for image in given.images]
-    assert not any(as_they_are) if "turn" in changes else all(as_they_are)
+    assert not any(as_they_are) if "max_rotation" in changes else all(as_they_are)
 
 
 @pytest.mark.usefixtures("whole")
@@ -162,9 +169,9 @@ def test_a_lesson_is_the_same_each_time_and_steps_and_seeds_differ(tiny: Config)
 
 def test_what_cannot_teach_is_refused(tiny: Config, run: Path, puppets: Dataset) -> None:
     with pytest.raises(PplkitError, match="spots has no split 'train': prepare the data set again"):
-        Teacher(Finding(tiny), Nothing())  # type: ignore[arg-type]
+        check_data(Nothing(), tiny)  # type: ignore[arg-type]
     with pytest.raises(PplkitError, match="spots has images of 32 pixels, the model wants 64"):
-        taught(tiny.replace(image_size=64))
+        check_data(Spots(), tiny.replace(image_size=64))  # type: ignore[arg-type]
     with pytest.raises(PplkitError, match="steps=0 of the completer is too small"):
         complete(run, puppets, steps=0, bar=False)
     with pytest.raises(PplkitError, match="nowhere/config.json does not exist"):
@@ -189,7 +196,10 @@ def test_the_model_stays_as_it_is(run: Path, puppets: Dataset) -> None:
     files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     after = complete(run, puppets, steps=3, device="cpu", bar=False)
     assert {path: path.read_bytes() for path in files} == files
-    assert {path for path in run.rglob("*") if path.is_file()} == {*files, run / COMPLETER, run / ".training.lock"}
+    own = {run / "completer" / name for name in ("config.json", "metrics.jsonl", "training.json", ".training.lock")}
+    assert {path for path in run.rglob("*") if path.is_file()} == {
+        *files, *own, run / COMPLETER, run / ".training.lock",
+    }  # fmt: skip
     for made in (after, load(run)):
         assert made.completer is not None and not made.training and not made.completer.training
         state = made.state_dict()  # statistics of BatchNorm included
@@ -255,7 +265,7 @@ def test_a_completer_that_does_not_fit_is_named(run: Path) -> None:
     model = load(run)
     model.completer = Completer(model.regressor)
     model.completer.doubt[0] = torch.nn.Linear(5, 8)
-    RunFolder(run).save_completer(model, 1)
+    save_completer(RunFolder(run), model, 1)
     with pytest.raises(PplkitError, match=r"completer\.safetensors cannot be read"):
         load(run)
 
@@ -264,7 +274,7 @@ def test_a_completer_learns_to_see_past_what_hides(
     run: Path, puppets: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After 60 steps the pose of a covered image is nearer to that of the complete one than the plain model's."""
-    monkeypatch.setattr(completion, "RATE", 3e-3)
+    monkeypatch.setattr(completion, "LEARNING_RATE", 3e-3)
     model = complete(run, puppets, steps=60, device="cpu", bar=False)
     images = images_of(puppets)
     complete_ = model.estimate(images, procedure="published").keypoints
@@ -282,15 +292,18 @@ def test_a_step_that_is_not_finite_is_left_out_and_many_end_it(
 ) -> None:
     made: list[int] = []
 
-    def spoilt(found: CompleterOutput, given: Lesson) -> Tensor:
+    def spoilt(found: CompleterOutput, given: DistillationBatch) -> Tensor:
         made.append(1)
-        return doubts_and_distance(found, given) * (torch.nan if len(made) > few else 1.0)
+        return completer_loss(found, given) * (torch.nan if len(made) > few else 1.0)
 
     few = 3
-    monkeypatch.setattr(completion, "doubts_and_distance", spoilt)
+    monkeypatch.setattr(completion, "completer_loss", spoilt)
     complete(run, puppets, steps=5, device="cpu", bar=False)
     assert all(torch.isfinite(value).all() for value in weights(run).values())
-    with pytest.raises(PplkitError, match="loss or its gradients were not finite in 12 steps in a row before step 12"):
+    with pytest.raises(
+        PplkitError,
+        match="no longer finite at step 12, 12 steps in a row.*look whether the training itself",
+    ):
         complete(run, puppets, steps=12, device="cpu", bar=False)
     assert all(torch.isfinite(value).all() for value in weights(run).values())  # the one before is still there
 

@@ -145,7 +145,7 @@ def test_nothing_is_left_to_pause_after_the_last_step(display: FakeDisplay) -> N
     assert monitor(progress(100)) is None
 
 
-def test_speed_is_that_of_late_without_what_the_watcher_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_is_that_of_late_without_what_the_callback_took(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
     speed = widgets.Speed()
