@@ -32,10 +32,10 @@ from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import checkpoint as checkpoints
-from pplkit.training.logger import LINES, Callback
+from pplkit.training.logger import METRICS, Callback
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.tasks import prior as prior_task
-from pplkit.training.tasks.prior import train
+from pplkit.training.tasks.prior import HISTORY, train
 
 STEPS = 1000  # of the good run
 MORE = 60
@@ -163,7 +163,7 @@ def trained(name: str, out: Path) -> Path:
             changes["predefined"] = chain(out)
         config = Config.preset(fault.preset).replace(**changes, steps=fault.steps or STEPS + MORE)
         if not fault.steps:
-            go_on(trained("good", out), run, config, data, LINES if fault.curves else ())
+            go_on(trained("good", out), run, config, data, (METRICS, HISTORY) if fault.curves else ())
         try:
             with overflows(fault.spoil):
                 train(config, data, run, device="cpu", bar=False, watch=interruption(fault.stop))
