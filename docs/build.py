@@ -59,7 +59,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def commands() -> argparse._SubParsersAction:
     """The commands of the command line: `choices` has their parsers, by name."""
     command_line = importlib.import_module("pplkit.cli.main")
-    parser = getattr(command_line, "build_parser", getattr(command_line, "_parser", None))()
+    parser = command_line.build_parser()
     return next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
 
 
@@ -77,8 +77,8 @@ def command_pages() -> Iterator[tuple[str, str]]:
                 choices = f" One of {', '.join(f'`{choice}`' for choice in action.choices)}." if action.choices else ""
                 rows.append([names + value, cell(expand(action)) + choices])
         usage = command.format_usage().removeprefix("usage: ")
-        about = command.description or summaries[name]
-        page = f"# pplkit {name}\n\n{about[:1].upper()}{about[1:]}.\n\n```text\n{usage}```\n\n"
+        about = command.description
+        page = f"# pplkit {name}\n\n{about}\n\n```text\n{usage}```\n\n"
         yield f"commands/{name}", page + table(["argument", "meaning"], rows)
     links = table(["command", "what it does"], [[f"[`pplkit {n}`]({n}.md)", text] for n, text in summaries.items()])
     yield "commands/index", f"# Commands\n\n{links}\n" + toctree(list(summaries), "hidden:")

@@ -31,17 +31,17 @@ def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     return tmp_path / "a.png"
 
 
-def test_poses_of_images_and_of_a_file_are_the_same(run: Path, picture: Path, tmp_path: Path) -> None:
+def test_poses_of_images_and_of_a_file_are_the_same(run: Path, image: Path, tmp_path: Path) -> None:
     poses, direct, read = (tmp_path / f"{name}.json" for name in ("poses", "direct", "read"))
-    assert cli.main(["estimate", str(run), str(picture), "--out", str(poses), "--crop", "pad"]) == 0
+    assert cli.main(["estimate", str(run), str(image), "--out", str(poses), "--crop", "pad"]) == 0
     line = ["export", str(run), "--format", "coco", "--visible", "0.5"]
-    assert cli.main([*line, "--images", str(picture), "--crop", "pad", "--out", str(direct)]) == 0
+    assert cli.main([*line, "--images", str(image), "--crop", "pad", "--out", str(direct)]) == 0
     assert cli.main([*line, "--poses", str(poses), "--out", str(read)]) == 0
     content = json.loads(read.read_text())
     assert json.loads(direct.read_text()) == content
@@ -49,7 +49,7 @@ def test_poses_of_images_and_of_a_file_are_the_same(run: Path, picture: Path, tm
     assert {flag for note in content["annotations"] for flag in note["keypoints"][2::3]} <= {0, 1}  # nothing is sure
 
 
-def test_named_points_are_read_back(run: Path, picture: Path, tmp_path: Path) -> None:
+def test_named_points_are_read_back(run: Path, image: Path, tmp_path: Path) -> None:
     """Two landmarks that are the second keypoint and its mirror image, as pycocotools and pandas see them."""
     owner = pytest.importorskip("pycocotools.coco", reason="pycocotools reads COCO: pip install 'pplkit[dev]'")
     pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
@@ -60,10 +60,10 @@ def test_named_points_are_read_back(run: Path, picture: Path, tmp_path: Path) ->
     names = ["left hand", "right hand"]
     made = LandmarkMap(names, weights, np.zeros((2, 2)), zero, zero, zero, made_by={"weights": fingerprint(model)})
     made.save(run / MAP)
-    (row,) = estimate_files(Estimator(model), [picture])["images"]
+    (row,) = estimate_files(Estimator(model), [image])["images"]
     middle = np.array([19.5, 15.5])
     offset = row["keypoints"][1] - middle
-    line = ["export", str(run), "--images", str(picture), "--named"]
+    line = ["export", str(run), "--images", str(image), "--named"]
     assert cli.main([*line, "--format", "coco", "--out", str(tmp_path / "a.json")]) == 0
     read = owner.COCO(tmp_path / "a.json")
     assert read.loadCats(1)[0]["keypoints"] == names and read.loadCats(1)[0]["skeleton"] == []
@@ -102,9 +102,9 @@ def test_prior_model_and_onnx_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("", "nothing to export is named"),
+        ("", "there is nothing to export"),
         ("--images a.png", "with both --format and --out"),
         ("--images a.png --format csv", "with both --format and --out"),
         ("--format csv --out a.csv", "from --images or --poses"),
@@ -116,8 +116,8 @@ def test_prior_model_and_onnx_in_one_line(
         ("--images a.png --format csv --out no/a.csv", "the folder no of --out does not exist"),
         ("--poses p.json --format csv --out a.csv", "p.json does not exist"),
         ("--poses p.csv --format csv --out a.csv", "p.csv does not end in .json"),
-        ("--images a.png --format coco --out a.json --visible nan", "--visible nan is no confidence"),
-        ("--images a.png --format coco --out a.json --visible 1.5", "--visible 1.5 is no confidence"),
+        ("--images a.png --format coco --out a.json --visible nan", "--visible nan is not a confidence"),
+        ("--images a.png --format coco --out a.json --visible 1.5", "--visible 1.5 is not a confidence"),
         ("--onnx no/a.onnx", "the folder no of --onnx does not exist"),
         ("--onnx a.txt", "--onnx a.txt does not end in .onnx"),
         ("--prior a.png", "--prior a.png does not end in .svg"),
@@ -126,20 +126,20 @@ def test_prior_model_and_onnx_in_one_line(
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(
-    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["export", "nowhere", *line.split()]) == 2
     answer = capsys.readouterr().err
-    assert answer.startswith("pplkit: ") and answer.count("\n") == 1 and said in answer
+    assert answer.startswith("pplkit: ") and answer.count("\n") == 1 and message in answer
     assert not list(tmp_path.iterdir())
 
 
 def test_poses_are_not_written_over_and_nobody_elses_file_is_touched(
-    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     poses, own = tmp_path / "poses.json", tmp_path / "a.partial.csv"
-    assert cli.main(["estimate", str(run), str(picture), "--out", str(poses)]) == 0
+    assert cli.main(["estimate", str(run), str(image), "--out", str(poses)]) == 0
     before = poses.read_bytes()
     own.write_text("mine")
     line = ["export", str(run), "--poses", str(poses), "--format"]

@@ -1,6 +1,5 @@
 """The crop that a preparation chooses by itself, and what it does with images of small objects."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from sources import film
 from data_prep import folder, video
 from data_prep.common.object_crops import SHEET, spread
 from data_prep.registry import preparation
-from pplkit.cli import commands
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.validation import faults
@@ -131,9 +129,3 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
 
 def test_evenly_spread_items() -> None:
     assert spread([], 3) == [] and spread([1, 2], 3) == [1, 2] and spread(list(range(9)), 3) == [0, 4, 8]
-
-
-def test_a_command_takes_the_crop_that_is_named_or_that_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pplkit.experiments.project_runs.crop_of", lambda run: "object")
-    assert commands._crop(Namespace(crop=None, run=Path("a"))) == "object"
-    assert commands._crop(Namespace(crop="pad", run=Path("a"))) == "pad"

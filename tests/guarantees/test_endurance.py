@@ -93,7 +93,7 @@ def test_the_command_says_where_it_stopped(
         assert options == {"save_every": 9, "deterministic": True}
         raise Interrupted("ended at step 3, which is saved", number)
 
-    monkeypatch.setattr("pplkit.train", train)
+    monkeypatch.setattr("pplkit.training.train", train)
     line = ["train", str(puppets.path), "run", "--preset", "puppets", "--save-every", "9", "--deterministic"]
     assert cli.main(line) == code
     assert capsys.readouterr().err == "pplkit: ended at step 3, which is saved\n"

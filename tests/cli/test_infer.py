@@ -1,4 +1,4 @@
-"""The commands that take a trained model to pictures and videos hand over what they were given."""
+"""The commands that take a trained model to images and videos hand over what they were given."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import pplkit
 from pplkit import cli
 from pplkit.inference.estimate import Estimator
 
@@ -16,7 +15,7 @@ Calls = list[tuple[Any, ...]]
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are the run and the device that they would be loaded from and to."""
-    monkeypatch.setattr(pplkit, "load", lambda run, device="cpu": (run, device))
+    monkeypatch.setattr("pplkit.training.load", lambda run, device="cpu": (run, device))
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.load_landmarks", lambda run, model: f"landmarks of {run}")
 
 
@@ -48,10 +47,10 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     }.items():
         monkeypatch.setattr(f"pplkit.{name}", call(name, result))
     monkeypatch.setattr("pplkit.inference.tracking.summary", lambda tracks: ["2 frames"])
-    out, film = tmp_path / "t.csv", tmp_path / "t.mp4"
+    out, video = tmp_path / "t.csv", tmp_path / "t.mp4"
     line = ["track", "runs/first", "a.mp4", "--out", str(out)]
     assert cli.main(line) == 0
-    more = f"--video {film} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
+    more = f"--video {video} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
     assert cli.main([*line, *more]) == 0
     model: Any = (Path("runs/first"), "auto")
     plain, named = Estimator(model), Estimator(model, crop="pad", landmarks="landmarks of runs/first")  # type: ignore[arg-type]
@@ -61,7 +60,7 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
         ("inference.tracking.write_tracks", out, "t", {}),
         ("inference.tracking.track", named, Path("a.mp4"), options),
         ("inference.tracking.write_tracks", out, "t", {}),
-        ("viz.overlay.track_video", model, Path("a.mp4"), film, "t", {}),
+        ("viz.overlay.track_video", model, Path("a.mp4"), video, "t", {}),
     ]
 
 
@@ -89,7 +88,7 @@ def test_landmarks_are_suggested_or_fitted(
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("estimate nowhere a.png --out no/poses.json", "the folder no of --out does not exist"),
         ("estimate nowhere a.png --out poses.txt", "--out poses.txt does not end in .json or .csv"),
@@ -100,10 +99,10 @@ def test_landmarks_are_suggested_or_fitted(
     ],
 )
 def test_a_wrong_file_to_write_is_found_before_anything_is_loaded(
-    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("a.mp4").write_bytes(b"a film")
+    Path("a.mp4").write_bytes(b"a video")
     assert cli.main(line.split()) == 2
-    assert Path("a.mp4").read_bytes() == b"a film"
-    assert said in capsys.readouterr().err
+    assert Path("a.mp4").read_bytes() == b"a video"
+    assert message in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""`pplkit batch`: notebooks over data sets, variants and seeds."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pplkit.cli.options import Commands, add_command, name_and_value
+from pplkit.core.project import data_folder
+from pplkit.core.yaml_file import At
+from pplkit.models.prior.config import Config
+
+if TYPE_CHECKING:
+    from pplkit.experiments.plan import Source
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `batch`."""
+    parser = add_command(commands, batch)
+    parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; docs/batches.md has an example")
+    text = "runs at a time (default: the plan's; else one for each GPU or core)"
+    parser.add_argument("--jobs", type=int, help=text)
+    text = "run on a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
+    parser.add_argument("--slurm", type=name_and_value, nargs="*", metavar="NAME=VALUE", help=text)
+
+
+def batch(arguments: argparse.Namespace) -> None:
+    """Run notebooks over data sets, variants and seeds, as a plan says."""
+    from data_prep.registry import preset_for
+    from pplkit.experiments.batch import run_batch
+    from pplkit.experiments.plan import read_plan, slurm_options
+
+    plan = read_plan(arguments.plan, preset_for)
+    jobs = plan.jobs if arguments.jobs is None else At(arguments.plan, "--jobs").whole(arguments.jobs, 1)
+    slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
+    run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
+
+
+def prepare(name: str, source: "Source", scale: str) -> Callable[[], Path]:
+    """The preparation of a data set of a plan; images have the preset's size unless the plan or the folder says."""
+    from data_prep.registry import preparation
+
+    exists = (data_folder(name, scale) / "dataset.json").exists()
+    size = source.size or (None if exists else Config.preset(source.preset).image_size)
+    return preparation(name, source.source, size, source.options, scale)

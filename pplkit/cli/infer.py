@@ -1,0 +1,78 @@
+"""`pplkit estimate`, `landmarks` and `track`: what a trained model sees in images and videos."""
+
+import argparse
+from pathlib import Path
+
+from pplkit import training
+from pplkit.cli.options import Commands, add_command, check_output, estimator_of, given
+from pplkit.inference import estimate as estimation
+from pplkit.inference import tracking
+from pplkit.inference.landmarks import fitting
+from pplkit.training import run_folder
+
+INFERENCE = ("--named", "--crop", "--batch-size", "--device", "--quiet")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `estimate`, `landmarks` and `track`."""
+    parser = add_command(commands, estimate, "run", "--iterations", "--procedure", *INFERENCE)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATHS", help="images, videos, or folders of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write: .json or .csv")
+
+    parser = add_command(commands, landmarks, "run", "--device")
+    text = "table image,landmark,x,y in pixels of the prepared images (default: RUN/landmarks.csv)"
+    parser.add_argument("labels", type=Path, nargs="?", metavar="LABELS", help=text)
+    parser.add_argument("--suggest", type=int, metavar="N", help="only print which N images are best to label")
+    parser.add_argument("--split", default="train", help="split of the images (default: train)")
+
+    parser = add_command(commands, track, "run", *INFERENCE)
+    parser.add_argument("source", type=Path, metavar="VIDEO", help="video")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="MP4 file to write: the video with its tracks")
+    text = "how far smoothing may move a point, in pixels of the model's images (default: 0.5; 0: no smoothing)"
+    parser.add_argument("--smooth", type=float, dest="smoothing", metavar="PIXELS", help=text)
+    parser.add_argument("--gap", type=int, metavar="FRAMES", help="longest gap that is filled (default: 5)")
+    text = "fraction of its median confidence below which a point counts as missing (default: a third)"
+    parser.add_argument("--least", type=float, metavar="FRACTION", help=text)
+
+
+def estimate(arguments: argparse.Namespace) -> None:
+    """Write the poses of images and videos as JSON or CSV."""
+    check_output("--out", arguments.out, ".json", ".csv")
+    estimator = estimator_of(arguments, "iterations", "procedure", "batch_size")
+    count = estimation.write_poses(estimator, arguments.paths, arguments.out, bar=not arguments.quiet)
+    print(f"The poses of {count} images are in {arguments.out}.")
+
+
+def landmarks(arguments: argparse.Namespace) -> None:
+    """Learn named points from labels on a handful of images."""
+    model = training.load(arguments.run, arguments.device or "auto")
+    data = run_folder.data_of(run_folder.RunFolder(arguments.run))
+    if arguments.suggest is not None:
+        for index in fitting.suggest(model, data, arguments.suggest, arguments.split):
+            print(f"{index}  {data[arguments.split].sources[index]}")
+        return
+    landmark_map = fitting.name_landmarks(
+        model, data, arguments.labels or arguments.run / fitting.TABLE, arguments.split
+    )
+    landmark_map.save(arguments.run / fitting.MAP)
+    print("\n".join(fitting.summary(landmark_map)))
+    print(f"The landmarks are in {arguments.run / fitting.MAP}; --named of estimate, track and export writes them.")
+
+
+def track(arguments: argparse.Namespace) -> None:
+    """Write smooth tracks of a video as CSV, and draw them over it."""
+    check_output("--out", arguments.out, ".csv")
+    from pplkit.viz import overlay
+
+    if arguments.video is not None:
+        check_output("--video", arguments.video, ".mp4")
+        overlay.check_apart(arguments.source, arguments.video)
+    estimator = estimator_of(arguments, "batch_size")
+    options = given(arguments, "smoothing", "gap", "least")
+    tracks = tracking.track(estimator, arguments.source, bar=not arguments.quiet, **options)
+    tracking.write_tracks(arguments.out, tracks)
+    if arguments.video is not None:
+        overlay.track_video(estimator.model, arguments.source, arguments.video, tracks)
+    print("\n".join(tracking.summary(tracks)))
+    print(f"The tracks are in {arguments.out}{f', drawn in {arguments.video}' if arguments.video else ''}.")

@@ -1,0 +1,95 @@
+"""How commands are added, options that several of them share, and checks before anything is computed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pplkit.core.errors import PplkitError
+from pplkit.core.files import parse_json
+from pplkit.data.dataset import Dataset
+
+Commands = Any  # what `ArgumentParser.add_subparsers` returns, a private class of argparse
+BEST = "auto, cpu, cuda, cuda:1 or mps (default: the best one present)"
+SEEN = "part of an image that the model sees: centre (the largest square there), pad (all), object (a square around it)"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "run": {"type": Path, "metavar": "RUN", "help": "run folder of a trained model"},
+    "--preset": {"help": "named settings (default: those of the data set's name or kind)"},
+    "--steps": {"type": int, "help": "training steps"},
+    "--seed": {"type": int, "help": "seed of everything random"},
+    "--devices": {"type": int, "help": "processes that train together, one on each GPU (default: 1)"},
+    "--device": {"help": BEST},
+    "--iterations": {"type": int, "default": 0, "help": "rounds through the memory (default: 0; paper: 4)"},
+    "--procedure": {"help": "completed or published (default: completed, where there is a completer and no rounds)"},
+    "--named": {"action": "store_true", "help": "write the landmarks of the run instead of its keypoints"},
+    "--crop": {"help": f"{SEEN}; default: as in training, else centre"},
+    "--batch-size": {"type": int, "default": 64, "help": "images at a time through the model (default: 64)"},
+    "--quiet": {"action": "store_true", "help": "no progress bar"},
+}
+TRAINING = ("--preset", "--steps", "--seed", "--device", "--devices")
+
+
+def add_command(
+    commands: Commands, handler: Callable[[argparse.Namespace], None], *options: str
+) -> argparse.ArgumentParser:
+    """Add the command that `handler` carries out, called and described as that function is, with shared `options`."""
+    about = str(handler.__doc__).strip()
+    name, summary = handler.__name__.replace("_", "-"), about[0].lower() + about[1:].rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=about)
+    parser.set_defaults(handler=handler)
+    for option in options:
+        parser.add_argument(option, **OPTIONS[option])
+    return parser
+
+
+def name_and_value(text: str) -> tuple[str, Any]:
+    """The type of NAME=VALUE options. A value is JSON, else text; commas make a list ("1," has one item)."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    parsed = _json_or_text(value)
+    if isinstance(parsed, str) and "," in value:
+        return name, [_json_or_text(item) for item in value.removesuffix(",").split(",")]
+    return name, parsed
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the options `names` that were given."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def check_output(option: str, path: Path, *suffixes: str) -> None:
+    """Raise PplkitError if the folder of an output file is missing, or its name does not end in one of `suffixes`."""
+    if not path.parent.is_dir():
+        raise PplkitError(f"the folder {path.parent} of {option} does not exist: create it, or name another file.")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise PplkitError(f"{option} {path} does not end in {' or '.join(suffixes)}: choose such a name.")
+
+
+def warn_about(data: Dataset) -> None:
+    """Print on stderr what may spoil a training on these images."""
+    from pplkit.evaluation.diagnosis.report import data_findings, warnings
+
+    for line in warnings(data_findings(data)):
+        print(f"pplkit: {line}", file=sys.stderr, flush=True)
+
+
+def estimator_of(arguments: argparse.Namespace, *options: str, device: str = "auto") -> Any:
+    """The `Estimator` of the run, on --device or else `device`, with the given ones of `options`."""
+    from pplkit import training
+    from pplkit.experiments import project_runs
+    from pplkit.inference.estimate import Estimator
+    from pplkit.inference.landmarks import fitting
+
+    model = training.load(arguments.run, arguments.device or device)
+    landmarks = fitting.load_landmarks(arguments.run, model) if arguments.named else None
+    crop = arguments.crop or project_runs.crop_of(arguments.run)
+    return Estimator(model, crop=crop, landmarks=landmarks, **given(arguments, *options))

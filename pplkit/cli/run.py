@@ -1,0 +1,62 @@
+"""`pplkit run`: from raw images to an evaluated model, through notebooks 01 to 05."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pplkit.cli.options import TRAINING, Commands, add_command, given, name_and_value, warn_about
+from pplkit.data.dataset import open_dataset
+from pplkit.models.prior.config import Config
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `run`."""
+    parser = add_command(commands, run, *TRAINING)
+    parser.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or video-mine")
+    parser.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
+    parser.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
+    parser.add_argument("--scale", choices=("default", "smoke"), help="smoke: tiny, only to see that everything works")
+    parser.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
+    text = "options of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)"
+    pairs: dict[str, Any] = {"type": name_and_value, "action": "extend", "nargs": "+", "default": []}
+    parser.add_argument("--option", metavar="NAME=VALUE", help=text, **pairs)
+    parser.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prepare a data set, train, distil, evaluate and occlude: notebooks 01 to 05."""
+    from data_prep.registry import preset_for
+    from pplkit.experiments.notebooks import run_notebooks
+
+    parameters = given(arguments, "steps", "seed", "device", "devices", "size", "scale")
+    parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
+    parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
+    if arguments.source is not None:
+        source = Path(arguments.source).expanduser()
+        # Absolute, because notebooks run in another folder; a category of puppets is no folder and stays as it is.
+        parameters["source"] = str(source.resolve()) if source.exists() else arguments.source
+    options = dict(arguments.option) | given(arguments, "variant")
+    if "labels" in options:
+        options["labels"] = str(Path(str(options["labels"])).expanduser().resolve())
+    if options:
+        parameters["options"] = options
+    prepare_data(arguments.dataset, parameters)
+    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
+
+
+def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
+    """Prepare or open the data set, and refuse settings that do not fit it before anything is trained."""
+    from data_prep.registry import prepared
+    from pplkit.experiments.notebooks import check_data
+
+    smoke = parameters.get("scale") == "smoke"
+    config = Config.preset(parameters["preset"])
+    config = config.smoke() if smoke else config
+    config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
+    config.replace(image_size=parameters["size"])  # raises for a wrong size before images are prepared
+    source = {name: parameters[name] for name in ("source", "size", "options", "scale") if name in parameters}
+    data = open_dataset(prepared(dataset, **{"options": {}, **source}))
+    check_data(data, config)
+    if not smoke:
+        warn_about(data)

@@ -1,0 +1,59 @@
+"""`pplkit train`, `doctor` and `complete`: train a model, see what went wrong, teach it to see past occluders."""
+
+import argparse
+from pathlib import Path
+
+from pplkit import training
+from pplkit.cli.options import TRAINING, Commands, add_command, given, warn_about
+from pplkit.data.dataset import open_dataset
+from pplkit.models.prior.config import Config
+from pplkit.training.distributed import rank
+from pplkit.training.run_folder import RunFolder, data_of
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `train`, `doctor` and `complete`."""
+    parser = add_command(commands, train, *TRAINING)
+    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; a run that stopped continues")
+    parser.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed (default: the preset's)")
+    parser.add_argument("--save-every", type=int, metavar="STEPS", help="steps between checkpoints (default: 200)")
+    text = "the same numbers each time on a GPU as well, which takes longer"
+    parser.add_argument("--deterministic", action="store_true", default=None, help=text)
+
+    parser = add_command(commands, doctor)
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder; doctor.json is written to it")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+
+    parser = add_command(commands, complete, "run", "--device")
+    parser.add_argument("--steps", type=int, help="steps of 64 images each (default: as many as the training's)")
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train on a prepared data set, or continue a run."""
+    from data_prep.registry import preset_for
+
+    data = open_dataset(arguments.dataset)
+    config = Config.preset(arguments.preset or preset_for(data.name))
+    config = config.replace(**given(arguments, "steps", "seed", "precision"))
+    if rank() == 0:
+        warn_about(data)
+    options = given(arguments, "device", "devices", "save_every", "deterministic")
+    training.train(config, data, arguments.run, **options)
+    if rank() == 0:
+        print(f"The run is in {arguments.run}.")
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    """Say what went wrong in a training, and what to try."""
+    from pplkit.evaluation.diagnosis.report import diagnose, table
+
+    report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **given(arguments, "device"))
+    print("\n".join(table(report)))
+
+
+def complete(arguments: argparse.Namespace) -> None:
+    """Teach a trained model to see past what hides the object."""
+    data = data_of(RunFolder(arguments.run))
+    training.complete(arguments.run, data, **given(arguments, "steps", "device"))
+    print(f"The completer is in {arguments.run}; `pplkit estimate` will use it.")
