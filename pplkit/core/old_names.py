@@ -47,12 +47,12 @@ MODULES = {
     "reports": "evaluation.report data.sampling", "resampling": "models.layers.resampled_conv",
     "ridge": "inference.landmarks.ridge", "runs": "training.run_folder training.saved_model training.checkpoint",
     "saliency": "models.layers.saliency", "scenes": "data_prep.synthetic.scenes", "schedules": "training.tasks.prior",
-    "shards": "data.npy_shards", "sides": "inference.landmarks.left_right", "sizes": "models.prior.sizes",
+    "shards": "data.npy_shards", "sides": "inference.landmarks.left_right", "sizes": "models.prior.config",
     "smoothing": "geometry.trajectories", "stepping": "training.step", "stops": "core.signals",
     "streaming": "data.streaming", "svg": "viz.svg", "symptoms": "evaluation.diagnosis.measurements",
     "team": "training.processes", "texts": "core.files", "track_figures": "viz.tracking",
     "tracks": "inference.tracking geometry.trajectories", "training_figures": "viz.training",
-    "unpickling": "core.safe_pickle", "version": "core.version", "widgets": "viz.widgets.training_monitor",
+    "version": "core.version", "widgets": "viz.widgets.training_monitor",
     "workers": "experiments.executors", "yamls": "core.yaml_file",
 }  # fmt: skip
 
