@@ -49,7 +49,8 @@ class _Unpickler(pickle.Unpickler):
         if container := CONTAINERS.get((module.replace("__builtin__", "builtins"), name)):
             return container
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda *parts: torch._utils._rebuild_tensor_v2(*parts[:4], False, OrderedDict())
+            rebuild: Any = torch._utils._rebuild_tensor_v2
+            return lambda *parts: rebuild(*parts[:4], False, OrderedDict())
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
