@@ -11,9 +11,9 @@ from pathlib import Path
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import centre
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import center
 from pplkit.data.images import pictures
+from pplkit.data.writer import DatasetWriter
 
 CATEGORIES = ("cat", "dog", "wild")
 
@@ -42,7 +42,7 @@ def prepare(
         for index, name in enumerate(chosen):
             for path in pictures(source / part / name):
                 line = f"{part}/{name}/{path.name}"
-                tasks.append(picture(path, size, split=split, source=line, box=centre, class_index=index))
+                tasks.append(picture(path, size, split=split, source=line, box=center, class_index=index))
     writer = DatasetWriter(
         out,
         overwrite=overwrite,

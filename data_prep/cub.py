@@ -27,8 +27,8 @@ from data_prep.common.ingest import picture, write
 from data_prep.common.matlab import read_mat
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box
-from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import inside
+from pplkit.data.writer import DatasetWriter
 
 VARIANTS = ("all", "three", "aligned")
 CLEANED = Path("cachedir") / "cub" / "data"

@@ -11,7 +11,7 @@ from pathlib import Path
 from data_prep.common.command_line import run
 from data_prep.common.object_crops import AUTO
 from data_prep.video import command_line, convert
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.writer import DatasetWriter
 
 
 def prepare(

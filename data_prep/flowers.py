@@ -18,8 +18,8 @@ from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
 from data_prep.common.matlab import read_numbers
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import centre
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import center
+from pplkit.data.writer import DatasetWriter
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 SUMS = {
@@ -59,7 +59,7 @@ def prepare(
                 raise PplkitError(f"{source / 'imagelabels.mat'} has no label of image {number}; {REMEDY}")
             name = f"image_{number:05d}.jpg"
             index = int(labels[number - 1]) - 1
-            tasks.append(picture(source / "jpg" / name, size, split=split, source=name, box=centre, class_index=index))
+            tasks.append(picture(source / "jpg" / name, size, split=split, source=name, box=center, class_index=index))
     writer = DatasetWriter(
         out,
         overwrite=overwrite,

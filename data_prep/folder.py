@@ -10,11 +10,11 @@ label stay, unlabelled, unless the crop comes from the labels. A label outside o
 crop cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else
 "pictures".
 
-`crop`: "centre" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
+`crop`: "center" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
 outermost pixels; "object" a square around the object, which is looked for without labels
 (`pplkit.inference.object_crop`; objects.png in the data set shows some), pictures without one being left out; "labels"
 the square around COCO's bbox or else the labelled points, and `margin` of its side on each side. "auto" is "object"
-where the object is small, else "centre" (`data_prep.common.object_crops`); dataset.json says which. An image with
+where the object is small, else "center" (`data_prep.common.object_crops`); dataset.json says which. An image with
 several annotations gives one crop of each with "labels", otherwise it is labelled by the largest.
 
 `splits`: "hash", where a hash of the file's path (with videos, of its folder's) puts `test_share` into the test split,
@@ -46,13 +46,13 @@ from data_prep.common.ingest import Row, Task, write
 from data_prep.common.object_crops import AUTO, OBJECT, Sheet, chosen, picture_cut, pictures_look, say
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import Box, resized, to_crop
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import Box, current_name, resized, to_crop
 from pplkit.data.images import below, pictures, read_image
+from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
-    "crop": ("centre", "pad", "labels", OBJECT, AUTO),
+    "crop": ("center", "pad", "labels", OBJECT, AUTO),
     "splits": ("hash", "folder"),
     "videos": (None, "folder"),
     "classes": (None, "folder"),
@@ -87,7 +87,8 @@ def prepare(
     labels that cannot be read, or if nothing is left.
     """
     options: dict[str, Any] = {
-        "labels": None if labels is None else str(labels), "crop": crop, "margin": margin, "splits": splits,
+        "labels": None if labels is None else str(labels), "crop": current_name(crop), "margin": margin,
+        "splits": splits,
         "test_share": test_share, "videos": videos, "classes": classes, "duplicates": duplicates,
     }  # fmt: skip
     _check(options)
@@ -99,10 +100,10 @@ def prepare(
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
     testing = _testing(names, alike, options)
-    found = ImageSquares(list(paths.values()), warn=say) if crop in (AUTO, OBJECT) else None
+    found = ImageSquares(list(paths.values()), warn=say) if options["crop"] in (AUTO, OBJECT) else None
     if found is not None:
         look = partial(pictures_look, found, [paths[name] for name in names if name not in faults])
-        options["crop"] = chosen(crop, "centre", look)
+        options["crop"] = chosen(options["crop"], "center", look)
     sheet = Sheet(len(names))
     cut: Cut = partial(_around_label, margin=margin)
     if options["crop"] != "labels":
@@ -185,9 +186,9 @@ def _check(options: Options) -> None:
     if not 0 <= options["margin"] < 10:
         raise PplkitError(f"margin is {options['margin']}; give a share of the square's side, 0 or more and below 10")
     if options["crop"] == "labels" and options["labels"] is None:
-        raise PplkitError("crop is 'labels', but there are none; name a file by labels or choose 'centre' or 'pad'")
+        raise PplkitError("crop is 'labels', but there are none; name a file by labels or choose 'center' or 'pad'")
     if options["crop"] == "labels" and options["videos"]:
-        raise PplkitError("crop='labels' cuts a frame where its labels are; with videos choose 'centre' or 'pad'")
+        raise PplkitError("crop='labels' cuts a frame where its labels are; with videos choose 'center' or 'pad'")
 
 
 def _order(name: str) -> tuple[str, list[tuple[str, int]], str]:
@@ -293,7 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, choices in CHOICES.items():
         kinds = [choice for choice in choices if choice]
         usual = AUTO if name == "crop" else choices[0]
-        command.add_argument(f"--{name}", choices=kinds, default=usual, help=f"default: {usual}")
+        kind = current_name if name == "crop" else str
+        command.add_argument(f"--{name}", type=kind, choices=kinds, default=usual, help=f"default: {usual}")
     return run(prepare, command, arguments)
 
 

@@ -53,9 +53,9 @@ from data_prep.common.object_crops import (
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized
-from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import read_image
 from pplkit.data.video import frame_size
+from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares, Squares
 
 CROPS = (AUTO, "labels", OBJECT)

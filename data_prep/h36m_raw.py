@@ -16,9 +16,9 @@ from data_prep.common.ingest import Row
 from data_prep.common.object_crops import Cut
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
-from pplkit.data.arrays import FARTHEST
 from pplkit.data.crops import Box, around, resized, to_crop
 from pplkit.data.images import PIXELS
+from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video import SOON, frames, reader, times
 
 JOINTS = 32
@@ -91,7 +91,7 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
 def in_crop(points: np.ndarray, box: Box, size: int, file: Path) -> np.ndarray:
     """Pixels (32, 2) of a picture as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
     keypoints = to_crop(points, box, size)
-    if not np.abs(keypoints).max() <= FARTHEST:  # NaN as well
+    if not np.abs(keypoints).max() <= MAX_COORDINATE:  # NaN as well
         raise PplkitError(f"{file} has joints that are no numbers or far outside the picture; {REMEDY}")
     return keypoints
 

@@ -20,8 +20,8 @@ from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_text
 from pplkit.data.crops import whole
-from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import inside
+from pplkit.data.writer import DatasetWriter
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
 COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
-from pplkit.data.crops import centre
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import center
 from pplkit.data.images import pictures
+from pplkit.data.writer import DatasetWriter
 
 FOLDERS = {"train": "trainA", "test": "testA"}
 
@@ -33,7 +33,7 @@ def prepare(
     tasks = []
     for split, name in FOLDERS.items():
         for path in pictures(source / name):
-            tasks.append(picture(path, size, split=split, source=f"{name}/{path.name}", box=centre))
+            tasks.append(picture(path, size, split=split, source=f"{name}/{path.name}", box=center))
     writer = DatasetWriter(
         out,
         overwrite=overwrite,

@@ -20,8 +20,9 @@ from data_prep.scenes import CROPS, boxes, cropped
 from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, layout
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import current_name
 from pplkit.data.images import below, pictures
+from pplkit.data.writer import DatasetWriter
 
 FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
 LEAST = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0, "film_frames": 1}
@@ -65,6 +66,7 @@ def prepare(
     and textured ones: some of the photographs are kept for the test. Raises PplkitError for an unknown source or crop,
     numbers out of range, photographs that cannot be read, or an `out` that is in use.
     """
+    crop = current_name(crop)
     world = _world(source, crop, backgrounds, seed, size)
     options: dict[str, Any] = {
         "videos": videos, "frames": frames, "test_videos": test_videos, "test_frames": test_frames,

@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.common.object_crops import AUTO
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import data_folder
+from pplkit.data.crops import current_name
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.models.prior.presets import PRESETS
 
@@ -94,7 +95,7 @@ def preparation(
         if not exists:
             raise PplkitError(
                 f"dataset={dataset!r} is not known by name and {out} is absent: prepare it there with "
-                f"pplkit.data.dataset.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
+                f"pplkit.data.writer.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
             )
         return lambda: open_dataset(out).path
     # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
@@ -138,7 +139,7 @@ def _check_same(data: Dataset, name: str, before: Any, wanted: Any) -> None:
             return {key: str(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
             return sorted(value, key=str)
-        return str(value) if isinstance(value, Path) else value
+        return current_name(str(value)) if isinstance(value, Path | str) else value
 
     one, other = plain(before), plain(wanted)
     if one != other:

@@ -1,7 +1,7 @@
 """Scenes of `synthetic.scenes` cut down to square images, and written as a video: `python -m data_prep.scenes OUT`.
 
 Which square of a picture is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
-one around the true mask; "centre" the middle of the scene, in which the object is tiny.
+one around the true mask; "center" the middle of the scene, in which the object is tiny.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from PIL import Image
 from data_prep.synthetic.puppets import CATEGORIES, RATE, Puppets
 from data_prep.synthetic.scenes import AT_ONCE, SIDES, Film, Scenes
 from pplkit.core.errors import PplkitError
-from pplkit.data.arrays import FARTHEST
-from pplkit.data.crops import centre, resized, to_crop
+from pplkit.data.crops import center, resized, to_crop
 from pplkit.data.images import pictures
+from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video_writer import write_video
 
-CROPS = ("object", "truth", "centre")
+CROPS = ("object", "truth", "center")
 FRAME = 0.12  # kept on each side of the object by "truth", of its extent
 WINDOW = 3  # pictures that make one smooth square of "truth"
 
@@ -47,7 +47,7 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
                 raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} pictures: give a square of each")
             found[rows] = given
         else:
-            found[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else centre(width, height)
+            found[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else center(width, height)
     return found
 
 
@@ -118,7 +118,7 @@ def cropped(scenes: Scenes, squares: np.ndarray, size: int) -> Puppets:
         points[i] = to_crop(scenes.keypoints[i], box, size)
     edge = size / (size - 1)  # of the outermost pixels
     seen = scenes.visible & (np.abs(points) <= edge).all(axis=-1)
-    points = points.clip(-FARTHEST, FARTHEST).astype(np.float32)
+    points = points.clip(-MAX_COORDINATE, MAX_COORDINATE).astype(np.float32)
     return Puppets(images, points, seen, scenes.videos, masks)
 
 

@@ -27,11 +27,11 @@ import numpy as np
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, picture, write
 from pplkit.core.errors import PplkitError, reason
-from pplkit.data.arrays import FARTHEST
-from pplkit.data.crops import Box, centre, resized
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import Box, center, resized
 from pplkit.data.images import inside
+from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video import frames
+from pplkit.data.writer import DatasetWriter
 
 SIDE = 256  # of the labelled frames
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -102,7 +102,7 @@ def _videos(folder: Path, size: int, every: int) -> Iterator[Task]:
             stills = sorted(path for path in entry.iterdir() if path.suffix.lower() in PICTURES)
             for path in stills[::every]:
                 name = f"{entry.name}/{path.name}"
-                yield picture(path, size, split="train", source=name, box=centre, video=number)
+                yield picture(path, size, split="train", source=name, box=center, video=number)
         else:
             yield Task(entry.name, partial(_film, entry, size, every, number), streamed=True)
 
@@ -111,7 +111,7 @@ def _film(path: Path, size: int, every: int, number: int) -> Iterator[Row]:
     """Rows of a video file; raises PplkitError for what of it cannot be decoded."""
     for place, (_, image) in enumerate(frames(path, 0.0, None, None, threads=1)):
         if place % every == 0:
-            pixels = resized(image, size, centre(*image.size))
+            pixels = resized(image, size, center(*image.size))
             yield Row(split="train", image=pixels, source=f"{path.name} frame {place}", video=number)
 
 
@@ -129,7 +129,7 @@ def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:
 
 def _read_joints(path: Path) -> tuple[list[str], np.ndarray]:
     """File names of labelled frames, and (row, column) of their joints (n, 18, 2)."""
-    if not path.exists():
+    if not path.is_file():
         if path.with_suffix(".pkl").exists():
             raise PplkitError(
                 f"{path} is missing: convert {path.stem}.pkl once with pandas, as docs/data_sets.md shows (reading a "
@@ -141,7 +141,7 @@ def _read_joints(path: Path) -> tuple[list[str], np.ndarray]:
             names, joints = [str(name) for name in file["file_name"]], file["value"].astype(np.float64)
     except Exception as error:  # a torn file can fail anywhere inside NumPy
         raise PplkitError(f"{path} cannot be read ({reason(error)}); convert it again") from error
-    if joints.shape != (len(names), len(NAMES), 2) or not (np.abs(joints) <= FARTHEST * SIDE).all():
+    if joints.shape != (len(names), len(NAMES), 2) or not (np.abs(joints) <= MAX_COORDINATE * SIDE).all():
         raise PplkitError(
             f"{path} does not hold {len(NAMES)} x 2 pixels for each of {len(names)} files; convert it again"
         )

@@ -4,10 +4,10 @@ SOURCE is a video or a folder whose videos, those in sub-folders too, are taken.
 reference frames work; one that gives a single frame is left out. You say yourself what licence they have.
 
 `rate` frames of each second are kept (all, if not given), of these at most `frames` evenly spaced ones of each video,
-from `start` to `end` seconds. `crop`: "centre" the largest square in the middle; "pad" all of the frame, the shorter
+from `start` to `end` seconds. `crop`: "center" the largest square in the middle; "pad" all of the frame, the shorter
 side filled up with its outermost pixels; "object" a square that follows the object (`pplkit.inference.object_crop`;
 objects.png in the data set shows some); or the box left,top,right,bottom in pixels of the frame as it is shown, turned
-and with square pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "centre"
+and with square pixels, counted from its left upper corner. "auto" is "object" where the object is small, else "center"
 (`data_prep.common.object_crops`); dataset.json says which. A video in which no object is found is left out.
 
 A hash of the path puts whole videos into the test split, `test_share` of them; where it would put none or all there,
@@ -31,10 +31,10 @@ from data_prep.common.ingest import Row, Task, write
 from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
 from data_prep.common.splits import check_share, held_out, place
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import CROPS, Box, resized
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.crops import CROPS, Box, current_name, resized
 from pplkit.data.images import below, listed
 from pplkit.data.video import SOON, SUFFIXES, frame_size, frames, reader, times
+from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import Squares
 
 Range = tuple[float | None, int | None, float, float | None]
@@ -71,6 +71,7 @@ def convert(
 ) -> None:
     """What `prepare` does, for a writer of any name; `limits` are those of `intake.write`."""
     _check(*wanted)
+    crop = current_name(crop) if isinstance(crop, str) else crop
     check_share(test_share)
     reader()
     if crop not in (AUTO, OBJECT):
@@ -80,7 +81,7 @@ def convert(
     testing = _testing(names, test_share)
     known: dict[Path, Squares] = {}
     if isinstance(crop, str):
-        crop = chosen(crop, "centre", partial(videos_look, paths, frame_size, known))
+        crop = chosen(crop, "center", partial(videos_look, paths, frame_size, known))
     writer.metadata.options["crop"] = crop
     sheet = Sheet(len(paths))
     tasks = []
@@ -114,7 +115,7 @@ def _crop(crop: str | Sequence[float]) -> Cut:
     except (TypeError, ValueError):
         left = top = right = bottom = np.nan
     if not (left < right and top < bottom and np.isfinite([left, top, right, bottom]).all()):
-        raise PplkitError(f"crop is {crop!r}; choose centre, pad, object, auto or left,top,right,bottom")
+        raise PplkitError(f"crop is {crop!r}; choose center, pad, object, auto or left,top,right,bottom")
 
     def box(time: float, image: Image.Image) -> Box:
         width, height = image.size
@@ -175,7 +176,7 @@ def command_line(description: str | None, source: str) -> ArgumentParser:
     command.add_argument(
         "--frames", type=int, help="of each video at most, evenly spaced (None: all; default: %(default)s)"
     )
-    told = "centre, pad, object, auto or left,top,right,bottom (default: auto, object or centre)"
+    told = "center, pad, object, auto or left,top,right,bottom (default: auto, object or center)"
     command.add_argument("--crop", default=AUTO, help=told)
     command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
     return command

@@ -15,7 +15,8 @@ if not torch.cuda.is_available():
     )  # kernels run on the CPU; read when Triton is imported, here or later
 
 from data_prep.synthetic.puppets import generate, layout
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer

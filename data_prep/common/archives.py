@@ -15,6 +15,8 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises PplkitError, leaving `folder` as it was, for an archive that is damaged or has a member that would lie
     outside of it.
     """
+    if not archive.is_file():
+        raise PplkitError(f"{archive} is not a file: download it again.")
     if not hasattr(tarfile, "data_filter"):
         raise PplkitError(f"unpacking {archive} needs Python 3.11.4 or later: unpack it yourself, or update Python.")
     partial = folder / f".{archive.name}.partial"

@@ -1,14 +1,11 @@
 """Many files to one data set: made in parallel, written in order; what cannot be used is left out and named."""
 
 import math
-import os
-from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Condition
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +14,13 @@ from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized, to_crop
-from pplkit.data.dataset import DatasetWriter
 from pplkit.data.images import read_image
+from pplkit.data.prefetch import core_count, prefetch, read_ahead
+from pplkit.data.writer import DatasetWriter
 
-AHEAD = 4  # tasks for each thread that are under way or done and not yet written
-HELD = 2**28  # bytes of images that wait to be written; where there are more, those who make them wait
+TASKS_AHEAD = 4  # for each thread, under way or done and not yet written
+MAX_WAITING_BYTES = 2**28  # of images of streamed tasks that wait to be written ...
+MAX_WAITING_ROWS = 4096  # ... and of one task
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,135 +96,68 @@ def write(
 ) -> None:
     """Make the rows of all tasks in parallel and add them to the writer, in the order of the tasks.
 
-    A task that raises PplkitError is left out and named in dataset.json, up to the share `limit` of all (at least
-    one); so is what a streamed task could not read, which does not count where it gave a row. strict=True stops at the
-    first. Raises PplkitError for more, or if nothing is left.
+    A task that raises PplkitError is left out and named in dataset.json, up to the fraction `limit` of all (at least
+    one); so is what a streamed task could not read, which does not count if the task gave a row. strict=True stops at
+    the first. Raises PplkitError if more are left out, or all.
     """
     if not 0 <= limit < 1:
-        raise PplkitError(f"limit is {limit}; give the share of the files that may be left out, 0 or more and below 1")
+        raise PplkitError(f"limit is {limit}; give the fraction of the files that may be left out, from 0 to below 1")
     allowed = math.ceil(limit * len(tasks))
     left_out: list[PplkitError] = []
-    results = _results(tasks)
-    try:
-        for task, parts in zip(tasks, tqdm(results, total=len(tasks), desc=desc, unit=unit), strict=True):
+    results = _results(tasks, writer.metadata.size)
+    with closing(results):  # at once, so that no thread is left behind an error
+        for task, result in zip(tasks, tqdm(results, total=len(tasks), desc=desc, unit=unit), strict=True):
             rows = 0
-            for part in parts:
-                if not isinstance(part, PplkitError):
-                    _add(writer, part)
-                    rows += len(part)
-                    continue
-                left_out += [] if rows else [part]
-                if strict:
-                    raise part
-                if len(left_out) > allowed:
-                    raise PplkitError(
-                        f"more than {allowed} of {len(tasks)} {unit}s cannot be used (limit={limit}); the last: {part}"
-                    ) from part
-                writer.drop(task.source, str(part))
-    finally:
-        results.close()  # now, so that no thread is left behind an error
+            with closing(result) as parts:
+                for part in parts:
+                    if isinstance(part, Row):
+                        _add(writer, part)
+                        rows += 1
+                        continue
+                    left_out += [] if rows else [part]
+                    if strict:
+                        raise part
+                    if len(left_out) > allowed:
+                        raise PplkitError(
+                            f"more than {allowed} of {len(tasks)} {unit}s cannot be used (limit={limit}); "
+                            f"the last: {part}"
+                        ) from part
+                    writer.drop(task.source, str(part))
     if left_out and len(left_out) == len(tasks):
         raise PplkitError(f"none of {len(tasks)} {unit}s can be used; the first: {left_out[0]}")
 
 
-Part = list[Row] | PplkitError
+Part = Row | PplkitError
 
 
-def _results(tasks: Sequence[Task]) -> Generator[Iterator[Part], None, None]:
-    """For each task, in their order, the parts that it makes; a few are made ahead, by one thread for each core."""
-    threads = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    line = _Line()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for number in range(len(tasks)):
-                first = 0 if number == 0 else number + AHEAD * threads - 1
-                for ahead in range(first, min(number + AHEAD * threads, len(tasks))):
-                    pool.submit(line.fill, ahead, tasks[ahead])
-                yield line.parts(number)
-        finally:
-            line.stop()
-            pool.shutdown(cancel_futures=True)
+def _results(tasks: Sequence[Task], size: int) -> Generator[Generator[Part, None, None], None, None]:
+    """For each task, in order, its rows and what was wrong; a few tasks are worked on ahead."""
+    threads = core_count()
+    rows_ahead = min(max(1, MAX_WAITING_BYTES // (threads * 3 * size * size)), MAX_WAITING_ROWS)
 
-
-class _Line:
-    """What several tasks make at the same time, handed out in their order; at most HELD bytes wait."""
-
-    def __init__(self) -> None:
-        self.change = Condition()
-        self.waiting: defaultdict[int, deque[Part | BaseException | None]] = defaultdict(deque)
-        self.turn = 0  # the task whose parts are taken now
-        self.held = 0
-        self.stopped = False
-
-    def fill(self, number: int, task: Task) -> None:
-        """Make all parts of a task; waits for room, and gives up after `stop`."""
-        try:
-            for part in _made(task):
-                if not self._put(number, part):
-                    return
-            self._put(number, None)
-        except BaseException as error:  # a fault of the program: it is raised where the parts are taken
-            self._put(number, error)
-
-    def parts(self, number: int) -> Iterator[Part]:
-        """The parts of the task whose turn it is, as they are made."""
-        with self.change:
-            self.turn = number
-            self.change.notify_all()
-        while True:
-            with self.change:
-                self.change.wait_for(lambda: bool(self.waiting[number]))
-                part = self.waiting[number].popleft()
-                self.held -= _weight(part)
-                self.change.notify_all()
-            if part is None:
-                del self.waiting[number]
-                return
-            if isinstance(part, BaseException) and not isinstance(part, PplkitError):
-                raise part
-            yield part
-
-    def stop(self) -> None:
-        """Let those who wait for room give up."""
-        with self.change:
-            self.stopped = True
-            self.change.notify_all()
-
-    def _put(self, number: int, part: Part | BaseException | None) -> bool:
-        def room() -> bool:
-            # The task whose turn it is may always leave one part: else it could wait for ever for those behind it.
-            return self.stopped or self.held < HELD or (number == self.turn and not self.waiting[number])
-
-        with self.change:
-            self.change.wait_for(room)
-            if not self.stopped:
-                self.waiting[number].append(part)
-                self.held += _weight(part)
-                self.change.notify_all()
-            return not self.stopped
-
-
-def _weight(part: Part | BaseException | None) -> int:
-    return sum(row.image.nbytes for row in part) if isinstance(part, list) else 0
-
-
-def _made(task: Task) -> Iterator[Part]:
-    try:
+    def start(task: Task) -> Generator[Part, None, None]:
         if task.streamed:
-            for row in task.make():
-                yield [row]
-        else:
-            yield list(task.make())
+            return read_ahead(_make(task), rows_ahead)
+        parts = list(_make(task))
+        errors = [part for part in parts if isinstance(part, PplkitError)]
+        return (part for part in errors or parts)
+
+    ahead = threads if any(task.streamed for task in tasks) else TASKS_AHEAD * threads
+    return prefetch(tasks, start, ahead)
+
+
+def _make(task: Task) -> Iterator[Part]:
+    try:
+        yield from task.make()
     except PplkitError as error:
         yield error
     except MemoryError:
         yield PplkitError(f"{task.source} needs more memory than there is; make it smaller or remove it")
 
 
-def _add(writer: DatasetWriter, rows: Sequence[Row]) -> None:
-    for row in rows:
-        given = {"keypoints": row.keypoints, "visible": row.visible, "masks": row.mask}
-        arrays = {key: value[None] for key, value in given.items() if value is not None}
-        numbers = {"videos": row.video, "classes": row.class_index}
-        arrays |= {key: np.array([value]) for key, value in numbers.items() if value is not None}
-        writer.add(row.split, row.image[None], sources=[row.source], **arrays)
+def _add(writer: DatasetWriter, row: Row) -> None:
+    arrays = {"keypoints": row.keypoints, "visible": row.visible, "masks": row.mask}
+    numbers = {"videos": row.video, "classes": row.class_index}
+    arrays |= {key: np.array(value) for key, value in numbers.items() if value is not None}
+    batch = {key: array[None] for key, array in arrays.items() if array is not None}
+    writer.add(row.split, row.image[None], sources=[row.source], **batch)

@@ -10,7 +10,7 @@ from types import ModuleType
 # Old module: its new modules, in pplkit unless they begin with data_prep. Six old names are packages now, which export
 # their public names themselves: cli, evaluation, experiments, geometry, inference and training.
 MODULES = {
-    "ablations": "experiments.ablations", "alignment": "geometry.registration", "arrays": "data.arrays",
+    "ablations": "experiments.ablations", "alignment": "geometry.registration", "arrays": "data.schema",
     "backbones": "models.layers.backbone", "baselines": "models.prior.variants", "batch": "experiments.batch",
     "batch_report": "experiments.report", "batches": "models.prior.batches", "boards": "viz.widgets.canvas",
     "bodies": "data_prep.synthetic.bodies", "cards": "inference.export.model_card", "checking": "data.validation",
@@ -18,7 +18,7 @@ MODULES = {
     "cloth": "data_prep.synthetic.cloth", "clutter": "data_prep.synthetic.clutter",
     "commands": "cli.run cli.batch cli.train cli.infer cli.export cli.data cli.convert",
     "completion": "training.tasks.completer", "config": "models.prior.config models.prior.presets",
-    "crops": "data.crops", "dataset": "data.dataset", "devices": "training.distributed",
+    "crops": "data.crops", "dataset": "data.dataset data.writer", "devices": "training.distributed",
     "doctor": "evaluation.diagnosis.report", "drawing": "viz.drawing data.schema", "errors": "core.errors",
     "exploration": "viz.widgets.exploration", "explorer": "viz.widgets.prior_explorer",
     "exports": "inference.export.pose_formats", "feature_cache": "models.prior.feature_cache",

@@ -69,15 +69,20 @@ def whole(width: int, height: int) -> Box:
     return -left, -top, side - left, side - top
 
 
-def centre(width: int, height: int) -> Box:
+def center(width: int, height: int) -> Box:
     """The largest square in the middle of the image."""
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 
 
-CROPS: dict[str, Callable[[int, int], Box]] = {"centre": centre, "pad": whole}
-"""what the option `crop` names: from width and height of an image to its square"""
+CROPS: dict[str, Callable[[int, int], Box]] = {"center": center, "pad": whole}
+"""What the option `crop` names: from width and height of an image to its square"""
+
+
+def current_name(crop: str) -> str:
+    """The name of a crop as it is written now: files and commands of version 0.1.0 have "centre" for "center"."""
+    return "center" if crop == "centre" else crop
 
 
 def around(points: np.ndarray, margin: float) -> Box:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.arrays import AGAIN
 from pplkit.data.npy_shards import Shards
+from pplkit.data.schema import PREPARE_AGAIN
 
 SHARE = 0.5  # of the free memory, which images may take
 AHEAD = 4  # steps that are read before they are asked for
@@ -69,9 +69,9 @@ class Reader:
             try:
                 count = os.preadv(file, [buffer], place)
             except OSError as error:
-                raise PplkitError(f"{_name(part)} cannot be read ({error}); {AGAIN}") from error
+                raise PplkitError(f"{_name(part)} cannot be read ({error}); {PREPARE_AGAIN}") from error
             if count == 0:
-                raise PplkitError(f"{_name(part)} has become shorter since it was opened; {AGAIN}")
+                raise PplkitError(f"{_name(part)} has become shorter since it was opened; {PREPARE_AGAIN}")
             buffer, place = buffer[count:], place + count
 
 
@@ -149,9 +149,9 @@ def _open(file: str) -> int:
     try:
         return os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError as error:
-        raise PplkitError(f"{file} is missing; {AGAIN}") from error
+        raise PplkitError(f"{file} is missing; {PREPARE_AGAIN}") from error
     except OSError as error:
-        raise PplkitError(f"{file} cannot be read ({error}); {AGAIN}") from error
+        raise PplkitError(f"{file} cannot be read ({error}); {PREPARE_AGAIN}") from error
 
 
 def _close(files: list[int | None]) -> None:

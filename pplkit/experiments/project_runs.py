@@ -8,7 +8,7 @@ import torch
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import run_folder
-from pplkit.data.crops import CROPS
+from pplkit.data.crops import CROPS, current_name
 from pplkit.data.dataset import Dataset
 from pplkit.data.reader import OBJECT
 from pplkit.models.prior.model import PosePriorLearner
@@ -36,12 +36,13 @@ def trained(run: str, scale: str = "default") -> Trained:
 
 
 def crop_of(run: str | os.PathLike[str]) -> str:
-    """The crop that the data set of a run was prepared with: "centre", "pad" or "object"; "centre" if it says none.
+    """The crop that the data set of a run was prepared with: "center", "pad" or "object"; "center" if it says none.
 
     What cannot be had of other files, such as a box in pixels, counts as none; so does a data set that is gone.
     """
     try:
         crop = data_of(RunFolder(Path(run))).options.get("crop")
     except PplkitError:
-        return "centre"
-    return crop if crop in (*CROPS, OBJECT) else "centre"
+        return "center"
+    crop = current_name(crop) if isinstance(crop, str) else None
+    return crop if crop in (*CROPS, OBJECT) else "center"

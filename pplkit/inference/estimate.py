@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.data.crops import from_crop
-from pplkit.data.reader import Seen, count, files_of, seen
+from pplkit.data.reader import Frame, FrameSource
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
@@ -28,7 +28,7 @@ CSV_HEADER = ("file", "frame", "keypoint", "x", "y", "confidence")
 class ImagePose(NamedTuple):
     """The pose in one image or video frame."""
 
-    frame: Seen
+    frame: Frame
     points: np.ndarray  # (N, 2) in pixels of the image, 0 = center of the first pixel
     confidence: np.ndarray  # (N,)
 
@@ -39,7 +39,7 @@ class Estimator:
 
     model: PosePriorLearner
     iterations: int = 0  # published rounds after the first pose, see `PosePriorLearner.estimate`
-    crop: str = "centre"  # the square of each image that the model sees: "centre", "pad" or "object"
+    crop: str = "center"  # the square of each image that the model sees: "center", "pad" or "object"
     procedure: str | None = None  # "published" or "completed"; None: "completed" if the model has a completer
     batch_size: int = BATCH_SIZE
     landmarks: LandmarkMap | None = None  # estimate these named points instead of the keypoints
@@ -53,7 +53,7 @@ class Estimator:
         """The names of the points: those of the landmarks, else the numbers of the keypoints."""
         return self.landmarks.names if self.landmarks else [str(k) for k in range(self.model.config.keypoints)]
 
-    def poses(self, frames: Iterable[Seen]) -> Iterator[ImagePose]:
+    def poses(self, frames: Iterable[Frame]) -> Iterator[ImagePose]:
         """The poses of frames, one by one. With the crop "pad" points may lie outside the image."""
         side, remaining = self.model.config.image_size, iter(frames)
         while batch := list(islice(remaining, self.batch_size)):
@@ -65,10 +65,13 @@ class Estimator:
             for frame, *pose in zip(batch, points, confidence, strict=True):
                 yield ImagePose(frame, from_crop(pose[0], frame.box, side), pose[1])
 
-    def file_poses(self, files: Sequence[Path], *, whole: bool = False) -> Generator[ImagePose, None, None]:
-        """The poses of images and of all frames of videos; `whole` keeps the images. For errors see `reader.seen`."""
-        side, crop = self.model.config.image_size, cropper(self.crop)
-        with closing(seen(files, side, crop, self.batch_size, whole=whole)) as frames:
+    def frames(self, paths: Sequence[Path], *, whole: bool = False) -> FrameSource:
+        """The frames of images, videos and folders, cropped for the model; `whole` keeps the images."""
+        return FrameSource(paths, self.model.config.image_size, cropper(self.crop), self.batch_size, whole=whole)
+
+    def file_poses(self, source: FrameSource) -> Generator[ImagePose, None, None]:
+        """The poses of `frames`, one by one; closing it ends the threads that read. For errors see FrameSource."""
+        with closing(iter(source)) as frames:
             yield from self.poses(frames)
 
     def description(self) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def estimate_files(estimator: Estimator, paths: Sequence[Path]) -> dict[str, Any
     For each image its file, width, height, keypoints in pixels and confidence; for a video frame also its number and
     seconds. `write_poses` suits many images: it holds few of them at a time. Raises PplkitError for unreadable files.
     """
-    with closing(estimator.file_poses(files_of(paths))) as poses:
+    with closing(estimator.file_poses(estimator.frames(paths))) as poses:
         rows = [_json_row(pose) for pose in poses]
     return {**estimator.description(), "images": rows}
 
@@ -97,11 +100,11 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
     """
     if out.suffix.lower() not in ENDINGS:
         raise PplkitError(f"{out} ends in neither of {', '.join(ENDINGS)}: give the file one of these endings.")
-    files, number = files_of(paths), 0
-    progress = tqdm(total=count(files) if bar else None, unit="image", disable=None if bar else True)
+    source, number = estimator.frames(paths), 0
+    progress = tqdm(total=len(source) if bar else None, unit="image", disable=None if bar else True)
     with (
         progress,
-        closing(estimator.file_poses(files)) as poses,
+        closing(estimator.file_poses(source)) as poses,
         atomic_path(out) as partial,
         partial.open("w", encoding="utf8", newline="") as file,
     ):
@@ -117,7 +120,7 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
 
 def _json_row(pose: ImagePose) -> dict[str, Any]:
     frame = pose.frame
-    time = {} if frame.frame is None else {"frame": frame.frame, "seconds": round(frame.seconds or 0.0, 4)}
+    time = {} if frame.number is None else {"frame": frame.number, "seconds": round(frame.seconds or 0.0, 4)}
     return {
         "file": str(frame.file), **time, "width": frame.size[0], "height": frame.size[1],
         "keypoints": pose.points.round(2).tolist(), "confidence": pose.confidence.round(4).tolist(),
@@ -136,7 +139,7 @@ def _csv_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], Non
     table, names = csv.writer(file, lineterminator="\n"), estimator.names
     table.writerow(CSV_HEADER)
     return lambda pose: table.writerows(
-        csv_rows(str(pose.frame.file), pose.frame.frame, names, pose.points, pose.confidence)
+        csv_rows(str(pose.frame.file), pose.frame.number, names, pose.points, pose.confidence)
     )
 
 

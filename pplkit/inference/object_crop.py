@@ -43,9 +43,9 @@ MAX_UNEXPLAINED = 0.25  # fraction of the pixels that changes when frames of a m
 MIN_DETECTED = 0.25  # fraction of the frames in which motion must find an object ...
 MIN_DETECTED_UNCLEAR = 0.9  # ... where it is unclear what the camera does
 MANY_RIVALS = 0.25  # fraction of frames with several objects from which there is a warning
-REMEDY = "give crop=centre, or leave it out"
+REMEDY = "give crop=center, or leave it out"
 
-FrameSource = Callable[[], Iterator[tuple[float, np.ndarray]]]
+TimedFrames = Callable[[], Iterator[tuple[float, np.ndarray]]]
 """Gives the frames of a video, uint8 (H, W, 3), with their seconds; from the beginning at every call"""
 
 
@@ -99,7 +99,7 @@ def video_squares(path: Path, margin: float = MARGIN, threads: int = 0) -> Squar
     return find_squares(source, str(path), margin)
 
 
-def find_squares(source: FrameSource, name: str, margin: float = MARGIN) -> Squares:
+def find_squares(source: TimedFrames, name: str, margin: float = MARGIN) -> Squares:
     """The object of a video, which messages call `name`; margin and errors as in `find_boxes`."""
     sample, size = _sample(source, reduced)
     if not sample:
@@ -116,7 +116,7 @@ def find_squares(source: FrameSource, name: str, margin: float = MARGIN) -> Squa
     return _squares(detections, size, margin)
 
 
-def squares_by_motion(source: FrameSource, margin: float = MARGIN) -> Squares | None:
+def squares_by_motion(source: TimedFrames, margin: float = MARGIN) -> Squares | None:
     """As `find_squares`; None where motion alone does not show the object, or the images are no video."""
     sample, size = _sample(source, reduced)
     detections = _by_motion(source, sample)
@@ -153,7 +153,7 @@ def _squares(detections: _Detections, size: tuple[int, int], margin: float) -> S
 
 
 def _sample(
-    source: FrameSource, reduce: Callable[[np.ndarray], np.ndarray]
+    source: TimedFrames, reduce: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[list[np.ndarray], tuple[int, int]]:
     """reduce(frame) of SAMPLE / 2 to SAMPLE evenly spaced frames, or of all if there are fewer; width and height."""
     sample: list[np.ndarray] = []
@@ -168,7 +168,7 @@ def _sample(
     return sample, size
 
 
-def _by_motion(source: FrameSource, sample: Sequence[np.ndarray]) -> _Detections | None:
+def _by_motion(source: TimedFrames, sample: Sequence[np.ndarray]) -> _Detections | None:
     """None for too few frames, where they cannot be laid over one another, or where nothing moves."""
     if len(sample) < MIN_FRAMES:
         return None
@@ -224,19 +224,19 @@ def _compared(first: np.ndarray, second: np.ndarray) -> tuple[float, float, floa
     return unlike(first, second, np.eye(3)), unlike(first, second, move), displacement(move, gray[0].shape)
 
 
-def _detect(source: FrameSource, blobs: Callable[[np.ndarray], np.ndarray], method: str) -> _Detections:
+def _detect(source: TimedFrames, blobs: Callable[[np.ndarray], np.ndarray], method: str) -> _Detections:
     """The detections of a function of single frames."""
     rows = [(seconds, blobs(frame)) for seconds, frame in source()]
     return _Detections(np.array([seconds for seconds, _ in rows]), [row for _, row in rows], method)
 
 
-def _by_standing(source: FrameSource, sample: Sequence[np.ndarray]) -> _Detections:
+def _by_standing(source: TimedFrames, sample: Sequence[np.ndarray]) -> _Detections:
     scene = scene_of(sample)
     units = _units(scene.noise.shape[::-1])
     return _detect(source, lambda frame: still_blobs(reduced(frame), scene) / units, "standing")
 
 
-def _by_look(source: FrameSource) -> _Detections:
+def _by_look(source: TimedFrames) -> _Detections:
     finder = saliency.Finder(_sample(source, squeezed)[0])
     return _detect(source, lambda frame: finder.blobs(squeezed(frame)), "look")
 
@@ -247,7 +247,7 @@ def squeezed(frame: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def _by_moving(source: FrameSource, sample: Sequence[np.ndarray]) -> _Detections | None:
+def _by_moving(source: TimedFrames, sample: Sequence[np.ndarray]) -> _Detections | None:
     """None where frames cannot be laid over one another."""
     units = _units(sample[0].shape[1::-1])
     seconds: list[float] = []
@@ -395,5 +395,5 @@ class ObjectCropper:
 
 
 def cropper(crop: str) -> str | Cropper:
-    """A crop by its name, as `data.reader.seen` takes it."""
+    """A crop by its name, as `data.reader.FrameSource` takes it."""
     return ObjectCropper() if crop == OBJECT else crop

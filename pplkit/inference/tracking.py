@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
-from pplkit.data.reader import count, is_video
+from pplkit.data.reader import is_video
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
 from pplkit.inference.estimate import Estimator, ImagePose
 from pplkit.inference.foreground import MAX_IMAGES, foreground_fraction
@@ -70,7 +70,7 @@ def track(
     if not is_video(video):
         raise PplkitError(f"{video} does not have the file name of a video: give a file such as {video.stem}.mp4.")
     poses, squares = _poses(estimator, video, bar)
-    numbers = np.array([pose.frame.frame for pose in poses])
+    numbers = np.array([pose.frame.number for pose in poses])
     raw, confidence = (np.array([getattr(pose, name) for pose in poses]) for name in ("points", "confidence"))
     landmarks = estimator.landmarks
     if landmarks is not None and landmarks.side_accuracy is not None:
@@ -92,8 +92,9 @@ def _poses(estimator: Estimator, video: Path, bar: bool) -> tuple[list[ImagePose
     """The poses of the frames, without their images, and at most 2 * MAX_IMAGES evenly spread images."""
     poses: list[ImagePose] = []
     squares, step = list[np.ndarray](), 1
-    progress = tqdm(total=count([video]) if bar else None, unit="image", disable=None if bar else True)
-    with progress, closing(estimator.file_poses([video])) as estimates:
+    source = estimator.frames([video])
+    progress = tqdm(total=len(source) if bar else None, unit="image", disable=None if bar else True)
+    with progress, closing(estimator.file_poses(source)) as estimates:
         for pose in estimates:
             if len(poses) % step == 0:
                 squares.append(pose.frame.square)

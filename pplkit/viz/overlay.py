@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import same_file
-from pplkit.data.reader import Seen, seen
+from pplkit.data.reader import Frame, FrameSource
 from pplkit.data.video import frame_rate, readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import Estimator
@@ -62,25 +62,25 @@ def check_apart(source: Path, out: Path) -> None:
         raise PplkitError(f"{out} is the video that is to be drawn over: name another file, or it would be lost.")
 
 
-def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "centre", **options: Any) -> Path:
+def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "center", **options: Any) -> Path:
     """The video `source` with the pose of every frame drawn over it, as the MP4 file `out`; returns it.
 
-    `crop` says, as in the preparation of the data, which square of a frame the model sees: "centre" or "pad". `options`
+    `crop` says, as in the preparation of the data, which square of a frame the model sees: "center" or "pad". `options`
     are those of `posed`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
     check_apart(source, out)
     rate = frame_rate(source)
-    with closing(seen([source], model.config.image_size, cropper(crop), AT_ONCE, whole=True)) as images:
+    with closing(iter(FrameSource([source], model.config.image_size, cropper(crop), AT_ONCE, whole=True))) as images:
         return write_video(out, posed(model, images, **options), rate)
 
 
 def pose_pictures(
-    model: PosePriorLearner, files: Sequence[Path], out: Path, crop: str = "centre", **options: Any
+    model: PosePriorLearner, files: Sequence[Path], out: Path, crop: str = "center", **options: Any
 ) -> list[Path]:
     """Pictures with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with closing(seen(files, model.config.image_size, cropper(crop), AT_ONCE, whole=True)) as images:
+    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), AT_ONCE, whole=True))) as images:
         for number, (file, picture) in enumerate(zip(files, posed(model, images, **options), strict=True)):
             path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
             Image.fromarray(picture).save(path)
@@ -89,9 +89,9 @@ def pose_pictures(
 
 
 def posed(
-    model: PosePriorLearner, images: Iterable[Seen], iterations: int = 0, least: float = 0.0
+    model: PosePriorLearner, images: Iterable[Frame], iterations: int = 0, least: float = 0.0
 ) -> Iterator[np.ndarray]:
-    """Images, kept whole by `reading.seen`, with their poses, one by one; `iterations` as in `Estimator`.
+    """Images, of a FrameSource that keeps them whole, with their poses, one by one; `iterations` as in `Estimator`.
 
     Points less sure than `least` are left out.
     """

@@ -31,8 +31,9 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms as T
 from torchvision.transforms import functional as TF
 
-from pplkit.data.dataset import DatasetWriter, Split, open_dataset
+from pplkit.data.dataset import Split, open_dataset
 from pplkit.data.occlusion import spread
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config

@@ -22,6 +22,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from PIL import Image
 
 import pplkit
 from pplkit.data.images import read_image
-from pplkit.data.reader import seen, squared
+from pplkit.data.reader import FrameSource, crop_square
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import Estimator, write_poses
 from pplkit.models.prior.config import Config
@@ -43,6 +44,10 @@ PROCEDURES: dict[str, tuple[str, int]] = {
     "published, 4 rounds": ("published", 4),
     "completed": ("completed", 0),
 }
+
+
+def frame_count(source: FrameSource) -> int:
+    return sum(1 for _ in source)
 
 
 def make(folder: Path, count: int, size: tuple[int, int]) -> tuple[list[Path], Path]:
@@ -102,11 +107,11 @@ def measure(
     procedure, iterations = PROCEDURES[how]
     side, device = model.config.image_size, model.alpha.device
     out = film.with_suffix(".json")
-    squares = np.stack([one.square for one in seen(files, side)])
+    squares = np.stack([one.square for one in FrameSource(files, side)])
 
     def one_by_one() -> None:
         for file in files:
-            model.estimate(squared(read_image(file), side, "centre")[1][None], iterations, procedure=procedure)
+            model.estimate(crop_square(read_image(file), side, "center")[1][None], iterations, procedure=procedure)
 
     def written(paths: list[Path]) -> Callable[[], object]:
         estimator = Estimator(model, iterations, procedure=procedure, batch_size=batch)
@@ -151,7 +156,8 @@ def main() -> None:
         files, film = make(Path(name), options.images, tuple(options.source))
         read = {"pictures": files, "video": [film]}
         cpu = torch.device("cpu")
-        reading = {kind: cost(lambda: sum(1 for _ in seen(some, 64)), len(files), cpu) for kind, some in read.items()}  # noqa: B023
+        sources = {kind: FrameSource(paths, 64) for kind, paths in read.items()}
+        reading = {kind: cost(partial(frame_count, source), len(files), cpu) for kind, source in sources.items()}
         for label, model in models(options.run, options.models, options.device).items():
             for how in options.procedures:
                 rows[f"{label}, {how}"] = measure(model, files, film, how, options.batch_size, options.rounds)

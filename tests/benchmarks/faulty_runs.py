@@ -27,7 +27,8 @@ from data_prep.synthetic.puppets import generate
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import Diverged
 from pplkit.core.files import write_json
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation.diagnosis.report import diagnose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
@@ -122,7 +123,7 @@ def wide(out: Path) -> None:
         for split, videos in (("train", range(24)), ("test", range(24, 32))):
             for video in videos:
                 scenes = generate_wide("humanoid", 1, 16, first_video=video)
-                made = cropped(scenes, boxes(scenes, "centre"), 64)
+                made = cropped(scenes, boxes(scenes, "center"), 64)
                 writer.add(split, made.images, videos=made.videos)
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import crops
-from pplkit.data.crops import around, centre, from_crop, resized, to_crop, whole
+from pplkit.data.crops import around, center, from_crop, resized, to_crop, whole
 
 
 def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:
@@ -20,7 +20,7 @@ def test_a_box_beyond_the_border_repeats_the_outermost_pixels() -> None:
 
 
 def test_squares_by_hand() -> None:
-    assert centre(7, 4) == (1, 0, 5, 4) and centre(3, 6) == (0, 1, 3, 4)
+    assert center(7, 4) == (1, 0, 5, 4) and center(3, 6) == (0, 1, 3, 4)
     assert whole(7, 4) == (0, -1, 7, 6) and whole(3, 6) == (-1, 0, 5, 6)
     # Pixel centres 2 and 6: the middle is 4, in pixel edges 4.5; half of the extent is 2, a margin of 0.25 adds 1.
     assert around(np.array([[2.0, 6], [6, 6], [np.nan, 0]]), 0.25) == (1.5, 3.5, 7.5, 9.5)

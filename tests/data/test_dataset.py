@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.npy_shards import Shards
+from pplkit.data.writer import DatasetWriter
 
 META: dict[str, Any] = {
     "name": "toy",

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
+from pplkit.data.writer import DatasetWriter
 
 WRITER = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.writer import DatasetWriter
 
 kill_after, rename = int(sys.argv[2]), Path.rename
 def renamed(self, target):

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import streaming
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.npy_shards import Shards
 from pplkit.data.streaming import AHEAD, Reader, Stream, fits, free_memory, load
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pplkit.cli.main import main
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.data.validation import faults, summary
+from pplkit.data.writer import DatasetWriter
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def test_a_good_data_set_has_no_faults_and_says_what_it_holds(folder: Path) -> N
         "toy: 8 x 8 pixels, protocol pictures",
         "train: 10 images, 3 videos, 19 of 20 keypoints labelled",
         "classes: cat 7, dog 3",
-        "  1 images are of one colour",
-        "  1 images look like another one",
+        "  1 images are of one color",
+        "  1 images equal another one",
         "  1 videos have a single frame",
         "  1 keypoints lie outside",
         "left out: 11.png: it is torn",
@@ -70,7 +71,7 @@ def test_a_name_that_is_no_array_of_a_split(folder: Path, name: str) -> None:
     content["sha256"][name] = ""
     (folder / "dataset.json").write_text(json.dumps(content))
     (fault,) = faults(folder)
-    assert f"names '{name}', which is no array of a split" in fault
+    assert f"names '{name}', which is not an array of a split" in fault
 
 
 def test_a_file_that_is_no_description(folder: Path) -> None:

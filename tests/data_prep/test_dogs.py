@@ -14,7 +14,7 @@ def test_evenly_spaced_frames_of_each_video(tmp_path: Path, capsys: pytest.Captu
         film(tmp_path / "in" / name, count=9)
     data = open_dataset(prepare(tmp_path / "in", tmp_path / "out", 32, frames=3, test_share=0.3))
     assert (data.name, data.protocol) == ("dogs", "pictures")
-    assert data.options == {"frames": 3, "crop": "centre", "test_share": 0.3}
+    assert data.options == {"frames": 3, "crop": "center", "test_share": 0.3}
     assert sum(map(len, data.splits.values())) == 9 and set(data.splits) == {"train", "test"}
     for split in data.splits.values():
         assert numbers(split)[:3] == [0, 4, 8]

@@ -23,7 +23,7 @@ def found(image: np.ndarray) -> np.ndarray:
     return np.array([(x * red).sum(), (y * red).sum()]) / red.sum()
 
 
-@pytest.mark.parametrize(("crop", "count"), [("centre", 1), ("pad", 1), ("labels", 2)])
+@pytest.mark.parametrize(("crop", "count"), [("center", 1), ("pad", 1), ("labels", 2)])
 def test_coco_labels_lie_on_their_pixels(crop: str, count: int, tmp_path: Path) -> None:
     patchwork(tmp_path / "in" / "a.png", 0)
     labels = coco(tmp_path / "labels.json")
@@ -46,7 +46,7 @@ def test_a_table_labels_what_it_names(tmp_path: Path) -> None:
         patchwork(tmp_path / "in" / name, seed)
     rows = ("a.png,nose,20,30,1", "a.png,tail,0,0,0", "c.png,tail,2,3,1", "c.png,nose,20,30,1")
     labels = table(tmp_path / "in" / "labels.csv", *rows)
-    data = open_dataset(prepare(tmp_path / "in", tmp_path / "out", 32, labels, "centre", test_share=0))
+    data = open_dataset(prepare(tmp_path / "in", tmp_path / "out", 32, labels, "center", test_share=0))
     train = data["train"]
     assert train.keypoints is not None and train.visible is not None and data.keypoint_names == ["nose", "tail"]
     assert train.sources == ["a.png", "plain.png", "b ü/c.png"]
@@ -164,7 +164,7 @@ def test_a_bad_file_is_left_out_and_named_or_stops_a_strict_run(kind: str, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": "round"}, "crop is 'round'; choose one of 'centre', 'pad', 'labels'"),
+        ({"crop": "round"}, "crop is 'round'; choose one of 'center', 'pad', 'labels'"),
         ({"crop": "labels"}, "crop is 'labels', but there are none"),
         ({"test_share": 1.0}, "test_share is 1.0; give the share"),
         ({"margin": -1}, "margin is -1; give a share"),

@@ -1,7 +1,6 @@
 """Many files to one data set: order, what is left out, limits, and that nothing is half written."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,10 @@ from PIL import Image
 
 from data_prep.common.ingest import Row, Task, picture, write
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import centre
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.crops import center
+from pplkit.data.dataset import open_dataset
+from pplkit.data.prefetch import core_count
+from pplkit.data.writer import DatasetWriter
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def tasks(tmp_path: Path) -> list[Task]:
         path = tmp_path / f"{number}.png"
         Image.new("L", (6, 4), number).save(path)
         found.append(
-            picture(path, 4, split="train", source=path.name, box=centre, points=np.array([[1.0, 0.0]]), video=number)
+            picture(path, 4, split="train", source=path.name, box=center, points=np.array([[1.0, 0.0]]), video=number)
         )
     return found
 
@@ -73,7 +74,9 @@ def test_a_streamed_task_keeps_what_was_made_before_its_fault(tmp_path: Path) ->
 
 
 def test_few_rows_wait_to_be_written_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_prep.common.ingest.HELD", 5 * 4 * 4 * 3)  # five images
+    threads = core_count()
+    rows_ahead = 3
+    monkeypatch.setattr("data_prep.common.ingest.MAX_WAITING_BYTES", threads * rows_ahead * 4 * 4 * 3)
     made: list[int] = []
     most = 0
 
@@ -90,8 +93,7 @@ def test_few_rows_wait_to_be_written_however_many_there_are(tmp_path: Path, monk
 
     with Counting(tmp_path / "out", name="grey", size=4) as out:
         write(out, [Task(f"{video}", lambda video=video: frames(video), streamed=True) for video in range(12)])
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    assert most <= 5 + 2 * threads + 1  # those that wait, and one in the hands of each thread
+    assert most <= (threads + 1) * (rows_ahead + 1)
     assert open_dataset(tmp_path / "out")["train"].sources == [f"{v} {n}" for v in range(12) for n in range(50)]
 
 
@@ -121,7 +123,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tasks: list[Task], tmp_path: 
         ({"strict": True}, r"3\.png cannot be read"),
         ({"limit": 0.0}, r"more than 0 of 40 images cannot be used \(limit=0.0\); the last: .*3\.png"),
         ({"limit": 0.02}, r"more than 1 of 40 images cannot be used \(limit=0.02\); the last: .*30\.png"),
-        ({"limit": 1.5}, r"limit is 1.5; give the share"),
+        ({"limit": 1.5}, r"limit is 1.5; give the fraction"),
     ],
 )
 def test_too_many_faults_leave_nothing(
@@ -145,7 +147,7 @@ def test_masks_go_with_their_picture(tmp_path: Path) -> None:
     image[:, 3:] = 255
     Image.fromarray(image).save(tmp_path / "a.png")
     Image.fromarray(image[..., 0]).save(tmp_path / "mask.png")
-    task = picture(tmp_path / "a.png", 4, split="train", source="a", box=centre, mask=tmp_path / "mask.png")
+    task = picture(tmp_path / "a.png", 4, split="train", source="a", box=center, mask=tmp_path / "mask.png")
     (row,) = task.make()
     assert row.mask is not None and row.mask.tolist() == row.image[..., 0].tolist() and row.mask.sum() == 8 * 255
     Image.new("L", (4, 4)).save(tmp_path / "mask.png")

@@ -72,11 +72,11 @@ def test_auto_takes_the_object_where_it_is_small_and_says_so(
     assert Image.open(out / SHEET).width > 300 and objects_found(data) is not None
     for options in ({}, {"crop": "auto"}, {"crop": "object"}, None):
         assert preparation("video-a", str(clip), 32, options)() == out
-    with pytest.raises(PplkitError, match="crop='object', not 'centre'"):
-        preparation("video-a", str(clip), 32, {"crop": "centre"})
+    with pytest.raises(PplkitError, match="crop='object', not 'center'"):
+        preparation("video-a", str(clip), 32, {"crop": "center"})
 
 
-def test_auto_takes_the_centre_where_the_object_fills_the_frame_or_frames_are_small(
+def test_auto_takes_the_center_where_the_object_fills_the_frame_or_frames_are_small(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("av")
@@ -85,11 +85,11 @@ def test_auto_takes_the_centre_where_the_object_fills_the_frame_or_frames_are_sm
     path = write_video(tmp_path / "large.mp4", large, 10)
     data = open_dataset(video.prepare(path, tmp_path / "one", 32))
     said = capsys.readouterr().out
-    assert data.options["crop"] == "centre" and "crop=centre: the object takes up" in said and "at least" in said
+    assert data.options["crop"] == "center" and "crop=center: the object takes up" in said and "at least" in said
     assert objects_found(data) is None and not (tmp_path / "one" / SHEET).exists()
     data = open_dataset(video.prepare(film(tmp_path / "small.mp4", 8), tmp_path / "two", 32))
-    assert data.options["crop"] == "centre"
-    assert "crop=centre: frames have fewer than 160 pixels a side." in capsys.readouterr().out
+    assert data.options["crop"] == "center"
+    assert "crop=center: frames have fewer than 160 pixels a side." in capsys.readouterr().out
 
 
 def test_photographs_are_cut_around_the_object_in_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,13 +118,13 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
         options: dict[str, object] = {}
 
     monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: Data)
-    for given, expected in ((None, "centre"), ("object", "object"), ("pad", "pad"), ("labels", "centre")):
+    for given, expected in ((None, "center"), ("object", "object"), ("pad", "pad"), ("labels", "center")):
         Data.options = {} if given is None else {"crop": given}
         assert crop_of(tmp_path) == expected
     Data.options = {"crop": [0, 0, 9, 9]}
-    assert crop_of(tmp_path) == "centre"
+    assert crop_of(tmp_path) == "center"
     monkeypatch.undo()
-    assert crop_of(tmp_path / "gone") == "centre"
+    assert crop_of(tmp_path / "gone") == "center"
 
 
 def test_evenly_spread_items() -> None:

@@ -45,7 +45,7 @@ def test_true_box_of_a_known_mask() -> None:
 
 
 def test_other_crops(made: Scenes) -> None:
-    np.testing.assert_array_equal(boxes(made, "centre"), [[20, 0, 220, 200]] * 48)
+    np.testing.assert_array_equal(boxes(made, "center"), [[20, 0, 220, 200]] * 48)
     calls = []
 
     def find(images: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_other_crops(made: Scenes) -> None:
     assert found[:, 0].tolist() == [2.5 + v for v in made.videos]
     with pytest.raises(PplkitError, match=r"find gave \(4,\) numbers for 6 pictures"):
         boxes(made, "object", lambda images: np.zeros(4))
-    with pytest.raises(PplkitError, match="crop is 'left'; choose one of object, truth, centre"):
+    with pytest.raises(PplkitError, match="crop is 'left'; choose one of object, truth, center"):
         boxes(made, "left")
 
 
@@ -104,13 +104,13 @@ def test_prepared_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_scenes_and_textured_puppets_are_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
     tiny = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0}
-    for name, options in (("puppets-wide", {**tiny, "crop": "centre"}), ("puppets-textured", tiny)):
+    for name, options in (("puppets-wide", {**tiny, "crop": "center"}), ("puppets-textured", tiny)):
         assert kind_of(name) == "puppets" and PUPPETS[name] == name.removeprefix("puppets-")
         assert preset_for(name)
         folder = data_prep.prepared(name, size=32, options=options)
         assert open_dataset(folder).name == name
         assert data_prep.prepared(name, size=32, options=options) == folder
-    with pytest.raises(PplkitError, match="crop='centre', not 'truth'"):
+    with pytest.raises(PplkitError, match="crop='center', not 'truth'"):
         data_prep.prepared("puppets-wide", size=32, options={**tiny, "crop": "truth"})
 
 

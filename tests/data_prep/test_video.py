@@ -127,7 +127,7 @@ def test_what_is_no_video_is_left_out(content: bytes, tmp_path: Path) -> None:
         ({"rate": 0}, "rate is 0; give the frames"),
         ({"frames": 1}, "frames is 1; give the frames"),
         ({"start": 2, "end": 1}, "start is 2 and end 1; give seconds"),
-        ({"crop": "1,2,3"}, "crop is '1,2,3'; choose centre, pad, object, auto or left"),
+        ({"crop": "1,2,3"}, "crop is '1,2,3'; choose center, pad, object, auto or left"),
         ({"crop": (0, 0, 99, 9)}, r"crop is \(0, 0, 99, 9\) and the frame 64 x 48 pixels; choose a box inside"),
         ({"test_share": 2}, "test_share is 2"),
         ({"start": 9}, r"a\.mp4 gives no frame there"),

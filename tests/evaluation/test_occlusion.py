@@ -10,9 +10,10 @@ import torch
 from conftest import with_completer
 from torch import Tensor
 
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
 from pplkit.data.sampling import evenly_spaced
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation import occlusion as experiments
 from pplkit.evaluation.occlusion import (
     Setting,

@@ -11,8 +11,9 @@ import torch
 
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.sampling import evenly_spaced
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation import memory_analysis as prototypes
 from pplkit.evaluation.report import Scorer, evaluation_report
 from pplkit.models.prior.config import Config

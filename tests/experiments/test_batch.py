@@ -15,7 +15,8 @@ from batches_home import make_home, prepare, rows, small, write_data, write_plan
 from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.batch import check_same, missing, predefine, run_batch
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.pose_prior import PosePrior

@@ -10,7 +10,7 @@ import pytest
 import pplkit
 from pplkit.core import project
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments import project_runs as projects
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.presets import PRESETS

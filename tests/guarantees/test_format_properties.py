@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.arrays import array_of
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.data.images import inside
+from pplkit.data.schema import array_of
 from pplkit.data.validation import faults, summary
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
 from pplkit.training.run_folder import RunFolder

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.video import frames
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments import report as batch_report
 from pplkit.experiments.ablations import table_text
 from pplkit.models.layers.perceptual import perceptual_features

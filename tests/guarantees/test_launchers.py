@@ -12,7 +12,8 @@ import pytest
 
 import pplkit
 from data_prep.synthetic.puppets import generate
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.config import Config
 from pplkit.training.processes import free_port
 from pplkit.training.run_folder import RunFolder

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from data_prep.registry import preset_for
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.plan import Plan, read_plan
 
 TRAIN = """import json, os, signal, time

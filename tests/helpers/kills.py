@@ -31,7 +31,8 @@ from faults import CODE, DIES, faulty
 
 from data_prep.synthetic.puppets import generate
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.config import Config
 from pplkit.training import loop as training
 from pplkit.training.checkpoint import read_checkpoint, verify

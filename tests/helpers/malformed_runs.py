@@ -9,8 +9,9 @@ from malformed_arrays import DEEP, HUGE, STEP, Spoil, about, each, long, repeate
 from malformed_sources import TINY, Source, make_dataset, make_run
 
 from pplkit.core.files import read_json, write_json
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.data.npy_shards import file_hash
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation.diagnosis import measurements as symptoms
 from pplkit.experiments import report as batch_report
 from pplkit.inference.export.model_card import save_pretrained

@@ -22,9 +22,10 @@ from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_json
 from pplkit.data import video as frames
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.validation import faults, summary
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments import batch
 from pplkit.experiments.notebooks import declared
 from pplkit.experiments.plan import read_plan

@@ -8,8 +8,9 @@ from trainings import trained
 
 import pplkit
 from data_prep.synthetic.puppets import generate, layout
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.video_writer import write_video
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation.occlusion import occlusion_report
 from pplkit.evaluation.report import evaluation_report
 from pplkit.inference import tracking as tracks

@@ -41,7 +41,7 @@ def test_poses_come_in_pixels_of_each_file(model: PosePriorLearner, tmp_path: Pa
     sizes = {"a.png": (36, 32), "b.png": (32, 42), "c.png": (32, 32)}
     files = [picture(tmp_path / name, *size, seed=k) for k, (name, size) in enumerate(sizes.items())]
     content = estimate_files(Estimator(model), [tmp_path])
-    assert json.loads(json.dumps(content))["crop"] == "centre"
+    assert json.loads(json.dumps(content))["crop"] == "center"
     assert [(row["width"], row["height"]) for row in content["images"]] == list(sizes.values())
     assert content["iterations"] == 0 and content["links"] == model.prior().links()
     for file, row, (left, top) in zip(files, content["images"], [(2, 0), (0, 5), (0, 0)], strict=True):
@@ -56,7 +56,7 @@ def test_poses_come_in_pixels_of_each_file(model: PosePriorLearner, tmp_path: Pa
     ("crop", "expected"),
     [
         # 60 x 40 to 32: the square from (10, 0) to (50, 40), 1.25 pixels for one of the model's
-        ("centre", [(10.125, 0.125), (48.875, 38.875), (29.5, 0.125)]),
+        ("center", [(10.125, 0.125), (48.875, 38.875), (29.5, 0.125)]),
         # the square from (0, -10) to (60, 50), 1.875 pixels for one
         ("pad", [(0.4375, -9.5625), (58.5625, 48.5625), (29.5, -9.5625)]),
     ],
@@ -68,7 +68,7 @@ def test_corners_by_hand(
     crop: str,
     expected: list[tuple[float, float]],
 ) -> None:
-    """The centres of the crop's first and last pixel, and the middle of its upper edge; grey is what "centre" sees."""
+    """The centres of the crop's first and last pixel, and the middle of its upper edge; grey is what "center" sees."""
     pixels = np.full((40, 60, 3), 255, np.uint8)
     pixels[:, 10:50] = 128
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -82,8 +82,8 @@ def test_corners_by_hand(
     (row,) = estimate_files(Estimator(model, crop=crop), [tmp_path])["images"]
     np.testing.assert_allclose(row["keypoints"], expected, atol=0.006)
     white = (seen[0][0] > 200).all((0, 2))
-    assert white.sum() == (0 if crop == "centre" else 10)  # ten columns of 60 on each side are 5.3 of 32
-    with pytest.raises(PplkitError, match="crop='left' is unknown: choose one of centre, pad"):
+    assert white.sum() == (0 if crop == "center" else 10)  # ten columns of 60 on each side are 5.3 of 32
+    with pytest.raises(PplkitError, match="crop='left' is unknown: choose one of center, pad"):
         estimate_files(Estimator(model, crop="left"), [tmp_path])
 
 

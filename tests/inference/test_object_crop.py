@@ -15,14 +15,14 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.background import moving_blobs, reduced
 from pplkit.data.crops import NoObject, from_crop, resized
 from pplkit.data.dataset import open_dataset
-from pplkit.data.reader import seen
+from pplkit.data.reader import FrameSource
 from pplkit.data.video import readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference import object_crop
 from pplkit.inference.object_crop import (
-    FrameSource,
     ImageSquares,
     Squares,
+    TimedFrames,
     cropper,
     find_boxes,
     find_squares,
@@ -61,7 +61,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BrightFinder, "blobs", lambda self, image: np.empty((0, 5)))
 
 
-def source(frames: np.ndarray) -> FrameSource:
+def source(frames: np.ndarray) -> TimedFrames:
     return lambda: ((k / 10, frame) for k, frame in enumerate(frames))
 
 
@@ -159,7 +159,7 @@ def test_before_a_plain_ground_the_object_is_not_mistaken_for_it(blind: None) ->
 
 def test_no_object_is_one_sentence(blind: None) -> None:
     frames = with_squares([ground(HEIGHT, WIDTH)] * 10, np.full((10, 2), -1), SQUARE)
-    with pytest.raises(NoObject, match=r"^c\.mp4 shows no object: give crop=centre, or leave it out\.$"):
+    with pytest.raises(NoObject, match=r"^c\.mp4 shows no object: give crop=center, or leave it out\.$"):
         find_squares(source(frames), "c.mp4")
     with pytest.raises(NoObject, match="the video shows no object"):
         find_boxes(frames[:2])
@@ -224,7 +224,7 @@ def test_preparation_and_use_see_the_same_squares_of_a_video(tmp_path: Path) -> 
     np.testing.assert_allclose(boxes, find_boxes([np.asarray(image) for _, image, _ in readable(clip)]), atol=1e-9)
     check_around(boxes / LARGE, corners)
     data = open_dataset(video.prepare(clip, tmp_path / "out", 64, crop="object", test_share=0, rate=5))
-    used = list(seen([clip], 64, cropper("object")))
+    used = list(FrameSource([clip], 64, cropper("object")))
     assert data.options["crop"] == "object" and len(used) == 40 and len(data["train"]) == 20
     np.testing.assert_array_equal(np.asarray(data["train"].images), np.stack([frame.square for frame in used[::2]]))
     for frame, (x, y) in zip(used, corners, strict=True):
@@ -245,7 +245,7 @@ def test_a_folder_of_frames_is_a_video_in_the_order_of_its_numbers(tmp_path: Pat
     check_around(np.array([squares.box(file) for file in files]), corners)
     assert not warnings and squares.fraction(files[0]) == pytest.approx(SQUARE**2 / (WIDTH * HEIGHT), rel=0.5)
     data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 32, crop="object", videos="folder"))
-    used = {frame.file.name: frame.square for frame in seen([*files, lone], 32, cropper("object"))}
+    used = {frame.file.name: frame.square for frame in FrameSource([*files, lone], 32, cropper("object"))}
     for split in data.splits.values():
         for name, image in zip(split.sources, np.asarray(split.images), strict=True):
             np.testing.assert_array_equal(image, used[name])
@@ -257,19 +257,19 @@ def test_an_image_without_an_object_is_cropped_to_its_center_with_a_warning(
 ) -> None:
     files = [photograph(tmp_path / f"{k}.png", k, bright=k != 1) for k in range(3)]
     squares = ImageSquares(files)
-    with pytest.raises(NoObject, match=r"1\.png shows no object that differs from its surroundings: give crop=centre"):
+    with pytest.raises(NoObject, match=r"1\.png shows no object that differs from its surroundings: give crop=center"):
         squares.box(files[1])
     left, top, right, bottom = squares.box(files[0])
     x, y = np.random.default_rng(0).integers(0, (150, 118))
     np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], [x + 24, y + 20], atol=1)
     assert right - left == pytest.approx(1.4 * 48, abs=1.5) == bottom - top
-    used = list(seen(files, 32, cropper("object")))
+    used = list(FrameSource(files, 32, cropper("object")))
     message = capsys.readouterr().err
     assert message.startswith("pplkit: ") and message.count("\n") == 1
-    assert "1.png shows no object" in message and message.endswith("its centre is taken\n")
+    assert "1.png shows no object" in message and message.endswith("its center is taken\n")
     assert used[1].box == (20, 0, 180, 160) and used[0].box == (left, top, right, bottom)
     np.testing.assert_array_equal(used[0].square, resized(Image.open(files[0]), 32, used[0].box))
     with pytest.raises(PplkitError, match=r"1\.png shows no object"):
-        list(seen([files[1]], 32, cropper("object")))
-    with pytest.raises(PplkitError, match="crop='all' is unknown: choose one of centre, pad, object"):
-        list(seen(files, 32, "all"))
+        list(FrameSource([files[1]], 32, cropper("object")))
+    with pytest.raises(PplkitError, match="crop='all' is unknown: choose one of center, pad, object"):
+        list(FrameSource(files, 32, "all"))

@@ -16,7 +16,8 @@ from PIL import Image
 
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import DatasetWriter, open_dataset
+from pplkit.data.dataset import open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.notebooks import NOTEBOOKS, publish, run_notebooks
 from pplkit.inference.landmarks.fitting import load_landmarks
 from pplkit.models.prior.config import Config

@@ -14,8 +14,9 @@ from trainings import assert_same_end, trained
 
 import pplkit
 from data_prep.synthetic.puppets import generate
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.images import to_float
+from pplkit.data.writer import DatasetWriter
 from pplkit.inference.export.model_card import save_pretrained
 from pplkit.inference.export.onnx import ExportedModel, export_onnx
 from pplkit.models.layers.backbone import Backbone

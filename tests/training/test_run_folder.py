@@ -13,7 +13,8 @@ import pplkit
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_json
 from pplkit.core.project import home
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import RunFolder

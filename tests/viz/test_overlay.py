@@ -10,8 +10,8 @@ from PIL import Image
 
 from data_prep.user_media import film_puppets, kind_of_source
 from pplkit.core.errors import PplkitError
-from pplkit.data.crops import centre, from_crop, resized, whole
-from pplkit.data.reader import seen
+from pplkit.data.crops import center, from_crop, resized, whole
+from pplkit.data.reader import FrameSource
 from pplkit.data.video_writer import write_video
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -72,7 +72,7 @@ def model(tiny: Config) -> PosePriorLearner:
     return PosePriorLearner(tiny).eval()
 
 
-@pytest.mark.parametrize("crop", ["centre", "pad"])
+@pytest.mark.parametrize("crop", ["center", "pad"])
 def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str, tmp_path: Path) -> None:
     """The pose of the crop, in the picture's own pixels; more pictures than are held at once, of two sizes."""
     rng = np.random.default_rng(0)
@@ -80,9 +80,9 @@ def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str,
     files = [tmp_path / f"{number:02}.png" for number in range(18)]
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file)
-    found = list(posed(model, seen(files, 32, crop, whole=True)))
+    found = list(posed(model, FrameSource(files, 32, crop, whole=True)))
     assert [image.shape for image in found] == [image.shape for image in images]
-    box = (centre if crop == "centre" else whole)(61, 40)
+    box = (center if crop == "center" else whole)(61, 40)
     poses = model.estimate(resized(Image.fromarray(images[17]), model.config.image_size, box)[None])
     points = from_crop(poses.keypoints[0].numpy(), box, model.config.image_size)
     prior = model.prior()

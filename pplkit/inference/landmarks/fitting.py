@@ -17,7 +17,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, Split
 from pplkit.data.images import read_image
-from pplkit.data.reader import squared
+from pplkit.data.reader import crop_square
 from pplkit.data.sampling import evenly_spaced
 from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.landmarks import ridge
@@ -103,7 +103,7 @@ def _pixels(image: int | str, split: Split, size: int) -> np.ndarray:
     """The pixels (S, S, 3) of what `_find` returns."""
     if isinstance(image, int):
         return np.asarray(split.images[image])
-    return squared(read_image(Path(image)), size, "centre")[1]
+    return crop_square(read_image(Path(image)), size, "center")[1]
 
 
 def name_landmarks(model: PosePriorLearner, data: Dataset, path: Path, split: str = "train") -> LandmarkMap:

@@ -13,7 +13,8 @@ from discs import film
 
 from pplkit.cli.main import main
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.evaluation.diagnosis import report as doctor
 from pplkit.evaluation.diagnosis.checks import Check
 from pplkit.evaluation.diagnosis.report import EVERY, data_findings, diagnose, findings, table

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pplkit.data.crops import centre
+from pplkit.data.crops import center
 from pplkit.inference.object_crop import ImageSquares
 from pplkit.models.layers import saliency
 from pplkit.models.layers.saliency import CELLS, SIDE, Finder, distinctness, training_indices
@@ -83,7 +83,7 @@ def test_birds_are_held_by_their_squares(real_data: Path) -> None:
         around = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
         held.append(common(found.box(file), box) / (width * height))
         fits.append(overlap(found.box(file), around))
-        usual.append(overlap(centre(*Image.open(file).size), around))
+        usual.append(overlap(center(*Image.open(file).size), around))
     assert np.mean(np.array(held) >= 0.9) > 0.9
     assert np.mean(fits) > 0.7 > np.mean(usual) + 0.1
 

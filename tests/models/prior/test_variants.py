@@ -9,7 +9,8 @@ import torch
 
 from data_prep.synthetic.puppets import generate, layout
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset, DatasetWriter, open_dataset
+from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.ablations import _errors, _row, compare, table_text
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
