@@ -12,7 +12,7 @@ from pplkit.data.dataset import Dataset
 
 Commands = Any  # what `ArgumentParser.add_subparsers` returns, a private class of argparse
 BEST = "auto, cpu, cuda, cuda:1 or mps (default: the best one present)"
-SEEN = "part of an image that the model sees: centre (the largest square there), pad (all), object (a square around it)"
+SEEN = "part of an image that the model sees: center (the largest square there), pad (all), object (a square around it)"
 OPTIONS: dict[str, dict[str, Any]] = {
     "run": {"type": Path, "metavar": "RUN", "help": "run folder of a trained model"},
     "--preset": {"help": "named settings (default: those of the data set's name or kind)"},
@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--iterations": {"type": int, "default": 0, "help": "rounds through the memory (default: 0; paper: 4)"},
     "--procedure": {"help": "completed or published (default: completed, where there is a completer and no rounds)"},
     "--named": {"action": "store_true", "help": "write the landmarks of the run instead of its keypoints"},
-    "--crop": {"help": f"{SEEN}; default: as in training, else centre"},
+    "--crop": {"help": f"{SEEN}; default: as in training, else center"},
     "--batch-size": {"type": int, "default": 64, "help": "images at a time through the model (default: 64)"},
     "--quiet": {"action": "store_true", "help": "no progress bar"},
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pplkit import cli
-from pplkit.data.dataset import DatasetWriter
+from pplkit.data.writer import DatasetWriter
 
 
 @pytest.fixture
