@@ -35,6 +35,50 @@ FRACTIONS = {
     "skeleton_covered": "length of the true skeleton within 0.1 of a strong link ([-1, 1] units)",
 }
 SCORES = ("evaluation", "occlusion")
+TEMPLATE = """# Poses of {name}
+
+{keypoints} keypoints, {links} strong links and the typical pose of a category, learned from images without labels by
+pplkit, an implementation of the [Pose Prior Learner](https://arxiv.org/abs/2410.03858).
+
+## Use
+
+```python
+import pplkit
+
+model = pplkit.load("this folder")
+poses = model.estimate(images)  # uint8 (B, H, W, 3) RGB -> .keypoints (B, N, 2), .confidence (B, N)
+prior = model.prior()  # .keypoints (N, 2)  .connectivity (N, N)
+```
+
+or `pplkit estimate FOLDER images --out poses.json`. Points are (x, y) in [-1, 1], x to the right, y down, -1 and +1 the
+centers of the first and last pixel. The model sees squares of {image_size} pixels, to which images are resized. `load`
+refuses files whose sha256 differs from that in config.json.
+
+## Data
+
+{data}
+The licence of the data may bind what was learned from them; pplkit itself has the MIT licence.
+
+## Training
+
+{training}
+All settings are in config.json.
+
+## Scores
+
+{scores}
+## Limits
+
+- One object an image, of the category of the training images, and about as they show it.
+- The {keypoints} keypoints lie where they help to decode the object; they are no joints and have no names. Named
+  landmarks come from them by a linear map, and {landmarks}.
+- The confidence {confidence}
+- What the training images lack (views, backgrounds, kinds), the model has not learned.
+
+## Versions
+
+Trained with pplkit {version} and torch {torch}; saved by pplkit {own_version}.
+"""
 
 
 class ModelFacts(NamedTuple):
@@ -102,20 +146,20 @@ def model_card(
     scores: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """The text of README.md, Markdown; `scores` holds evaluation.json and occlusion.json by name, where they exist."""
-    name = _escaped(made_by.get("data") or config.name)
-    parts = [
-        f"# Poses of {name}\n",
-        f"{config.keypoints} keypoints, {facts.links} strong links and the typical pose of a category, learned from "
-        "images without labels by pplkit, an implementation of the [Pose Prior Learner](https://arxiv.org/abs/2410.03858).\n",
-        _use(config),
-        _data(made_by, data),
-        _training(config, made_by, facts),
-        _scores(scores),
-        _limits(config, facts),
-        f"## Versions\n\nTrained with pplkit {_escaped(made_by.get('version', 'unknown'))} and torch "
-        f"{_escaped(made_by.get('torch', 'unknown'))}; saved by pplkit {__version__}.\n",
-    ]
-    return "\n".join(parts)
+    landmarks = "need some labels"
+    if facts.landmarks:
+        names = ", ".join(map(_escaped, facts.landmarks))
+        landmarks = f"were fitted to some labels: {names} (`pplkit estimate --named`)"
+    confidence = "says how concentrated a keypoint's attention is; it is not calibrated."
+    if facts.completed:
+        confidence = "falls with the expected error and the probability of being hidden, both learned without labels."
+    versions = {key: _escaped(made_by.get(key, "unknown")) for key in ("version", "torch")}
+    tables = {"data": _data(made_by, data), "training": _training(config, made_by, facts), "scores": _scores(scores)}
+    return TEMPLATE.format(
+        name=_escaped(made_by.get("data") or config.name), keypoints=config.keypoints, links=facts.links,
+        image_size=config.image_size, landmarks=landmarks, confidence=confidence, own_version=__version__,
+        **versions, **tables,
+    )  # fmt: skip
 
 
 def _escaped(value: object) -> str:
@@ -131,18 +175,6 @@ def _table(head: tuple[str, str], rows: Mapping[str, object]) -> str:
     return "".join(f"| {first} | {second} |\n" for first, second in lines)
 
 
-def _use(config: Config) -> str:
-    return (
-        "## Use\n\n```python\nimport pplkit\n\n"
-        'model = pplkit.load("this folder")\n'
-        "poses = model.estimate(images)  # uint8 (B, H, W, 3) RGB -> .keypoints (B, N, 2), .confidence (B, N)\n"
-        "prior = model.prior()  # .keypoints (N, 2)  .connectivity (N, N)\n```\n\n"
-        "or `pplkit estimate FOLDER images --out poses.json`. Points are (x, y) in [-1, 1], x to the right, y down, -1 "
-        f"and +1 the centers of the first and last pixel. The model sees squares of {config.image_size} pixels, to "
-        "which images are resized. `load` refuses files whose sha256 differs from that in config.json.\n"
-    )
-
-
 def _data(made_by: Mapping[str, Any], data: Dataset | None) -> str:
     rows: dict[str, object] = {"name": made_by.get("data", "unknown")}
     if data is None:
@@ -153,15 +185,14 @@ def _data(made_by: Mapping[str, Any], data: Dataset | None) -> str:
         rows["images"] = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
         rows["side"] = f"{data.size} pixels"
     rows["sha256"] = made_by.get("data_sha256", "unknown")
-    licence = "The licence of the data may bind what was learned from them; pplkit itself has the MIT licence."
-    return f"## Data\n\n{_table(('data set', ''), rows)}\n{licence}\n"
+    return _table(("data set", ""), rows)
 
 
 def _training(config: Config, made_by: Mapping[str, Any], facts: ModelFacts) -> str:
     settings = config.to_dict() | {"steps": made_by.get("step", config.steps)}
     rows: dict[str, object] = {label: settings[name] for name, label in SETTINGS.items()}
     rows["completer"] = "yes: hidden keypoints are completed" if facts.completed else "no"
-    return f"## Training\n\n{_table(('setting', ''), rows)}\nAll settings are in config.json.\n"
+    return _table(("setting", ""), rows)
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
@@ -173,12 +204,10 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
         rows["the same of a model that always answers the mean pose"] = baseline
         rows["the first divided by the second: below 1, something was learned"] = f"{evaluation['relative_error']:.2f}"
     rows |= {label: f"{100 * evaluation[name]:.1f} %" for name, label in FRACTIONS.items() if name in evaluation}
-    text = "## Scores\n\n"
+    text = "None: the run was not evaluated.\n"
     if rows:
-        text += _table((f"on {evaluation['test_images']} test images; labels were used for nothing else", ""), rows)
+        text = _table((f"on {evaluation['test_images']} test images; labels were used for nothing else", ""), rows)
         text += "\nThis is one run: another seed gives other numbers.\n"
-    else:
-        text += "None: the run was not evaluated.\n"
     if occlusion := scores.get("occlusion"):
         factor, unit = error_unit(occlusion["measure"].split()[-1])
         kinds = {"unoccluded": "nothing hidden", "occluded": "mean over all kinds and amounts of occlusion"}
@@ -190,21 +219,3 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
         }
         text += "\n" + _table((f"{unit}, {_escaped(occlusion['measure'])}, first answers", ""), rows)
     return text
-
-
-def _limits(config: Config, facts: ModelFacts) -> str:
-    confidence = "says how concentrated a keypoint's attention is; it is not calibrated."
-    if facts.completed:
-        confidence = "falls with the expected error and the probability of being hidden, both learned without labels."
-    landmarks = "need some labels"
-    if facts.landmarks:
-        names = ", ".join(map(_escaped, facts.landmarks))
-        landmarks = f"were fitted to some labels: {names} (`pplkit estimate --named`)"
-    return (
-        "## Limits\n\n"
-        "- One object an image, of the category of the training images, and about as they show it.\n"
-        f"- The {config.keypoints} keypoints lie where they help to decode the object; they are no joints and have no "
-        f"names. Named landmarks come from them by a linear map, and {landmarks}.\n"
-        f"- The confidence {confidence}\n"
-        "- What the training images lack (views, backgrounds, kinds), the model has not learned.\n"
-    )
