@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import with_completer
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 import pplkit
 from pplkit.core.errors import PplkitError
@@ -91,10 +91,10 @@ def test_a_model_without_completer(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "prior.json"])
-def test_what_was_changed_or_lost_is_noticed(saved: Path, name: str) -> None:
+def test_changed_and_missing_files_are_noticed(saved: Path, name: str) -> None:
     path = saved / name
-    before = path.read_bytes()
-    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(PplkitError, match=f"{name} is not the file that was handed on"):
         pplkit.load(saved)
     path.unlink()
@@ -102,32 +102,26 @@ def test_what_was_changed_or_lost_is_noticed(saved: Path, name: str) -> None:
         pplkit.load(saved)
 
 
-def test_weights_that_do_not_belong_there_are_named(saved: Path) -> None:
-    """Also where the hashes were changed along with the files, and where there are none."""
+def test_other_weights_are_refused_even_with_their_hashes(saved: Path) -> None:
     content = json.loads((saved / "config.json").read_text(encoding="utf8"))
-
-    def with_hash() -> None:
-        write_json(saved / "config.json", {**content, "sha256": {MODEL: file_hash(saved / MODEL)}})
-
-    for tensors, schema, said in (
-        ({"alpha": torch.ones(())}, SCHEMA, "does not fit the config"),
-        ({"alpha": torch.ones(())}, "pplkit-model-9", "is of another version .'pplkit-model-9'"),
+    other = save({"alpha": torch.ones(())}, {"schema": SCHEMA})
+    newer = save({"alpha": torch.ones(())}, {"schema": "pplkit-model-9"})
+    for weights, message in (
+        (other, "does not fit the config"),
+        (newer, "is of another version .'pplkit-model-9'"),
+        (b"torn", "model.safetensors cannot be read"),
     ):
-        save_file(tensors, saved / MODEL, {"schema": schema})
-        with_hash()
-        with pytest.raises(PplkitError, match=said):
+        (saved / MODEL).write_bytes(weights)
+        write_json(saved / "config.json", {**content, "sha256": {MODEL: file_hash(saved / MODEL)}})
+        with pytest.raises(PplkitError, match=message):
             pplkit.load(saved)
-    (saved / MODEL).write_bytes(b"torn")
-    with_hash()
-    with pytest.raises(PplkitError, match="model.safetensors cannot be read"):
-        pplkit.load(saved)
     for hashes in ({}, None, {"prior.json": content["sha256"]["prior.json"]}):
         write_json(saved / "config.json", {**content, "sha256": hashes})
         with pytest.raises(PplkitError, match="config.json has no sha256 by file"):
             pplkit.load(saved)
 
 
-def test_it_is_no_run_folder(saved: Path, tiny: Config, puppets: Dataset) -> None:
+def test_a_saved_model_is_no_run_folder(saved: Path, tiny: Config, puppets: Dataset) -> None:
     before = (saved / "config.json").read_bytes()
     with pytest.raises(PplkitError, match="handed on: choose another folder to train in"):
         RunFolder(saved).open(tiny, puppets)
