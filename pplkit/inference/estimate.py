@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
@@ -19,8 +21,10 @@ from pplkit.data.reader import Frame, FrameSource
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Poses
 
 BATCH_SIZE = 64  # images
+MIN_PART = 8  # images of a batch for a thread of a CPU
 ENDINGS = (".json", ".csv")
 CSV_HEADER = ("file", "frame", "keypoint", "x", "y", "confidence")
 
@@ -57,13 +61,27 @@ class Estimator:
         """The poses of frames, one by one. With the crop "pad" points may lie outside the image."""
         side, remaining = self.model.config.image_size, iter(frames)
         while batch := list(islice(remaining, self.batch_size)):
-            squares = np.stack([frame.square for frame in batch])
-            poses = self.model.estimate(squares, self.iterations, self.batch_size, procedure=self.procedure)
-            points, confidence = poses.keypoints.numpy(), poses.confidence.numpy()
+            points, confidence = self._keypoints(np.stack([frame.square for frame in batch]))
             if self.landmarks is not None:
                 points, confidence = self.landmarks.apply_with_confidence(points, confidence)
             for frame, *pose in zip(batch, points, confidence, strict=True):
                 yield ImagePose(frame, from_crop(pose[0], frame.box, side), pose[1])
+
+    def _keypoints(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) of a batch (B, S, S, 3)."""
+
+        def estimate(part: np.ndarray) -> Poses:
+            return self.model.estimate(part, self.iterations, self.batch_size, procedure=self.procedure)
+
+        threads = min(torch.get_num_threads(), len(squares) // MIN_PART)
+        if threads > 1 and self.model.alpha.device.type == "cpu" and not self.model.training:
+            poses = _in_parallel(estimate, np.array_split(squares, threads))
+        else:
+            poses = [estimate(squares)]
+        return (
+            np.concatenate([part.keypoints.numpy() for part in poses]),
+            np.concatenate([part.confidence.numpy() for part in poses]),
+        )
 
     def frames(self, paths: Sequence[Path], *, whole: bool = False) -> FrameSource:
         """The frames of images, videos and folders, cropped for the model; `whole` keeps the images."""
@@ -116,6 +134,19 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
         if as_json:
             file.write("\n ]\n}\n")
     return number
+
+
+def _in_parallel(estimate: Callable[[np.ndarray], Poses], parts: Sequence[np.ndarray]) -> list[Poses]:
+    """The poses of parts of a batch, each by a thread of its own.
+
+    Threads that shared each operation would spin while one of them waits for a core, and cores read files as well.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(parts), "pplkit-estimating", torch.set_num_threads, (1,)) as pool:
+            return list(pool.map(estimate, parts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _json_row(pose: ImagePose) -> dict[str, Any]:

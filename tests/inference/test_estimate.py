@@ -98,6 +98,22 @@ def test_many_files_are_estimated_in_batches(model: PosePriorLearner, tmp_path: 
         Estimator(model, batch_size=0)
 
 
+def test_threads_of_a_cpu_share_a_batch(model: PosePriorLearner, tmp_path: Path) -> None:
+    for k in range(20):
+        picture(tmp_path / f"{k:02}.png", seed=k)
+    threads, rows = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            rows.append(estimate_files(Estimator(model), [tmp_path])["images"])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    for one, two in zip(*rows, strict=True):
+        assert one["file"] == two["file"]
+        np.testing.assert_allclose(one["keypoints"], two["keypoints"], atol=0.02)
+
+
 def spot() -> LandmarkMap:
     """The second keypoint, under a name."""
     weights = np.zeros((1, 2, 4, 2))
