@@ -87,9 +87,9 @@ def command_pages() -> Iterator[tuple[str, str]]:
 def settings() -> Iterator[tuple[str, str, str]]:
     """Each setting of `pplkit.Config` in order: group, name and the comment that explains it."""
     source = Path(config.__file__).read_text(encoding="utf-8")
-    (found,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Config")
-    lines, group, last = source.splitlines(), "", found.body[0].end_lineno or 0
-    for node in found.body:
+    (settings_class,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Config")
+    lines, group, last = source.splitlines(), "", settings_class.body[0].end_lineno or 0
+    for node in settings_class.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             above = [line.strip()[1:].strip() for line in lines[last : node.lineno - 1] if line.strip().startswith("#")]
             group, last = " ".join(above) or group, node.end_lineno or 0
