@@ -6,7 +6,7 @@ from pathlib import Path
 from pplkit import training
 from pplkit.cli.options import Commands, add_command, check_output, estimator_of
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import same_file, write_text
+from pplkit.core.files import same_file, write_bytes
 from pplkit.inference import estimate as estimation
 from pplkit.inference.export import model_card, onnx, pose_formats
 
@@ -37,9 +37,11 @@ def export(arguments: argparse.Namespace) -> None:
         folder = model_card.save_pretrained(arguments.run, arguments.model)
         print(f"The model and its card are in {folder}.")
     if arguments.prior is not None:
-        from pplkit.viz.svg import prior_svg
+        from pplkit.viz.drawing import image_bytes
+        from pplkit.viz.prior import prior_figure
 
-        write_text(arguments.prior, prior_svg(training.load(arguments.run).prior()))
+        figure = prior_figure(training.load(arguments.run).prior(), weights=False)
+        write_bytes(arguments.prior, image_bytes(figure, "svg"))
         print(f"The prior is in {arguments.prior}.")
     if arguments.onnx is not None:
         print(f"The estimator is in {onnx.export_onnx(training.load(arguments.run), arguments.onnx)}.")

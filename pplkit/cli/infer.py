@@ -67,7 +67,7 @@ def track(arguments: argparse.Namespace) -> None:
 
     if arguments.video is not None:
         check_output("--video", arguments.video, ".mp4")
-        overlay.check_apart(arguments.source, arguments.video)
+        overlay.check_output(arguments.source, arguments.video)
     estimator = estimator_of(arguments, "batch_size")
     options = given(arguments, "smoothing", "gap", "least")
     tracks = tracking.track(estimator, arguments.source, bar=not arguments.quiet, **options)

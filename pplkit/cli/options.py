@@ -76,9 +76,9 @@ def check_output(option: str, path: Path, *suffixes: str) -> None:
 
 def warn_about(data: Dataset) -> None:
     """Print on stderr what may spoil a training on these images."""
-    from pplkit.evaluation.diagnosis.report import data_findings, warnings
+    from pplkit.evaluation.diagnosis.report import diagnose_images, warning_lines
 
-    for line in warnings(data_findings(data)):
+    for line in warning_lines(diagnose_images(data)):
         print(f"pplkit: {line}", file=sys.stderr, flush=True)
 
 

@@ -46,10 +46,10 @@ def train(arguments: argparse.Namespace) -> None:
 
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training, and what to try."""
-    from pplkit.evaluation.diagnosis.report import diagnose, table
+    from pplkit.evaluation.diagnosis.report import diagnose, finding_table
 
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **given(arguments, "device"))
-    print("\n".join(table(report)))
+    print("\n".join(finding_table(report)))
 
 
 def complete(arguments: argparse.Namespace) -> None:

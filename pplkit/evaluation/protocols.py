@@ -15,10 +15,8 @@ from pplkit.core.errors import PplkitError
 
 REGRESSIONS = ("h36m", "taichi", "cub")
 TAICHI_PIXELS = 255
-FEW_SWAPS = 10
-"""h36m refits until at most this many samples change sides."""
-MOST_REFITS = 100
-"""Swapping need not settle; the published loop has no end."""
+MAX_SWAPS_AT_END = 10  # h36m refits until at most this many samples change sides
+MAX_REFITS = 100  # swapping need not settle; the published loop has no end
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class Score:
     `error`: h36m and cub a mean distance as a fraction of the way from -1 to 1 (x 100 = %), taichi a sum of pixels over
     points and coordinates, matching a mean squared distance in [0, 1] coordinates. `per_keypoint` (J,): the same for
     each labelled point; taichi's add up to the error. `predictions` (n_test, J, 2): the labelled points as regressed or
-    matched, (x, y) in [-1, 1]. A point that no training or no test sample has is NaN and does not count. `labels`
+    matched, (x, y) in [-1, 1]. A point without any training or any test label is NaN and does not count. `labels`
     (n_test, J, 2): what they were compared with, NaN where unknown; `distances` (n_test, J): how far apart the two are,
     as a fraction of the way from -1 to 1. `swapped`: test samples scored with left and right exchanged; `dropped`:
     training samples left out as outliers (h36m alone).
@@ -47,15 +45,12 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class _Labelled:
-    """One set as the protocols use it, all coordinates in [0, 1]."""
+class _Points:
+    """The points of n samples, all coordinates in [0, 1]."""
 
-    keypoints: np.ndarray
-    """(n, N, 2)"""
-    labels: np.ndarray
-    """(n, J, 2), 0 where unknown"""
-    known: np.ndarray
-    """(n, J) bool"""
+    keypoints: np.ndarray  # (n, N, 2)
+    labels: np.ndarray  # (n, J, 2), 0 where unknown
+    known: np.ndarray  # (n, J) bool
 
 
 def evaluate(
@@ -70,23 +65,23 @@ def evaluate(
 ) -> Score:
     """Score detected keypoints (n, N, 2) against labels (n, J, 2), both (x, y) in [-1, 1], by a published protocol.
 
-    A label counts where both coordinates are numbers and `visible` (n, J) is true (all, if not given). `swap_pairs` are
+    A label counts where both coordinates are finite and `visible` (n, J) is true (all, if not given). `swap_pairs` are
     the (left, right) labels that h36m may exchange. "matching" uses the test set alone.
     Least squares are solved in double precision; the published code inverts normal equations in single precision, so
     its results depend on the order of the samples in the fourth digit.
     Raises PplkitError for another protocol, a wrong shape, sets without a label, or fewer labelled training samples
     than the linear map has numbers for a coordinate.
     """
-    test = _labelled("test", test_keypoints, test_labels, test_visible)
+    test = _points("test", test_keypoints, test_labels, test_visible)
     if protocol == "matching":
         return _matching(test)
     if protocol not in REGRESSIONS:
         raise PplkitError(f"protocol {protocol!r} gives no score; choose one of {', '.join(REGRESSIONS)}, matching")
-    train = _labelled("train", train_keypoints, train_labels, train_visible)
+    train = _points("train", train_keypoints, train_labels, train_visible)
     for part in ("keypoints", "labels"):
-        ours, theirs = getattr(train, part).shape[1], getattr(test, part).shape[1]
-        if ours != theirs:
-            raise PplkitError(f"train_{part} has {ours} points and test_{part} {theirs}; give both the same")
+        trained, tested = getattr(train, part).shape[1], getattr(test, part).shape[1]
+        if trained != tested:
+            raise PplkitError(f"train_{part} has {trained} points and test_{part} {tested}; give both the same")
     _check_enough(train, protocol)
     if protocol == "h36m":
         return _h36m(train, test, () if swap_pairs is None else swap_pairs)
@@ -101,30 +96,29 @@ def mean_pose_error(
     test_visible: np.ndarray | None = None,
     swap_pairs: Sequence[tuple[int, int]] | None = None,
 ) -> Score:
-    """The same protocol for a model that sees nothing: the mean training pose is its answer to every image.
+    """The score of a model that answers every image with the mean training pose.
 
     A constant stands in for the detected keypoints, so that the linear map can only give the mean; "matching" gets the
     mean itself. Arguments and errors are those of `evaluate`. A model must stay below this to have learned anything.
     """
     train, test = np.asarray(train_labels), np.asarray(test_labels)
     if protocol == "matching":
-        labelled = _labelled("train", train, train, train_visible)
-        mean = _mean(labelled.labels, labelled.known[..., None], axis=0) * 2 - 1
+        points = _points("train", train, train, train_visible)
+        mean = _mean(points.labels, points.known[..., None], axis=0) * 2 - 1
         constants = [np.broadcast_to(np.nan_to_num(mean), (len(labels), *mean.shape)) for labels in (train, test)]
     else:
         constants = [np.ones((len(labels), 1, 2)) for labels in (train, test)]
     return evaluate(protocol, constants[0], train, constants[1], test, train_visible, test_visible, swap_pairs)
 
 
-def _labelled(name: str, keypoints: np.ndarray, labels: np.ndarray, visible: np.ndarray | None) -> _Labelled:
+def _points(name: str, keypoints: np.ndarray, labels: np.ndarray, visible: np.ndarray | None) -> _Points:
     keypoints, labels = np.asarray(keypoints, np.float64), np.asarray(labels, np.float64)
     for noun, array in ((f"{name}_keypoints", keypoints), (f"{name}_labels", labels)):
         if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
             raise PplkitError(f"{noun} has shape {array.shape}; give (samples, points, 2) with at least one of each")
     if len(keypoints) != len(labels):
-        raise PplkitError(
-            f"{name}_keypoints has {len(keypoints)} samples and {name}_labels {len(labels)}; give one each"
-        )
+        counts = f"{name}_keypoints has {len(keypoints)} samples and {name}_labels {len(labels)}"
+        raise PplkitError(f"{counts}; give one each")
     if not np.isfinite(keypoints).all():
         raise PplkitError(f"{name}_keypoints holds values that are not finite; leave those samples out")
     known = np.isfinite(labels).all(-1)
@@ -134,10 +128,10 @@ def _labelled(name: str, keypoints: np.ndarray, labels: np.ndarray, visible: np.
         known &= np.asarray(visible, bool)
     if not known.any():
         raise PplkitError(f"{name}_labels has no labelled, visible point; choose a split that has labels")
-    return _Labelled((keypoints + 1) / 2, np.where(known[..., None], (labels + 1) / 2, 0), known)
+    return _Points((keypoints + 1) / 2, np.where(known[..., None], (labels + 1) / 2, 0), known)
 
 
-def _check_enough(train: _Labelled, protocol: str) -> None:
+def _check_enough(train: _Points, protocol: str) -> None:
     needed = 2 * train.keypoints.shape[1] + (protocol == "taichi")
     samples = int(train.known.sum(0).max())
     # Fewer samples than unknowns are enough where the keypoints hardly vary (a constant has rank 1).
@@ -148,13 +142,13 @@ def _check_enough(train: _Labelled, protocol: str) -> None:
         )
 
 
-def _features(part: _Labelled, constant: bool = False) -> np.ndarray:
-    flat = part.keypoints.reshape(len(part.keypoints), -1)
+def _features(points: _Points, constant: bool = False) -> np.ndarray:
+    flat = points.keypoints.reshape(len(points.keypoints), -1)
     return np.hstack((flat, np.ones((len(flat), 1)))) if constant else flat
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Least squares weights (F, J, 2), each point on its known samples; NaN for a point that has none."""
+    """Least squares weights (F, J, 2), each point on its known samples; NaN for a point without any."""
     weights = np.full((features.shape[1], *labels.shape[1:]), np.nan)
     if known.all():  # every point has the same samples: one decomposition does for all
         return np.linalg.lstsq(features, labels.reshape(len(labels), -1), rcond=None)[0].reshape(weights.shape)
@@ -171,74 +165,73 @@ def _mean(values: np.ndarray, known: np.ndarray, axis: int | None = None) -> np.
         return np.where(known, values, 0).sum(axis) / np.asarray(known.sum(axis), float)
 
 
-def _score(predicted: np.ndarray, labels: np.ndarray, known: np.ndarray, swapped: int = 0, dropped: int = 0) -> Score:
-    distances = np.linalg.norm(predicted - labels, axis=-1)
-    error = float(_mean(distances, known))
-    return _said(error, _mean(distances, known, axis=0), predicted, labels, known, swapped, dropped)
-
-
-def _said(
-    error: float, per_keypoint: np.ndarray, predicted: np.ndarray, labels: np.ndarray, known: np.ndarray, *counts: int
+def _score(
+    predicted: np.ndarray,
+    test: _Points,
+    errors: tuple[float, np.ndarray] | None = None,
+    swapped: int = 0,
+    dropped: int = 0,
 ) -> Score:
-    """A score of points in [0, 1]."""
-    places = np.where(known[..., None], labels, np.nan)
-    distances = np.linalg.norm(predicted - places, axis=-1)
-    return Score(error, per_keypoint, predicted * 2 - 1, places * 2 - 1, distances, *counts)
+    """Score of points in [0, 1]; `errors`, in all and by point, are mean distances unless given."""
+    labels = np.where(test.known[..., None], test.labels, np.nan)
+    distances = np.linalg.norm(predicted - labels, axis=-1)
+    error, per_keypoint = errors or (float(_mean(distances, test.known)), _mean(distances, test.known, axis=0))
+    return Score(error, per_keypoint, predicted * 2 - 1, labels * 2 - 1, distances, swapped, dropped)
 
 
-def _cub(train: _Labelled, test: _Labelled) -> Score:
+def _cub(train: _Points, test: _Points) -> Score:
     weights = _fit(_features(train), train.labels, train.known)
-    return _score(np.tensordot(_features(test), weights, 1), test.labels, test.known)
+    return _score(np.tensordot(_features(test), weights, 1), test)
 
 
-def _taichi(train: _Labelled, test: _Labelled) -> Score:
+def _taichi(train: _Points, test: _Points) -> Score:
     weights = _fit(_features(train, constant=True), train.labels, train.known)
     predicted = np.tensordot(_features(test, constant=True), weights, 1)
     errors = np.abs(predicted - test.labels) * TAICHI_PIXELS
     per_keypoint = _mean(errors, test.known[..., None], axis=0).sum(-1)
-    return _said(float(np.nansum(per_keypoint)), per_keypoint, predicted, test.labels, test.known)
+    return _score(predicted, test, (float(np.nansum(per_keypoint)), per_keypoint))
 
 
-def _h36m(train: _Labelled, test: _Labelled, swap_pairs: Sequence[tuple[int, int]]) -> Score:
+def _h36m(train: _Points, test: _Points, swap_pairs: Sequence[tuple[int, int]]) -> Score:
     points = train.labels.shape[1]
     order = np.arange(points)
     for left, right in swap_pairs:
         if not (0 <= left < points and 0 <= right < points):
             raise PplkitError(f"swap_pairs has ({left}, {right}), but there are {points} labels; use 0 to {points - 1}")
         order[left], order[right] = right, left  # as published: a later pair overwrites an earlier one
-    features = _features(train)
-    labels, known, distances, _ = _choose_sides(features, train.labels, train.known, order, None)
+    train, distances, _ = _choose_sides(train, order, None)
     labelled = np.isfinite(distances)
     kept = distances <= distances[labelled].mean() + 3 * distances[labelled].std(ddof=min(1, labelled.sum() - 1))
-    weights = _fit(features[kept], labels[kept], known[kept])
+    weights = _fit(_features(train)[kept], train.labels[kept], train.known[kept])
     predicted = np.tensordot(_features(test), weights, 1)
-    labels, known, _, swapped = _choose_sides(_features(test), test.labels, test.known, order, weights)
-    return _score(predicted, labels, known, int(swapped.sum()), int(labelled.sum() - kept.sum()))
+    test, _, swapped = _choose_sides(test, order, weights)
+    return _score(predicted, test, None, int(swapped.sum()), int(labelled.sum() - kept.sum()))
 
 
 def _choose_sides(
-    features: np.ndarray, labels: np.ndarray, known: np.ndarray, order: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    points: _Points, order: np.ndarray, weights: np.ndarray | None
+) -> tuple[_Points, np.ndarray, np.ndarray]:
     """Exchange left and right where that brings a sample's labels nearer to their regression, until few change.
 
-    Without `weights` the regression is fitted anew each time. Returns the labels (n, J, 2), which are known (n, J),
-    each sample's mean distance (n,), NaN without labels, and whether it is swapped (n,).
+    Without `weights` the regression is fitted anew each time. Returns the points, each sample's mean distance (n,),
+    NaN without labels, and whether it is swapped (n,).
     """
+    features, labels, known = _features(points), points.labels, points.known
     swapped = np.zeros(len(labels), bool)
-    for _ in range(MOST_REFITS):
+    for _ in range(MAX_REFITS):
         predicted = np.tensordot(features, _fit(features, labels, known) if weights is None else weights, 1)
         distances = _mean(np.linalg.norm(predicted - labels, axis=-1), known, axis=1)
         other = _mean(np.linalg.norm(predicted - labels[:, order], axis=-1), known[:, order], axis=1)
         nearer = other < distances
-        if nearer.sum() <= FEW_SWAPS:
+        if nearer.sum() <= MAX_SWAPS_AT_END:
             break
         labels = np.where(nearer[:, None, None], labels[:, order], labels)
         known = np.where(nearer[:, None], known[:, order], known)
         swapped ^= nearer
-    return labels, known, distances, swapped
+    return _Points(points.keypoints, labels, known), distances, swapped
 
 
-def _matching(test: _Labelled) -> Score:
+def _matching(test: _Points) -> Score:
     # Exact, unlike the published code: its network simplex on floating-point costs can leave labels without a pair.
     squared = np.square(test.keypoints[:, :, None] - test.labels[:, None]).sum(-1)  # (n, N, J)
     costs = _mean(squared, test.known[:, None], axis=0)
@@ -249,4 +242,4 @@ def _matching(test: _Labelled) -> Score:
     per_keypoint[columns] = costs[rows, columns]
     predicted = np.full(test.labels.shape, np.nan)
     predicted[:, columns] = test.keypoints[:, rows]
-    return _said(float(costs[rows, columns].mean()), per_keypoint, predicted, test.labels, test.known)
+    return _score(predicted, test, (float(costs[rows, columns].mean()), per_keypoint))

@@ -1,5 +1,5 @@
 """Notebooks run in order, plans, batches, ablations, the report."""
 
-from pplkit.evaluation.occlusion import occlusion_report, occlusion_table, over_seeds
+from pplkit.evaluation.occlusion import occlusion_report, occlusion_table, seed_table
 
-__all__ = ["occlusion_report", "occlusion_table", "over_seeds"]
+__all__ = ["occlusion_report", "occlusion_table", "seed_table"]

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
@@ -21,8 +20,9 @@ from pplkit.experiments.ablations import SHARES, UNITS
 from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.run_folder import RunFolder
-from pplkit.viz.images import compared_curves
+from pplkit.viz.drawing import image_bytes
 from pplkit.viz.prior import priors_figure
+from pplkit.viz.training import variant_curves
 
 FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""
@@ -184,19 +184,16 @@ def _pictures(dataset: str, runs: Runs) -> list[str]:
     priors = {name: PosePrior.load(file) for name, file in files.items() if file.exists()}
     made = []
     if curves:
-        made.append(_image(compared_curves(curves), "svg", f"Training curves of {dataset}"))
+        made.append(_image(variant_curves(curves), "svg", f"Training curves of {dataset}"))
     if priors:
         made.append(_image(priors_figure(priors), "png", f"Priors learned on {dataset}"))
     return made
 
 
 def _image(figure: Figure, kind: str, title: str) -> str:
-    """The figure inside the page; an SVG without date and random names, so that the same runs give the same page."""
-    file = io.BytesIO()
-    with rc_context({"svg.hashsalt": "pplkit"}):
-        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    """The figure inside the page; the same runs give the same page."""
     form = "svg+xml" if kind == "svg" else kind
-    data = base64.b64encode(file.getvalue()).decode()
+    data = base64.b64encode(image_bytes(figure, kind)).decode()
     return f'<h3>{escape(title)}</h3><div><img alt="{escape(title)}" src="data:image/{form};base64,{data}"></div>'
 
 

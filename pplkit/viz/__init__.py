@@ -1,1 +1,25 @@
-"""Figures, and poses drawn over videos."""
+"""Figures, one function each, and poses drawn over videos; `save` keeps a figure in a run folder."""
+
+from pplkit.viz.drawing import save
+from pplkit.viz.evaluation import ablation_points, best_and_worst, coverage_bars, error_bars, keypoint_errors
+from pplkit.viz.images import contact_sheet, landmarks_on_images, object_crops, pose_spread, video_strips
+from pplkit.viz.occlusion import (
+    confidence_figure,
+    memory_attraction,
+    occlusion_amounts,
+    occlusion_curves,
+    occlusion_rounds,
+)
+from pplkit.viz.overlay import pose_images, pose_video, track_video
+from pplkit.viz.prior import bank_effects, bank_usage, prior_evolution, prior_figure, priors_figure, prototypes_figure
+from pplkit.viz.tracking import jitter_bars, tracks_over_time, tracks_vs_truth
+from pplkit.viz.training import reconstructions, training_batch, training_curves, training_state, variant_curves
+
+__all__ = [
+    "ablation_points", "bank_effects", "bank_usage", "best_and_worst", "confidence_figure", "contact_sheet",
+    "coverage_bars", "error_bars", "jitter_bars", "keypoint_errors", "landmarks_on_images", "memory_attraction",
+    "object_crops", "occlusion_amounts", "occlusion_curves", "occlusion_rounds", "pose_images", "pose_spread",
+    "pose_video", "prior_evolution", "prior_figure", "priors_figure", "prototypes_figure", "reconstructions", "save",
+    "track_video", "tracks_over_time", "tracks_vs_truth", "training_batch", "training_curves", "training_state",
+    "variant_curves", "video_strips",
+]  # fmt: skip

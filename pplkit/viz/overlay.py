@@ -1,4 +1,4 @@
-"""Poses drawn over pictures at their own resolution, and pictures written as a video."""
+"""Poses drawn over images and videos at their own resolution."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -17,13 +17,14 @@ from pplkit.inference.estimate import Estimator
 from pplkit.inference.object_crop import cropper
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.viz.drawing import BLUE, keypoint_colours
+from pplkit.viz.drawing import BLUE, keypoint_colors, strong_links
 
-AT_ONCE = 16  # pictures held at full size
-THICKNESS = 1 / 90  # of the picture's longer side: the strongest link
+BATCH_SIZE = 16  # images held at full size
+THICKNESS = 1 / 90  # of the strongest link, in longer sides of the image
+LEAST_RIM_PIXELS = 3  # thickness from which on lines and points have a rim, which on a small image would hide them
 
 
-def draw(
+def draw_pose(
     image: np.ndarray,
     points: np.ndarray,
     links: Sequence[tuple[int, int]] = (),
@@ -31,74 +32,72 @@ def draw(
     confidence: np.ndarray | None = None,
     least: float = 0.0,
 ) -> np.ndarray:
-    """A pose over a uint8 image (H, W, 3): points (N, 2) in its pixels, 0 = centre of the first, and their links.
+    """A copy of a uint8 image (H, W, 3) with a pose: points (N, 2) in its pixels, 0 = center of the first, and links.
 
     `strengths` in [0, 1] set the width of each link. Points whose confidence (N,) is below `least`, or that are NaN,
     are left out, with their links.
     """
-    picture = Image.fromarray(image)
-    pen = ImageDraw.Draw(picture)
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
     shown = np.isfinite(points).all(-1) & (True if confidence is None else confidence >= least)
     widest = max(image.shape[:2]) * THICKNESS
+    rim = widest >= LEAST_RIM_PIXELS
     for (i, j), strength in zip(links, [1.0] * len(links) if strengths is None else strengths, strict=True):
         if shown[i] and shown[j]:
             ends = [tuple(points[i].tolist()), tuple(points[j].tolist())]
             width = max(1, round(widest * (0.3 + 0.7 * strength)))
-            if widest >= 3:  # a rim, which on a small picture would be all that is seen
+            if rim:
                 pen.line(ends, fill="white", width=width + 2)
             pen.line(ends, fill=ImageColor.getrgb(BLUE), width=width)
     radius = max(1.5, widest)
-    for (x, y), colour, here in zip(points, keypoint_colours(len(points)), shown, strict=True):
-        if here:
-            fill = tuple((255 * colour[:3]).astype(int).tolist())
-            rim = "white" if widest >= 3 else None
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=rim)
-    return np.asarray(picture)
+    for (x, y), color in zip(points[shown], keypoint_colors(len(points))[shown], strict=True):
+        fill = tuple((255 * color[:3]).astype(int).tolist())
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline="white" if rim else None)
+    return np.asarray(canvas)
 
 
-def check_apart(source: Path, out: Path) -> None:
-    """Raise PplkitError where drawing would put a video in the place of its source."""
+def check_output(source: Path, out: Path) -> None:
+    """Raise PplkitError if the file to write is the video to draw over."""
     if same_file(source, out):
-        raise PplkitError(f"{out} is the video that is to be drawn over: name another file, or it would be lost.")
+        raise PplkitError(f"{out} is the video to draw over and would be overwritten: name another file.")
 
 
 def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "center", **options: Any) -> Path:
     """The video `source` with the pose of every frame drawn over it, as the MP4 file `out`; returns it.
 
     `crop` says, as in the preparation of the data, which square of a frame the model sees: "center" or "pad". `options`
-    are those of `posed`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
+    are those of `overlays`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
-    check_apart(source, out)
+    check_output(source, out)
     rate = frame_rate(source)
-    with closing(iter(FrameSource([source], model.config.image_size, cropper(crop), AT_ONCE, whole=True))) as images:
-        return write_video(out, posed(model, images, **options), rate)
+    with closing(iter(FrameSource([source], model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as images:
+        return write_video(out, overlays(model, images, **options), rate)
 
 
-def pose_pictures(
+def pose_images(
     model: PosePriorLearner, files: Sequence[Path], out: Path, crop: str = "center", **options: Any
 ) -> list[Path]:
-    """Pictures with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
+    """Images with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), AT_ONCE, whole=True))) as images:
-        for number, (file, picture) in enumerate(zip(files, posed(model, images, **options), strict=True)):
-            path = out / f"{number:05d}-{file.stem}.png"  # two files of a tree may have one name
-            Image.fromarray(picture).save(path)
-            written.append(path)
+    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as images:
+        for number, (file, image) in enumerate(zip(files, overlays(model, images, **options), strict=True)):
+            written.append(out / f"{number:05d}-{file.stem}.png")  # files of two folders may have one name
+            Image.fromarray(image).save(written[-1])
     return written
 
 
-def posed(
+def overlays(
     model: PosePriorLearner, images: Iterable[Frame], iterations: int = 0, least: float = 0.0
 ) -> Iterator[np.ndarray]:
-    """Images, of a FrameSource that keeps them whole, with their poses, one by one; `iterations` as in `Estimator`.
+    """Images of a FrameSource that keeps them whole, with their poses; `iterations` as in `Estimator`.
 
-    Points less sure than `least` are left out.
+    Points with a confidence below `least` are left out.
     """
-    links, strengths = _skeleton(model)
-    for pose in Estimator(model, iterations, batch_size=AT_ONCE).poses(images):
+    skeleton = strong_links(model.prior())
+    for pose in Estimator(model, iterations, batch_size=BATCH_SIZE).poses(images):
         assert pose.frame.image is not None
-        yield draw(pose.frame.image, pose.points, links, strengths, pose.confidence, least)
+        yield draw_pose(pose.frame.image, pose.points, *skeleton, pose.confidence, least)
 
 
 def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks) -> Path:
@@ -106,18 +105,12 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
 
     Keypoints have the links of the model; named landmarks have none. Raises PplkitError as `pose_video`.
     """
-    plain = tracks.names == [str(number) for number in range(model.config.keypoints)]
-    links, strengths = _skeleton(model) if plain else ([], [])
-    check_apart(source, out)
+    unnamed = tracks.names == [str(number) for number in range(model.config.keypoints)]
+    skeleton = strong_links(model.prior()) if unnamed else ([], [])
+    check_output(source, out)
     rate = frame_rate(source)
     points, nowhere = dict(enumerate(tracks.points)), np.full(tracks.points.shape[1:], np.nan)
-    with closing(readable(source, quiet=True)) as film:
-        # Of a damaged video the decoder need not give the same frames again.
-        drawn = (draw(np.asarray(image), points.get(n, nowhere), links, strengths) for _, image, n in film)
+    with closing(readable(source, quiet=True)) as frames:
+        # The decoder may give other frames of a damaged video than before.
+        drawn = (draw_pose(np.asarray(image), points.get(n, nowhere), *skeleton) for _, image, n in frames)
         return write_video(out, drawn, rate)
-
-
-def _skeleton(model: PosePriorLearner) -> tuple[list[tuple[int, int]], list[float]]:
-    prior = model.prior()
-    links = prior.links()
-    return links, [prior.strength(link) for link in links]

@@ -17,7 +17,7 @@ from pplkit.data.validation import faults
 from pplkit.data.video_writer import write_video
 from pplkit.experiments.project_runs import crop_of
 from pplkit.models.layers import saliency
-from pplkit.viz.prior import objects_found
+from pplkit.viz.images import object_crops
 
 
 class Middle:
@@ -69,7 +69,7 @@ def test_auto_takes_the_object_where_it_is_small_and_says_so(
     assert "crop=object: the object takes up 1." in said and "% of the frame, less than a quarter." in said
     data = open_dataset(out)
     assert data.options["crop"] == "object" and not faults(out) and (out / SHEET).exists()
-    assert Image.open(out / SHEET).width > 300 and objects_found(data) is not None
+    assert Image.open(out / SHEET).width > 300 and object_crops(data) is not None
     for options in ({}, {"crop": "auto"}, {"crop": "object"}, None):
         assert preparation("video-a", str(clip), 32, options)() == out
     with pytest.raises(PplkitError, match="crop='object', not 'center'"):
@@ -86,7 +86,7 @@ def test_auto_takes_the_center_where_the_object_fills_the_frame_or_frames_are_sm
     data = open_dataset(video.prepare(path, tmp_path / "one", 32))
     said = capsys.readouterr().out
     assert data.options["crop"] == "center" and "crop=center: the object takes up" in said and "at least" in said
-    assert objects_found(data) is None and not (tmp_path / "one" / SHEET).exists()
+    assert object_crops(data) is None and not (tmp_path / "one" / SHEET).exists()
     data = open_dataset(video.prepare(film(tmp_path / "small.mp4", 8), tmp_path / "two", 32))
     assert data.options["crop"] == "center"
     assert "crop=center: frames have fewer than 160 pixels a side." in capsys.readouterr().out

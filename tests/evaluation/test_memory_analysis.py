@@ -1,14 +1,23 @@
-"""The memory read out: look-ups, usage, what a bank controls, typical poses."""
+"""The memory analyzed: assignments, codebook usage, what a bank controls, typical poses."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pplkit.evaluation import memory_analysis as prototypes
+from pplkit.evaluation import memory_analysis
+from pplkit.evaluation.memory_analysis import Prototypes
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
+
+
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
 
 
 @pytest.fixture(scope="module", params=["all", "used"])
@@ -19,43 +28,38 @@ def model(request: pytest.FixtureRequest) -> PosePriorLearner:
     return model.eval()
 
 
+def root_mean_square(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).square().sum(-1).mean().sqrt())
+
+
 def test_usage_by_hand() -> None:
     index = np.array([[0, 2], [0, 1], [1, 1], [0, 1]])
-    assert prototypes.usage(index, 3).tolist() == [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25]]
+    assert memory_analysis.codebook_usage(index, 3).tolist() == [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25]]
 
 
-def test_unused_vectors_by_hand(model: PosePriorLearner) -> None:
-    """Four look-ups that agree in all of four banks but one, which they share 3 to 1: 5 of 32 vectors are taken."""
+def test_dead_codes_by_hand(model: PosePriorLearner) -> None:
+    """Four assignments that agree in all of four banks but one, which they share 3 to 1: 5 of 32 vectors are used."""
     index = np.array([[0, 1, 2, 3], [0, 1, 2, 4], [0, 1, 2, 3], [0, 1, 2, 3]])
-    found = prototypes.unused(model, index)
-    assert found.share == 27 / 32
-    codebook = model.memory.codebook
-    three, four = codebook[3, 3], codebook[3, 4]
-    decoded = []
-    for last in ((three + four) / 2, 0.75 * three + 0.25 * four):
-        with torch.no_grad():
-            means = torch.stack((codebook[0, 0], codebook[1, 1], codebook[2, 2], last))
-            decoded.append(model.memory.decode(means[None])[0].numpy())
-    with torch.no_grad():
-        everything = model.memory.decode(codebook.mean(1)[None])[0].numpy()
-    for value, other in ((found.shift, everything), (found.uneven, decoded[1])):
-        expected = np.sqrt(np.square(decoded[0] - other).sum(1).mean())
-        assert expected > 1e-3 and value == pytest.approx(expected, rel=1e-4)
-
-
-def test_vectors_that_are_all_taken_alike_move_nothing(model: PosePriorLearner) -> None:
-    index = np.arange(8)[:, None].repeat(4, axis=1)
-    assert prototypes.unused(model, index) == pytest.approx((0, 0, 0), abs=1e-5)
+    dead = memory_analysis.dead_codes(model, index)
+    codebook, decode = model.memory.codebook, model.memory.decode
+    last = ((codebook[3, 3] + codebook[3, 4]) / 2, 0.75 * codebook[3, 3] + 0.25 * codebook[3, 4])
+    used = torch.stack((codebook[0, 0], codebook[1, 1], codebook[2, 2]))
+    without, weighted = (decode(torch.cat((used, vector[None]))[None]) for vector in last)
+    shift, usage_shift = root_mean_square(decode(codebook.mean(1)[None]), without), root_mean_square(weighted, without)
+    assert dead == (27 / 32, pytest.approx(shift, rel=1e-4), pytest.approx(usage_shift, rel=1e-4))
+    assert min(shift, usage_shift) > 1e-3
+    even = np.arange(8)[:, None].repeat(4, axis=1)
+    assert memory_analysis.dead_codes(model, even) == pytest.approx((0, 0, 0), abs=1e-5)
 
 
 def test_the_offset_of_the_prior_from_the_mean_pose(model: PosePriorLearner) -> None:
     """T as the model distils it, moved by (3, 4): 5 from it, whatever the spread of the poses."""
-    prior = model.prior().keypoints
+    prior, rule = model.prior().keypoints, model.config.prior_from
     spread = np.random.default_rng(0).normal(size=(6, *prior.shape)).astype(np.float32)
-    found = prototypes.prior_offsets(model, prior + np.float32([3, 4]) + spread - spread.mean(0))
-    assert set(found) == {"all", "used"} and found[model.config.prior_from] == pytest.approx(5, rel=1e-4)
-    other = "used" if model.config.prior_from == "all" else "all"
-    assert found[other] != pytest.approx(5, rel=1e-4)
+    offsets = memory_analysis.prior_offsets(model, prior + np.float32([3, 4]) + spread - spread.mean(0))
+    assert offsets.pop(rule) == pytest.approx(5, rel=1e-4)
+    assert offsets == {"used" if rule == "all" else "all": pytest.approx(5, abs=4)}
+    assert list(offsets.values())[0] != pytest.approx(5, rel=1e-4)
 
 
 def test_the_part_of_the_prior_by_hand() -> None:
@@ -63,117 +67,92 @@ def test_the_part_of_the_prior_by_hand() -> None:
     prior = np.array([[2.0, 0.0]])
     affine = np.zeros((2, 1, 2, 3))
     affine[1, 0, 0, 0], affine[1, 0, 1, 2] = 0.3, 0.8
-    assert prototypes.bent_share(affine, prior) == pytest.approx(0.6 / np.hypot(0.6, 0.8))
-    assert prototypes.bent_share(affine, 0 * prior) == 0
+    fraction = memory_analysis.deformation_fraction
+    assert fraction(affine, prior) == pytest.approx(0.6 / np.hypot(0.6, 0.8))
+    assert fraction(affine, 0 * prior) == fraction(affine[:1], prior) == 0
     affine[..., 2] = 7  # the same in all images
-    assert prototypes.bent_share(affine, prior) == 1
-    assert prototypes.bent_share(affine[:1], prior) == 0
+    assert fraction(affine, prior) == 1
 
 
 def test_the_part_of_the_prior_is_that_of_the_models_maps(model: PosePriorLearner) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    with torch.no_grad():
-        prior, affine, _, keypoints = model.regress(model.prepare(images))
-    share = prototypes.prior_share(model, images, batch_size=2)
-    assert 0 < share < 1 and share == pytest.approx(prototypes.bent_share(affine.numpy(), prior.numpy()), rel=1e-2)
-    moved = keypoints - affine[..., 2]  # A T
-    changes = [float((part - part.mean(0)).square().mean()) for part in (moved, affine[..., 2])]
-    assert share == pytest.approx((changes[0] / sum(changes)) ** 0.5, rel=1e-2)
+    _, affine, _, keypoints = model.regress(model.prepare(images))
+    parts = keypoints - affine[..., 2], affine[..., 2]  # A T and b
+    changes = [float((part - part.mean(0)).square().mean()) for part in parts]
+    fraction = memory_analysis.prior_fraction(model, images, batch_size=2)
+    assert 0 < fraction < 1 and fraction == pytest.approx((changes[0] / sum(changes)) ** 0.5, rel=1e-2)
 
 
-def test_what_is_taken_is_what_the_memory_takes(model: PosePriorLearner) -> None:
+def test_assignments_and_reconstructions_are_the_memorys(model: PosePriorLearner) -> None:
     poses = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
-    with torch.no_grad():
-        expected = model.memory(torch.from_numpy(poses)).assignments
-    assert prototypes.taken(model, poses).tolist() == expected.tolist()
-    assert prototypes.taken(model, poses[:0]).shape == (0, 4)
+    expected = model.memory(torch.from_numpy(poses))
+    assert memory_analysis.assign(model, poses).tolist() == expected.assignments.tolist()
+    assert memory_analysis.assign(model, poses[:0]).shape == (0, 4)
+    np.testing.assert_allclose(memory_analysis.reconstruct(model, poses), expected.keypoints, atol=1e-5)
 
 
-def test_a_bank_whose_vectors_are_all_its_mean_gives_the_prior(model: PosePriorLearner) -> None:
-    before = model.memory.codebook.clone()
-    try:
-        usage = model.memory.usage() if model.config.prior_from == "used" else torch.full((4, 8), 1 / 8)
-        mean = (usage[..., None] * before).sum(1)
-        model.memory.codebook[2] = mean[2]
-        poses = prototypes.bank_poses(model, 2)
-        assert poses.shape == (8, 16, 2)
-        assert np.allclose(poses, model.prior().keypoints, atol=1e-4)
-        assert not np.allclose(prototypes.bank_poses(model, 1), model.prior().keypoints, atol=1e-2)
-    finally:
-        model.memory.codebook.copy_(before)
+def test_a_bank_whose_vectors_are_all_its_mean_gives_the_prior(
+    model: PosePriorLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codebook = model.memory.codebook.clone()
+    usage = model.memory.usage() if model.config.prior_from == "used" else torch.full((4, 8), 1 / 8)
+    codebook[2] = (usage[2, :, None] * codebook[2]).sum(0)
+    monkeypatch.setitem(model.memory._buffers, "codebook", codebook)
+    poses = memory_analysis.bank_poses(model, 2)
+    assert poses.shape == (8, 16, 2) and np.allclose(poses, model.prior().keypoints, atol=1e-4)
+    assert not np.allclose(memory_analysis.bank_poses(model, 1), model.prior().keypoints, atol=1e-2)
 
 
 def test_the_reach_of_a_bank_by_hand() -> None:
-    # Two vectors of equal share move one of two keypoints by 0.4 along x: 0.2 from the middle, mean over two points.
+    """Two vectors of equal usage move one of two keypoints by 0.4: 0.2 from the middle, mean over two points."""
     poses = np.zeros((3, 2, 2))
-    poses[1, 0, 0] = 0.4
-    poses[2] = 100  # unused
-    assert prototypes.bank_reach(poses, np.array([0.5, 0.5, 0.0])) == pytest.approx(np.sqrt(0.2**2 / 2))
+    poses[1, 0, 0], poses[2] = 0.4, 100  # the last is not used
+    assert memory_analysis.bank_reach(poses, np.array([0.5, 0.5, 0.0])) == pytest.approx(np.sqrt(0.2**2 / 2))
 
 
 def test_prototypes_are_poses_that_the_memory_gives(model: PosePriorLearner) -> None:
     index = np.random.default_rng(0).integers(0, 8, (40, 4))
-    found = prototypes.prototypes(model, index, 5)
-    assert len(found.keypoints) == len(found.shares) == len(found.images) <= 5
-    assert found.shares.sum() == pytest.approx(1)
-    assert (np.diff(found.shares) <= 0).all()
-    with torch.no_grad():
-        rows = model.memory.look_up(torch.from_numpy(index[found.images]))
-        assert np.allclose(found.keypoints, model.memory.decode(rows).numpy(), atol=1e-6)
+    typical = memory_analysis.prototypes(model, index, 5)
+    assert len(typical.keypoints) == len(typical.fractions) == len(typical.images) <= 5
+    assert typical.fractions.sum() == pytest.approx(1) and (np.diff(typical.fractions) <= 0).all()
+    tokens = model.memory.look_up(torch.from_numpy(index[typical.images]))
+    np.testing.assert_allclose(typical.keypoints, model.memory.decode(tokens), atol=1e-6)
 
 
-def test_two_kinds_of_image_have_two_prototypes_with_their_shares(model: PosePriorLearner) -> None:
-    index = np.array([[0, 0, 0, 0]] * 3 + [[5, 5, 5, 5]])
-    found = prototypes.prototypes(model, index, 8)
-    assert found.shares.tolist() == [0.75, 0.25]
-    assert found.images.tolist() == [0, 3]
+def test_two_kinds_of_image_have_two_prototypes_with_their_fractions(model: PosePriorLearner) -> None:
+    typical = memory_analysis.prototypes(model, np.array([[0, 0, 0, 0]] * 3 + [[5, 5, 5, 5]]), 8)
+    assert (typical.fractions.tolist(), typical.images.tolist()) == ([0.75, 0.25], [0, 3])
 
 
-def test_groups_are_told_apart() -> None:
+def test_initial_centers_by_hand() -> None:
+    """The mean is 3.86: 5.0 is nearest. Farthest from it is 0.0, then 9.0."""
     flat = np.array([[0.0], [0.1], [5.0], [5.2], [9.0]])
-    centres = prototypes._spread_out(flat, np.ones(5), 3)
-    # The mean is 3.86: 5.0 is nearest. Farthest from it is 0.0, then 9.0.
-    assert centres.ravel().tolist() == [5.0, 0.0, 9.0]
+    assert memory_analysis._initial_centers(flat, np.ones(5), 3).ravel().tolist() == [5.0, 0.0, 9.0]
 
 
-class Lying:
-    """Stands in for a memory of one bank: vector k decodes to row k of `poses`."""
-
-    def __init__(self, poses: np.ndarray) -> None:
-        self.poses = torch.from_numpy(poses.astype(np.float32))
-
-    def look_up(self, index: torch.Tensor) -> torch.Tensor:
-        return index
-
-    def decode(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.poses[tokens[:, 0]]
-
-
-def counted(places: list[float], index: list[int], apart: float = 0.05) -> tuple[int, int]:
-    """Poses of two keypoints that lie at (x, 0), in images of 5 pixels: one [-1, 1] unit is 0.4 image sides."""
-    poses = np.zeros((len(places), 2, 2))
-    poses[..., 0] = np.array(places)[:, None]
-    stub = SimpleNamespace(memory=Lying(poses), alpha=torch.ones(()), config=SimpleNamespace(image_size=5))
-    return prototypes.distinct(stub, np.array(index)[:, None], apart)  # type: ignore[arg-type]
-
-
-def test_distinct_poses_by_hand() -> None:
-    assert counted([0.3, 0.3, 0.3], [0, 1, 2, 2]) == (3, 1)  # other vectors, the same pose
-    assert counted([0.3], [0, 0]) == (1, 1)
-    assert counted([-0.6, 0.0, 0.6, 0.3], [0, 1, 2, 3, 3]) == (4, 4)
-    assert counted([0.0, 0.12, 0.24, 0.5], [0, 1, 2]) == (3, 1)  # 0.12 is 0.048 sides from both its neighbours
-    assert counted([0.0, 0.13, 0.26, 0.5], [0, 1, 2]) == (3, 3)  # and 0.13 is 0.052
-    assert counted([0.0, 0.13, 0.26, 0.5], [0, 1, 2], apart=0.06) == (3, 1)
+@pytest.mark.parametrize(
+    ("places", "index", "distance", "expected"),
+    [
+        ([0.3, 0.3, 0.3], [0, 1, 2, 2], 0.05, (3, 1)),  # other vectors, the same pose
+        ([0.3], [0, 0], 0.05, (1, 1)),
+        ([-0.6, 0.0, 0.6, 0.3], [0, 1, 2, 3, 3], 0.05, (4, 4)),
+        ([0.0, 0.12, 0.24, 0.5], [0, 1, 2], 0.05, (3, 1)),  # 0.12 is 0.048 sides from both its neighbours
+        ([0.0, 0.13, 0.26, 0.5], [0, 1, 2], 0.05, (3, 3)),  # and 0.13 is 0.052
+        ([0.0, 0.13, 0.26, 0.5], [0, 1, 2], 0.06, (3, 1)),
+    ],
+)
+def test_distinct_poses_by_hand(
+    places: list[float], index: list[int], distance: float, expected: tuple[int, int]
+) -> None:
+    """Vector k of one bank: two keypoints at (places[k], 0), in images of 5 pixels, with 0.4 image sides to a unit."""
+    poses = torch.zeros(len(places), 2, 2)
+    poses[..., 0] = torch.tensor(places)[:, None]
+    memory = SimpleNamespace(look_up=lambda index: index, decode=lambda tokens: poses[tokens[:, 0]])
+    stub: Any = SimpleNamespace(memory=memory, alpha=torch.ones(()), config=SimpleNamespace(image_size=5))
+    assert memory_analysis.count_distinct_poses(stub, np.array(index)[:, None], distance) == expected
 
 
 def test_the_nearest_prototype_by_hand() -> None:
-    kept = prototypes.Prototypes(np.array([[[0.0, 0], [1, 0]], [[0, 0], [0, 1]]]), np.array([0.6, 0.4]), np.arange(2))
+    typical = Prototypes(np.array([[[0.0, 0], [1, 0]], [[0, 0], [0, 1]]]), np.array([0.6, 0.4]), np.arange(2))
     poses = np.array([[[0.0, 0], [0.1, 0.9]], [[0.0, 0], [0.6, 0.5]], [[0, 5.0], [0, 1]]])
-    assert prototypes.nearest_to(kept, poses).tolist() == [1, 0, 1]
-
-
-def test_what_is_recalled_is_what_the_memory_recalls(model: PosePriorLearner) -> None:
-    poses = np.random.default_rng(0).normal(size=(5, 16, 2)).astype(np.float32)
-    with torch.no_grad():
-        expected = model.memory(torch.from_numpy(poses)).keypoints
-    np.testing.assert_allclose(prototypes.recalled(model, poses), expected.numpy(), atol=1e-5)
+    assert memory_analysis.nearest_prototypes(typical, poses).tolist() == [1, 0, 1]

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import torch
 from conftest import with_completer
-from torch import Tensor
 
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
 from pplkit.data.sampling import evenly_spaced
 from pplkit.data.writer import DatasetWriter
-from pplkit.evaluation import occlusion as experiments
+from pplkit.evaluation import occlusion
 from pplkit.evaluation.occlusion import (
     Setting,
-    analysis,
+    analyze_rounds,
     auroc,
-    confidences,
-    cost,
-    interval,
+    bootstrap_interval,
+    confidence_report,
+    inference_cost,
+    iterate,
     occlusion_report,
     occlusion_table,
-    rounds_of,
+    seed_table,
 )
 from pplkit.evaluation.report import evaluation_report
 from pplkit.models.prior.config import Config
@@ -64,26 +64,24 @@ def test_auroc_by_hand(values: list[float], positive: list[int], expected: float
 
 
 def test_the_mean_of_an_interval_by_hand() -> None:
-    """Each distance counts once, not each image; what is not a number does not count."""
+    """Each distance counts once, not each image; NaN does not count."""
     distances = np.array([[1.0, 3.0], [5.0, np.nan], [100.0, 100.0]])
-    which = np.array([[True, True], [True, True], [False, False]])
-    found = interval(distances, which)
-    assert found is not None and found[0] == pytest.approx(3.0) and 2.0 <= found[1] < 3.0 < found[2] <= 5.0
-    assert found == interval(distances, which)
-    assert interval(np.full((3, 2), 0.7), np.ones((3, 2), bool)) == pytest.approx([0.7] * 3)
-    assert interval(distances, np.zeros((3, 2), bool)) is None
-    assert interval(np.full((3, 2), np.nan), np.ones((3, 2), bool)) is None
+    chosen = np.array([[True, True], [True, True], [False, False]])
+    interval = bootstrap_interval(distances, chosen)
+    assert interval is not None and interval[0] == pytest.approx(3.0) and 2.0 <= interval[1] < 3.0 < interval[2] <= 5.0
+    assert bootstrap_interval(np.full((3, 2), 0.7), np.ones((3, 2), bool)) == pytest.approx([0.7] * 3)
+    assert bootstrap_interval(distances, np.zeros((3, 2), bool)) is None
+    assert bootstrap_interval(np.full((3, 2), np.nan), np.ones((3, 2), bool)) is None
 
 
 def test_more_images_narrow_the_interval() -> None:
+    """Four times as many: half as wide. 95 % of a mean of 75 uniform numbers: 2 * 1.96 / sqrt(12 * 75)."""
     distances, widths = np.random.default_rng(0).uniform(0, 1, (400, 3)), []
-    for count in (25, 100, 400):
-        found = interval(distances[:count], np.ones((count, 3), bool))
-        assert found is not None and found[1] < found[0] < found[2]
-        widths.append(found[2] - found[1])
-    # Four times as many: half as wide. 95 % of a mean of 75 uniform numbers: 2 * 1.96 / sqrt(12 * 75)
-    assert widths[0] == pytest.approx(0.131, rel=0.3)
-    assert [b / a for a, b in zip(widths, widths[1:], strict=False)] == pytest.approx([0.5, 0.5], abs=0.15)
+    for count in (25, 100):
+        interval = bootstrap_interval(distances[:count], np.ones((count, 3), bool))
+        assert interval is not None and interval[1] < interval[0] < interval[2]
+        widths.append(interval[2] - interval[1])
+    assert widths[0] == pytest.approx(0.131, rel=0.3) and widths[1] / widths[0] == pytest.approx(0.5, abs=0.15)
 
 
 LEFT = np.zeros((2, 9, 9), bool)
@@ -101,9 +99,9 @@ def setting(kind: str, sure: np.ndarray, expected: np.ndarray | None = None) -> 
     return Setting(kind, 4, Covered(images, LEFT), {"published": rounds})
 
 
-def test_confidence_that_is_right_and_confidence_that_is_wrong() -> None:
+def test_right_and_wrong_confidence() -> None:
     right, wrong = 1 - AWAY, AWAY
-    found = confidences([setting("none", wrong), setting("center", right)], "published", ACROSS)
+    found = confidence_report([setting("none", wrong), setting("center", right)], "published", ACROSS)
     assert (found["auroc"], found["rank_correlation"]) == (1.0, pytest.approx(-1))
     assert found["kinds"] == {"center": {"auroc": 1.0, "rank_correlation": pytest.approx(-1)}}
     assert len(found["calibration"]) == 8
@@ -111,16 +109,20 @@ def test_confidence_that_is_right_and_confidence_that_is_wrong() -> None:
     first, last = found["calibration"][0], found["calibration"][-1]
     assert first == {"sure": pytest.approx(0.425), "away": pytest.approx(0.575 * 4 / 9), "hidden": 1.0}
     assert last == {"sure": pytest.approx(0.975), "away": pytest.approx(0.025 * 4 / 9), "hidden": 0.0}
-    found = confidences([setting("center", right), setting("random", wrong)], "published", ACROSS)
+    found = confidence_report([setting("center", right), setting("random", wrong)], "published", ACROSS)
     assert found["kinds"]["random"] == {"auroc": 0.0, "rank_correlation": pytest.approx(1)}
     assert found["kinds"]["center"]["auroc"] == 1.0 and 0.3 < found["auroc"] < 0.7
-    assert confidences([setting("none", right)], "published", ACROSS) == {}
+    assert confidence_report([setting("none", right)], "published", ACROSS) == {}
 
 
 def test_the_expected_distance_is_part_of_the_calibration() -> None:
-    found = confidences([setting("center", 1 - AWAY, expected=2 * AWAY)], "published", ACROSS)
-    for part in found["calibration"]:
-        assert part["expected"] == pytest.approx(2 * part["away"] * 9 / 4)
+    report = confidence_report([setting("center", 1 - AWAY, expected=2 * AWAY)], "published", ACROSS)
+    assert all(part["expected"] == pytest.approx(2 * part["away"] * 9 / 4) for part in report["calibration"])
+
+
+def test_constant_confidence_tells_nothing() -> None:
+    report = confidence_report([setting("center", np.full((2, 8), 0.5))], "published", ACROSS)
+    assert (report["auroc"], report["rank_correlation"]) == (0.5, None)
 
 
 def test_the_analysis_by_hand(plain: PosePriorLearner) -> None:
@@ -142,7 +144,7 @@ def test_the_analysis_by_hand(plain: PosePriorLearner) -> None:
 
     ways = {"published": made(0.5, 0.0, 1.0, -1.0), "completed": made(7.0, 0.0, 0.0, 0.0)}
     nothing = Setting("none", 0, Covered(torch.ones(2, 3, 5, 5), 0 * hidden > 0), ways)
-    first, second = analysis(plain, [nothing, Setting("center", 8, Covered(grey, hidden), ways)], images)
+    first, second = analyze_rounds(plain, [nothing, Setting("center", 8, Covered(grey, hidden), ways)], images)
     assert first.keys() == {"kind", "amount", "recall", "banks", "drift"} and first["kind"] == "none"
     unit = 4 / 10  # image sides
     assert second["recall"] == pytest.approx(0.5 * unit) and second["drift"] == pytest.approx([unit, 2 * unit])
@@ -157,16 +159,11 @@ def test_banks_that_take_another_vector_are_counted(plain: PosePriorLearner) -> 
         poses = size * torch.randn(6, 4, 2, generator=draw)
         rounds = [Iteration(images, Poses(poses, torch.ones(6, 4)), poses, images)]
         settings.append(Setting(kind, 4, Covered(images, np.zeros((6, 5, 5), bool)), {"published": rounds}))
-    first, second = analysis(plain, settings, np.zeros((6, 5, 5, 3), np.uint8))
+    first, second = analyze_rounds(plain, settings, np.zeros((6, 5, 5, 3), np.uint8))
     with torch.no_grad():
         chosen = [plain.memory(one.rounds["published"][0].poses.keypoints).assignments for one in settings]
     assert first["banks"] == 0 and first["drift"] == []
     assert second["banks"] == pytest.approx((chosen[0] != chosen[1]).float().mean().item()) and second["banks"] > 0
-
-
-def test_confidence_that_is_all_alike_says_nothing() -> None:
-    found = confidences([setting("center", np.full((2, 8), 0.5))], "published", ACROSS)
-    assert (found["auroc"], found["rank_correlation"]) == (0.5, None)
 
 
 Row = dict[str, Any]
@@ -176,7 +173,9 @@ def reported(model: PosePriorLearner, data: Dataset, said: list[str]) -> dict[tu
     """Rows of a report by kind, amount, procedure and iteration."""
     amounts = {"center": (8, 32), "random": (0.0,), "things": (0.5,)}
     fronts = objects(data["test"], [0, 1])
-    report = occlusion_report(model, data, amounts=amounts, iterations=1, limit=6, occluders=fronts, watch=said.append)
+    report = occlusion_report(
+        model, data, amounts=amounts, iterations=1, limit=6, occluders=fronts, callback=said.append
+    )
     json.dumps(report)
     assert report["test_images"] == 6 and report["iterations"] == 1 and report["made_by"] == model.made_by
     assert [(row["kind"], row["amount"]) for row in report["analysis"]] == [
@@ -226,42 +225,47 @@ def test_without_labels_distances_are_those_to_the_complete_images_pose(
     assert rows["center", "published", 0]["error"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_rounds_in_portions_are_the_same(
+def test_rounds_in_batches_are_the_same(
     model: PosePriorLearner, puppets: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     covered = cover(np.array(puppets["test"].images[:5]), "center", 8)
     for procedure in ("published", "completed"):
-        monkeypatch.setattr(experiments, "BATCH", 5)
-        whole = rounds_of(model, covered, 2, procedure)
-        monkeypatch.setattr(experiments, "BATCH", 2)
-        parts = rounds_of(model, covered, 2, procedure)
+        whole = iterate(model, covered, 2, procedure)
+        with monkeypatch.context() as patch:
+            patch.setattr(occlusion, "BATCH_SIZE", 2)
+            parts = iterate(model, covered, 2, procedure)
         assert len(whole) == len(parts) == 3
         for a, b in zip(whole, parts, strict=True):
-            both: list[tuple[Tensor | None, Tensor | None]] = [(a.poses.keypoints, b.poses.keypoints)]
-            both += [(a.images, b.images), (a.reconstruction, b.reconstruction), (a.decoded_pose, b.decoded_pose)]
-            for one, other in both:
-                torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(a.poses.keypoints, b.poses.keypoints, atol=1e-4, rtol=1e-4)
+            for name in ("images", "reconstruction", "decoded_pose"):
+                torch.testing.assert_close(getattr(a, name), getattr(b, name), atol=1e-4, rtol=1e-4)
 
 
-def test_the_table_by_hand() -> None:
-    def row(kind: str, amount: float, iteration: int, error: float, hidden: list[float] | None) -> dict[str, object]:
-        place = {"kind": kind, "amount": amount, "procedure": "published", "iteration": iteration}
-        return {**place, "error": error, "hidden": hidden}
+def test_tables_by_hand() -> None:
+    def row(kind: str, amount: float, iteration: int, error: float, hidden: list[float] | None) -> Row:
+        names = {"kind": kind, "amount": amount, "procedure": "published", "iteration": iteration}
+        return {**names, "error": error, "hidden": hidden}
 
     rows = [row("none", 0, 0, 0.01, None), row("none", 0, 1, 0.5, None), row("none", 0, 2, 0.02, None)]
     rows += [row("center", 8, k, 0.03 + k / 100, [0.06 + k / 100, 0, 1]) for k in range(3)]
-    lines = occlusion_table({"rows": rows, "confidence": {"published": {}}, "iterations": 2})
+    confidence = {"auroc": 0.75, "rank_correlation": None}
+    report = {"rows": rows, "confidence": {"published": confidence}, "iterations": 2}
+    lines = occlusion_table(report)
     assert [line.split() for line in lines] == [
         ["hidden", "published", "0", "published", "2"],
         ["nothing", "0.0100", "0.0200"],
         ["center", "8", "0.0300", "(0.0600)", "0.0500", "(0.0800)"],
     ]
     assert len({len(line) for line in lines}) == 1
+    other = {**report, "rows": [{**row, "error": row["error"] + 0.02} for row in rows]}
+    lines = seed_table([report, other])
+    assert lines[0] == "% of the image side, 2 runs" and "2.00 ± 1.41" in lines[2] and "(6.00 ± 0.00)" in lines[3]
+    assert lines[4:] == ["published auroc: 0.75 ± 0.00", "published rank_correlation: none"]
 
 
-def test_the_cost_is_told_for_every_round(plain: PosePriorLearner, model: PosePriorLearner) -> None:
+def test_the_cost_is_measured_for_every_round(plain: PosePriorLearner, model: PosePriorLearner) -> None:
     images = np.zeros((2, 32, 32, 3), np.uint8)
-    found = cost(model, images, 1)
-    assert {name: len(times) for name, times in found.items()} == {"published": 2, "completed": 2}
-    assert all(time > 0 for times in found.values() for time in times)
-    assert list(cost(plain, images, 0)) == ["published"]
+    costs = inference_cost(model, images, 1)
+    assert {name: len(times) for name, times in costs.items()} == {"published": 2, "completed": 2}
+    assert min(min(times) for times in costs.values()) > 0
+    assert list(inference_cost(plain, images, 0)) == ["published"]

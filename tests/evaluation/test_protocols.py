@@ -57,8 +57,8 @@ def published_taichi(stored: dict[str, np.ndarray], kind: torch.dtype) -> float:
 
 
 def test_cub_is_the_published_number(reference: dict[str, np.ndarray]) -> None:
-    seen = {f"{part}_visible": reference[f"cub_{part}_vis"] > 0 for part in ("train", "test")}
-    ours, published = score_reference(reference, "cub", **seen)
+    visible = {f"{part}_visible": reference[f"cub_{part}_vis"] > 0 for part in ("train", "test")}
+    ours, published = score_reference(reference, "cub", **visible)
     assert ours == pytest.approx(published, abs=1e-5)
 
 
@@ -121,23 +121,22 @@ TRAIN = np.array([[[0.0, 0]], [[0.2, 0]]])
 TEST = np.array([[[0.5, 0]], [[0.3, 0]]])
 
 
-@pytest.mark.parametrize(("protocol", "error"), [("h36m", 0.15), ("cub", 0.15), ("taichi", 0.15 * 255)])
+@pytest.mark.parametrize(
+    ("protocol", "error"), [("h36m", 0.15), ("cub", 0.15), ("taichi", 0.15 * 255), ("matching", (0.2**2 + 0.1**2) / 2)]
+)
 def test_mean_pose_by_hand(protocol: str, error: float) -> None:
+    """The mean pose is (0.1, 0), the labels lie at 0.5 and 0.3: 0.4 and 0.2 of the 2 from -1 to 1."""
     score = mean_pose_error(protocol, TRAIN, TEST)
-    assert float(score) == pytest.approx(error)
+    assert float(score) == pytest.approx(error) and score.per_keypoint == pytest.approx([error])
     np.testing.assert_allclose(score.predictions, [[[0.1, 0]]] * 2, atol=1e-12)
-    np.testing.assert_allclose(score.per_keypoint, [error])
-
-
-def test_mean_pose_of_matching_by_hand() -> None:
-    assert float(mean_pose_error("matching", TRAIN, TEST)) == pytest.approx((0.2**2 + 0.1**2) / 2)
+    np.testing.assert_allclose(score.distances, [[0.2], [0.1]])
 
 
 def test_cub_weighs_points_not_parts() -> None:
     train = np.zeros((2, 2, 2))
     test = np.array([[[0.2, 0], [0.4, 0]], [[0.2, 0], [9, 9]]])
-    seen = np.array([[True, True], [True, False]])
-    score = mean_pose_error("cub", train, test, test_visible=seen)
+    visible = np.array([[True, True], [True, False]])
+    score = mean_pose_error("cub", train, test, test_visible=visible)
     assert float(score) == pytest.approx((0.1 + 0.1 + 0.2) / 3)
     np.testing.assert_allclose(score.per_keypoint, [0.1, 0.2])
 
@@ -174,20 +173,24 @@ def sides(flipped: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def test_h36m_exchanges_left_and_right_where_that_is_nearer() -> None:
     train, labels, test, truth = sides(flipped=20)
-    swapped = evaluate("h36m", train, labels, test, truth, swap_pairs=[(1, 2)])
-    assert swapped.swapped == 20 and float(swapped) < float(evaluate("h36m", *sides(flipped=0))) + 0.05
-    assert float(evaluate("h36m", train, labels, test, truth)) > 3 * float(swapped)
+    score = evaluate("h36m", train, labels, test, truth, swap_pairs=[(1, 2)])
+    assert score.swapped == 20 and float(score) < float(evaluate("h36m", *sides(flipped=0))) + 0.05
+    assert float(evaluate("h36m", train, labels, test, truth)) > 3 * float(score)
+    exchanged = ~np.isclose(score.labels, truth).all((1, 2))
+    assert exchanged.sum() == score.swapped
+    np.testing.assert_allclose(score.labels[exchanged], truth[exchanged][:, [0, 2, 1, 3]])
+    np.testing.assert_allclose(score.distances.mean(), score.error)
 
 
 @pytest.mark.parametrize("protocol", ["h36m", "taichi", "cub", "matching"])
-def test_a_score_says_what_it_compared(protocol: str) -> None:
+def test_a_score_has_what_it_compared(protocol: str) -> None:
     """Labels as given, NaN where unknown; distances of the predictions, as shares of the way from -1 to 1."""
     train, test = random_pose(60, 3), random_pose(20, 3)
     labels, truth = random_pose(60, 3), random_pose(20, 3)
     truth[4, 1] = np.nan
-    seen = np.ones((20, 3), bool)
-    seen[7, 2] = False
-    score = evaluate(protocol, train, labels, test, truth, test_visible=seen)
+    visible = np.ones((20, 3), bool)
+    visible[7, 2] = False
+    score = evaluate(protocol, train, labels, test, truth, test_visible=visible)
     expected = truth.copy()
     expected[7, 2] = np.nan
     np.testing.assert_allclose(score.labels, expected, atol=1e-12)
@@ -198,21 +201,6 @@ def test_a_score_says_what_it_compared(protocol: str) -> None:
         np.testing.assert_allclose(np.nanmean(score.distances, axis=0), score.per_keypoint)
     if protocol == "matching":
         np.testing.assert_allclose(np.nanmean(score.distances**2, axis=0), score.per_keypoint)
-
-
-def test_distances_by_hand() -> None:
-    """The mean pose is (0.1, 0), the labels lie at 0.5 and 0.3: 0.4 and 0.2 of the 2 from -1 to 1."""
-    for protocol in ("h36m", "taichi", "cub", "matching"):
-        np.testing.assert_allclose(mean_pose_error(protocol, TRAIN, TEST).distances, [[0.2], [0.1]])
-
-
-def test_swapped_samples_are_compared_with_swapped_labels() -> None:
-    train, labels, test, truth = sides(flipped=20)
-    score = evaluate("h36m", train, labels, test, truth, swap_pairs=[(1, 2)])
-    exchanged = ~np.isclose(score.labels, truth).all((1, 2))
-    assert exchanged.sum() == score.swapped > 10
-    np.testing.assert_allclose(score.labels[exchanged], truth[exchanged][:, [0, 2, 1, 3]])
-    np.testing.assert_allclose(score.distances.mean(), score.error)
 
 
 def test_h36m_leaves_up_to_ten_samples_as_they_are() -> None:

@@ -16,7 +16,7 @@ import pytest
 from pplkit.core.errors import PplkitError
 from pplkit.experiments.report import Outcome, page_of, spread_of, summary, write_report
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.viz.images import compared_curves
+from pplkit.viz.training import variant_curves
 
 HOSTILE = '<script>alert("1")</script>&\''
 TAGS = {
@@ -185,7 +185,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path, outcomes: l
 
 def test_variants_have_colours_and_then_dashes() -> None:
     rows = [{"step": 20, "loss": 2.0, "reconstruction": 1.0}, {"step": 40, "loss": 1.0}]
-    figure = compared_curves({f"v{number}": [rows, rows] for number in range(8)})
+    figure = variant_curves({f"v{number}": [rows, rows] for number in range(8)})
     lines = figure.axes[0].lines
     looks = [(line.get_color(), line.get_linestyle()) for line in lines]
     assert len(lines) == 16 and len(set(looks)) == 8 and looks[0] == looks[1]

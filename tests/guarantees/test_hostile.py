@@ -24,6 +24,7 @@ from sources import film
 from torch import Tensor, nn
 
 from data_prep.common.archives import unpack
+from pplkit import viz
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.images import read_image
@@ -36,7 +37,6 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.models.prior.released_reader import read_state
 from pplkit.training.checkpoint import read_checkpoint
-from pplkit.viz import images as plots
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
@@ -229,7 +229,7 @@ def test_html_in_names_is_shown_and_not_obeyed(tmp_path: Path) -> None:
 def test_names_in_figures_are_no_formulas(tmp_path: Path) -> None:
     part = {"error": 0.1, "mean_pose_error": 0.2}
     report = {"protocol": "cub", **part, "classes": {"$\\frac$": part, EVIL: part, "x" * 10_000: part}}
-    plots.error_bars(report).savefig(tmp_path / "a.png")
+    viz.error_bars(report).savefig(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 

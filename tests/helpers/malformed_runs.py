@@ -12,7 +12,7 @@ from pplkit.core.files import read_json, write_json
 from pplkit.data.dataset import open_dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.data.writer import DatasetWriter
-from pplkit.evaluation.diagnosis import measurements as symptoms
+from pplkit.evaluation.diagnosis import measurements
 from pplkit.experiments import report as batch_report
 from pplkit.inference.export.model_card import save_pretrained
 from pplkit.inference.export.pose_formats import read_poses
@@ -61,8 +61,8 @@ def read_results(folder: Path) -> None:
     batch_report.summary([one], found)
     batch_report._measures([(one, found[0])])
     rows = runs.RunFolder(one.run).rows("metrics.jsonl")
-    symptoms.of_training(SHORT, rows)
-    batch_report.compared_curves({"ppl": [rows]} if rows else {})
+    measurements.measure_training(SHORT, rows)
+    batch_report.variant_curves({"ppl": [rows]} if rows else {})
 
 
 def make_model(folder: Path) -> None:

@@ -15,14 +15,14 @@ from pplkit.data.reader import FrameSource
 from pplkit.data.video_writer import write_video
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.viz.overlay import draw, pose_pictures, pose_video, posed
+from pplkit.viz.overlay import draw_pose, overlays, pose_images, pose_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 
 
 def test_points_and_links_are_where_they_should_be() -> None:
     image = np.zeros((60, 90, 3), np.uint8)
-    found = draw(image, POINTS, [(0, 1)], [1.0])
+    found = draw_pose(image, POINTS, [(0, 1)], [1.0])
     assert not image.any()  # the picture itself stays
     for x, y in POINTS.astype(int):
         assert found[y, x].any()
@@ -32,12 +32,12 @@ def test_points_and_links_are_where_they_should_be() -> None:
 
 def test_what_is_not_sure_is_left_out() -> None:
     image = np.zeros((60, 90, 3), np.uint8)
-    found = draw(image, POINTS, [(0, 1), (1, 2)], confidence=np.array([0.9, 0.2, 0.9]), least=0.5)
+    found = draw_pose(image, POINTS, [(0, 1), (1, 2)], confidence=np.array([0.9, 0.2, 0.9]), least=0.5)
     assert found[20, 10].any() and found[50, 40].any()
     assert not found[20, 70].any() and not found[20, 40].any()
     hidden = POINTS.copy()
     hidden[1] = np.nan
-    np.testing.assert_array_equal(draw(image, hidden, [(0, 1), (1, 2)]), found)
+    np.testing.assert_array_equal(draw_pose(image, hidden, [(0, 1), (1, 2)]), found)
 
 
 def test_a_video_is_read_back(tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str,
     files = [tmp_path / f"{number:02}.png" for number in range(18)]
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file)
-    found = list(posed(model, FrameSource(files, 32, crop, whole=True)))
+    found = list(overlays(model, FrameSource(files, 32, crop, whole=True)))
     assert [image.shape for image in found] == [image.shape for image in images]
     box = (center if crop == "center" else whole)(61, 40)
     poses = model.estimate(resized(Image.fromarray(images[17]), model.config.image_size, box)[None])
     points = from_crop(poses.keypoints[0].numpy(), box, model.config.image_size)
     prior = model.prior()
     links = prior.links()
-    expected = draw(images[17], points, links, [prior.strength(link) for link in links])
+    expected = draw_pose(images[17], points, links, [prior.strength(link) for link in links])
     np.testing.assert_array_equal(found[17], expected)
 
 
@@ -96,7 +96,7 @@ def test_a_video_is_not_drawn_over_itself(model: PosePriorLearner, tmp_path: Pat
     before = path.read_bytes()
     (tmp_path / "link.mp4").hardlink_to(path)
     for out in (path, tmp_path / "link.mp4", tmp_path / "films" / ".." / "films" / path.name):
-        with pytest.raises(PplkitError, match="is the video that is to be drawn over"):
+        with pytest.raises(PplkitError, match="is the video to draw over"):
             pose_video(model, path, out)
     assert path.read_bytes() == before
 
@@ -117,7 +117,7 @@ def test_videos_and_folders_of_pictures(model: PosePriorLearner, tmp_path: Path)
     for name in ("a.png", "b.jpg"):
         Image.new("RGB", (30, 20), "red").save(folder / name)
     assert kind_of_source(folder) == "folder"
-    written = pose_pictures(model, sorted(folder.iterdir()), tmp_path / "out", "pad")
+    written = pose_images(model, sorted(folder.iterdir()), tmp_path / "out", "pad")
     assert [path.name for path in written] == ["00000-a.png", "00001-b.png"]
     assert Image.open(written[1]).size == (30, 20)
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from pplkit.evaluation.tracking import Film
+from pplkit.evaluation.tracking import LabelledTracks
 from pplkit.geometry.trajectories import jitter
 from pplkit.inference.tracking import Tracks
-from pplkit.viz import images as plots
-from pplkit.viz.drawing import BLUE, GREY, ORANGE, RED
-from pplkit.viz.tracking import against_truth, over_time, steadiness, telling
+from pplkit.viz.drawing import BLUE, GRAY, ORANGE, RED
+from pplkit.viz.tracking import jitter_bars, most_informative, tracks_over_time, tracks_vs_truth
 
 SECONDS = np.arange(12) / 25
 
@@ -24,9 +23,9 @@ def some_tracks() -> Tracks:
     return Tracks(["0", "1", "nose_$tip$", "3"], SECONDS, smooth, found, confidence, filled, 64.0)
 
 
-def test_points_over_time_are_drawn_as_found_smooth_and_filled() -> None:
+def test_points_over_time_are_drawn_raw_smooth_and_filled() -> None:
     tracks = some_tracks()
-    figure = over_time(tracks, [1, 2])
+    figure = tracks_over_time(tracks, [1, 2])
     x, other, y, _, sure, _ = figure.axes
     lines = {line.get_color(): line for line in x.lines if line.get_color() in (BLUE, ORANGE)}
     np.testing.assert_array_equal(lines[ORANGE].get_xydata(), np.column_stack((SECONDS, tracks.raw[:, 1, 0])))
@@ -40,25 +39,25 @@ def test_points_over_time_are_drawn_as_found_smooth_and_filled() -> None:
     assert titles == ["point 1", r"nose_\$tip\$"]
     assert (x.get_ylabel(), y.get_ylabel(), sure.get_ylabel()) == ("x (pixels)", "y (pixels, down)", "confidence")
     assert sure.get_xlabel() == "time (s)"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["found", "smooth", "filled, as hardly seen"]
-    assert [text.get_text() for text in over_time(tracks, [0]).legends[0].get_texts()] == ["found", "smooth"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["raw", "smooth", "filled, as hardly seen"]
+    assert [text.get_text() for text in tracks_over_time(tracks, [0]).legends[0].get_texts()] == ["raw", "smooth"]
 
 
 def test_points_to_show_go_from_the_stillest_to_the_liveliest() -> None:
     tracks = some_tracks()
     assert (
-        telling(tracks.points) == [0, 2, 1]
-        and telling(tracks.points, 4) == [0, 3, 2, 1]
-        and telling(tracks.points, 9) == [0, 3, 2, 1]
+        most_informative(tracks.points) == [0, 2, 1]
+        and most_informative(tracks.points, 4) == [0, 3, 2, 1]
+        and most_informative(tracks.points, 9) == [0, 3, 2, 1]
     )
     lost = tracks.points.copy()
     lost[:, 1] = np.nan
-    assert telling(lost, 2) == [0, 2]  # one that was never seen cannot be shown
+    assert most_informative(lost, 2) == [0, 2]  # one that was never seen cannot be shown
 
 
 def test_the_least_steady_point_is_at_the_top() -> None:
     tracks = some_tracks()
-    (axis,) = steadiness(tracks).axes
+    (axis,) = jitter_bars(tracks).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "3", r"nose_\$tip\$", "1"]
     bars = [bar.get_width() for bar in axis.patches]
     assert bars == pytest.approx([0, 0, 0, 0], abs=1e-9)  # straight lines
@@ -68,29 +67,16 @@ def test_the_least_steady_point_is_at_the_top() -> None:
     assert "% of the square's side per frame²" in axis.get_xlabel()
 
 
-def test_named_points_lie_on_their_images_and_the_right_ones_are_squares() -> None:
-    images = np.zeros((2, 32, 32, 3), np.uint8)
-    points = np.array([[[0.1, 0.2], [0.3, 0.4]], [[-0.5, 0.0], [np.nan, np.nan]]])
-    figure = plots.named_points(images, points, ["left hand", "right hand"], squares=[1])
-    first, second = figure.axes
-    places = [dots.get_offsets().tolist() for dots in first.collections]
-    assert places == [[[0.1, 0.2]], [[0.3, 0.4]]]
-    assert second.collections[0].get_offsets().tolist() == [[-0.5, 0.0]]
-    corners = [len(dots.get_paths()[0].vertices) for dots in first.collections]
-    assert corners[0] > corners[1] == 5  # a circle, and a square with its end
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["left hand", "right hand"]
-
-
-def test_joints_of_a_film_are_drawn_beside_the_truth() -> None:
+def test_joints_of_a_video_are_drawn_beside_the_truth() -> None:
     truth = np.stack([np.outer(np.arange(5), (0.1, -0.2)), np.zeros((5, 2))], axis=1)  # (5, 2, 2)
-    figure = against_truth(Film(truth, truth + 0.04, truth + 0.02), ["left_hand", "tail"], size=50)
+    figure = tracks_vs_truth(LabelledTracks(truth, truth + 0.04, truth + 0.02), ["left_hand", "tail"], size=50)
     x, moving, y, _ = figure.axes
     assert [axis.get_title("left") for axis in (x, moving)] == ["tail", "left hand"]  # the stillest first
     lines = {line.get_color(): line.get_ydata() for line in moving.lines}
     side = 49 / 100  # a unit of [-1, 1] is 24.5 of 50 pixels
-    np.testing.assert_allclose(lines[GREY], 100 * side * truth[:, 0, 0])
-    np.testing.assert_allclose(lines[ORANGE] - lines[GREY], 4 * side)
-    np.testing.assert_allclose(lines[BLUE] - lines[GREY], 2 * side)
+    np.testing.assert_allclose(lines[GRAY], 100 * side * truth[:, 0, 0])
+    np.testing.assert_allclose(lines[ORANGE] - lines[GRAY], 4 * side)
+    np.testing.assert_allclose(lines[BLUE] - lines[GRAY], 2 * side)
     assert y.yaxis_inverted() and not x.yaxis_inverted()
     assert (x.get_ylabel(), y.get_ylabel(), y.get_xlabel()) == ("x (% of the side)", "y (%, down)", "frame")
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "found", "smooth"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "raw", "smooth"]

@@ -14,15 +14,15 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.sampling import evenly_spaced
 from pplkit.inference.landmarks.fitting import find_image
-from pplkit.viz.images import contact_sheet, named_points
-from pplkit.viz.widgets.canvas import as_lists, board, on_click, on_drag, png
+from pplkit.viz.images import contact_sheet, landmarks_on_images
+from pplkit.viz.widgets.canvas import as_lists, canvas, on_click, on_drag, png
 from pplkit.viz.widgets.label_session import LabelSession
 from pplkit.viz.widgets.notebook_host import attended, bundle
 
 SIDE = 420  # CSS pixels of the image
 
 
-class LandmarkClicks:
+class LandmarkLabeller:
     """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
 
     It takes a split, the positions of the images to show or how many of them (1 or more; all, if there are fewer), the
@@ -50,7 +50,8 @@ class LandmarkClicks:
         titles = [f"image {image}" for image in state.images]
         if not state.names:
             return contact_sheet(self.images, titles=titles)
-        return named_points(self.images, np.stack([state.labels(place) for place in range(count)]), state.names, titles)
+        labels = np.stack([state.labels(place) for place in range(count)])
+        return landmarks_on_images(self.images, labels, state.names, titles)
 
 
 def _positions(images: int | Sequence[int] | np.ndarray, split: Split) -> list[int]:
@@ -89,7 +90,7 @@ class _Panel:
 
         self.state, self.images, self._showing = state, images, False
         options: dict[str, Any] = {"clickable": True, "draggable": True, "labels": True, "names": state.names}
-        self.board = board(SIDE, points=len(state.names), picture=images.shape[1], **options)
+        self.canvas = canvas(SIDE, points=len(state.names), image_size=images.shape[1], **options)
         self.next = ToggleButtons(options=self._names(), value=0, tooltips=["click it next"] * len(state.names))
         self.text = HTML()
         buttons = [
@@ -98,10 +99,10 @@ class _Panel:
             button("Skip", "forward", "a landmark that cannot be seen", state.skip),
             button("Undo", "undo", "take back the last click", state.undo),
         ]
-        self.whole = HBox([self.board, VBox([self.next, HBox(buttons), self.text])])
+        self.whole = HBox([self.canvas, VBox([self.next, HBox(buttons), self.text])])
         self.next.observe(self._choose, "value")
-        on_click(self.board, lambda point: self._do(lambda: state.click(point)))
-        on_drag(self.board, lambda points: self._do(lambda: state.drag(points)))
+        on_click(self.canvas, lambda point: self._do(lambda: state.click(point)))
+        on_drag(self.canvas, lambda points: self._do(lambda: state.drag(points)))
         self._show()
 
     def _names(self) -> list[tuple[str, int]]:
@@ -126,11 +127,11 @@ class _Panel:
     def _show(self) -> None:
         state = self.state
         known, asked = state.count()
-        with self.board.hold_sync():
-            self.board.picture = png(self.images[state.place])
-            self.board.points = as_lists(state.labels(state.place))
+        with self.canvas.hold_sync():
+            self.canvas.image = png(self.images[state.place])
+            self.canvas.points = as_lists(state.labels(state.place))
             todo = f"click {state.name}" if state.name else "all points have a label; drag them to correct them"
-            self.board.title = f"Image {state.place + 1} of {len(state.images)}: {todo}"
+            self.canvas.title = f"Image {state.place + 1} of {len(state.images)}: {todo}"
         self._showing = True
         self.next.options = self._names()
         self.next.value = state.number if state.name else None

@@ -1,4 +1,4 @@
-"""What a notebook's front end can do: whether somebody sits before it, and its messages while a cell is at work."""
+"""The front end of a notebook: whether a person attends it, and its messages while a cell is busy."""
 
 import asyncio
 import inspect
@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-ANSWERED = ("comm_open", "comm_msg", "comm_close")  # what widgets send; all else waits for the cell to end
+WIDGET_MESSAGES = ("comm_open", "comm_msg", "comm_close")  # all others wait for the cell to end
 
 
 def in_notebook() -> bool:
@@ -19,9 +19,9 @@ def in_notebook() -> bool:
 
 
 def attended() -> bool:
-    """Whether widgets are worth making: a notebook whose front end can ask a person something.
+    """Whether a person can use widgets: in a notebook whose front end accepts input.
 
-    papermill, nbclient and nbval say with each cell that they cannot, and nobody would press a button there.
+    papermill, nbclient and nbval say with each cell that they do not, and nobody would press a button there.
     """
     if not in_notebook():
         return False
@@ -32,25 +32,25 @@ def attended() -> bool:
 
 
 def bundle(widget: Any, figure: Figure) -> dict[str, Any]:
-    """What a cell shows: the widget, or None, and the figure for wherever there is no kernel to serve the widget.
+    """The output of a cell: the widget, or None, and the figure for wherever there is no kernel to serve the widget.
 
-    Front ends take the widget first; a saved notebook on the web, or its HTML export, shows the picture.
+    Front ends prefer the widget; a saved notebook on the web, or its HTML export, shows the figure.
     """
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    content: dict[str, Any] = {"text/plain": repr(figure), "image/png": picture.getvalue()}
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    content: dict[str, Any] = {"text/plain": repr(figure), "image/png": file.getvalue()}
     if widget is not None:
         content[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return content
 
 
 def handle_events() -> None:
-    """Handle what the widgets of this notebook have sent so far; for calling now and then in a cell that takes long.
+    """Handle the messages of this notebook's widgets so far; for calling now and then in a cell that takes long.
 
-    JupyterLab from 4.4 with ipykernel 7 hands such messages to a thread of their own, a subshell, and there is nothing
+    JupyterLab from 4.4 with ipykernel 7 gives such messages to a thread of their own, a subshell, and there is nothing
     to do here. Other front ends let them queue behind the running cell: they are taken from the queue and handled,
     and everything else, such as the next cell, stays in its order. Does nothing outside a notebook, and in a kernel
-    that is built in another way: messages are then handled when the cell has ended.
+    that works otherwise: messages are then handled when the cell has ended.
     """
     kernel = _kernel()
     if kernel is None or threading.current_thread() is not threading.main_thread():
@@ -67,9 +67,9 @@ def handle_events() -> None:
         stream.on_recv(deliver, copy=False)
         for message in waiting:
             if not _handled(kernel, stream, message):
-                done = deliver(message)
-                if inspect.isawaitable(done):
-                    asyncio.ensure_future(done)  # begins when the cell has ended
+                delivery = deliver(message)
+                if inspect.isawaitable(delivery):
+                    asyncio.ensure_future(delivery)  # begins when the cell has ended
 
 
 def _kernel() -> Any:
@@ -90,23 +90,23 @@ def _shell(kernel: Any) -> Any:
 
 
 def _handled(kernel: Any, stream: Any, message: Any) -> bool:
-    """Whether a raw message was one of a widget, and is dealt with; False leaves it as it was."""
+    """Handle a raw message if it is a widget's, and say whether it was; others stay as they are."""
     try:
         sender, parts = kernel.session.feed_identities(message, copy=False)
         kind = kernel.session.deserialize(parts, content=False, copy=False)["header"]["msg_type"]
-        handler = kernel.shell_handlers[kind] if kind in ANSWERED else None
+        handler = kernel.shell_handlers[kind] if kind in WIDGET_MESSAGES else None
         if handler is None:
             return False
         content = kernel.session.deserialize(parts, content=True, copy=False)
-    except Exception:  # whatever is wrong with it, the kernel itself knows best what to do
+    except Exception:  # a malformed message: the kernel itself answers it
         return False
-    _tell(kernel, "busy", content)
+    _publish(kernel, "busy", content)
     handler(stream, sender, content)
-    _tell(kernel, "idle", content)
+    _publish(kernel, "idle", content)
     return True
 
 
-def _tell(kernel: Any, state: str, message: Any) -> None:
+def _publish(kernel: Any, state: str, message: Any) -> None:
     """A front end waits with its next message until it hears that the kernel is idle again."""
     with suppress(Exception):  # there is no public way, and without it buttons still work
         kernel._publish_status(state, "shell", message)

@@ -15,9 +15,9 @@ from pplkit.cli.main import main
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.writer import DatasetWriter
-from pplkit.evaluation.diagnosis import report as doctor
-from pplkit.evaluation.diagnosis.checks import Check
-from pplkit.evaluation.diagnosis.report import EVERY, data_findings, diagnose, findings, table
+from pplkit.evaluation.diagnosis import report as diagnosis
+from pplkit.evaluation.diagnosis.checks import CHECKS, Check
+from pplkit.evaluation.diagnosis.report import diagnose, diagnose_images, finding_table, findings
 from pplkit.experiments import notebooks
 from pplkit.models.prior.config import Config
 from pplkit.training.logger import DIVERGED
@@ -48,7 +48,7 @@ def test_a_good_run_is_passed_in_silence() -> None:
     assert names(PRESET, GOOD) == names(ALL, GOOD) == []
 
 
-@pytest.mark.parametrize("check", EVERY, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_each_fault_is_found_by_its_number_alone(check: Check) -> None:
     """Just beyond the limit it is named, and nothing else is; at the limit nothing is."""
     limit = check.most if check.most is not None else check.least
@@ -60,24 +60,23 @@ def test_each_fault_is_found_by_its_number_alone(check: Check) -> None:
     assert names(ALL, {name: value for name, value in GOOD.items() if name != check.number}) == []
 
 
-@pytest.mark.parametrize("check", EVERY, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_advice_names_settings_that_exist_and_their_values(check: Check) -> None:
     settings = PRESET.to_dict()
-    named = set(re.findall(r"([a-z_]+)=", check.tries)) | set(re.findall(r"{([a-z_]+)", check.tries))
+    named = set(re.findall(r"([a-z_]+)=", check.remedy)) | set(re.findall(r"{([a-z_]+)", check.remedy))
     assert named - {"crop"} <= set(settings)  # an option of the preparation
-    said = check.tries.format(**settings)
-    assert "{" not in said and len(check.means) < 160
-    for name, value in re.findall(r"(?<!option )\b([a-z_]+)=([\w.-]+\w)", check.tries):
+    said = check.remedy.format(**settings)
+    assert "{" not in said and len(check.meaning) < 160
+    for name, value in re.findall(r"(?<!option )\b([a-z_]+)=([\w.-]+\w)", check.remedy):
         PRESET.replace(
             **{name: type(settings[name])(value) if not isinstance(settings[name], bool) else value == "True"}
         )
 
 
-def test_what_explains_and_what_is_explained_are_checks() -> None:
-    known = [check.name for check in EVERY]
+def test_checks_have_names_of_their_own_and_explain_other_checks() -> None:
+    known = [check.name for check in CHECKS]
     assert len(set(known)) == len(known)
-    for check in EVERY:
-        assert set(check.explains) <= set(known) - {check.name}
+    assert all(set(check.explains) <= set(known) - {check.name} for check in CHECKS)
 
 
 def test_consequences_are_not_named_beside_their_cause() -> None:
@@ -88,24 +87,28 @@ def test_consequences_are_not_named_beside_their_cause() -> None:
     assert names(PRESET, {**ignored, "gap": 2.0, "outside": 0.5}) == ["too little data", "keypoints outside"]
 
 
-def test_dead_vectors_are_no_fault_where_they_do_no_harm() -> None:
-    harmful = {**GOOD, "harm": 0.1}
+def test_some_checks_need_settings() -> None:
+    """Dead codes do no harm to a T that leaves them out; few steps are enough through a pretrained network."""
+    harmful, few = {**GOOD, "harm": 0.1}, {**GOOD, "seen": 9_600}
     assert names(ALL, harmful) == ["dead vectors"]
     assert names(PRESET, harmful) == names(ALL.replace(prior_keypoints="random"), harmful) == []
+    assert names(PRESET, few) == ["too few steps"] and names(PRESET.replace(backbone="random"), few) == []
 
 
 def test_the_table_says_number_limit_meaning_and_remedy() -> None:
     report = {"findings": findings(PRESET, {**GOOD, "outside": 0.2, "effective": 0.1}), "numbers": GOOD}
-    lines = table(report)
+    lines = finding_table(report)
     assert max(map(len, lines)) <= 130 and not any(line.endswith(" ") for line in lines)
     assert lines[0].split("  ")[0] == "finding"
     starts = [0, *(lines[0].index(head) for head in ("number", "what it means", "what to try"))]
     cells = [[line[a:b].strip() for line in lines] for a, b in zip(starts, [*starts[1:], None], strict=True)]
     text = [" ".join(filter(None, column)) for column in cells]
     assert "links collapsed keypoints outside" in text[0]
-    assert "0.1 (at least 0.4): links that count" in text[1] and "0.2 (at most 0.02): share of the" in text[1]
+    assert "0.1 (at least 0.4): effective number of" in text[1] and "0.2 (at most 0.02): fraction of" in text[1]
     assert "Keypoints have left the image" in text[2] and "weight_boundary=1 (now 1)" in text[3]
-    assert table({"findings": [], "numbers": GOOD}) == ["No findings: 39 numbers are as in runs that went well."]
+    assert finding_table({"findings": [], "numbers": GOOD}) == [
+        "No findings: 39 numbers are as in runs that went well."
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +121,12 @@ def run(tiny: Config, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory
 def test_a_run_is_looked_at_and_the_report_is_in_its_folder(
     run: Path, puppets: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "ENOUGH", 9)
+    monkeypatch.setattr(diagnosis, "LEAST_TEST_IMAGES", 9)
     assert main(["doctor", str(run)]) == 0  # findings are advice
     said = capsys.readouterr().out
     report = json.loads((run / "doctor.json").read_text())
     assert [found["name"] for found in report["findings"]][0] == "too few steps"
-    assert said.splitlines() == table(report) and "too few steps" in said
+    assert said.splitlines() == finding_table(report) and "too few steps" in said
     assert set(GOOD) - {"rise"} - IN_MOTION == set(report["numbers"])  # six steps are a single line
     assert report["made_by"]["step"] == 6 and report["made_by"]["data_sha256"] == puppets.sha256
     again = diagnose(run, puppets)
@@ -146,7 +149,7 @@ def test_films_without_masks_are_judged_by_what_moves(
     numbers = report["numbers"]
     assert {"on_foreground", "off_foreground", "filled", "cut", *IN_MOTION} <= set(numbers)
     assert 0 <= numbers["on_foreground"] <= 1 and 0.1 < numbers["filled"] < 0.3 and numbers["cut"] == 0
-    assert data_findings(data) == []
+    assert diagnose_images(data) == []
     capsys.readouterr()
     notebooks._print_summary(tmp_path / "run", 61)
     assert (
@@ -157,22 +160,12 @@ def test_films_without_masks_are_judged_by_what_moves(
 def test_findings_name_the_keypoints_that_they_count() -> None:
     (found,) = findings(PRESET, {**GOOD, "still": 2}, {"still": [3, 5]})
     assert found["says"] == "keypoints that hardly move while the object does: 3, 5"
-    assert "does: 3, 5" in " ".join(" ".join(table({"findings": [found], "numbers": GOOD})).split())
-
-
-def test_few_steps_are_enough_through_a_pretrained_network() -> None:
-    few = {**GOOD, "seen": 9_600}
-    assert names(PRESET, few) == ["too few steps"] and names(PRESET.replace(backbone="random"), few) == []
-
-
-def copy(run: Path, out: Path, data: Dataset) -> RunFolder:
-    shutil.copytree(run, out)
-    return RunFolder(out)
+    assert "does: 3, 5" in " ".join(" ".join(finding_table({"findings": [found], "numbers": GOOD})).split())
 
 
 def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets: Dataset, tmp_path: Path) -> None:
     """With a checkpoint, and without: then there are curves alone, or not even these."""
-    folder = copy(run, tmp_path / "one", puppets)
+    folder = RunFolder(shutil.copytree(run, tmp_path / "one"))
     content = folder.read("config.json")
     content["config"]["steps"] = 8
     (folder.path / "config.json").write_text(json.dumps(content))
@@ -211,11 +204,11 @@ def test_single_images_are_shown_from_training_where_a_frame_is_the_reference(
     """A test split without videos has no other frame; keypoints are looked at there all the same."""
     test = replace(puppets["test"], videos=None, name="test")
     other = replace(puppets, splits={**puppets.splits, "test": test})
-    monkeypatch.setattr(doctor, "ENOUGH", 1)
+    monkeypatch.setattr(diagnosis, "LEAST_TEST_IMAGES", 1)
     model = load(run)
-    found = doctor.measured(model, other, 6)
+    found = diagnosis.measure_model(model, other, 6)
     assert "gap" not in found and "strayed" in found
-    assert "gap" in doctor.measured(model, puppets, 6)
+    assert "gap" in diagnosis.measure_model(model, puppets, 6)
 
 
 def test_what_is_no_run_is_refused(puppets: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from data_prep.synthetic.puppets import generate, layout
+from pplkit import viz
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.writer import DatasetWriter
@@ -21,7 +22,6 @@ from pplkit.models.prior.variants import VARIANTS, labelled_prior, variant
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import load
 from pplkit.training.tasks.prior import build, train
-from pplkit.viz import prior as posters
 
 PRIOR = PosePrior(
     np.array([[0, -0.5], [0, 0], [0.5, 0.5], [-0.5, 0.5]], np.float32),
@@ -235,14 +235,14 @@ def test_classes_have_errors_of_their_own() -> None:
 def test_the_figure_shows_every_seed_of_every_variant(tmp_path: Path) -> None:
     first, second = ({"seeds": seeds, "mean": 0.6, "std": 0.1} for seeds in ([0.5, 0.7], [0.55, 0.65]))
     rows = {"ppl": {"relative_error": first}, "gone": {"diverged": 2}, "free": {"relative_error": second}}
-    (axis,) = posters.ablation_points({"rows": rows}).axes
+    (axis,) = viz.ablation_points({"rows": rows}).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["ppl", "free"]
     seeds = [points.get_offsets() for points in axis.collections if len(points.get_offsets()) == 2]  # type: ignore[arg-type]
     np.testing.assert_allclose(seeds, [[[0.5, 0], [0.7, 0]], [[0.55, 1], [0.65, 1]]])
 
 
 def test_priors_stand_side_by_side() -> None:
-    figure = posters.priors_figure({"ppl": PRIOR, "free": PRIOR, "fixed": PRIOR}, columns=2)
+    figure = viz.priors_figure({"ppl": PRIOR, "free": PRIOR, "fixed": PRIOR}, columns=2)
     assert [axis.get_title() for axis in figure.axes if axis.get_visible()] == ["ppl", "free", "fixed"]
 
 

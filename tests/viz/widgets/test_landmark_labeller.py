@@ -11,7 +11,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.inference.landmarks.fitting import read_labels
 from pplkit.inference.landmarks.label_table import read_points
 from pplkit.viz.widgets.canvas import as_lists
-from pplkit.viz.widgets.landmark_labeller import LandmarkClicks
+from pplkit.viz.widgets.landmark_labeller import LandmarkLabeller
 
 NAMES = ["nose", "left, hand"]
 
@@ -30,7 +30,7 @@ NAMES = ["nose", "left, hand"]
 )
 def test_only_images_of_the_split_can_be_clicked(images: Any, message: str, puppets: Dataset, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match=f"^to_click {message}: give positions from 0 to 19, or how many.$"):
-        LandmarkClicks(puppets["train"], images, NAMES, tmp_path / "a.csv")
+        LandmarkLabeller(puppets["train"], images, NAMES, tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
 
 
@@ -40,7 +40,7 @@ def test_only_images_of_the_split_can_be_clicked(images: Any, message: str, pupp
 def test_images_are_chosen_by_number_or_position(
     images: Any, shown: list[str], puppets: Dataset, tmp_path: Path
 ) -> None:
-    clicks = LandmarkClicks(puppets["train"], images, ["nose"], tmp_path / "a.csv")
+    clicks = LandmarkLabeller(puppets["train"], images, ["nose"], tmp_path / "a.csv")
     assert clicks.state.images == shown
     np.testing.assert_array_equal(clicks.images, [puppets["train"].images[int(place)] for place in shown])
     clicks.state.click(np.zeros(2))
@@ -51,7 +51,7 @@ def test_images_are_chosen_by_number_or_position(
 def test_an_image_that_the_table_names_otherwise_is_not_labeled_again(puppets: Dataset, tmp_path: Path) -> None:
     path, source = tmp_path / "a.csv", puppets["train"].sources[7]
     path.write_text(f"image,landmark,x,y\n{source},nose,2,3\n04,nose,4,5\nwalks/3.png,nose,1,1\n")
-    state = LandmarkClicks(puppets["train"], [7, 4], NAMES, path).state
+    state = LandmarkLabeller(puppets["train"], [7, 4], NAMES, path).state
     assert state.name == "left, hand" and state.count() == (2, 4)
     state.click(np.zeros(2))
     state.drag(np.full((2, 2), np.nan))
@@ -61,35 +61,35 @@ def test_an_image_that_the_table_names_otherwise_is_not_labeled_again(puppets: D
 
 
 def test_where_nobody_can_click_a_picture_shows_the_labels(puppets: Dataset, tmp_path: Path) -> None:
-    clicks = LandmarkClicks(puppets["train"], [4, 9], NAMES, tmp_path / "a.csv")
+    clicks = LandmarkLabeller(puppets["train"], [4, 9], NAMES, tmp_path / "a.csv")
     clicks.state.click(np.array([0.5, -0.5]))
     first, second = [axis for axis in clicks.figure().axes if axis.get_visible()]
     assert (first.get_title(), second.get_title()) == ("image 4", "image 9")
     assert (first.images[0].get_array() == puppets["train"].images[4]).all()
     assert np.allclose(first.collections[0].get_offsets()[0], [0.5, -0.5], atol=1e-3)
     assert list(clicks._repr_mimebundle_()) == ["text/plain", "image/png"]
-    nothing = LandmarkClicks(puppets["train"], [4, 9], [], tmp_path / "b.csv")
+    nothing = LandmarkLabeller(puppets["train"], [4, 9], [], tmp_path / "b.csv")
     assert list(nothing._repr_mimebundle_()) == ["text/plain", "image/png"]
 
 
 def test_the_widget_does_what_is_clicked(puppets: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pplkit.viz.widgets.landmark_labeller.attended", lambda: True)
-    clicks = LandmarkClicks(puppets["train"], [4, 9], NAMES, tmp_path / "a.csv")
+    clicks = LandmarkLabeller(puppets["train"], [4, 9], NAMES, tmp_path / "a.csv")
     assert "application/vnd.jupyter.widget-view+json" in clicks._repr_mimebundle_()
     panel = clicks._panel
-    assert panel is not None and panel.board.title == "Image 1 of 2: click nose"
-    before = panel.board.picture
-    panel.board._handle_custom_msg({"event": "click", "x": 0.5, "y": -0.5}, [])
+    assert panel is not None and panel.canvas.title == "Image 1 of 2: click nose"
+    before = panel.canvas.image
+    panel.canvas._handle_custom_msg({"event": "click", "x": 0.5, "y": -0.5}, [])
     assert panel.next.options == (("✓ nose", 0), ("left, hand", 1)) and panel.next.value == 1
-    assert "1 of 4 points" in panel.text.value and panel.board.title.endswith("click left, hand")
-    panel.board._handle_custom_msg({"event": "click", "x": 0.0, "y": 0.0}, [])
-    assert panel.board.title == "Image 2 of 2: click nose" and panel.board.picture != before
-    assert panel.board.points == [None, None]
+    assert "1 of 4 points" in panel.text.value and panel.canvas.title.endswith("click left, hand")
+    panel.canvas._handle_custom_msg({"event": "click", "x": 0.0, "y": 0.0}, [])
+    assert panel.canvas.title == "Image 2 of 2: click nose" and panel.canvas.image != before
+    assert panel.canvas.points == [None, None]
     panel.next.value = 1  # chosen by its name
-    assert panel.board.title.endswith("click left, hand") and clicks.state.name == "left, hand"
+    assert panel.canvas.title.endswith("click left, hand") and clicks.state.name == "left, hand"
     clicks.state.path = tmp_path / "missing" / "a.csv"
-    panel.board._handle_custom_msg({"event": "click", "x": 0.0, "y": 0.0}, [])
-    assert "cannot be written" in panel.text.value and panel.board.points == [None, None]
+    panel.canvas._handle_custom_msg({"event": "click", "x": 0.0, "y": 0.0}, [])
+    assert "cannot be written" in panel.text.value and panel.canvas.points == [None, None]
 
 
 def test_points_that_are_not_there_are_null() -> None:

@@ -8,7 +8,7 @@ import ipykernel
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from pplkit.viz.drawing import page
+from pplkit.viz.drawing import subplots
 from pplkit.viz.widgets import notebook_host as frontend
 
 # The file alone, without the package, which takes seconds to import.
@@ -130,7 +130,7 @@ def test_outside_a_notebook_and_in_an_unknown_kernel_nothing_happens(monkeypatch
 
 
 def test_the_picture_stands_beside_the_widget() -> None:
-    figure, _ = page(1, 1)
+    figure, _ = subplots(1, 1)
     content = frontend.bundle(None, figure)
     assert content["image/png"].startswith(b"\x89PNG") and frontend.WIDGET_VIEW not in content
     widget = type("Widget", (), {"model_id": "abc"})()

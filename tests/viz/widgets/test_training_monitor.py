@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.viz.widgets import training_monitor as widgets
+from pplkit.viz.widgets import TrainingMonitor, training_monitor
 
 IMAGES = torch.zeros(3, 3, 32, 32)
 PRIOR = PosePrior(np.array([[0.0, 0.5], [0.5, 0.0]], np.float32), np.array([[0, 1], [1, 0]], np.float32))
@@ -38,7 +38,7 @@ class FakeDisplay:
 class FakeButtons:
     """Stands for the buttons: what the text beside them said."""
 
-    def __init__(self, monitor: widgets.TrainingMonitor) -> None:
+    def __init__(self, monitor: TrainingMonitor) -> None:
         self.said: list[str] = []
 
     def show(self, text: str, paused: bool) -> None:
@@ -49,9 +49,9 @@ class FakeButtons:
 def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDisplay]:
     """As in a notebook with somebody before it."""
     made = FakeDisplay()
-    monkeypatch.setattr(widgets, "in_notebook", lambda: True)
-    monkeypatch.setattr(widgets, "attended", lambda: True)
-    monkeypatch.setattr(widgets, "_Buttons", FakeButtons)
+    monkeypatch.setattr(training_monitor, "in_notebook", lambda: True)
+    monkeypatch.setattr(training_monitor, "attended", lambda: True)
+    monkeypatch.setattr(training_monitor, "_Buttons", FakeButtons)
     monkeypatch.setattr(IPython.display, "display", made)
     yield made
 
@@ -72,8 +72,8 @@ def progress(step: int) -> Any:
 def test_outside_a_notebook_it_prints_now_and_then_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monitor = widgets.TrainingMonitor(every=1000)
-    monkeypatch.setattr(widgets, "training_state", lambda *_: 1 / 0)
+    monitor = TrainingMonitor(every=1000)
+    monkeypatch.setattr(training_monitor, "training_state", lambda *_: 1 / 0)
     for step in (20, 40, 100):
         assert monitor(progress(step)) is None
     assert [line.split("   ")[0] for line in capsys.readouterr().out.splitlines()] == [
@@ -84,21 +84,21 @@ def test_outside_a_notebook_it_prints_now_and_then_and_at_the_end(
 
 
 def test_it_renews_one_picture_and_always_draws_the_last(display: FakeDisplay) -> None:
-    monitor = widgets.TrainingMonitor(every=1000)
+    monitor = TrainingMonitor(every=1000)
     for step in (20, 40, 60, 100):
         monitor(progress(step))
     assert (display.shown, display.updated) == (1, 1)
 
 
 def test_nobody_before_the_notebook_no_buttons(display: FakeDisplay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(widgets, "attended", lambda: False)
-    monkeypatch.setattr(widgets, "_Buttons", lambda _: 1 / 0)
-    widgets.TrainingMonitor()(progress(20))
+    monkeypatch.setattr(training_monitor, "attended", lambda: False)
+    monkeypatch.setattr(training_monitor, "_Buttons", lambda _: 1 / 0)
+    TrainingMonitor()(progress(20))
     assert display.shown == 1
 
 
 def test_what_is_wanted_is_asked_of_the_training_once(display: FakeDisplay) -> None:
-    monitor = widgets.TrainingMonitor(every=1000)
+    monitor = TrainingMonitor(every=1000)
     assert monitor(progress(20)) is None
     monitor.save()
     assert monitor(progress(40)) == "save"
@@ -111,62 +111,57 @@ def test_what_is_wanted_is_asked_of_the_training_once(display: FakeDisplay) -> N
 def test_a_button_pressed_while_the_cell_is_busy_acts_at_the_next_step(
     display: FakeDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monitor = widgets.TrainingMonitor()
-    monkeypatch.setattr(widgets, "handle_events", monitor.stop)
+    monitor = TrainingMonitor()
+    monkeypatch.setattr(training_monitor, "handle_events", monitor.stop)
     assert monitor(progress(20)) == "stop"
 
 
 def test_a_pause_lasts_until_it_is_ended(display: FakeDisplay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = widgets.TrainingMonitor(every=1000)
+    monitor = TrainingMonitor(every=1000)
     looks: list[int] = []
 
     def look() -> None:
         looks.append(len(looks))
         if len(looks) == 4:
-            monitor.go_on()
+            monitor.resume()
 
-    monkeypatch.setattr(widgets, "AWAKE", 0.0)
-    monkeypatch.setattr(widgets, "handle_events", look)
+    monkeypatch.setattr(training_monitor, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(training_monitor, "handle_events", look)
     monitor.pause()
     assert monitor(progress(20)) is None and len(looks) == 4
     assert any("paused at step 20" in text for text in monitor._buttons.said)  # type: ignore[union-attr]
 
 
-def test_a_pause_ends_with_a_stop_from_another_thread(display: FakeDisplay) -> None:
-    monitor = widgets.TrainingMonitor()
+def test_a_pause_ends_with_a_stop_from_another_thread_and_with_the_last_step(display: FakeDisplay) -> None:
+    monitor = TrainingMonitor()
     monitor.pause()
     threading.Timer(0.05, monitor.stop).start()
     assert monitor(progress(20)) == "stop"
-
-
-def test_nothing_is_left_to_pause_after_the_last_step(display: FakeDisplay) -> None:
-    monitor = widgets.TrainingMonitor()
-    monitor.pause()
     assert monitor(progress(100)) is None
 
 
 def test_speed_is_that_of_late_without_what_the_callback_took(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
-    speed = widgets.Speed()
-    assert speed.at(progress(20)) == 20  # of the whole call
+    monkeypatch.setattr(training_monitor.time, "monotonic", lambda: clock[0])
+    speed = training_monitor.Speed()
+    assert speed.measure(progress(20)) == 20  # of the whole call
     for begin, end, step in ((100, 104, 40), (904, 910, 60)):  # a pause of 800 seconds between the two
         clock[0] = begin
-        speed.goes_on(step - 20)
+        speed.start(step - 20)
         clock[0] = end
-        found = speed.at(progress(step))
+        found = speed.measure(progress(step))
     assert found == 40 * 32 / 10
 
 
 def test_the_status_says_how_long_it_takes() -> None:
     # 80 steps of 32 images are left, at 20 images a second: 128 s
-    assert widgets.status(progress(20), 20) == "step 20 of 100   loss 1.500   20 images/s   2 min 08 s left"
-    assert widgets._clock(3 * 3600 + 5 * 60 + 10) == "3 h 05 min"
+    assert training_monitor.status(progress(20), 20) == "step 20 of 100   loss 1.500   20 images/s   2 min 08 s left"
+    assert training_monitor._duration(3 * 3600 + 5 * 60 + 10) == "3 h 05 min"
 
 
 def test_memory_is_that_of_this_process_and_of_those_it_started() -> None:
     held = mmap.mmap(-1, 400_000_000)  # of the system: an array may lie where others have been
     held.write(b"1" * len(held))
-    before = float(widgets.memory_taken(torch.device("cpu")).split()[1])
+    before = float(training_monitor.memory_usage(torch.device("cpu")).split()[1])
     held.close()
-    assert before - float(widgets.memory_taken(torch.device("cpu")).split()[1]) == pytest.approx(0.4, abs=0.11)
+    assert before - float(training_monitor.memory_usage(torch.device("cpu")).split()[1]) == pytest.approx(0.4, abs=0.11)

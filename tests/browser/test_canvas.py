@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pplkit.viz.widgets import canvas as boards
+from pplkit.viz.widgets import canvas
 
 pytestmark = pytest.mark.browser
 
@@ -23,23 +24,23 @@ MODEL = """async ([source, state]) => {
             for (const name of Object.keys(changes)) listeners["change:" + name]?.();
         },
     };
-    state.picture = new DataView(new Uint8Array(state.picture).buffer);
+    state.image = new DataView(new Uint8Array(state.image).buffer);
     const widget = await import(URL.createObjectURL(blob));
     widget.default.render({ model: window.model, el: document.body });
 }"""
 STATE = {
-    "size": 200, "margin": 0.0, "title": "a title", "picture": [], "points": [[0, 0], [0.5, 0.5], None], "others": [],
-    "links": [[0, 1, 1.0], [1, 2, 0.5]], "colours": ["#112233"], "names": ["nose"], "labels": False,
+    "size": 200, "margin": 0.0, "title": "a title", "image": [], "points": [[0, 0], [0.5, 0.5], None],
+    "second_pose": [], "links": [[0, 1, 1.0], [1, 2, 0.5]], "colors": ["#112233"], "names": ["nose"], "labels": False,
     "draggable": False, "live": False, "clickable": False, "moved": 0,
 }  # fmt: skip
 
 
 @pytest.fixture
 def drawn(page: Any) -> Any:
-    """Shows a board with changes to STATE; returns the place of its drawing in the page."""
+    """Shows a canvas with changes to STATE; returns the place of its drawing in the page."""
 
     def draw(**changes: Any) -> dict[str, float]:
-        source = boards.__file__.replace("canvas.py", "canvas.js")
+        source = canvas.__file__.replace("canvas.py", "canvas.js")
         with open(source, encoding="utf8") as file:
             page.evaluate(MODEL, [file.read(), {**STATE, **changes}])
         return page.locator("svg").bounding_box()  # type: ignore[no-any-return]
@@ -139,11 +140,9 @@ def test_what_the_kernel_changes_is_drawn_and_the_point_in_hand_stays(page: Any,
     page.mouse.up()
 
 
-def test_a_picture_is_shown_from_its_bytes(page: Any, drawn: Any) -> None:
-    import numpy as np
-
+def test_an_image_is_shown_from_its_bytes(page: Any, drawn: Any) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     image[:2] = (255, 0, 0)
-    drawn(picture=list(boards.png(image)), margin=1 / 3, points=[])
+    drawn(image=list(canvas.png(image)), margin=1 / 3, points=[])
     assert page.locator("image").get_attribute("href").startswith("data:image/png;base64,")
     assert page.locator("image").evaluate("shown => shown.style.imageRendering") == "pixelated"

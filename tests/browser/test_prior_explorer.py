@@ -12,10 +12,10 @@ class Explorer:
     """The panel, and what it shows: places of the points, link map, nearest prototype, title, matrix."""
 
     def __init__(self, page: Any) -> None:
-        boards = page.locator(".pplkit-board")
+        boards = page.locator(".pplkit-canvas")
         self.pose, self.near, self.heat = boards.nth(0), boards.nth(1), boards.nth(2)
         self.heat.locator("image").wait_for()
-        self.panel = page.locator(".jp-OutputArea-output:has(.pplkit-board)")
+        self.panel = page.locator(".jp-OutputArea-output:has(.pplkit-canvas)")
         self.matrix = self.panel.locator("img.widget-image, .widget-image img, img").first
         self.lines = self.pose.locator("line")
 
@@ -80,5 +80,5 @@ def test_without_a_kernel_there_is_the_picture(lab: Any, page: Any) -> None:
     cell = page.locator(".jp-CodeCell:has-text('PriorExplorer(model')")
     image = cell.locator(".jp-RenderedImage img")
     image.wait_for()
-    assert image.evaluate("image => image.naturalWidth") > 800 and page.locator(".pplkit-board").count() == 0
+    assert image.evaluate("image => image.naturalWidth") > 800 and page.locator(".pplkit-canvas").count() == 0
     image.scroll_into_view_if_needed()

@@ -10,23 +10,23 @@ from pplkit.inference.landmarks.label_table import read_points
 
 pytestmark = pytest.mark.browser
 NAMES = ["nose", "left hand"]
-DRAWN = ".jp-CodeCell:has-text('named_points(') .jp-RenderedImage img"
+DRAWN = ".jp-CodeCell:has-text('landmarks_on_images(') .jp-RenderedImage img"
 
 
-class Clicks:
+class Labeller:
     """The click widget of a page, as a person meets it."""
 
     def __init__(self, page: Any, until: Callable[[Callable[[], Any]], Any]) -> None:
-        self.page, self.until, self.board = page, until, page.locator(".pplkit-board")
-        self.panel = page.locator(".jp-OutputArea-output:has(.pplkit-board)")
+        self.page, self.until, self.canvas = page, until, page.locator(".pplkit-canvas")
+        self.panel = page.locator(".jp-OutputArea-output:has(.pplkit-canvas)")
 
     def asked(self, text: str) -> None:
         """Wait until the board asks for this."""
-        self.board.get_by_text(text).wait_for()
+        self.canvas.get_by_text(text).wait_for()
 
     def click(self, x: float, y: float) -> None:
         """On the board, in shares of its sides."""
-        box = self.board.locator("svg").bounding_box()
+        box = self.canvas.locator("svg").bounding_box()
         self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
     def press(self, button: str) -> None:
@@ -35,7 +35,7 @@ class Clicks:
 
     def drag(self, right: float, down: float) -> None:
         """The point that is there, by so many pixels of the screen from its left upper end."""
-        box = self.board.locator("circle").bounding_box()
+        box = self.canvas.locator("circle").bounding_box()
         self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         self.page.mouse.down()
         self.page.mouse.move(box["x"] + right, box["y"] + down)
@@ -44,9 +44,9 @@ class Clicks:
 
 def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], None], picture: Any, until: Any) -> None:
     run_all(lab.put("04_evaluation", scale="smoke", landmarks=NAMES, to_click=3))
-    clicks, file = Clicks(page, until), lab.home / "runs" / "puppets-smoke" / "landmarks.csv"
-    clicks.board.locator("image").wait_for()
-    clicks.board.scroll_into_view_if_needed()
+    clicks, file = Labeller(page, until), lab.home / "runs" / "puppets-smoke" / "landmarks.csv"
+    clicks.canvas.locator("image").wait_for()
+    clicks.canvas.scroll_into_view_if_needed()
     clicked_and_kept(clicks, file)
     picture("clicked", clicks.panel)
     corrected_and_taken_back(clicks, file)
@@ -54,25 +54,25 @@ def test_landmarks_are_clicked(lab: Any, page: Any, run_all: Callable[[str], Non
     picture("named", page.locator(DRAWN))
 
 
-def clicked_and_kept(clicks: Clicks, file: Path) -> None:
+def clicked_and_kept(clicks: Labeller, file: Path) -> None:
     clicks.asked("Image 1 of 3: click nose")
     clicks.click(0.25, 0.5)
     clicks.asked("Image 1 of 3: click left hand")
     assert clicks.panel.get_by_role("button", name="✓ nose").count() == 1
-    assert clicks.board.locator("circle").count() == 1
+    assert clicks.canvas.locator("circle").count() == 1
     ((image, name), (x, y)) = next(iter(read_points(file).items()))
-    margin = float(clicks.board.locator("svg").evaluate("svg => -svg.viewBox.baseVal.x - 1"))
+    margin = float(clicks.canvas.locator("svg").evaluate("svg => -svg.viewBox.baseVal.x - 1"))
     size = round(1 / margin) + 1
     assert (image, name) == ("0", "nose") and x == pytest.approx(0.25 * size - 0.5, abs=0.2)
     assert y == pytest.approx(0.5 * size - 0.5, abs=0.2)
 
 
-def corrected_and_taken_back(clicks: Clicks, file: Path) -> None:
-    first = clicks.board.locator("image").get_attribute("href")
+def corrected_and_taken_back(clicks: Labeller, file: Path) -> None:
+    first = clicks.canvas.locator("image").get_attribute("href")
     (before,) = read_points(file).values()
     clicks.press("Skip")
     clicks.asked("Image 2 of 3: click nose")
-    assert clicks.board.locator("image").get_attribute("href") != first
+    assert clicks.canvas.locator("image").get_attribute("href") != first
     clicks.click(0.5, 0.5)
     clicks.asked("Image 2 of 3: click left hand")
     clicks.press("Undo")
@@ -86,7 +86,7 @@ def corrected_and_taken_back(clicks: Clicks, file: Path) -> None:
     assert "1 of 6 points have a label" in clicks.panel.inner_text()
 
 
-def fitted_and_drawn(clicks: Clicks) -> None:
+def fitted_and_drawn(clicks: Labeller) -> None:
     clicks.press("Next")
     clicks.asked("Image 2 of 3: click nose")
     clicks.click(0.5, 0.5)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 STEPS = 100_000  # never reached
 
 
-def test_pause_go_on_save_and_stop(
+def test_pause_resume_save_and_stop(
     lab: Any, page: Any, run_all: Callable[[str], None], picture: Any, until: Any
 ) -> None:
     run_all(lab.put("02_training", scale="smoke", run="watched", steps=STEPS))
@@ -27,7 +27,7 @@ def test_pause_go_on_save_and_stop(
     page.wait_for_timeout(2000)
     assert (text.inner_text(), figure.get_attribute("src")) == (paused, drawn)
 
-    cell.get_by_role("button", name="Go on").click()
+    cell.get_by_role("button", name="Resume").click()
     page.wait_for_function("text => text.textContent.startsWith('step')", arg=text.element_handle())
     assert text.inner_text().split("   ")[0] != paused.removeprefix("paused at ").split("   ")[0]
 
