@@ -1,1 +1,1 @@
-"""Errors, settings, files, locks, signals, YAML, where the project lies; imports neither NumPy nor torch."""
+"""Errors, settings, files, locks, signals, YAML and the folder of the project; imports neither NumPy nor torch."""

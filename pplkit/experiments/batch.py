@@ -18,7 +18,7 @@ from pplkit.experiments.executors import spread
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
-from pplkit.models.prior.config import with_new_names
+from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder
 
@@ -214,7 +214,7 @@ def _same(before: Any, now: Mapping[str, Any], run: Path) -> bool:
     """Whether a notebook of `run` had these parameters, wherever the project lay then."""
     old, new = (given.get("settings") if isinstance(given, Mapping) else None for given in (before, now))
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        old = with_new_names(old)
+        old = Config.new_names(old)
         if "predefined" in old.keys() & new.keys() and same_prior(old["predefined"], new["predefined"], run):
             old["predefined"] = new["predefined"]
         before = {**before, "settings": old}

@@ -10,7 +10,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.project import SCALES, data_folder, home, run_folder
 from pplkit.core.yaml_file import At, like, read_yaml
 from pplkit.experiments.notebooks import NOTEBOOKS, declared, find
-from pplkit.models.prior.config import Config, with_new_names
+from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
 
 KEYS = (
@@ -221,7 +221,7 @@ def _combination(
 ) -> Combination:
     name, (preset, settings) = (
         f"{dataset[0]}-{variant[0]}-{seed}",
-        (Config.preset(dataset[1].preset), with_new_names(variant[1])),
+        (Config.preset(dataset[1].preset), Config.new_names(variant[1])),
     )
     if "predefined" in settings.values() and "predefined" not in settings:
         settings["predefined"] = str(run_folder(name, scale).resolve() / PREDEFINED)

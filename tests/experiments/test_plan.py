@@ -121,7 +121,7 @@ def test_paths_start_at_the_plan(home: Path) -> None:
         ({"variants": ["pll"]}, "variants.pll: variant 'pll' is unknown: give it settings, or choose one of ppl"),
         ({"variants": {"a b": {"banks": 2}}}, "variants.a b: name it by letters"),
         ({"variants": {"ppl": {"banks": 2}}}, "variants.ppl: pplkit defines a variant of this name"),
-        ({"variants": {"x": {"bank": 2}}}, "variants.x: setting 'bank' is unknown: choose one of .*banks"),
+        ({"variants": {"x": {"bank": 2}}}, "variants.x: setting 'bank' is unknown: perhaps 'banks' is meant"),
         ({"variants": {"x": {"banks": "2"}}}, "variants.x: setting banks='2' must be of type int"),
         ({"variants": {"x": {"banks": 0}}}, "variants.x: banks=0 is too small.*data set roses"),
         ({"variants": {"x": {"learning_rate": "fast"}}}, "variants.x: setting learning_rate='fast' must be .* float"),

@@ -1,15 +1,15 @@
 """All settings of a model and its training in one frozen dataclass. Imports nothing heavy."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import same_prior
+from pplkit.core.settings import Settings
 from pplkit.models.prior.presets import PRESETS
 
 CHOICES = {
@@ -49,11 +49,6 @@ OLD_SETTINGS = {  # names of version 0.1.0, which are still read
 }  # fmt: skip
 
 
-def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their names of today; those of version 0.1.0 may have had others."""
-    return {OLD_SETTINGS.get(name, name): value for name, value in settings.items()}
-
-
 def _check_number(name: str, value: Any) -> None:
     """Raise PplkitError for a setting that is no finite number in its range; for texts and switches nothing."""
     numbers = value if isinstance(value, tuple) else (value,)
@@ -81,12 +76,14 @@ def _check_number(name: str, value: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of the Pose Prior Learner. The defaults are the published ones (preset `paper`).
 
     Sections in the comments are those of the paper (arXiv 2410.03858); "released" is the authors' code.
     Raises PplkitError for values that no model can have (checked at construction).
     """
+
+    OLD_NAMES: ClassVar[Mapping[str, str]] = OLD_SETTINGS
 
     name: str = "paper"
     # images
@@ -224,26 +221,6 @@ class Config:
             raise PplkitError(f"preset {name!r} is unknown: choose one of {', '.join(sorted(PRESETS))}.")
         return cls(**{**PRESETS[name], "name": name})
 
-    def replace(self, **changes: Any) -> "Config":
-        """A copy with some settings changed, by their names or those of version 0.1.0.
-
-        Raises PplkitError for an unknown name or a value of the wrong type.
-        """
-        changes = with_new_names(changes)
-        known = {field.name: field for field in dataclasses.fields(self)}
-        for name, value in changes.items():
-            if name not in known:
-                raise PplkitError(f"setting {name!r} is unknown: choose one of {', '.join(sorted(known))}.")
-            old = getattr(self, name)
-            number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
-            if isinstance(old, tuple) and isinstance(value, list):
-                changes[name] = tuple(value)
-            elif number:
-                changes[name] = float(value) if abs(value) < 2**1000 else math.inf
-            elif type(value) is not type(old):
-                raise PplkitError(f"setting {name}={value!r} must be of type {type(old).__name__}.")
-        return dataclasses.replace(self, **changes)
-
     @property
     def reconstruction_size(self) -> int:
         """Side of the reference image and the reconstruction in pixels."""
@@ -258,25 +235,12 @@ class Config:
             paint_size=0, backbone_views=2, backbone="none" if self.backbone == "none" else "random",
         )  # fmt: skip
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Config":
-        """The inverse of `to_dict`; raises PplkitError for names or types of another version."""
-        return cls().replace(**values)
-
     def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
         """Settings that differ from `old`, those of config.json in the run folder: name to (old, new).
 
         A setting that has come since had its default. Two paths of one prior are not a difference.
         """
-        old, new = json.loads(Config().to_json()) | with_new_names(old), json.loads(self.to_json())
+        old, new = json.loads(Config().to_json()) | self.new_names(old), json.loads(self.to_json())
         if same_prior(old["predefined"], self.predefined, folder):
             old["predefined"] = self.predefined
         return {name: (old[name], value) for name, value in new.items() if old[name] != value}
-
-    def to_json(self) -> str:
-        """Readable JSON text, one setting a line."""
-        return json.dumps(self.to_dict(), indent=1) + "\n"

@@ -154,7 +154,7 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"step": 3}, "setting 'step' is unknown: choose one of .*steps"),
+        ({"step": 3}, "setting 'step' is unknown: perhaps 'steps' is meant"),
         ({"steps": "many"}, "setting steps='many' must be of type int"),
         ({"steps": 1.5}, "setting steps=1.5 must be of type int"),
         ({"flip": 1}, "setting flip=1 must be of type bool"),

@@ -1,0 +1,66 @@
+"""Settings of a method: a frozen dataclass that is read from and written to JSON, with its names and types checked."""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pplkit.core.errors import PplkitError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of a method, a frozen dataclass in which every setting has a default.
+
+    A value has the type of the default; an integer becomes a float and a list a tuple where the default is one. What
+    no model can have, `__post_init__` of the subclass refuses.
+    """
+
+    OLD_NAMES: ClassVar[Mapping[str, str]] = {}  # names in earlier versions, which are still read, to those of today
+
+    @classmethod
+    def new_names(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The same settings by their names of today."""
+        return {cls.OLD_NAMES.get(name, name): value for name, value in settings.items()}
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed, by their names of today or earlier.
+
+        Raises PplkitError for an unknown name, with the nearest known one, and for a value of the wrong type.
+        """
+        changes = self.new_names(changes)
+        known = [field.name for field in dataclasses.fields(self)]
+        for name, value in changes.items():
+            if name not in known:
+                nearest = difflib.get_close_matches(name, known, n=1)
+                advice = f"perhaps {nearest[0]!r} is meant" if nearest else f"choose one of {', '.join(sorted(known))}"
+                raise PplkitError(f"setting {name!r} is unknown: {advice}.")
+            changes[name] = _converted(name, value, getattr(self, name))
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; settings that are left out have their defaults. Raises as `replace` does."""
+        return cls().replace(**settings)
+
+    def to_json(self) -> str:
+        """Readable JSON text, one setting a line."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+
+def _converted(name: str, value: Any, current: Any) -> Any:
+    """`value` in the type of `current`; raises PplkitError where it has another."""
+    if isinstance(current, float) and type(value) is int:
+        return float(value) if abs(value) < 2**1000 else math.inf
+    if isinstance(current, tuple) and isinstance(value, list):
+        return tuple(value)
+    if type(value) is not type(current):
+        raise PplkitError(f"setting {name}={value!r} must be of type {type(current).__name__}.")
+    return value
