@@ -4,6 +4,7 @@ Skipped unless asked for by the marker (`make test-browser`), since it takes min
 or no playwright. Every test leaves a picture of its page in .browser/.
 """
 
+import importlib.util
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
@@ -24,13 +25,14 @@ import pytest
 from pplkit.experiments.notebooks import run_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = ROOT / ".browser"
+NOTEBOOKS = ROOT / "notebooks"
+SCREENSHOTS = ROOT / ".browser"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE = 600_000  # milliseconds; a cell of a cold kernel on a busy machine takes its time
+TIMEOUT_MS = 600_000  # a cell of a cold kernel on a busy machine takes its time
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # all cells are there, to be looked at
@@ -44,32 +46,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = "drives a browser for minutes: make test-browser"
     elif not any(map(shutil.which, CHROMIUM)):
         reason = "no Chromium: install the system's, such as apt-get install chromium"
-    else:
-        try:
-            import playwright.sync_api  # noqa: F401
-        except ImportError:
-            reason = "playwright is missing: pip install -e .[browser], or make test-browser"
+    elif importlib.util.find_spec("playwright") is None:
+        reason = "playwright is missing: pip install -e .[browser], or make test-browser"
     for item in items:
         if reason and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-class Lab:
+class Lab(NamedTuple):
     """A running JupyterLab whose root holds copies of the notebooks."""
 
-    def __init__(self, root: Path, home: Path, address: str, token: str) -> None:
-        self.root, self.home, self.address, self.token = root, home, address, token
-        self.notebooks = ROOT / "notebooks"
+    root: Path
+    home: Path
+    address: str
+    token: str
 
     def put(self, name: str, **parameters: Any) -> str:
-        """A copy of a notebook without outputs and with other parameters; its address."""
-        notebook = nbformat.read(self.notebooks / f"{name}.ipynb", as_version=4)
+        """Put a copy of a notebook without outputs and with other parameters there; returns its address."""
+        notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
             if "parameters" in cell.metadata.get("tags", []):
                 cell.source += "".join(f"\n{key} = {value!r}" for key, value in parameters.items())
         nbformat.write(notebook, self.root / f"{name}.ipynb")
+        return self._address_of(name)
+
+    def put_published(self, name: str) -> str:
+        """Put a notebook there as it is, with its outputs; returns its address."""
+        shutil.copyfile(NOTEBOOKS / f"{name}.ipynb", self.root / f"{name}.ipynb")
+        return self._address_of(name)
+
+    def _address_of(self, name: str) -> str:
         return f"{self.address}/doc/tree/{name}.ipynb?token={self.token}"
 
 
@@ -121,9 +129,8 @@ def lab(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < end:
-        assert server.poll() is None, log.read_text()
+    end = time.monotonic() + TIMEOUT_MS / 1000
+    while time.monotonic() < end and server.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/api").close()
             return
@@ -137,17 +144,17 @@ def page(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A page of a new browser; afterwards a picture of it is kept, and its console must have had no errors."""
     from playwright.sync_api import sync_playwright
 
-    PICTURES.mkdir(exist_ok=True)
+    SCREENSHOTS.mkdir(exist_ok=True)
     errors: list[str] = []
     path = next(filter(None, map(shutil.which, CHROMIUM)))
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=QUIET)
         made = browser.new_page(viewport={"width": 1280, "height": 1000})
-        made.set_default_timeout(PATIENCE)
+        made.set_default_timeout(TIMEOUT_MS)
         made.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         made.on("pageerror", lambda error: errors.append(str(error)))
         yield made
-        made.screenshot(path=PICTURES / f"{request.node.name}.png")
+        made.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
         browser.close()
     assert errors == []
 
@@ -157,7 +164,7 @@ def picture(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
     """Keeps a picture of a part of the page, under the name of the test and one of its own."""
 
     def keep(name: str, part: Any) -> None:
-        part.screenshot(path=PICTURES / f"{request.node.name}-{name}.png")
+        part.screenshot(path=SCREENSHOTS / f"{request.node.name}-{name}.png")
 
     return keep
 

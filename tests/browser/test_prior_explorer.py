@@ -75,8 +75,7 @@ def drag(page: Any, box: dict[str, float]) -> None:
 
 def test_without_a_kernel_there_is_the_picture(lab: Any, page: Any) -> None:
     """As committed: opened, and not run."""
-    (lab.root / "read.ipynb").write_bytes((lab.notebooks / "03_prior_distillation.ipynb").read_bytes())
-    page.goto(f"{lab.address}/doc/tree/read.ipynb?token={lab.token}")
+    page.goto(lab.put_published("03_prior_distillation"))
     cell = page.locator(".jp-CodeCell:has-text('PriorExplorer(model')")
     image = cell.locator(".jp-RenderedImage img")
     image.wait_for()
