@@ -29,7 +29,7 @@ from pplkit.viz.drawing import (
 )
 
 KIND_TITLES = {
-    "center": "center hidden (patches a side)", "random": "random patches hidden (fraction)",
+    "center": "center hidden (patches)", "random": "patches hidden (fraction)",
     "border": "a border hidden (fraction)", "things": "something in front (its side)",
 }  # fmt: skip
 PROCEDURES = {  # procedure and whether after the last round or the first: name, color, line

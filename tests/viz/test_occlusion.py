@@ -67,8 +67,8 @@ def test_curves_start_at_iteration_0_and_are_in_per_cent() -> None:
     assert [text.get_text() for text in center.get_legend().get_texts()] == ["8", "4", "nothing"]  # as the lines end
     assert labels(center)[0] == labels(random)[0] == "iteration"
     assert "%" in labels(center)[1] and labels(random)[1] == ""
-    assert center.get_title(loc="left") == "center hidden (patches a side)"
-    assert random.get_title(loc="left") == "random patches hidden (fraction)"
+    assert center.get_title(loc="left") == "center hidden (patches)"
+    assert random.get_title(loc="left") == "patches hidden (fraction)"
     np.testing.assert_allclose(lines(viz.occlusion_curves(REPORT, "completed").axes[0])["4"][0], [0, 4.0])
 
 
@@ -90,7 +90,7 @@ def test_amounts_compare_the_ways_of_finding_a_pose() -> None:
     np.testing.assert_allclose(found[2]["completed"], [[4, 8.0], [8, 12.0]])  # hidden labels: twice as much
     bars = axes[0].containers[0].lines[2][0].get_segments()[0]
     np.testing.assert_allclose(bars, [[4, 4.5], [4, 6.0]])  # 0.9 to 1.2 times the mean
-    assert labels(axes[0]) == ("center hidden (patches a side)", "all labels\n(% of the image side)")
+    assert labels(axes[0]) == ("center hidden (patches)", "all labels\n(% of the image side)")
     assert labels(axes[2])[1] == "hidden labels\n(% of the image side)" and labels(axes[1])[1] == ""
     for row, factor in ((axes[:2], 1), (axes[2:], 2)):  # every point of a row is to be seen, 0 as well
         for axis in row:
