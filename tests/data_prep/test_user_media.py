@@ -1,0 +1,29 @@
+"""A user's own videos and images: what a source is, and videos to try with."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from data_prep.user_media import film_puppets, kind_of_source
+from pplkit.core.errors import PplkitError
+
+
+def test_kinds_of_sources(tmp_path: Path) -> None:
+    videos = film_puppets(tmp_path / "films", "smoke")
+    first = sorted(videos.iterdir())[0]
+    before = first.stat().st_mtime_ns
+    assert len(list(videos.iterdir())) == 6
+    assert film_puppets(tmp_path / "films", "smoke") == videos and first.stat().st_mtime_ns == before
+    assert kind_of_source(videos) == kind_of_source(first) == "video"
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "images" / "a.png")
+    assert kind_of_source(tmp_path / "images") == "folder"
+
+
+def test_a_source_that_is_neither_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(PplkitError, match="notes.txt is no video that is known by its ending"):
+        kind_of_source(tmp_path / "notes.txt")
+    with pytest.raises(PplkitError, match="holds no picture and no video"):
+        kind_of_source(tmp_path)
