@@ -8,7 +8,6 @@ On built-in puppets, whose masks cover 0.17 to 0.18 of the cells (64 px, 60 vide
 to 0.99). So motion tells the size of an object, and the border does not.
 """
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +20,9 @@ from pplkit.data.dataset import Split
 from pplkit.data.motion_masks import SIDE, as_masks, moving
 from pplkit.data.sampling import evenly_spaced
 from pplkit.geometry.coverage import on_object
-from pplkit.models.layers.backbone import Backbone
+from pplkit.models.layers import saliency
 from pplkit.models.layers.objectness import fit_classifier
-from pplkit.models.layers.saliency import CELLS, DISTINCT, NAME, distinctness
-from pplkit.models.layers.saliency import SIDE as INPUT_SIDE
+from pplkit.models.layers.saliency import DISTINCT, distinctness
 from pplkit.models.prior.model import PosePriorLearner
 
 MAX_IMAGES = 64
@@ -100,10 +98,10 @@ def by_model(model: PosePriorLearner, images: np.ndarray | Tensor) -> Foreground
     assert model.backbone is not None
     probabilities, distances = list[Tensor](), list[float]()
     with torch.no_grad():
-        for batch in _batches(images):
-            features = model.regressor_input(model.prepare(batch))
+        for first in range(0, len(images), BATCH_SIZE):
+            features = model.regressor_input(model.prepare(images[first : first + BATCH_SIZE]))
             probabilities.append(model.find_object(features).float().cpu())
-            if (model.config.backbone, model.config.image_size) == (NAME, INPUT_SIDE):  # for which DISTINCT is known
+            if (model.config.backbone, model.config.image_size) == (saliency.NAME, saliency.SIDE):  # as for DISTINCT
                 distances += map(distinctness, model.backbone.stacked(features, model.backbone.middle).cpu())
     if distances and np.mean(np.array(distances) >= DISTINCT) < 0.5:
         return None
@@ -128,30 +126,13 @@ def by_border(images: np.ndarray) -> Foreground | None:
     return _upsampled(rows[distinct], logits[torch.from_numpy(distinct)], "border")
 
 
-@torch.no_grad()
 def frozen_features(images: np.ndarray) -> Tensor | None:
-    """Frozen features (n, C, CELLS, CELLS) of images (n, S, S, 3) uint8; None where the package is missing."""
+    """As `saliency.features`, of images (n, S, S, 3) uint8; None where the package of the network is missing."""
     try:
-        network = _network()
+        saliency.network()
     except Exception:  # a missing or damaged package can fail anywhere inside
         return None
-    features = []
-    for batch in _batches(images):
-        tensor = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        if tensor.shape[-2:] != (INPUT_SIDE, INPUT_SIDE):
-            size = INPUT_SIDE, INPUT_SIDE
-            tensor = F.interpolate(tensor, size=size, mode="bilinear", antialias=True, align_corners=False)
-        features.append(network.stacked(network(tensor), CELLS))
-    return torch.cat(features)
-
-
-@cache
-def _network() -> Backbone:
-    return Backbone(NAME, INPUT_SIDE)
-
-
-def _batches(images: np.ndarray | Tensor) -> list[np.ndarray | Tensor]:
-    return [images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE)]
+    return saliency.features(images)
 
 
 def find_foreground(split: Split, model: PosePriorLearner | None = None, limit: int = MAX_IMAGES) -> Foreground | None:

@@ -20,6 +20,7 @@ from pplkit.inference.foreground import (
     foreground_fraction,
     sample,
 )
+from pplkit.models.layers import saliency
 
 needs_weights = pytest.mark.skipif(
     foregrounds.frozen_features(np.zeros((1, 8, 8, 3), np.uint8)) is None, reason="no weights"
@@ -98,7 +99,7 @@ def test_a_missing_package_leaves_the_number_out(monkeypatch: pytest.MonkeyPatch
     def refuses() -> None:
         raise PplkitError("the weights are missing")
 
-    monkeypatch.setattr(foregrounds, "_network", refuses)
+    monkeypatch.setattr(saliency, "network", refuses)
     frames = film(0, pan=2.0)
     assert (
         by_border(frames) is None

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import torch
 from scipy import ndimage
+from torch.nn import functional as F
 
 from pplkit.models.layers.backbone import Backbone
 from pplkit.models.layers.objectness import Classifier, border, border_distances, components, fit_classifier
@@ -30,7 +31,8 @@ BLOBS = 4  # of a picture that are kept
 
 
 @cache
-def _network() -> Backbone:
+def network() -> Backbone:
+    """The frozen network; raises PplkitError if its weights are missing."""
     return Backbone(NAME, SIDE)
 
 
@@ -42,7 +44,7 @@ class Finder:
 
         Raises PplkitError if the network's weights are not to be had.
         """
-        cells = torch.cat([_features(pictures[i : i + AT_ONCE]) for i in range(0, len(pictures), AT_ONCE)])
+        cells = features(pictures)
         self.mean = cells.mean((0, 2, 3), keepdim=True)
         self.spread = cells.std((0, 2, 3), keepdim=True).clamp_min(1e-4)
         self.classifier: Classifier = fit_classifier((cells - self.mean) / self.spread)
@@ -53,7 +55,7 @@ class Finder:
         None (0, 5) where no part of the picture, uint8 (SIDE, SIDE, 3), is distinct from its border.
         """
         with torch.no_grad():
-            found = _features([picture])
+            found = features([picture])
             logits = self.classifier.logits((found - self.mean) / self.spread)[0]
             if distinctness(found[0]) < DISTINCT:
                 return np.empty((0, 5))
@@ -68,11 +70,15 @@ class Finder:
 
 
 @torch.no_grad()
-def _features(pictures: Sequence[np.ndarray]) -> torch.Tensor:
-    """Features (n, C, CELLS, CELLS) of pictures uint8 (SIDE, SIDE, 3)."""
-    network = _network()
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return network.stacked(network(images), CELLS)
+def features(images: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
+    """Frozen features (n, C, CELLS, CELLS) of square images uint8 (n, S, S, 3)."""
+    parts = []
+    for first in range(0, len(images), AT_ONCE):
+        batch = torch.from_numpy(np.stack(images[first : first + AT_ONCE])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        if batch.shape[-1] != SIDE:
+            batch = F.interpolate(batch, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        parts.append(network().stacked(network()(batch), CELLS))
+    return torch.cat(parts)
 
 
 def distinctness(features: torch.Tensor) -> float:

@@ -28,7 +28,7 @@ class Colours:
 
 @pytest.fixture
 def colours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(saliency, "_network", Colours)
+    monkeypatch.setattr(saliency, "network", Colours)
     yield
 
 
