@@ -74,7 +74,7 @@ def features(images: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
     """Frozen features (n, C, CELLS, CELLS) of square images uint8 (n, S, S, 3)."""
     parts = []
     for first in range(0, len(images), AT_ONCE):
-        batch = torch.from_numpy(np.stack(images[first : first + AT_ONCE])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        batch = torch.from_numpy(np.stack([*images[first : first + AT_ONCE]])).permute(0, 3, 1, 2).float() / 127.5 - 1
         if batch.shape[-1] != SIDE:
             batch = F.interpolate(batch, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         parts.append(network().stacked(network()(batch), CELLS))
