@@ -88,12 +88,14 @@ def settings() -> Iterator[tuple[str, str, str]]:
     """Each setting of `pplkit.Config` in order: group, name and the comment that explains it."""
     source = Path(config.__file__).read_text(encoding="utf-8")
     (settings_class,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Config")
+    names = {field.name for field in dataclasses.fields(config.Config)}
     lines, group, last = source.splitlines(), "", settings_class.body[0].end_lineno or 0
     for node in settings_class.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in names:
             above = [line.strip()[1:].strip() for line in lines[last : node.lineno - 1] if line.strip().startswith("#")]
             group, last = " ".join(above) or group, node.end_lineno or 0
-            yield group, node.target.id, lines[last - 1].partition("  # ")[2]
+            comments = [line.partition("  # ")[2] for line in lines[node.lineno - 1 : last]]
+            yield group, node.target.id, " ".join(comments)
 
 
 def settings_page() -> str:
