@@ -21,7 +21,7 @@ from data_prep.puppets import FIRST_TEST_VIDEO
 from data_prep.synthetic.puppets import RATE, generate
 from pplkit.cli.main import main
 from pplkit.data.video_writer import write_video
-from pplkit.viz.drawing import page, picture, plane, skeleton
+from pplkit.viz.drawing import as_uint8, draw_image, draw_plane, draw_skeleton, strong_links, subplots
 
 DOCS = Path(__file__).resolve().parent
 PEOPLE, FRAMES, SIDE = 3, 75, 224  # of the animation: videos side by side, frames, and pixels of each
@@ -46,15 +46,9 @@ def animation(run: Path, path: Path) -> None:
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 // RATE, loop=0, quality=60, method=6)
 
 
-def as_images(images: torch.Tensor) -> np.ndarray:
-    """float (B, C, S, S) in [-1, 1] as uint8 (B, S, S, 3)."""
-    return ((images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
-
-
 def draw_pose(axis: Axes, prior: pplkit.PosePrior, points: np.ndarray) -> None:
     """Keypoints (N, 2) with the strong links of the prior."""
-    links = prior.links()
-    skeleton(axis, points, links, [prior.strength(link) for link in links])
+    draw_skeleton(axis, points, *strong_links(prior))
 
 
 @torch.no_grad()
@@ -62,15 +56,15 @@ def one_pass(model: pplkit.PosePriorLearner, images: np.ndarray) -> Figure:
     """The way of an image through the model: prior, keypoints, link map, reference, reconstruction."""
     prior, batch = model.prior(), model.prepare(images)
     output = model(batch[:1], batch[1:2])
-    figure, axes = page(1, 6, 1.6, 1.75)
-    picture(axes[0, 0], images[0], "image")
-    plane(axes[0, 1], "prior V = (T, W)", ticks=False)
+    figure, axes = subplots(1, 6, 1.6, 1.75)
+    draw_image(axes[0, 0], images[0], "image")
+    draw_plane(axes[0, 1], "prior V = (T, W)", ticks=False)
     draw_pose(axes[0, 1], prior, prior.keypoints)
-    picture(axes[0, 2], images[0], "keypoints T'")
+    draw_image(axes[0, 2], images[0], "keypoints T'")
     draw_pose(axes[0, 2], prior, output.keypoints[0].numpy())
-    picture(axes[0, 3], output.link_map[0, 0].numpy(), "link map S")
-    picture(axes[0, 4], images[1], "reference")
-    picture(axes[0, 5], as_images(output.reconstruction)[0], "reconstruction")
+    draw_image(axes[0, 3], output.link_map[0, 0].numpy(), "link map S")
+    draw_image(axes[0, 4], images[1], "reference")
+    draw_image(axes[0, 5], as_uint8(output.reconstruction)[0], "reconstruction")
     return figure
 
 
@@ -80,12 +74,12 @@ def through_memory(model: pplkit.PosePriorLearner, images: np.ndarray) -> Figure
     prior = model.prior()
     poses = model.estimate(images, procedure="published").keypoints
     recalled = model.memory(poses).keypoints
-    figure, axes = page(2, len(images) + 1, 1.6, 1.75)
+    figure, axes = subplots(2, len(images) + 1, 1.6, 1.75)
     for column, image in enumerate(images):
         for row, (points, title) in enumerate(((poses, "pose T'"), (recalled, "from the memory"))):
-            picture(axes[row, column], image // 2 + 127, title)
+            draw_image(axes[row, column], image // 2 + 127, title)
             draw_pose(axes[row, column], prior, points[column].numpy())
-    plane(axes[0, -1], "prior T, links W", ticks=False)
+    draw_plane(axes[0, -1], "prior T, links W", ticks=False)
     draw_pose(axes[0, -1], prior, prior.keypoints)
     axes[1, -1].set_visible(False)
     return figure
@@ -94,11 +88,11 @@ def through_memory(model: pplkit.PosePriorLearner, images: np.ndarray) -> Figure
 def past_occlusion(model: pplkit.PosePriorLearner, images: np.ndarray) -> Figure:
     """Images with a hidden center: the pose of the regressor and that of the completer."""
     prior, hidden = model.prior(), pplkit.occlude(images, "center", 12)
-    figure, axes = page(2, len(images), 1.6, 1.75)
+    figure, axes = subplots(2, len(images), 1.6, 1.75)
     for row, (procedure, title) in enumerate((("published", "regressor"), ("completed", "completer"))):
         poses = model.estimate(hidden, procedure=procedure)
         for column, image in enumerate(hidden):
-            picture(axes[row, column], image, title)
+            draw_image(axes[row, column], image, title)
             draw_pose(axes[row, column], prior, poses.keypoints[column].numpy())
     return figure
 
