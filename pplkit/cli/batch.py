@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pplkit.cli.options import Commands, add_command, name_and_value
 from pplkit.core.project import data_folder
 from pplkit.core.yaml_file import At
+from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def batch(arguments: argparse.Namespace) -> None:
     run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
 
 
-def prepare(name: str, source: "Source", scale: str) -> Callable[[], Path]:
+def prepare(name: str, source: "Source", scale: str) -> Callable[[], Dataset]:
     """The preparation of a data set of a plan; images have the preset's size unless the plan or the folder says."""
-    from data_prep.registry import preparation
+    from data_prep.registry import resolve
 
     exists = (data_folder(name, scale) / "dataset.json").exists()
     size = source.size or (None if exists else Config.preset(source.preset).image_size)
-    return preparation(name, source.source, size, source.options, scale)
+    return resolve(name).preparation(source.source, size, source.options, scale)

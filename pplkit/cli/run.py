@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.cli.options import TRAINING, Commands, add_command, given, name_and_value, warn_about
-from pplkit.data.dataset import open_dataset
 from pplkit.models.prior.config import Config
 
 
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     """Prepare or open the data set, and refuse settings that do not fit it before anything is trained."""
-    from data_prep.registry import prepared
+    from data_prep.registry import resolve
     from pplkit.experiments.notebooks import check_data
 
     smoke = parameters.get("scale") == "smoke"
@@ -56,7 +55,7 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
     config.replace(image_size=parameters["size"])  # raises for a wrong size before images are prepared
     source = {name: parameters[name] for name in ("source", "size", "options", "scale") if name in parameters}
-    data = open_dataset(prepared(dataset, **{"options": {}, **source}))
+    data = resolve(dataset).preparation(**{"options": {}, **source})()
     check_data(data, config)
     if not smoke:
         warn_about(data)

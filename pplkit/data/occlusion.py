@@ -1,4 +1,4 @@
-"""What hides an object: patches as published, borders, other objects, pictures; and holes to learn from."""
+"""What hides an object: patches as published, borders, other objects, images; and random masks to learn from."""
 
 import os
 from collections.abc import Sequence
@@ -20,31 +20,33 @@ KINDS = ("center", "random", "border", "things")
 Images = TypeVar("Images", Tensor, np.ndarray)
 
 
-def spread(patches: Tensor, size: int) -> Tensor:
-    """A grid of values (B, n, n) laid over images of `size` pixels a side: (B, size, size)."""
-    place = torch.arange(size, device=patches.device) * patches.shape[-1] // size
-    return patches.index_select(2, place).index_select(1, place)
+def upsample_patches(patches: Tensor, size: int) -> Tensor:
+    """Each value of a grid (B, n, n) repeated over its patch of images of `size` pixels a side: (B, size, size)."""
+    patch = torch.arange(size, device=patches.device) * patches.shape[-1] // size
+    return patches.index_select(2, patch).index_select(1, patch)
 
 
 def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.ndarray:
     """Which of the 32 x 32 patches of `count` images are hidden: bool (count, 32, 32)  (section 4.3).
 
     kind "center": a centred square, `amount` patches a side (4, 6, 8, 10, 12 in the paper). kind "random": `amount`
-    is the share of the patches (0.1 to 0.4 in the paper), drawn for each image from (seed, its position). kind
-    "border": `amount` is the share of the image that a strip takes, at a side drawn for each image; not published.
+    is the fraction of the patches (0.1 to 0.4 in the paper), drawn for each image from (seed, its position). kind
+    "border": `amount` is the fraction of the image under a strip, at a side drawn for each image; not published.
     Raises PplkitError for another kind or an amount out of range.
     """
     hidden = np.zeros((count, PATCHES, PATCHES), dtype=bool)
     if kind == "center":
         if amount != int(amount) or not 0 <= amount <= PATCHES:
-            raise PplkitError(f"amount={amount} must be a whole number of patches from 0 to {PATCHES} for a centre.")
+            raise PplkitError(
+                f"amount={amount} must be a whole number of patches from 0 to {PATCHES} for kind='center'."
+            )
         first = (PATCHES - int(amount)) // 2
         hidden[:, first : first + int(amount), first : first + int(amount)] = True
         return hidden
     if kind not in ("random", "border"):
         raise PplkitError(f"kind={kind!r} of occlusion is unknown: choose 'center', 'random' or 'border'.")
     if not 0 <= amount <= 1:
-        raise PplkitError(f"amount={amount} must be a share of the patches from 0 to 1 for kind={kind!r}.")
+        raise PplkitError(f"amount={amount} must be a fraction of the patches from 0 to 1 for kind={kind!r}.")
     for image in range(count):
         rng = np.random.default_rng((seed, image))
         if kind == "random":
@@ -56,114 +58,113 @@ def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.nd
 
 
 def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int = 0) -> Images:
-    """Images with patches of a 32 x 32 grid painted grey; see `hidden_patches` for kind and amount.
+    """A copy of images with gray patches of a 32 x 32 grid; see `hidden_patches` for kind and amount.
 
-    uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], NumPy or torch; the answer is of the same kind, a copy.
+    Images are uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], of NumPy or torch, and so are those returned.
     """
     tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
     last = tensor.dtype == torch.uint8
     hidden = torch.from_numpy(hidden_patches(len(tensor), kind, amount, seed)).to(tensor.device)
-    where = spread(hidden, tensor.shape[1] if last else tensor.shape[-1])
+    where = upsample_patches(hidden, tensor.shape[1] if last else tensor.shape[-1])
     covered = torch.where(where[..., None], 128, tensor) if last else torch.where(where[:, None], 0.0, tensor)
     covered = covered.to(tensor.dtype)
     return covered.numpy() if isinstance(images, np.ndarray) else covered
 
 
 class Covered(NamedTuple):
-    """Images of which a part is hidden, as a model takes them, and which pixels those are."""
+    """Images with a hidden part, as a model takes them, and the mask of that part."""
 
     images: Tensor  # float (n, 3, S, S) in [-1, 1]
     hidden: np.ndarray  # bool (n, S, S)
 
 
 class Occluders(NamedTuple):
-    """Things that may stand in front of others."""
+    """Objects to put in front of others."""
 
     images: np.ndarray  # uint8 (m, S, S, 3)
-    masks: np.ndarray  # bool (m, S, S), where the thing is
+    masks: np.ndarray  # bool (m, S, S), where the object is
 
 
 def cover(images: np.ndarray, kind: str, amount: float, seed: int = 0, occluders: Occluders | None = None) -> Covered:
-    """uint8 images (n, S, S, 3) with a part hidden: grey patches (`hidden_patches`), or kind "things" in front.
+    """uint8 images (n, S, S, 3) with a part hidden: gray patches (`hidden_patches`), or for kind "things" another
+    object in front.
 
-    For "things" `amount` is the side of an occluder's square as a share of the image's; which one stands in front of an
-    image, and where within its middle half, is drawn from (seed, position of the image).
-    Raises PplkitError for another kind, an amount out of range, or things without occluders.
+    For "things" `amount` is the side of an occluder's square as a fraction of the image's; which one stands in front of
+    an image, and where within its middle half, is drawn from (seed, position of the image).
+    Raises PplkitError for another kind, an amount out of range, or kind "things" without occluders.
     """
-    seen = to_float(torch.from_numpy(images))
+    visible = to_float(torch.from_numpy(images))
     if kind != "things":
         patches = torch.from_numpy(hidden_patches(len(images), kind, amount, seed))
-        hidden = spread(patches, images.shape[1])
-        return Covered(torch.where(hidden[:, None], 0.0, seen), hidden.numpy())
+        hidden = upsample_patches(patches, images.shape[1])
+        return Covered(torch.where(hidden[:, None], 0.0, visible), hidden.numpy())
     if occluders is None or not len(occluders.images):
-        raise PplkitError("kind='things' needs occluders: give a data set with masks, or a folder of pictures.")
+        raise PplkitError("kind='things' needs occluders: give a data set with masks, or a folder of images.")
     if not 0 <= amount <= 1:
-        raise PplkitError(f"amount={amount} must be a share of the image side from 0 to 1 for kind='things'.")
-    fronts, hidden = zip(
-        *(_in_front(occluders, images.shape[1], amount, (seed, i)) for i in range(len(images))), strict=True
-    )
-    where = np.stack(hidden)
-    return Covered(
-        torch.where(torch.from_numpy(where)[:, None], to_float(torch.from_numpy(np.stack(fronts))), seen), where
-    )
+        raise PplkitError(f"amount={amount} must be a fraction of the image side from 0 to 1 for kind='things'.")
+    pairs = [_placed_occluder(occluders, images.shape[1], amount, (seed, i)) for i in range(len(images))]
+    fronts, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    return Covered(torch.where(masks[:, None], to_float(fronts), visible), masks.numpy())
 
 
-def _in_front(occluders: Occluders, size: int, amount: float, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """One occluder, drawn and placed: an image uint8 (S, S, 3) and where it hides, bool (S, S)."""
+def _placed_occluder(
+    occluders: Occluders, size: int, amount: float, seed: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A randomly chosen and placed occluder: an image uint8 (S, S, 3) and its mask, bool (S, S)."""
     rng = np.random.default_rng(seed)
     chosen, side = rng.integers(len(occluders.images)), max(1, round(amount * size))
     corner = np.round(rng.uniform(size / 4, size * 3 / 4, 2) - side / 2).astype(int)
     front = Image.fromarray(occluders.images[chosen]).resize((side, side), Image.Resampling.BILINEAR)
     mask = Image.fromarray(np.where(occluders.masks[chosen], 255, 0).astype(np.uint8)).resize((side, side))
-    place = (int(corner[0]), int(corner[1]))
+    left_top = int(corner[0]), int(corner[1])
     image, hidden = Image.new("RGB", (size, size)), Image.new("L", (size, size))
-    image.paste(front, place)
-    hidden.paste(mask, place)
+    image.paste(front, left_top)
+    hidden.paste(mask, left_top)
     return np.asarray(image), np.asarray(hidden) > 127
 
 
 def objects(split: Split, index: Sequence[int] | np.ndarray) -> Occluders | None:
-    """The objects of a split's images `index`, cut out by their masks; None if there are no masks."""
+    """The objects in images `index` of a split, cut out by their masks; None if there are no masks."""
     if split.masks is None:
         return None
     return Occluders(np.asarray(split.images[index]), np.asarray(split.masks[index]) > 127)
 
 
-def things(folder: str | os.PathLike[str], size: int) -> Occluders:
-    """The pictures of a folder as occluders, whole or, where they are transparent, what is not."""
+def occluders_from_folder(folder: str | os.PathLike[str], size: int) -> Occluders:
+    """The images of a folder as occluders; transparent parts hide nothing."""
     images, masks = [], []
     for path in pictures(Path(folder)):
-        picture, opaque = read_cutout(path)
-        images.append(np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)))
-        masks.append(np.ones((size, size), bool) if opaque is None else np.asarray(opaque.resize((size, size))) > 127)
+        image, opacity = read_cutout(path)
+        images.append(np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)))
+        masks.append(np.ones((size, size), bool) if opacity is None else np.asarray(opacity.resize((size, size))) > 127)
     return Occluders(np.stack(images), np.stack(masks))
 
 
-def holes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Holes of many kinds to learn from: bool (count, 32, 32).
+def random_masks(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Random masks of many kinds to learn from: bool (count, 32, 32), True where hidden.
 
-    A fifth of the images has none, two fifths have random patches (up to half of all), two fifths one or two rectangles
+    A fifth is empty, two fifths have random patches (up to half of all), two fifths one or two rectangles
     of 2 to 16 patches a side anywhere, also over the border, a quarter of which are strips across the whole image.
     """
-    kind, shares = rng.random(count), rng.uniform(0, 0.5, count)
-    scattered = rng.random((count, PATCHES, PATCHES)) < shares[:, None, None]
+    kind, fractions = rng.random(count), rng.uniform(0, 0.5, count)
+    scattered = rng.random((count, PATCHES, PATCHES)) < fractions[:, None, None]
     sides = rng.integers(2, 17, (count, 2, 2))
     strips = rng.random((count, 2)) < 0.25
     sides[..., 0][strips] = 2 * PATCHES
     sides = np.where(rng.random((count, 2, 1)) < 0.5, sides, sides[..., ::-1])
     first = rng.uniform(0, PATCHES, (count, 2, 2)) - sides / 2
-    place = np.arange(PATCHES) + 0.5
-    inside = (place > first[..., None]) & (place < (first + sides)[..., None])  # (count, 2, axis, 32)
+    centers = np.arange(PATCHES) + 0.5
+    inside = (centers > first[..., None]) & (centers < (first + sides)[..., None])  # (count, 2, axis, 32)
     boxes = inside[:, :, 0, :, None] & inside[:, :, 1, None, :]
     boxes[:, 1] &= rng.random((count, 1, 1)) < 0.5
-    holed = np.where((kind < 0.6)[:, None, None], scattered, boxes.any(1))
-    return holed & (kind >= 0.2)[:, None, None]
+    masks = np.where((kind < 0.6)[:, None, None], scattered, boxes.any(1))
+    return masks & (kind >= 0.2)[:, None, None]
 
 
-def at(hidden: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Whether points (n, N, 2) in [-1, 1] lie in hidden pixels, bool (n, S, S): (n, N); outside and NaN do not."""
-    size = hidden.shape[-1]
-    place = np.nan_to_num(np.round(to_pixels(points, size)), nan=-1).astype(int)
-    inside = ((place >= 0) & (place < size)).all(-1)
-    x, y = np.moveaxis(place.clip(0, size - 1), -1, 0)
-    return hidden[np.arange(len(points))[:, None], y, x] & inside
+def points_in_mask(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Whether points (n, N, 2) in [-1, 1] lie in a mask bool (n, S, S): bool (n, N), False outside and for NaN."""
+    size = mask.shape[-1]
+    pixels = np.nan_to_num(np.round(to_pixels(points, size)), nan=-1).astype(int)
+    inside = ((pixels >= 0) & (pixels < size)).all(-1)
+    x, y = np.moveaxis(pixels.clip(0, size - 1), -1, 0)
+    return mask[np.arange(len(points))[:, None], y, x] & inside

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
 from pplkit.data.dataset import Dataset
-from pplkit.data.occlusion import Covered, Occluders, at, cover
+from pplkit.data.occlusion import Covered, Occluders, cover, points_in_mask
 from pplkit.data.sampling import evenly_spaced
 from pplkit.evaluation.memory_analysis import assign
 from pplkit.evaluation.report import Scorer
@@ -124,7 +124,7 @@ class _Judge:
         else:
             distances, truth = np.linalg.norm(keypoints - self.complete, axis=-1) * self.sides, self.complete
             error = float(distances.mean())
-        covered = at(hidden, truth)
+        covered = points_in_mask(hidden, truth)
         parts = {"all": np.ones_like(covered), "hidden": covered, "visible": ~covered}
         return {"error": error, **{name: bootstrap_interval(distances, part) for name, part in parts.items()}}
 
@@ -157,7 +157,7 @@ def confidence_report(settings: Sequence[Setting], procedure: str, complete: np.
             continue
         poses, hidden = setting.rounds[procedure][0].poses, setting.covered.hidden
         distances = np.linalg.norm(poses.keypoints.numpy() - complete, axis=-1) * sides_per_unit(hidden.shape[-1])
-        values = {"sure": poses.confidence, "away": distances, "hidden": at(hidden, complete)}
+        values = {"sure": poses.confidence, "away": distances, "hidden": points_in_mask(hidden, complete)}
         values |= {} if poses.distance is None else {"expected": poses.distance}
         for name, value in values.items():
             columns.setdefault(name, []).append(np.asarray(value).ravel())

@@ -13,7 +13,7 @@ from pplkit.core.files import read_json, write_json
 from pplkit.core.locks import locked
 from pplkit.core.project import home, run_folder, same_prior
 from pplkit.core.yaml_file import At
-from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.dataset import Dataset
 from pplkit.experiments.executors import spread
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
@@ -29,7 +29,7 @@ MARKER = "batch.json"  # in a run folder: the notebooks that batches finished th
 PLAN = "plan.json"  # in the folder of a plan: where its file lies, from there
 MACHINE = ("device", "devices")  # parameters that say where a notebook runs, and not what it computes
 
-Prepare = Callable[[str, Source, str], Callable[[], Path]]
+Prepare = Callable[[str, Source, str], Callable[[], Dataset]]
 """Name of a data set, what the plan says of it, and scale, to the work of preparing it, which returns its folder."""
 
 
@@ -52,7 +52,7 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
         data = {}
         for name, work in works.items():
             with _named(plan, f"datasets.{name}"):
-                data[name] = open_dataset(work())
+                data[name] = work()
         for one in plan.combinations:
             with _named(plan, f"run {one.run}"):
                 check_data(data[one.dataset], one.config)

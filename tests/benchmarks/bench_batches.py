@@ -32,7 +32,7 @@ from torchvision import transforms as T
 from torchvision.transforms import functional as TF
 
 from pplkit.data.dataset import Split, open_dataset
-from pplkit.data.occlusion import spread
+from pplkit.data.occlusion import upsample_patches
 from pplkit.data.writer import DatasetWriter
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.batches import Batches
@@ -75,7 +75,7 @@ class Jpegs(TorchDataset[tuple[Tensor, Tensor]]):
             other = index - index % FRAMES + (index + int(torch.randint(1, FRAMES, ()))) % FRAMES
             return image, self._read(other, flip)
         kept = (torch.rand(1, config.mask_grid, config.mask_grid) >= config.mask_ratio).float()
-        return image, image * spread(kept, config.image_size)
+        return image, image * upsample_patches(kept, config.image_size)
 
 
 def make(folder: Path, count: int, size: int, source: tuple[int, int]) -> list[Path]:

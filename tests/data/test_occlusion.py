@@ -13,21 +13,25 @@ from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import (
     PATCHES,
     Occluders,
-    at,
     cover,
     hidden_patches,
-    holes,
     objects,
     occlude,
-    spread,
-    things,
+    occluders_from_folder,
+    points_in_mask,
+    random_masks,
+    upsample_patches,
 )
 
 
 def test_spread_by_hand() -> None:
     grid = torch.tensor([[[1, 2], [3, 4]]])
-    assert spread(grid, 4)[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    assert spread(grid, 3)[0].tolist() == [[1, 1, 2], [1, 1, 2], [3, 3, 4]]  # 1 of 3 pixels starts before the half
+    assert upsample_patches(grid, 4)[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    assert upsample_patches(grid, 3)[0].tolist() == [
+        [1, 1, 2],
+        [1, 1, 2],
+        [3, 3, 4],
+    ]  # 1 of 3 pixels starts before the half
 
 
 @pytest.mark.parametrize("amount", [0, 4, 6, 8, 10, 12, 32])
@@ -60,9 +64,9 @@ def test_random_patches_depend_on_seed_and_position_only() -> None:
         ("centre", 4, "kind='centre' of occlusion is unknown: choose 'center', 'random' or 'border'"),
         ("center", 4.5, "amount=4.5 must be a whole number of patches from 0 to 32"),
         ("center", 33, "amount=33 must be"),
-        ("random", 1.5, "amount=1.5 must be a share of the patches from 0 to 1"),
-        ("random", -0.1, "amount=-0.1 must be a share"),
-        ("border", 1.1, "amount=1.1 must be a share of the patches from 0 to 1 for kind='border'"),
+        ("random", 1.5, "amount=1.5 must be a fraction of the patches from 0 to 1"),
+        ("random", -0.1, "amount=-0.1 must be a fraction"),
+        ("border", 1.1, "amount=1.1 must be a fraction of the patches from 0 to 1 for kind='border'"),
     ],
 )
 def test_occlusions_that_do_not_exist_are_refused(kind: str, amount: float, message: str) -> None:
@@ -163,7 +167,7 @@ def test_every_occluder_has_its_turn() -> None:
     [
         ("things", 0.5, None, "kind='things' needs occluders: give a data set with masks, or a folder of pictures"),
         ("things", 0.5, Occluders(RED[None][:0], HALF[None][:0]), "kind='things' needs occluders"),
-        ("things", 1.5, FRONT, "amount=1.5 must be a share of the image side from 0 to 1 for kind='things'"),
+        ("things", 1.5, FRONT, "amount=1.5 must be a fraction of the image side from 0 to 1 for kind='things'"),
         ("thing", 0.5, FRONT, "kind='thing' of occlusion is unknown"),
         ("center", 0.5, FRONT, "amount=0.5 must be a whole number of patches"),
     ],
@@ -184,19 +188,19 @@ def test_pictures_of_a_folder_stand_in_front_where_they_are_opaque(tmp_path: Pat
     cut = np.dstack((RED, np.where(HALF, 255, 0).astype(np.uint8)))
     Image.fromarray(cut).save(tmp_path / "a.png")
     Image.fromarray(RED[:20]).save(tmp_path / "b.png")
-    found = things(str(tmp_path), 32)
+    found = occluders_from_folder(str(tmp_path), 32)
     assert found.images.shape == (2, 32, 32, 3) and found.masks.dtype == bool
     assert found.masks[0, :, :15].all() and not found.masks[0, :, 17:].any() and found.masks[1].all()
     assert (found.images[1] == [255, 0, 0]).all() and (found.images[0, :, :15] == [255, 0, 0]).all()
     with pytest.raises(PplkitError, match="there is no folder .*none"):
-        things(tmp_path / "none", 32)
+        occluders_from_folder(tmp_path / "none", 32)
 
 
 def test_holes_are_of_many_kinds_and_come_from_the_generator() -> None:
-    found = holes(np.random.default_rng(0), 2000)
+    found = random_masks(np.random.default_rng(0), 2000)
     assert found.shape == (2000, PATCHES, PATCHES) and found.dtype == bool
-    assert np.array_equal(found, holes(np.random.default_rng(0), 2000))
-    assert not np.array_equal(found, holes(np.random.default_rng(1), 2000))
+    assert np.array_equal(found, random_masks(np.random.default_rng(0), 2000))
+    assert not np.array_equal(found, random_masks(np.random.default_rng(1), 2000))
     shares = found.mean((1, 2))
     assert (shares == 0).mean() == pytest.approx(0.2, abs=0.04)
     assert np.quantile(shares, 0.97) < 0.6 and 0.1 < shares.mean() < 0.3
@@ -216,8 +220,10 @@ def test_points_in_hidden_pixels_by_hand() -> None:
     hidden[1, 1, 3] = True  # row 1, column 3: x = 0.5, y = -0.5
     points = np.array([[-1, -1], [0.2, -0.2], [1, 1], [0.5, -0.5], [-0.5, 0.5], [0.3, 0], [1.3, 1], [-1.2, -1]])
     both = np.stack((points, points))
-    assert at(hidden, both).tolist() == [
+    assert points_in_mask(hidden, both).tolist() == [
         [True, True, True, False, False, False, False, True],  # up to half a pixel (0.25) beyond -1 is the first pixel
         [False, False, False, True, False, False, False, False],
     ]
-    assert not at(np.ones((1, 5, 5), bool), np.array([[[np.nan, 0], [np.nan, np.nan], [9, 0], [0, -1.3]]])).any()
+    assert not points_in_mask(
+        np.ones((1, 5, 5), bool), np.array([[[np.nan, 0], [np.nan, np.nan], [9, 0], [0, -1.3]]])
+    ).any()

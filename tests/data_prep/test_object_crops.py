@@ -10,7 +10,7 @@ from sources import film
 
 from data_prep import folder, video
 from data_prep.common.object_crops import SHEET, spread
-from data_prep.registry import preparation
+from data_prep.registry import prepared
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.validation import faults
@@ -64,16 +64,16 @@ def test_auto_takes_the_object_where_it_is_small_and_says_so(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
-    out = preparation("video-a", str(clip), 32)()
+    out = prepared("video-a", str(clip), 32)
     said = capsys.readouterr().out
     assert "crop=object: the object takes up 1." in said and "% of the frame, less than a quarter." in said
     data = open_dataset(out)
     assert data.options["crop"] == "object" and not faults(out) and (out / SHEET).exists()
     assert Image.open(out / SHEET).width > 300 and object_crops(data) is not None
     for options in ({}, {"crop": "auto"}, {"crop": "object"}, None):
-        assert preparation("video-a", str(clip), 32, options)() == out
+        assert prepared("video-a", str(clip), 32, options) == out
     with pytest.raises(PplkitError, match="crop='object', not 'center'"):
-        preparation("video-a", str(clip), 32, {"crop": "center"})
+        prepared("video-a", str(clip), 32, {"crop": "center"})
 
 
 def test_auto_takes_the_center_where_the_object_fills_the_frame_or_frames_are_small(

@@ -8,7 +8,7 @@ import pytest
 import data_prep
 import data_prep.puppets
 import data_prep.scenes
-from data_prep.registry import PUPPETS, kind_of, preset_for
+from data_prep.registry import PUPPETS, preset_for, resolve
 from data_prep.scenes import boxes, cropped, extents, true_boxes, write_film
 from data_prep.synthetic.scenes import Scenes, generate_wide
 from pplkit.core.errors import PplkitError
@@ -105,7 +105,7 @@ def test_scenes_and_textured_puppets_are_known_by_name(tmp_path: Path, monkeypat
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
     tiny = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0}
     for name, options in (("puppets-wide", {**tiny, "crop": "center"}), ("puppets-textured", tiny)):
-        assert kind_of(name) == "puppets" and PUPPETS[name] == name.removeprefix("puppets-")
+        assert resolve(name).kind == "puppets" and PUPPETS[name] == name.removeprefix("puppets-")
         assert preset_for(name)
         folder = data_prep.prepared(name, size=32, options=options)
         assert open_dataset(folder).name == name

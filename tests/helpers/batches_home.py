@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from data_prep.registry import preset_for
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.plan import Plan, read_plan
 
@@ -97,8 +98,8 @@ def small(home: Path, **changes: Any) -> Plan:
     return read_plan(write_plan(home, **one), preset_for)
 
 
-def prepare(name: str, source: object, scale: str) -> Callable[[], Path]:
-    return lambda: Path(os.environ["PPLKIT_HOME"]) / "data" / name
+def prepare(name: str, source: object, scale: str) -> Callable[[], Dataset]:
+    return lambda: open_dataset(Path(os.environ["PPLKIT_HOME"]) / "data" / name)
 
 
 def rows(home: Path, plan: str = "try") -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from h36m_source import make_raw, make_simplified
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from data_prep.registry import KINDS, SMOKE_SIZE, kind_of, prepared, preset_for
+from data_prep.registry import KINDS, SMOKE_SIZE, prepared, preset_for, resolve
 from pplkit.data.dataset import open_dataset
 from pplkit.experiments.notebooks import run_notebooks
 
@@ -151,7 +151,7 @@ def arguments(options: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.dataset)
 def test_its_command_prepares_the_same(case: Case, home: Path, tmp_path: Path) -> None:
     data = open_dataset(home / "data" / f"{case.dataset}-smoke")
-    module = importlib.import_module(f"data_prep.{kind_of(case.dataset)}")
+    module = importlib.import_module(f"data_prep.{resolve(case.dataset).kind}")
     line = [str(home / "sources" / case.dataset), str(tmp_path / "out"), "--size", str(SMOKE_SIZE)]
     assert module.main([*line, *arguments({**data.options, **case.options})]) == 0
     made = open_dataset(tmp_path / "out")
@@ -167,4 +167,4 @@ def test_it_is_opened_again_with_the_same_options(case: Case, home: Path, monkey
 
 
 def test_every_data_set_has_its_case() -> None:
-    assert {kind_of(case.dataset) for case in CASES} | {"puppets"} == set(KINDS)
+    assert {resolve(case.dataset).kind for case in CASES} | {"puppets"} == set(KINDS)

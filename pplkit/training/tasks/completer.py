@@ -214,11 +214,13 @@ class DistillationSampler:
                 keypoints = apply_affine(transform.to(self.device)[:, None], keypoints)
             else:  # its keypoints may lie on other parts there
                 keypoints = self._answers(images)
-        holes = occlusion.spread(torch.from_numpy(occlusion.holes(rng, BATCH_SIZE)).to(self.device), config.image_size)
+        patches = torch.from_numpy(occlusion.random_masks(rng, BATCH_SIZE)).to(self.device)
+        holes = occlusion.upsample_patches(patches, config.image_size)
         other = torch.from_numpy(rng.random(BATCH_SIZE) >= GREY_FRACTION).to(self.device)[:, None, None, None]
         images = torch.where(holes[:, None], images.roll(1, 0) * other, images)
-        hidden = torch.from_numpy(occlusion.at(holes.cpu().numpy(), keypoints.cpu().numpy())).to(self.device)
-        return DistillationBatch(images.contiguous(memory_format=torch.channels_last), keypoints, hidden.float())
+        hidden = torch.from_numpy(occlusion.points_in_mask(holes.cpu().numpy(), keypoints.cpu().numpy()))
+        images = images.contiguous(memory_format=torch.channels_last)
+        return DistillationBatch(images, keypoints, hidden.to(self.device).float())
 
     def _view(self, draws: Tensor) -> Tensor:
         """How images are shown, as in training, from numbers (B, 5) in [-1, 1)."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
 from pplkit.data.images import to_float
-from pplkit.data.occlusion import spread
+from pplkit.data.occlusion import upsample_patches
 from pplkit.geometry.coordinates import view_transforms, warp
 from pplkit.models.prior.batches import Batch, Batches, mask_blocks
 from pplkit.models.prior.config import Config
@@ -236,7 +236,7 @@ def test_blocks_that_are_not_kept_are_zero() -> None:
     images = images.contiguous(memory_format=torch.channels_last)
     kept = torch.tensor([[[True, False], [False, True]], [[True, True], [False, False]]])
     found = mask_blocks(images, kept)
-    assert torch.equal(found, images * spread(kept, 8)[:, None]) and found.is_contiguous(
+    assert torch.equal(found, images * upsample_patches(kept, 8)[:, None]) and found.is_contiguous(
         memory_format=torch.channels_last
     )
     assert torch.equal(found[0, :, :4, :4], images[0, :, :4, :4]) and not found[0, :, :4, 4:].any()

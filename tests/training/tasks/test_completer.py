@@ -146,8 +146,8 @@ def test_hidden_are_the_keypoints_in_holes(tiny: Config) -> None:
     given = taught(tiny)(1)
     rng = np.random.default_rng((tiny.seed, 3, 1))
     rng.integers(9, size=64)
-    holes = occlusion.holes(rng, 64)  # at 32 pixels a side a patch is a pixel
-    expected = occlusion.at(holes, given.keypoints.numpy())
+    holes = occlusion.random_masks(rng, 64)  # at 32 pixels a side a patch is a pixel
+    expected = occlusion.points_in_mask(holes, given.keypoints.numpy())
     assert np.array_equal(given.hidden.numpy() > 0, expected) and set(given.hidden.unique().tolist()) == {0.0, 1.0}
     where = torch.from_numpy(holes)[:, None].expand(-1, 3, -1, -1)
     grey = (given.images == 0)[where]
