@@ -12,7 +12,7 @@ from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center
-from pplkit.data.images import pictures
+from pplkit.data.images import list_images
 from pplkit.data.writer import DatasetWriter
 
 CATEGORIES = ("cat", "dog", "wild")
@@ -40,7 +40,7 @@ def prepare(
     tasks = []
     for split, part in (("train", "train"), ("test", testing)):
         for index, name in enumerate(chosen):
-            for path in pictures(source / part / name):
+            for path in list_images(source / part / name):
                 line = f"{part}/{name}/{path.name}"
                 tasks.append(picture(path, size, split=split, source=line, box=center, class_index=index))
     writer = DatasetWriter(

@@ -27,7 +27,7 @@ from data_prep.common.ingest import picture, write
 from data_prep.common.matlab import read_mat
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box
-from pplkit.data.images import inside
+from pplkit.data.images import path_inside
 from pplkit.data.writer import DatasetWriter
 
 VARIANTS = ("all", "three", "aligned")
@@ -91,7 +91,7 @@ def prepare(
         seen = parts[row, :, 2] == 1
         tasks.append(
             picture(
-                inside(source / "images", files[row]),
+                path_inside(source / "images", files[row]),
                 size,
                 split=splits[row],
                 source=files[row],

@@ -47,7 +47,7 @@ from data_prep.common.object_crops import AUTO, OBJECT, Sheet, chosen, picture_c
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
-from pplkit.data.images import below, pictures, read_image
+from pplkit.data.images import list_images, read_image, relative_name
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares
 
@@ -93,7 +93,7 @@ def prepare(
     }  # fmt: skip
     _check(options)
     source = Path(source)
-    paths = {below(path, source): path for path in pictures(source)}
+    paths = {relative_name(path, source): path for path in list_images(source)}
     marks = None if labels is None else read_labels(Path(labels))
     objects, faults = ({}, {}) if marks is None else matched(marks, list(paths))
     names, dropped, alike = _sorted_out(paths, objects, faults, options)

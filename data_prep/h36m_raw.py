@@ -17,9 +17,9 @@ from data_prep.common.object_crops import Cut
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 from pplkit.data.crops import Box, around, resized, to_crop
-from pplkit.data.images import PIXELS
+from pplkit.data.images import MAX_PIXELS
 from pplkit.data.schema import MAX_COORDINATE
-from pplkit.data.video import SOON, frames, reader, times
+from pplkit.data.video import TIME_TOLERANCE, frames, reader, times
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")
@@ -73,7 +73,7 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
     cut = None if follow is None else follow()
     with _masks(_found(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
         for time, image in frames(film, 0.0, end, shown[: len(poses) : every], threads=1):
-            number = int(np.searchsorted(shown, time - SOON))
+            number = int(np.searchsorted(shown, time - TIME_TOLERANCE))
             box = cut(time, image) if cut else _square(box_of(number)) or around(poses[number], MARGIN)
             mask = mask_of(number)
             if masks and mask is None:
@@ -151,7 +151,7 @@ def _mask(path: Path, file: Any, number: int) -> np.ndarray | None:
         if number >= cells.size:
             return None
         stored = file[cells[np.unravel_index(number, cells.shape)]]
-        if stored.size > PIXELS or stored.external is not None or stored.is_virtual:
+        if stored.size > MAX_PIXELS or stored.external is not None or stored.is_virtual:
             raise ValueError("it has more pixels than any frame, or they lie in another file")
         mask = np.asarray(stored)
     except Exception as error:  # a damaged file fails wherever h5py meets the damage

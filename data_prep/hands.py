@@ -20,7 +20,7 @@ from data_prep.common.ingest import picture, write
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_text
 from pplkit.data.crops import whole
-from pplkit.data.images import inside
+from pplkit.data.images import path_inside
 from pplkit.data.writer import DatasetWriter
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
@@ -63,7 +63,7 @@ def prepare(
     )
     tasks = [
         picture(
-            inside(source / "Hands", row["imageName"]),
+            path_inside(source / "Hands", row["imageName"]),
             size,
             split="test" if row["id"] in testing else "train",
             source=row["imageName"],

@@ -11,7 +11,7 @@ from pathlib import Path
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import picture, write
 from pplkit.data.crops import center
-from pplkit.data.images import pictures
+from pplkit.data.images import list_images
 from pplkit.data.writer import DatasetWriter
 
 FOLDERS = {"train": "trainA", "test": "testA"}
@@ -32,7 +32,7 @@ def prepare(
     source = Path(source)
     tasks = []
     for split, name in FOLDERS.items():
-        for path in pictures(source / name):
+        for path in list_images(source / name):
             tasks.append(picture(path, size, split=split, source=f"{name}/{path.name}", box=center))
     writer = DatasetWriter(
         out,

@@ -21,7 +21,7 @@ from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, l
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import current_name
-from pplkit.data.images import below, pictures
+from pplkit.data.images import list_images, relative_name
 from pplkit.data.writer import DatasetWriter
 
 FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
@@ -116,7 +116,7 @@ def _photographs(folder: str | Path | None) -> tuple[list[Path], list[Path]]:
     if folder is None:
         return [], []
     folder = Path(folder).expanduser()
-    files = {below(path, folder): path for path in pictures(folder)}
+    files = {relative_name(path, folder): path for path in list_images(folder)}
     if len(files) == 1:
         return [*files.values()], [*files.values()]
     tested = held_out(list(files), TESTED) or {min(files, key=place)}

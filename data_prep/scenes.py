@@ -16,7 +16,7 @@ from data_prep.synthetic.puppets import CATEGORIES, RATE, Puppets
 from data_prep.synthetic.scenes import AT_ONCE, SIDES, Film, Scenes
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center, resized, to_crop
-from pplkit.data.images import pictures
+from pplkit.data.images import list_images
 from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video_writer import write_video
 
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     try:
         folder = options.pop("backgrounds")
-        print(write_film(**options, photographs=pictures(folder) if folder else ()))
+        print(write_film(**options, photographs=list_images(folder) if folder else ()))
     except PplkitError as error:
         print(f"data_prep: {error}", file=sys.stderr)
         return 2

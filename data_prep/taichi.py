@@ -28,7 +28,7 @@ from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, picture, write
 from pplkit.core.errors import PplkitError, reason
 from pplkit.data.crops import Box, center, resized
-from pplkit.data.images import inside
+from pplkit.data.images import path_inside
 from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video import frames
 from pplkit.data.writer import DatasetWriter
@@ -121,7 +121,7 @@ def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:
     masked = part == "test" and masks.is_dir()
     for name, rows_columns in zip(names, joints, strict=True):
         points = np.where((rows_columns == -1).any(1, keepdims=True), np.nan, rows_columns)[:, ::-1]
-        path = inside(source / "eval_images" / "taichi-256" / part, name)
+        path = path_inside(source / "eval_images" / "taichi-256" / part, name)
         mask = masks / name if masked else None
         box = partial(_exact, path)
         yield picture(path, size, split=split, source=f"{part}/{name}", box=box, points=points, mask=mask)

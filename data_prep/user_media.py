@@ -7,7 +7,7 @@ from PIL import Image
 
 from data_prep.synthetic.puppets import RATE, generate
 from pplkit.core.errors import PplkitError
-from pplkit.data.images import SUFFIXES, listed
+from pplkit.data.images import SUFFIXES, list_files
 from pplkit.data.video import SUFFIXES as FILMS
 from pplkit.data.video_writer import write_video
 
@@ -23,7 +23,7 @@ def kind_of_source(source: Path) -> str:
         if source.suffix.lower() in FILMS:
             return "video"
         raise PplkitError(f"{source} is no video that is known by its ending: give a video, or a folder of pictures.")
-    found = [path.suffix.lower() for path in listed(source, FILMS | SUFFIXES, "picture and no video")]
+    found = [path.suffix.lower() for path in list_files(source, FILMS | SUFFIXES, "picture and no video")]
     films = sum(suffix in FILMS - SUFFIXES for suffix in found)
     return "video" if films > len(found) - films else "folder"
 

@@ -32,8 +32,8 @@ from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, chosen, foll
 from data_prep.common.splits import check_share, held_out, place
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, current_name, resized
-from pplkit.data.images import below, listed
-from pplkit.data.video import SOON, SUFFIXES, frame_size, frames, reader, times
+from pplkit.data.images import list_files, relative_name
+from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frame_size, frames, reader, times
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import Squares
 
@@ -76,8 +76,8 @@ def convert(
     reader()
     if crop not in (AUTO, OBJECT):
         _crop(crop)
-    paths = [source] if source.is_file() else listed(source, SUFFIXES, "video")
-    names = [source.name] if source.is_file() else [below(path, source) for path in paths]
+    paths = [source] if source.is_file() else list_files(source, SUFFIXES, "video")
+    names = [source.name] if source.is_file() else [relative_name(path, source) for path in paths]
     testing = _testing(names, test_share)
     known: dict[Path, Squares] = {}
     if isinstance(crop, str):
@@ -151,7 +151,7 @@ def _rows(
         if count is not None and len(found):
             chosen = found = found[np.unique(np.linspace(0, len(found) - 1, count).round().astype(int))]
         if 0 < share < 1 and len(found) >= 4:
-            boundary = found[-max(2, round(share * len(found)))] - SOON
+            boundary = found[-max(2, round(share * len(found)))] - TIME_TOLERANCE
     waiting: dict[str, Row | None] = {}
     box = cut()
     for time, image in frames(path, start, end, chosen, threads):

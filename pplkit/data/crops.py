@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.images import PIXELS
+from pplkit.data.images import MAX_PIXELS
 from pplkit.geometry.coordinates import to_pixels, to_unit
 
 Box = tuple[float, float, float, float]
@@ -41,7 +41,7 @@ def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray
             raise PplkitError(f"the square {box} to cut out is empty: correct the box or the labels it comes from")
         left, top = (max(0, math.ceil(-start)) for start in box[:2])
         right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
-        if (area := (left + image.width + right) * (top + image.height + bottom)) > PIXELS:
+        if (area := (left + image.width + right) * (top + image.height + bottom)) > MAX_PIXELS:
             return _resized_smaller(image, size, box, area)
         if left or top or right or bottom:
             pixels = np.asarray(image)
@@ -52,10 +52,10 @@ def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray
 
 
 def _resized_smaller(image: Image.Image, size: int, box: Box, area: int) -> np.ndarray:
-    """`resized` of an image that with its border has `area` pixels, more than PIXELS, after it was made smaller."""
+    """`resized` of an image that with its border has `area` pixels, more than MAX_PIXELS, after it was made smaller."""
     if max(image.size) == 1:
         raise PplkitError(f"the square {box} to cut out is far larger than the picture: correct the box or its labels")
-    share = math.sqrt(PIXELS / area)
+    share = math.sqrt(MAX_PIXELS / area)
     width, height = (max(1, int(side * share)) for side in image.size)
     x, y = width / image.width, height / image.height
     small = image.resize((width, height), Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Picture files of every format and mode that Pillow reads, as upright RGB images, with clear errors."""
+"""Image files of every format and mode that Pillow reads, as upright RGB images, with clear errors."""
 
 import os
 import warnings
@@ -13,36 +13,35 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 
-PIXELS = 100_000_000  # a picture of more is not opened: it would take gigabytes
-SCANNED = 10 * PIXELS  # pixels times scans of a JPEG; progressive ones have about ten
-BAND = 2**22  # pixels
-PROGRAMS = ("EPS", "WMF")  # what Pillow hands to other programs: a file of PostScript is one itself, whatever its name
+MAX_PIXELS = 100_000_000  # of an image: more would take gigabytes
+BAND_PIXELS = 2**22  # of an image with more than 8 bits, converted at a time
+EXTERNAL_FORMATS = ("EPS", "WMF")  # Pillow hands these to other programs, and PostScript is a program itself
 ORIENTATION = ExifTags.Base.Orientation
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
-"""Endings of every format that Pillow reads as a picture by itself"""
+"""File name endings of the image formats that Pillow reads by itself"""
 
 
 def read_image(path: Path, least: int | None = None) -> Image.Image:
-    """The picture as RGB, turned as its EXIF says; raises PplkitError naming a file that is missing or damaged.
+    """The image as RGB, turned as its EXIF says; raises PplkitError naming a file that is missing or damaged.
 
-    With `least`, a JPEG is decoded in less time to a smaller size, whose sides are no shorter than that.
+    With `least`, a JPEG is decoded faster to a smaller size, whose sides are at least so long.
     """
     return _read(path, least)[0]
 
 
-def read_cutout(path: Path, least: int | None = None) -> tuple[Image.Image, Image.Image | None]:
-    """The same, and how far each pixel is opaque (grey, 255 = quite), None where nothing can be transparent."""
-    return _read(path, least)[:2]
+def read_cutout(path: Path) -> tuple[Image.Image, Image.Image | None]:
+    """As `read_image`, with the opacity of each pixel (mode L), or None if the image cannot be transparent."""
+    return _read(path, None)[:2]
 
 
 def read_reduced(path: Path, least: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture as `read_image` gives it with `least`, and the width and height that all of it has, upright."""
+    """As `read_image` with `least`, with the width and height of the full image, upright."""
     image, _, size = _read(path, least)
     return image, size
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of the picture, upright, as its head says them; raises PplkitError as `read_image` does."""
+    """Width and height of the upright image, without decoding it; raises PplkitError as `read_image` does."""
     with _opened(path) as image:
         return _upright(image, image.size)
 
@@ -53,59 +52,48 @@ def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | Non
         if least:
             image.draft("RGB", (least, least))
         image.load()
-        _check_size(path, image)  # again: a picture in an icon says its own
+        _check_size(path, image)  # again: an image inside an icon has a size of its own
         size = _upright(image, size)
         ImageOps.exif_transpose(image, in_place=True)
-        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-        return as_rgb(image), alpha, size
+        opacity = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        return as_rgb(image), opacity, size
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The picture, not yet decoded; what fails while it is in use is a PplkitError that names it."""
+    """The image, not yet decoded; what fails while it is in use becomes a PplkitError that names the file."""
     if not os.path.lexists(path):
         raise PplkitError(f"{path} is missing: correct the path or get the file again")
     check_file(path, "get it again or leave it out")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is the kit's own
-            image = Image.open(path, formats=[kind for kind in Image.ID if kind not in PROGRAMS])
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the limit here
+            image = Image.open(path, formats=[kind for kind in Image.ID if kind not in EXTERNAL_FORMATS])
         with image:
             _check_size(path, image)
-            _check_scans(path, image)
             yield image
     except PplkitError:
         raise
-    except Exception as error:  # a torn or hostile file can fail anywhere inside Pillow's fifty readers
+    except Exception as error:  # a torn file can fail anywhere inside Pillow's fifty readers
         raise PplkitError(
-            f"{path} cannot be read as a picture ({reason(error)}): get it again or leave it out"
+            f"{path} cannot be read as an image ({reason(error)}): get it again or leave it out"
         ) from error
 
 
 def _upright(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height after the quarter turn that EXIF may ask for, with or without a mirror."""
+    """Width and height after the quarter turn that EXIF may ask for."""
     return (size[1], size[0]) if image.getexif().get(ORIENTATION, 1) >= 5 else size
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise PplkitError(
-            f"{path} has {image.width} x {image.height} pixels, more than {PIXELS:,}; make it smaller or remove it"
+            f"{path} has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; make it smaller or remove it"
         )
 
 
-def _check_scans(path: Path, image: Image.Image) -> None:
-    """Each scan of a JPEG goes over all of it, and takes a hundred bytes: thousands of them would take hours."""
-    if image.format in ("JPEG", "MPO"):
-        if path.stat().st_size > SCANNED:  # no picture has ten bytes a pixel
-            raise PplkitError(f"{path} is longer than {SCANNED:,} bytes: save it anew or remove it")
-        scans = path.read_bytes().count(b"\xff\xda")  # a byte of 255 among the pixels is followed by a zero
-        if scans * image.width * image.height > SCANNED:
-            raise PplkitError(f"{path} has {scans} scans of {image.size} pixels: save it anew or remove it")
-
-
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Grey, palette, 16 bit and transparent pictures as RGB: 16 bit scaled to 8, what is transparent as white."""
+    """Gray, palette, 16-bit and transparent images as RGB: 16 bits scaled to 8, transparent pixels white."""
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image)
     if image.has_transparency_data:
@@ -115,62 +103,59 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey values of more bits; in bands, since numbers of eight bytes would take gigabytes."""
-    step = max(1, BAND // image.width)
+    """Gray values of more bits as 8 bits; in bands, since eight bytes a value would take gigabytes."""
+    step = max(1, BAND_PIXELS // image.width)
     bands = [(0, top, image.width, min(top + step, image.height)) for top in range(0, image.height, step)]
     deep = image.mode.startswith("I;16") or any(np.asarray(image.crop(band)).max(initial=0) > 255 for band in bands)
-    found = np.empty((image.height, image.width), np.uint8)
+    gray = np.empty((image.height, image.width), np.uint8)
     for band in bands:
         values = np.nan_to_num(np.asarray(image.crop(band)).astype(np.float64))
-        found[band[1] : band[3]] = (values.clip(0) / (257 if deep else 1)).clip(0, 255).round()
-    return Image.fromarray(found)
+        gray[band[1] : band[3]] = (values.clip(0) / (257 if deep else 1)).clip(0, 255).round()
+    return Image.fromarray(gray)
 
 
-def pictures(folder: Path) -> list[Path]:
-    """The files of a tree whose ending is that of a picture, sorted; links are followed, but no circle of them.
-
-    Raises PplkitError if there is no such folder or no such file.
-    """
-    return listed(folder, SUFFIXES, "picture of a format that Pillow reads")
+def list_images(folder: Path) -> list[Path]:
+    """The image files in a folder and its subfolders, sorted; raises PplkitError if there are none."""
+    return list_files(folder, SUFFIXES, "image of a format that Pillow reads")
 
 
-def listed(folder: Path, suffixes: Collection[str], noun: str) -> list[Path]:
-    """The files of a tree with one of these endings, which are of the kind `noun`, sorted; as for `pictures`."""
+def list_files(folder: Path, suffixes: Collection[str], kind: str) -> list[Path]:
+    """As `list_images` for other file name endings; `kind` names them in the error. Circular links end."""
     if not folder.is_dir():
         raise PplkitError(f"there is no folder {folder}; correct the path")
-    found = sorted(path for path in _files(folder, set()) if path.suffix.lower() in suffixes)
-    if not found:
-        raise PplkitError(f"{folder} holds no {noun}; give the folder that does")
-    return found
+    files = sorted(path for path in _files(folder, set()) if path.suffix.lower() in suffixes)
+    if not files:
+        raise PplkitError(f"{folder} holds no {kind}; give the folder that does")
+    return files
 
 
-def below(path: Path, source: Path) -> str:
-    """How a file is called below `source`; what is no text in its name is replaced, since sources.txt is text."""
-    return path.relative_to(source).as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
-
-
-def inside(folder: Path, name: str) -> Path:
-    """The file that a list calls `name`, in `folder` or below; raises PplkitError for a name that leads elsewhere."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
-        raise PplkitError(f"{name!r} is no file in {folder}, where it should be; correct the list that names it")
-    return folder / name
-
-
-def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+def _files(folder: Path, visited: set[str]) -> Iterator[Path]:
     real = os.path.realpath(folder)
-    if real in seen:
+    if real in visited:
         return
-    seen.add(real)
+    visited.add(real)
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise PplkitError(f"{folder} cannot be listed ({error}); make it readable or remove it") from error
     for entry in entries:
         if entry.is_dir():
-            yield from _files(entry, seen)
+            yield from _files(entry, visited)
         elif not entry.name.startswith("."):
             yield entry
+
+
+def relative_name(path: Path, source: Path) -> str:
+    """The path of a file below `source`, in UTF-8: bytes of its name that are not text are replaced."""
+    return path.relative_to(source).as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """The file `name` in `folder` or below; raises PplkitError for a name that leads elsewhere."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
+        raise PplkitError(f"{name!r} does not lie in {folder}, as it should; correct the list that names it")
+    return folder / name
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Split
-from pplkit.data.images import pictures, read_cutout, to_float
+from pplkit.data.images import list_images, read_cutout, to_float
 from pplkit.geometry.coordinates import to_pixels
 
 PATCHES = 32  # an image is cut into 32 x 32 patches
@@ -133,7 +133,7 @@ def objects(split: Split, index: Sequence[int] | np.ndarray) -> Occluders | None
 def occluders_from_folder(folder: str | os.PathLike[str], size: int) -> Occluders:
     """The images of a folder as occluders; transparent parts hide nothing."""
     images, masks = [], []
-    for path in pictures(Path(folder)):
+    for path in list_images(Path(folder)):
         image, opacity = read_cutout(path)
         images.append(np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)))
         masks.append(np.ones((size, size), bool) if opacity is None else np.asarray(opacity.resize((size, size))) > 127)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, Cropper, NoObject, current_name, resized
-from pplkit.data.images import SUFFIXES, listed, read_image, read_reduced
+from pplkit.data.images import SUFFIXES, list_files, read_image, read_reduced
 from pplkit.data.prefetch import prefetch, read_ahead
 from pplkit.data.video import SUFFIXES as VIDEO_SUFFIXES
 from pplkit.data.video import frame_count, readable
@@ -76,7 +76,7 @@ class FrameSource:
         self.files = [
             file
             for path in paths
-            for file in (listed(path, SUFFIXES | VIDEO_SUFFIXES, kind) if path.is_dir() else [path])
+            for file in (list_files(path, SUFFIXES | VIDEO_SUFFIXES, kind) if path.is_dir() else [path])
         ]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The frames of a video, one by one and upright, and when they are shown; PyAV reads them."""
+"""The frames of videos, one by one and upright, and the times at which they are shown, read with PyAV."""
 
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -11,15 +11,15 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_file
-from pplkit.data.images import PIXELS
+from pplkit.data.images import MAX_PIXELS
 
-SOON = 1e-3  # seconds that a frame may come before its time: containers round times
-HOLE = 10_000  # frames that a damage may hide: times may be damaged as well
-LATE = 0.5  # seconds that may lack at the end of a video before it counts as cut short
+TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
+MAX_MISSING_FRAMES = 10_000  # in one damaged place: times may be damaged as well
+MAX_MISSING_SECONDS = 0.5  # at the end of a video before it counts as cut short
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
 )
-"""What is opened, by FFmpeg's names: no playlists, which name other files, and no scripts, whatever it is called"""
+"""FFmpeg's names of the formats that are opened: no playlists, which name other files, and no scripts"""
 SUFFIXES = {
     ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".m1v", ".m2ts", ".m2v", ".m4v",
     ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
@@ -29,7 +29,7 @@ REMEDY = "copy or download it again or remove it"
 
 
 class PartlyRead(PplkitError):
-    """A part of a video could not be read; what could be was."""
+    """A part of a video could not be read; the rest was."""
 
 
 def reader() -> Any:
@@ -42,29 +42,33 @@ def reader() -> Any:
 
 
 def frames(
-    path: Path, start: float, end: float | None, wanted: np.ndarray | float | None, threads: int = 0
+    path: Path, start: float, end: float | None, selection: np.ndarray | float | None, threads: int = 0
 ) -> Generator[tuple[float, Image.Image], None, None]:
-    """Seconds from the first frame, and the frame in RGB, turned and stretched as it is to be shown.
+    """The selected frames of a video: seconds from its first frame, and the frame in RGB, upright, with square pixels.
 
-    From `start` to before `end`, where a frame is the first after one of the times `wanted`: ascending seconds, or so
-    many a second; all, if None. `threads` decode (0: one for each core).
-    Raises PplkitError for a video that cannot be read and, at its end, PartlyRead for one of which parts could not.
+    Args:
+        start, end: seconds from which and before which frames are taken.
+        selection: ascending seconds, for each of which the next frame is taken, or frames a second; None for all.
+        threads: that decode; 0 for one for each core.
+
+    Raises:
+        PplkitError: for a video that cannot be read, and PartlyRead, after the frames, if only a part of it could.
     """
-    with closing(_shots(path, start, end, wanted, threads)) as found:
-        for time, image, _ in found:
+    with closing(_numbered_frames(path, start, end, selection, threads)) as shots:
+        for time, image, _ in shots:
             yield time, image
 
 
 def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Image, int], None, None]:
-    """All frames of a video that can be read, as of `frames`, with their numbers in the video, from 0.
+    """The readable frames of a video, as in `frames`, with their numbers in the video, from 0.
 
-    Where some cannot be read stderr says so, unless `quiet`; behind them the time tells the number. Raises PplkitError
-    for a video of which nothing can be read.
+    If some cannot be read, stderr says so unless `quiet`; the numbers of those after them follow from their times.
+    Raises PplkitError if no frame can be read.
     """
     empty = True
     try:
-        with closing(_shots(path, 0.0, None, None, 0)) as found:
-            for shot in found:
+        with closing(_numbered_frames(path, 0.0, None, None, 0)) as shots:
+            for shot in shots:
                 empty = False
                 yield shot
     except PartlyRead as error:
@@ -74,11 +78,11 @@ def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Im
         raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
 
 
-def _shots(
-    path: Path, start: float, end: float | None, wanted: np.ndarray | float | None, threads: int
+def _numbered_frames(
+    path: Path, start: float, end: float | None, selection: np.ndarray | float | None, threads: int
 ) -> Generator[tuple[float, Image.Image, int], None, None]:
     """As `frames`, with the number of each frame, from 0 for the first that is decoded."""
-    due = _due(wanted, start)
+    due = _due(selection, start)
     number, faults = -1, 0
     with _opened(path, threads) as (container, stream, first):
         step = _step(stream)
@@ -92,15 +96,17 @@ def _shots(
                 continue
             time = time + step if frame.time is None else frame.time - first
             number += 1
-            if faults and 0 < round(time / step) - number <= HOLE:  # how many lack, its place in time tells alone
+            # After an error the time of a frame alone tells how many are missing.
+            if faults and 0 < round(time / step) - number <= MAX_MISSING_FRAMES:
                 number = round(time / step)
-            if end is not None and time >= end - SOON:
+            if end is not None and time >= end - TIME_TOLERANCE:
                 break
-            if time >= start - SOON and due(time):
+            if time >= start - TIME_TOLERANCE and due(time):
                 yield time, _upright(frame, stream.sample_aspect_ratio), number
         else:
             length = _length(container, stream)
-            if number >= 0 and length is not None and min(length, end or np.inf) - time > max(LATE, 3 * step):
+            missing = 0 if length is None else min(length, end or np.inf) - time
+            if number >= 0 and missing > max(MAX_MISSING_SECONDS, 3 * step):
                 raise PartlyRead(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
     if faults:
         fault = PartlyRead if number >= 0 else PplkitError
@@ -108,20 +114,20 @@ def _shots(
 
 
 def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:
-    """When the frames are shown that `frames` would give with this rate, in seconds, found without decoding them."""
-    found = []
+    """The times in seconds of the frames that `frames` would give at this rate, without decoding them."""
+    stamps = []
     with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
         for packet in container.demux(stream):
             stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.size and stamp is not None:
-                found.append(float(stamp * stream.time_base) - first)
+                stamps.append(float(stamp * stream.time_base) - first)
     due = _due(rate, start)
-    within = (time for time in sorted(found) if time >= start - SOON and (end is None or time < end - SOON))
-    return np.array([time for time in within if due(time)])
+    first_time, last_time = start - TIME_TOLERANCE, np.inf if end is None else end - TIME_TOLERANCE
+    return np.array([time for time in sorted(stamps) if first_time <= time < last_time and due(time)])
 
 
 def frame_count(path: Path) -> int | None:
-    """About how many frames a video has, as its file says; None where it says nothing, or cannot be read."""
+    """About how many frames a video has, as its file says; None if it does not say, or cannot be read."""
     with suppress(PplkitError), _opened(path, 1) as (container, stream, _):
         length = _length(container, stream)
         return stream.frames or (None if length is None else round(length / _step(stream)))
@@ -135,9 +141,9 @@ def frame_rate(path: Path) -> float:
 
 
 def frame_size(path: Path) -> tuple[int, int]:
-    """Width and height of the first frame, as it is to be shown; raises PplkitError for a video that has none."""
-    with closing(frames(path, 0.0, None, None, threads=1)) as film:
-        for _, image in film:
+    """Width and height of the first frame as it is shown; raises PplkitError for a video without frames."""
+    with closing(frames(path, 0.0, None, None, threads=1)) as shots:
+        for _, image in shots:
             return image.size
     raise PplkitError(f"{path} has no frame that can be read; {REMEDY}")
 
@@ -149,32 +155,32 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
     if not path.exists():
         raise PplkitError(f"{path} is missing; correct the path or download it again")
     check_file(path, REMEDY)
-    limits = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(PIXELS)}
+    limits = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
     try:
         # An absolute path is never taken for a protocol.
         container = av.open(str(path.absolute()), options=limits, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise PplkitError(f"{path} cannot be read as a video ({_said(error)}); {REMEDY}") from error
+        raise PplkitError(f"{path} cannot be read as a video ({_reason(error)}); {REMEDY}") from error
     with container:
         if not container.streams.video:
-            raise PplkitError(f"{path} holds no pictures, only {len(container.streams)} other streams; remove it")
+            raise PplkitError(f"{path} has no video stream, only {len(container.streams)} others; remove it")
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise PplkitError(f"{path} is of a kind that cannot be decoded here; {REMEDY}")
-        stream.codec_context.options = {"max_pixels": str(PIXELS)}  # of later frames, too
+            raise PplkitError(f"{path} has a format that cannot be decoded here; {REMEDY}")
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # of later frames, too
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > PIXELS:
-            raise PplkitError(f"{path} has {width} x {height} pixels, more than {PIXELS:,}; make it smaller")
+        if width * height > MAX_PIXELS:
+            raise PplkitError(f"{path} has {width} x {height} pixels, more than {MAX_PIXELS:,}; make it smaller")
         try:
             yield container, stream, float((stream.start_time or 0) * stream.time_base)
         except (av.FFmpegError, ValueError, ArithmeticError, MemoryError) as error:
-            raise PplkitError(f"{path} cannot be read as a video ({_said(error)}); {REMEDY}") from error
+            raise PplkitError(f"{path} cannot be read as a video ({_reason(error)}); {REMEDY}") from error
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames in order; None for each packet that cannot be decoded. A fault of the container ends the video."""
+    """Frames in order, None for each packet that cannot be decoded; an error of the container ends the video."""
     av = reader()
     packets = container.demux(stream)
     while True:
@@ -194,12 +200,12 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _upright(frame: Any, shape: Any) -> Image.Image:
-    """The frame as it is to be shown; `shape` is the width of its pixels in heights, None or 0 if not said."""
+    """The frame as it is shown; `shape` is the aspect ratio of its pixels, None or 0 if unknown."""
     image: Image.Image = frame.to_image()
     if shape and shape != 1:
         width = max(1, round(image.width * float(shape)))
-        if width * image.height > PIXELS:
-            raise ValueError(f"its frames are to be shown {width} pixels wide")
+        if width * image.height > MAX_PIXELS:
+            raise ValueError(f"its frames are {width} pixels wide when shown")
         image = image.resize((width, image.height), Image.Resampling.BILINEAR)
     turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
     turn = turns.get(round(frame.rotation) % 360)
@@ -211,29 +217,29 @@ def _step(stream: Any) -> float:
 
 
 def _length(container: Any, stream: Any) -> float | None:
-    """Seconds, where the file says them of its pictures alone."""
+    """Seconds, if the file says them for the video stream alone."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
 
 
-def _due(wanted: np.ndarray | float | None, start: float) -> Callable[[float], bool]:
-    """Whether a frame is the first after a time that is wanted."""
+def _due(selection: np.ndarray | float | None, start: float) -> Callable[[float], bool]:
+    """Whether a frame, by its time, is the first one after a selected time."""
     last = -1
 
     def due(time: float) -> bool:
         nonlocal last
-        if wanted is None:
+        if selection is None:
             return True
-        if isinstance(wanted, np.ndarray):
-            now = int(np.searchsorted(wanted, time + SOON, side="right")) - 1
+        if isinstance(selection, np.ndarray):
+            now = int(np.searchsorted(selection, time + TIME_TOLERANCE, side="right")) - 1
         else:
-            now = int((time + SOON - start) * wanted)
+            now = int((time + TIME_TOLERANCE - start) * selection)
         new, last = now > last, max(now, last)
         return new
 
     return due
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error).split(":")[0].removeprefix("[Errno 1094995529] ")

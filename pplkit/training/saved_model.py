@@ -19,7 +19,7 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TEXT_BYTES, WriteError, check_file, write_json
 from pplkit.core.version import __version__
-from pplkit.data.images import inside
+from pplkit.data.images import path_inside
 from pplkit.data.npy_shards import file_hash
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -56,7 +56,7 @@ def read_model(config: Config, folder: Path, hashes: Mapping[str, str]) -> PoseP
     path = folder / MODEL
     try:
         for name, wanted in hashes.items():
-            path = inside(folder, name)
+            path = path_inside(folder, name)
             check_file(path, again)
             if name == MODEL:
                 check_length(path)

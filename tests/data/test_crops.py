@@ -38,7 +38,7 @@ def test_an_image_that_would_take_gigabytes_with_its_border_is_made_smaller(monk
     """Long and thin, all of it: the same as with a border, but for the rounding of one more resizing."""
     picture = Image.fromarray(np.linspace(0, 255, 640).astype(np.uint8)[None].repeat(64, 0))
     plain = resized(picture, 16, whole(640, 64))
-    monkeypatch.setattr(crops, "PIXELS", 320 * 320)
+    monkeypatch.setattr(crops, "MAX_PIXELS", 320 * 320)
     assert np.abs(resized(picture, 16, whole(640, 64)).astype(int) - plain).max() <= 2
     assert resized(Image.new("RGB", (10**5, 30)), 16, whole(10**5, 30)).shape == (16, 16, 3)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.images import PIXELS, pictures, read_cutout, read_image
+from pplkit.data.images import MAX_PIXELS, list_images, read_cutout, read_image
 
 
 def test_colours_rows_and_columns_of_a_file(tmp_path: Path) -> None:
@@ -70,18 +70,8 @@ def test_what_is_opaque_turns_with_the_picture(tmp_path: Path) -> None:
     assert np.asarray(opaque).tolist() == [[0], [255]]
 
 
-def test_exif_turns_the_picture(tmp_path: Path) -> None:
-    image = Image.new("RGB", (2, 1), "black")
-    image.putpixel((1, 0), (255, 255, 255))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the top is on the right: a quarter turn clockwise
-    image.save(tmp_path / "a.png", exif=exif)
-    found = np.asarray(read_image(tmp_path / "a.png"))
-    assert found.shape == (2, 1, 3) and found[:, 0, 0].tolist() == [0, 255]
-
-
 def test_a_picture_of_too_many_pixels_is_not_opened(tmp_path: Path) -> None:
-    side = int(PIXELS**0.5) + 1
+    side = int(MAX_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(tmp_path / "big.png")
     with pytest.raises(PplkitError, match=r"big\.png has 10001 x 10001 pixels, more than 100,000,000; make it smaller"):
         read_image(tmp_path / "big.png")
@@ -110,7 +100,7 @@ def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
     whole = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     for name in ("text.png", "empty.jpg", "cut.png"):
-        with pytest.raises(PplkitError, match=f"{name} cannot be read as a picture .*: get it again or leave it out"):
+        with pytest.raises(PplkitError, match=f"{name} cannot be read as an image .*: get it again or leave it out"):
             read_image(tmp_path / name)
     with pytest.raises(PplkitError, match="none.png is missing: correct the path"):
         read_image(tmp_path / "none.png")
@@ -122,11 +112,11 @@ def test_a_tree_is_listed_once_even_in_a_circle(tmp_path: Path) -> None:
     for path in (tmp_path / "2.JPG", deep / "1.png", tmp_path / "notes.txt", tmp_path / ".hidden.png"):
         path.touch()
     os.symlink(tmp_path, deep / "again")
-    assert pictures(tmp_path) == [tmp_path / "2.JPG", deep / "1.png"]
-    with pytest.raises(PplkitError, match="holds no picture of a format"):
-        pictures(empty(tmp_path))
+    assert list_images(tmp_path) == [tmp_path / "2.JPG", deep / "1.png"]
+    with pytest.raises(PplkitError, match="holds no image of a format"):
+        list_images(empty(tmp_path))
     with pytest.raises(PplkitError, match="there is no folder .*gone; correct the path"):
-        pictures(tmp_path / "gone")
+        list_images(tmp_path / "gone")
 
 
 def empty(folder: Path) -> Path:

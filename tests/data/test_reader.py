@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_raised_in_its_turn(tmp_path: Path) -> None:
     files[1].write_bytes(b"torn")
     images = iter(FrameSource(files, 32))
     assert next(images).file == files[0]
-    with pytest.raises(PplkitError, match="1.png cannot be read as a picture"):
+    with pytest.raises(PplkitError, match="1.png cannot be read as an image"):
         next(images)
     with pytest.raises(PplkitError, match="crop='left' is unknown: choose one of center, pad"):
         FrameSource(files, 32, "left")

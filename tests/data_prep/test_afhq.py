@@ -40,6 +40,6 @@ def test_faults_are_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match=r"there is no folder .*wild"):
         prepare(source, tmp_path / "out")
     (source / "train/dog/0.png").write_bytes(b"text")
-    with pytest.raises(PplkitError, match=r"0\.png cannot be read as a picture"):
+    with pytest.raises(PplkitError, match=r"0\.png cannot be read as an image"):
         prepare(source, tmp_path / "out", category="dog", strict=True)
     assert not (tmp_path / "out").exists()

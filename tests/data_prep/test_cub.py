@@ -120,7 +120,7 @@ def drop_last(file: Path) -> None:
         (lambda s: lines(s / "bounding_boxes.txt", [f"{i} 99 9 8 8" for i in (1, 2, 3)]), r"box outside .*1\.png"),
         (lambda s: lines(s / "parts/parts.txt", ["1 beak", "2 tail", "3 back"]), r"parts\.txt lacks belly"),
         (lambda s: (s / "images/001.A/1.png").unlink(), r"1\.png is missing"),
-        (lambda s: cut(s / "images/002.B/2.png"), r"2\.png cannot be read as a picture"),
+        (lambda s: cut(s / "images/002.B/2.png"), r"2\.png cannot be read as an image"),
     ],
 )
 def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:

@@ -109,7 +109,7 @@ def bomb(path: Path) -> None:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "truncated": (lambda f: clip(f / "b c" / "ö.jpg"), r"ö\.jpg cannot be read as a picture"),
+    "truncated": (lambda f: clip(f / "b c" / "ö.jpg"), r"ö\.jpg cannot be read as an image"),
     "empty": (lambda f: (f / "b c" / "ö.jpg").write_bytes(b""), r"ö\.jpg cannot be read"),
     "text": (lambda f: (f / "b c" / "ö.jpg").write_text("hello"), r"ö\.jpg cannot be read"),
     "huge": (lambda f: bomb(patchwork(f / "b c" / "huge.png", 5)), r"huge\.png .*(pixels|leave it out)"),

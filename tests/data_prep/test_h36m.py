@@ -81,7 +81,7 @@ LABEL = f"S1/Landmarks/{A}/1.mat"
         (lambda s: savemat(s / LABEL, {"keypoints_2d": np.zeros((17, 2))}), r"shape \(17, 2\), not \(32, 2\)"),
         (lambda s: savemat(s / LABEL, {"keypoints_2d": np.full((32, 2), 64.0)}), r"1\.mat has joints .* far outside"),
         (lambda s: savemat(s / LABEL, {"keypoints_2d": np.full((32, 2), np.nan)}), r"1\.mat has joints .* no numbers"),
-        (lambda s: (s / f"S1/WithBackground/{A}/1.jpg").write_text("text"), r"1\.jpg cannot be read as a picture"),
+        (lambda s: (s / f"S1/WithBackground/{A}/1.jpg").write_text("text"), r"1\.jpg cannot be read as an image"),
         (lambda s: (s / f"S1/BackgroudMask/{A}/1.png").unlink(), r"1\.png is missing"),
     ],
 )

@@ -55,7 +55,7 @@ def test_hands_are_chosen_by_any_column(source: Path, tmp_path: Path) -> None:
         (lambda s: (s / "HandInfo.csv").write_text(HANDS), r"HandInfo\.csv is empty"),
         (lambda s: (s / "HandInfo.csv").write_text("id,imageName\n1,a.jpg\n"), r"HandInfo\.csv lacks .* in line 2"),
         (lambda s: (s / "Hands/p3.jpg").unlink(), r"p3\.jpg is missing"),
-        (lambda s: (s / "Hands/p3.jpg").write_bytes(b"no picture"), r"p3\.jpg cannot be read as a picture"),
+        (lambda s: (s / "Hands/p3.jpg").write_bytes(b"no picture"), r"p3\.jpg cannot be read as an image"),
     ],
 )
 def test_a_fault_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, spoil: Any, message: str) -> None:

@@ -30,7 +30,7 @@ def test_torn_pictures_are_left_out_and_missing_folders_named(source: Path, tmp_
     assert main([str(source), str(tmp_path / "out"), "--size", "8"]) == 0
     data = open_dataset(tmp_path / "out")
     assert len(data["train"]) == 2 and [name for name, _ in data.dropped] == ["trainA/n1_2.jpg"]
-    with pytest.raises(PplkitError, match=r"n1_2\.jpg cannot be read as a picture"):
+    with pytest.raises(PplkitError, match=r"n1_2\.jpg cannot be read as an image"):
         prepare(source, tmp_path / "out2", size=8, strict=True)
     (source / "testA").rename(source / "other")
     with pytest.raises(PplkitError, match=r"there is no folder .*testA"):

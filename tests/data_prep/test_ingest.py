@@ -113,7 +113,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tasks: list[Task], tmp_path: 
         write(out, tasks, limit=0.05)
     data = open_dataset(tmp_path / "out")
     assert len(data["train"]) == 38 and [source for source, _ in data.dropped] == ["3.png", "30.png"]
-    assert "cannot be read as a picture" in data.dropped[0][1] and "is missing" in data.dropped[1][1]
+    assert "cannot be read as an image" in data.dropped[0][1] and "is missing" in data.dropped[1][1]
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["dropped"] == [list(d) for d in data.dropped]
 
 

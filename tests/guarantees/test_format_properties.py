@@ -14,7 +14,7 @@ from torch import nn
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
-from pplkit.data.images import inside
+from pplkit.data.images import path_inside
 from pplkit.data.schema import array_of
 from pplkit.data.validation import faults, summary
 from pplkit.data.writer import DatasetWriter
@@ -141,7 +141,7 @@ PARTS = st.sampled_from(["..", ".", "a", "/", "\\", "C:", "\0", " ", "ü", "~"])
 def test_no_name_leads_out_of_a_folder(name: str) -> None:
     root = Path("/data/set")
     try:
-        path = inside(root, name)
+        path = path_inside(root, name)
     except PplkitError:
         return
     assert path.resolve().is_relative_to(root) and "\0" not in name

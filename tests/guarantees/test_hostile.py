@@ -18,7 +18,6 @@ import pytest
 import torch
 from malformed_arrays import DEEP, safetensors
 from malformed_binary import Calls
-from malformed_pictures import scanned
 from PIL import Image
 from sources import film
 from torch import Tensor, nn
@@ -172,7 +171,7 @@ def test_postscript_under_the_name_of_a_picture(canary: Path, tmp_path: Path, mo
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # it is looked for again
     Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
-    with pytest.raises(PplkitError, match="a.png cannot be read as a picture"):
+    with pytest.raises(PplkitError, match="a.png cannot be read as an image"):
         read_image(tmp_path / "a.png")
     assert not sings(canary)
     with Image.open(tmp_path / "a.png") as image, pytest.raises(OSError):
@@ -192,9 +191,6 @@ def test_a_list_of_films_under_the_name_of_one(tmp_path: Path) -> None:
 
 
 def test_bombs_end_at_once(tmp_path: Path) -> None:
-    scanned(tmp_path)
-    with pytest.raises(PplkitError, match=r"b.jpg has 100\d\d scans of .* pixels: save it anew or remove it"):
-        read_image(tmp_path / "b.jpg")
     (tmp_path / "prior.json").write_text(DEEP)
     with pytest.raises(PplkitError, match="prior.json is not valid JSON .it is nested too deeply"):
         PosePrior.load(tmp_path / "prior.json")

@@ -1,12 +1,10 @@
 """Pictures and films that were made to harm: giants, bombs, circles, and scripts under a picture's name."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
 
 from malformed_arrays import Spoil, long, raw, text
-from PIL import Image
 
 HEAD = b"\x89PNG\r\n\x1a\n"
 
@@ -19,15 +17,6 @@ def png(width: int, height: int, *more: bytes, depth: int = 8, colour: int = 2) 
     """A PNG whose pixels are missing."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return HEAD + head + b"".join(more) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-def scanned(folder: Path) -> None:
-    """A JPEG whose last scan comes a hundred thousand times."""
-    file = io.BytesIO()
-    Image.new("L", (1000, 1000)).save(file, "JPEG", progressive=True)
-    content = file.getvalue()
-    last = content[content.rindex(b"\xff\xda") : -2]
-    (folder / "b.jpg").write_bytes(content[:-2] + last * 10_000 + content[-2:])
 
 
 def icon(folder: Path) -> None:
@@ -54,7 +43,6 @@ PICTURES: dict[str, Spoil] = {
     "PNG with a profile by the gigabyte": raw(
         "a.png", png(9, 9, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(10**8))))
     ),
-    "JPEG of ten thousand scans": scanned,
     "GIF of giants": raw("c.gif", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";"),
     "GIF with a picture beyond it": raw("c.gif", b"GIF89a" + bytes([1, 0, 1, 0, 0, 0, 0, 44]) + b"\xff" * 9 + b"\x08;"),
     "TIFF of giants": raw("d.tif", tiff(*SIZES)),

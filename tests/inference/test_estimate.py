@@ -158,7 +158,7 @@ def test_a_failure_leaves_the_file_as_it_was(model: PosePriorLearner, tmp_path: 
     files[2].write_bytes(b"torn")
     out, estimator = tmp_path / "poses.csv", Estimator(model, batch_size=1)
     out.write_text("as it was")
-    with pytest.raises(PplkitError, match="2.png cannot be read as a picture"):
+    with pytest.raises(PplkitError, match="2.png cannot be read as an image"):
         write_poses(estimator, files, out)
     assert out.read_text() == "as it was"
     with pytest.raises(PplkitError, match="poses.txt ends in neither of .json, .csv"):
