@@ -165,7 +165,7 @@ def test_every_occluder_has_its_turn() -> None:
 @pytest.mark.parametrize(
     ("kind", "amount", "fronts", "message"),
     [
-        ("things", 0.5, None, "kind='things' needs occluders: give a data set with masks, or a folder of pictures"),
+        ("things", 0.5, None, "kind='things' needs occluders: give a data set with masks, or a folder of images"),
         ("things", 0.5, Occluders(RED[None][:0], HALF[None][:0]), "kind='things' needs occluders"),
         ("things", 1.5, FRONT, "amount=1.5 must be a fraction of the image side from 0 to 1 for kind='things'"),
         ("thing", 0.5, FRONT, "kind='thing' of occlusion is unknown"),
