@@ -70,7 +70,7 @@ def coverage_bars(fractions: Mapping[str, float]) -> Figure:
     )  # fmt: skip
     axis.set_yticks(places, [name.replace("_", " ") for name in fractions])
     axis.set_xlim(0, 108)
-    style_axis(axis, "covered (%)", "")
+    style_axis(axis, "fraction (%)", "")
     return figure
 
 

@@ -86,7 +86,7 @@ def bank_usage(usage: np.ndarray) -> Figure:
     axis.set_ylabel("bank", fontsize=9)
     axis.tick_params(labelsize=8)
     bar = figure.colorbar(heat, ax=axis)
-    bar.set_label("usage (% of the images)", fontsize=8)
+    bar.set_label("images (%)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     axes[0, 1].barh(np.arange(banks), (usage > 0).sum(1), 0.7, color=BLUE)
     axes[0, 1].set_ylim(banks - 0.5, -0.5)
