@@ -85,7 +85,7 @@ class Config(Settings):
 
     OLD_NAMES: ClassVar[Mapping[str, str]] = OLD_SETTINGS
 
-    name: str = "paper"
+    name: str = "paper"  # of the preset that the settings come from
     # images
     image_size: int = 128  # side in pixels, a multiple of 16
     flip: bool = True  # random horizontal flips
@@ -111,37 +111,37 @@ class Config(Settings):
     thickness_start: float = 0.0  # if set, σ falls from here to `thickness` over the first half of the steps
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
     connectivity_mean: float = -4.0  # s θ starts as N(mean, std²); released: N(-4, 1), AutoLink: N(0, 51.2²)
-    connectivity_std: float = 1.0
+    connectivity_std: float = 1.0  # see connectivity_mean
     tta_views: int = 1  # at test, poses are the mean over this many views of an image, drawn as in training
     # where pose and prior come from; the published method unless an ablation or a baseline says otherwise
     regression: str = "affine"  # P' = Θ [P; 1]; "free": any point; "attention": the map's mean, as AutoLink
     prior_keypoints: str = "memory"  # T distilled from the memory, or "random", or "predefined"
     prior_keypoints_trainable: bool = True  # whether a T that is not from the memory learns
     prior_links: str = "random"  # how W starts: "random" or "predefined"
-    prior_links_trainable: bool = True
+    prior_links_trainable: bool = True  # whether W learns
     predefined: str = ""  # file of a PosePrior (prior.json) with the predefined parts
     # hierarchical memory
-    banks: int = 34
-    vectors: int = 16
-    dimension: int = 512
+    banks: int = 34  # m
+    vectors: int = 16  # k, of each bank
+    dimension: int = 512  # d of a vector
     decay: float = 0.9  # of the moving averages
-    encoder_layers: int = 4
-    token_hidden: int = 64
-    decoder_dimension: int = 32
+    encoder_layers: int = 4  # MLP-Mixer layers of the encoder
+    token_hidden: int = 64  # hidden units of their token MLPs
+    decoder_dimension: int = 32  # channels of the decoder's mixer layer
     reset_dead_codes: bool = False  # now and then, vectors that hardly any token takes are set to tokens of the batch
     prior_from: str = "all"  # T from the mean over "all" vectors of a bank (published) or over the "used" ones
     # networks
-    regressor_channels: tuple[int, ...] = (64, 128, 256, 512)
+    regressor_channels: tuple[int, ...] = (64, 128, 256, 512)  # at 1/2 to 1/16 of the resolution
     regressor_features: int = 128  # channels of the attended features and of the coordinate embedding
     affine_init: str = "random"  # the first affine maps: "random" (published), "identity", "place", "moved"
     sharpness: float = 1.0  # factor of the first weights of the attention maps; more makes them peaked from the start
-    decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
+    decoder_channels: tuple[int, ...] = (64, 128, 256, 512, 512)  # at full to 1/16 of the resolution
     # losses
     perceptual: str = "vgg19"  # feature network; "random" needs no download, "none" compares pixels
     perceptual_size: int = 224  # both images are resized to this side first; 0 = as they are
     distance: str = "l1"  # between features: "l1" (published) or "l2", which weighs many small errors less
-    weight_reconstruction: float = 1.0
-    weight_boundary: float = 1.0
+    weight_reconstruction: float = 1.0  # features of image and reconstruction
+    weight_boundary: float = 1.0  # keypoints stay inside the image
     weight_links: float = 1.0  # link regularisation
     weight_separation: float = 0.0  # keypoints keep apart; not in the paper
     separation_radius: float = 0.2  # in [-1, 1] units: closer keypoints repel each other
@@ -158,10 +158,10 @@ class Config(Settings):
     weight_pose: float = 1.0  # ‖T'_recon - T'‖², mean over coordinates
     weight_tokens: float = 1.0  # ‖G - G'‖², mean over token elements
     # optimisation
-    steps: int = 20_000
+    steps: int = 20_000  # of the whole training
     coarse_fraction: float = 0.0  # fraction of the steps, from the first, at half the resolution of reconstruction
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    batch_size: int = 64  # images in a step, of all processes together
+    learning_rate: float = 1e-3  # of everything without a rate of its own
     connectivity_learning_rate: float = 1e-3  # of θ, before the scale s
     convolution_learning_rate: float = 0.0  # of convolutions by Muon, which falls as learning_rate does; 0 = by Adam
     adam_beta2: float = 0.999  # Adam's β₂: how slowly it forgets the size of earlier gradients
@@ -170,8 +170,8 @@ class Config(Settings):
     final_learning_rate: float = 1.0  # fraction of the learning rate left at the last step; 1 = constant
     connectivity_growth: float = 1.0  # of the links' learning rate, over the steps after the coarse ones; 1 = constant
     reinit_weak_links: bool = False  # now and then, keypoints that have only weak links get strong ones
-    precision: str = "32-true"
-    seed: int = 0
+    precision: str = "32-true"  # "32-true", "bf16-mixed" or "16-mixed"
+    seed: int = 0  # of everything random
 
     def __post_init__(self) -> None:
         settings = self.to_dict()
