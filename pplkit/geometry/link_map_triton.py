@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK_PIXELS = 256  # per program
+BLOCK = 256  # pixels per program
 
 
 def draw(keypoints: Tensor, weights: Tensor, pairs: Tensor, size: int, thickness: float) -> tuple[Tensor, Tensor]:
@@ -16,7 +16,7 @@ def draw(keypoints: Tensor, weights: Tensor, pairs: Tensor, size: int, thickness
     segments, line = _segments(keypoints, pairs), torch.linspace(-1, 1, size, device=keypoints.device)
     heat = torch.empty(len(keypoints), size * size, device=keypoints.device)
     winner = torch.empty_like(heat, dtype=torch.int32)
-    grid = (triton.cdiv(size * size, BLOCK_PIXELS), len(keypoints))
+    grid = (triton.cdiv(size * size, BLOCK), len(keypoints))
     _draw[grid](
         segments,
         weights.float(),
@@ -27,7 +27,7 @@ def draw(keypoints: Tensor, weights: Tensor, pairs: Tensor, size: int, thickness
         size,
         len(weights),
         1 / thickness,
-        BLOCK_PIXELS,
+        BLOCK,
     )
     return heat, winner
 
@@ -43,7 +43,7 @@ def gradients(
     line = torch.linspace(-1, 1, size, device=keypoints.device)
     _collect[(len(weights), len(keypoints))](
         _segments(keypoints, pairs), weights.float(), line, gradient.float().contiguous(), winner, sums, size,
-        len(weights), 1 / thickness, 4 * BLOCK_PIXELS,
+        len(weights), 1 / thickness, 4 * BLOCK,
     )  # fmt: skip
     return sums
 

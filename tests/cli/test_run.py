@@ -48,7 +48,7 @@ def test_every_option_is_handed_over(
         ("puppets --size 40", "image_size=40"),
         ("puppets --option legs=3", "option 'legs' is unknown"),
         ("puppets --steps 0", "steps=0 is too small"),
-        ("noise --preset puppets", "has no videos"),
+        ("noise --preset puppets", "needs videos"),
         ("noise --preset images", "has no split 'test'"),
     ],
 )

@@ -261,7 +261,7 @@ def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
         rows = model.regressor_input(torch.cat((given, given.flip(3))))
         found = output.parts
         assert found is not None and model.backbone is not None and model.clusters is not None
-        assert found.maps.shape == (6, 5, 8, 8) and torch.equal(found.wanted, model.clusters(model.backbone, rows))
+        assert found.maps.shape == (6, 5, 8, 8) and torch.equal(found.target, model.clusters(model.backbone, rows))
         attention = part_attention(found.maps)
         torch.testing.assert_close(attention[:3], output.attention)
         shares = F.avg_pool2d(attention.unflatten(2, (8, 8)), 2) * 4

@@ -260,7 +260,7 @@ def test_an_error_of_all_is_raised_once_and_as_it_is(tiny: Config, puppets: Data
 
 
 @pytest.mark.parametrize(
-    ("count", "message"), [(0, "devices=0 is too small"), (3, "batch_size=4 cannot be shared by 3")]
+    ("count", "message"), [(0, "devices=0 is too small"), (3, "batch_size=4 cannot be split over 3")]
 )
 def test_wrong_numbers_are_refused_at_once(
     tiny: Config, puppets: Dataset, tmp_path: Path, count: int, message: str

@@ -1,4 +1,4 @@
-"""What the processes of one training share: sums, means and batch statistics. In a single process nothing is sent."""
+"""Sums, means and batch statistics over the processes of a training; a single process sends nothing."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from torch.nn import functional as F
 
 
 def world_size() -> int:
-    """How many processes train together; 1 without a process group."""
+    """Number of processes that train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 class _Total(torch.autograd.Function):
-    """The sum over all processes; each gets the sum of all gradients, as each one's value is in each one's sum."""
+    """The sum over all processes; its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
-        found = value.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(found)
-        return found
+        total = value.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def gather(value: Tensor) -> Tensor:
-    """The values (B, ...) of all processes, one after the other, in all of them; without gradient."""
+    """The values (B, ...) of all processes, concatenated; without gradient."""
     if world_size() == 1:
         return value.detach()
     parts = [torch.empty_like(value) for _ in range(world_size())]
@@ -47,9 +47,9 @@ def mean(value: Tensor) -> Tensor:
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose mean and variance in training are those of the images of all processes, as many in each.
+    """Batch norm with the mean and variance of the images of all processes, of equal number, on a CPU.
 
-    torch's SyncBatchNorm does the same on CUDA alone.
+    torch's SyncBatchNorm supports GPUs only.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,22 +68,22 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (C,) float32 of (B, C, H, W) over all processes: of their means, and around the common one."""
+    """Mean and variance (C,) float32 of (B, C, H, W) over all processes."""
     rows = x.movedim(1, -1).reshape(-1, x.shape[1]).float()  # no copy if channels lie last in memory
     center = rows.mean(0)
     spread = (rows - center).square_().mean(0)
-    every = torch.zeros(world_size(), 2, x.shape[1], device=x.device)
-    every[dist.get_rank()] = torch.stack((center, spread))
-    dist.all_reduce(every)
-    centers, spreads = every.unbind(1)
+    statistics = torch.zeros(world_size(), 2, x.shape[1], device=x.device)
+    statistics[dist.get_rank()] = torch.stack((center, spread))
+    dist.all_reduce(statistics)
+    centers, spreads = statistics.unbind(1)
     common = centers.mean(0)
     return common, (spreads + (centers - common).square()).mean(0)
 
 
 class _Normalised(torch.autograd.Function):
-    """(x - mean) / std · weight + bias with the gradient that also goes through mean and variance, of all processes.
+    """(x - mean) / std · weight + bias, with gradients through mean and variance of all processes.
 
-    dx = weight / std · (dy - mean(dy) - x̂ · mean(dy · x̂)), the means over the images of all processes.
+    dx = weight / std · (dy - mean(dy) - x̂ · mean(dy · x̂)), means over the images of all processes.
     """
 
     @staticmethod
@@ -112,7 +112,7 @@ class _Normalised(torch.autograd.Function):
 
 
 def share_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
-    """The same model, parameters and buffers, with batch norms that share their statistics on `device`."""
+    """The model, with the same parameters and buffers, and batch norms that share their statistics on `device`."""
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-any-return]
     for module in model.modules():
@@ -122,9 +122,9 @@ def share_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def broadcast_first(value: int) -> int:
-    """The `value` of the first process; all must call it. Waits for a GPU."""
+    """The `value` of the first process; all must call it."""
     if world_size() == 1:
         return value
-    found = torch.tensor([value], device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.broadcast(found, 0)
-    return int(found)
+    tensor = torch.tensor([value], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.broadcast(tensor, 0)
+    return int(tensor)

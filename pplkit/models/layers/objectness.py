@@ -1,9 +1,8 @@
-"""Where the object is, without labels: a linear classifier of frozen features, taught by what differs from the border.
+"""Where the object is, without labels: a linear classifier of frozen features, trained on what differs from the border.
 
-The border of a picture of something shows mostly what is around it. In each image, cells of the feature map count as
-object at first where they lie farthest (in Mahalanobis' distance) from the cells along that image's own border; a
-logistic regression over the cells of all images then says which features these are, so that what is object in most
-images is object in each, also at a border.
+The border of an image mostly shows the background. In each image, cells of the feature map count as object at first
+where their Mahalanobis distance from the cells along that image's border is largest. A logistic regression over the
+cells of all images then generalizes, so that what is object in most images is object in each, also at a border.
 """
 
 from typing import NamedTuple
@@ -13,15 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 DIMENSIONS = 32  # principal components that distances and classifier use
-FIRST = 0.3  # share of each image's cells that count as object at first
+FIRST_FRACTION = 0.3  # of each image's cells that count as object at first
 PENALTY = 1e-3  # of the classifier's squared weights, per standard deviation of a component
 ROUNDS = 2
 SHRINKAGE = 0.1  # of the covariance of a border's few cells towards that of all cells
-CELLS = 8192  # from which components are computed
+MAX_CELLS = 8192  # from which components are computed
 
 
 class Classifier(NamedTuple):
-    """Object or not: the sign of features · weight + bias."""
+    """Object where features · weight + bias > 0."""
 
     weight: Tensor  # (C,)
     bias: Tensor  # ()
@@ -36,12 +35,12 @@ def components(cells: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
     its standard deviation.
     """
     mean = cells.mean(0)
-    spread = torch.Generator().manual_seed(0)
-    some = cells[torch.randperm(len(cells), generator=spread)[:CELLS]] - mean
-    _, values, vectors = torch.linalg.svd(some, full_matrices=False)
+    generator = torch.Generator().manual_seed(0)
+    sample = cells[torch.randperm(len(cells), generator=generator)[:MAX_CELLS]] - mean
+    _, values, vectors = torch.linalg.svd(sample, full_matrices=False)
     count = min(dimensions, int((values > 1e-5 * values[0]).sum()))
     axes = vectors[:count].T
-    # The sign of a component is arbitrary: the largest part of each is positive, so that it is the same everywhere.
+    # The sign of a component is arbitrary: make its largest entry positive, so that it is the same everywhere.
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     return mean, axes / ((cells - mean) @ axes).std(0).clamp_min(1e-6)
 
@@ -57,14 +56,13 @@ def border_distances(features: Tensor) -> Tensor:
     """Squared Mahalanobis distances (B, h, h) of cells to those along the border of their own image (B, d, h, h)."""
     cells = features.flatten(2).transpose(1, 2)
     edge = border(features.shape[-1]).flatten()
-    everywhere = torch.cov(cells.flatten(0, 1).T)
-    found = []
+    overall = torch.cov(cells.flatten(0, 1).T)
+    distances = []
     for image in cells:
-        around = image[edge]
-        covariance = (1 - SHRINKAGE) * torch.cov(around.T) + SHRINKAGE * everywhere
-        off = image - around.mean(0)
-        found.append((off * torch.linalg.solve(covariance, off.T).T).sum(-1))
-    return torch.stack(found).unflatten(1, features.shape[-2:])
+        covariance = (1 - SHRINKAGE) * torch.cov(image[edge].T) + SHRINKAGE * overall
+        offset = image - image[edge].mean(0)
+        distances.append((offset * torch.linalg.solve(covariance, offset.T).T).sum(-1))
+    return torch.stack(distances).unflatten(1, features.shape[-2:])
 
 
 def fit_classifier(features: Tensor) -> Classifier:
@@ -74,27 +72,27 @@ def fit_classifier(features: Tensor) -> Classifier:
     reduced = (cells - mean) @ axes
     distances = border_distances(reduced.unflatten(0, (len(features), *features.shape[-2:])).permute(0, 3, 1, 2))
     flat = distances.flatten(1)
-    wanted = (flat > flat.quantile(1 - FIRST, dim=1, keepdim=True)).flatten()
+    is_object = (flat > flat.quantile(1 - FIRST_FRACTION, dim=1, keepdim=True)).flatten()
     for _ in range(ROUNDS):
-        weight, bias = _logistic(reduced, wanted.float())
-        wanted = reduced @ weight + bias > 0
-        if not wanted.any() or wanted.all():
+        weight, bias = _logistic(reduced, is_object.float())
+        is_object = reduced @ weight + bias > 0
+        if not is_object.any() or is_object.all():
             break
     return Classifier(axes @ weight, bias - mean @ axes @ weight)
 
 
-def _logistic(inputs: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (d,) and bias of a logistic regression of wanted (n,) in {0, 1} from inputs (n, d)."""
+def _logistic(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (d,) and bias of a logistic regression of targets (n,) in {0, 1} from inputs (n, d)."""
     weight = torch.zeros(inputs.shape[1], requires_grad=True)
     bias = torch.zeros((), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
-        value = F.binary_cross_entropy_with_logits(inputs @ weight + bias, wanted) + PENALTY * weight.square().sum()
+        optimizer.zero_grad()
+        value = F.binary_cross_entropy_with_logits(inputs @ weight + bias, targets) + PENALTY * weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     with torch.enable_grad():
-        optimiser.step(loss)  # type: ignore[arg-type]
+        optimizer.step(loss)  # type: ignore[arg-type]
     return weight.detach(), bias.detach()

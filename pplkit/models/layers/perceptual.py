@@ -1,4 +1,4 @@
-"""Feature networks for the perceptual loss. All are frozen; images come in [-1, 1]."""
+"""Frozen feature networks for the perceptual loss, for images in [-1, 1]."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ RANDOM_SEED = 20240 + 3858  # any constant: the random network has to be the sam
 class PerceptualFeatures(nn.Module):
     """Blocks of frozen layers; the output of each block is one feature map.
 
-    Images (B, 3, H, W) in [-1, 1] are resized to `size`, normalised with `mean` and `std` of [0, 1] values, and
+    Images (B, 3, H, W) in [-1, 1] are resized to `size`, normalized with `mean` and `std` of [0, 1] values, and
     passed on from block to block.
     """
 
@@ -32,21 +32,18 @@ class PerceptualFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "PerceptualFeatures":
-        """Stays in eval mode: the features are a fixed yardstick."""
+        """Stay in eval mode."""
         return super().train(False)
 
     def placed(self, device: torch.device, precision: str) -> "PerceptualFeatures":
-        """On `device`, with its weights in the number format in which `precision` multiplies.
-
-        Autocast would round frozen weights anew each time that they are used.
-        """
+        """On `device`, with weights of the type in which `precision` multiplies: autocast would round them anew."""
         self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if kind := {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision):
             self.blocks.to(kind)
         return self
 
     def pixels(self, images: Tensor) -> int:
-        """Pixels of each of the images (B, 3, H, W) as the blocks see it."""
+        """Pixels of each image (B, 3, H, W) after resizing."""
         return self.size**2 if self.size else images.shape[-1] * images.shape[-2]
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -65,7 +62,7 @@ class PerceptualFeatures(nn.Module):
 def perceptual_features(name: str, size: int) -> PerceptualFeatures | None:
     """The feature network "vgg16", "vgg19", "random" or "none" (None) for images of `size` pixels a side.
 
-    Raises PplkitError when VGG's weights are neither on disk nor to be downloaded, or torn.
+    Raises PplkitError if VGG's weights are damaged, or neither on disk nor downloadable.
     """
     if name == "none":
         return None
@@ -85,17 +82,17 @@ def _vgg_layers(name: str) -> list[nn.Module]:
         network = models.get_model(name, weights=None)
     try:
         network.load_state_dict(_vgg_weights(weights.url), assign=True)
-    except Exception as error:  # a torn or foreign file can fail anywhere inside the reader
+    except Exception as error:  # a damaged file can fail anywhere inside torch
         folder = os.path.join(torch.hub.get_dir(), "checkpoints")
         raise PplkitError(
-            f"the weights of {name} cannot be loaded ({reason(error)}): fetch {weights.url} elsewhere and put the file "
-            f"into {folder}, or choose perceptual='random'."
+            f"the weights of {name} cannot be loaded ({reason(error)}): download {weights.url} elsewhere and put the "
+            f"file into {folder}, or choose perceptual='random'."
         ) from error
     return list(network.features.children())
 
 
 def _vgg_weights(url: str) -> dict[str, Tensor]:
-    """The weights in torch's cache, fetched if need be; torchvision's own reader would run what is in the file."""
+    """The weights in torch's cache, downloaded if missing; torchvision's own loader would execute the file."""
     file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Convolutions before a halving and after a doubling of the size, the same numbers for less work than one by one."""
+"""Convolutions followed by downsampling or after upsampling by 2, with the same results for less work."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SMALL = 16  # pixels a side, below which the sides would be too large a part of the work
+MIN_SIDE = 16  # pixels: below, the borders would be too large a part of the work
 
 
 class Halve(nn.Module):
@@ -18,7 +18,7 @@ class Halve(nn.Module):
 
 
 class _Halved(torch.autograd.Function):
-    """Autograd would keep the image at its full size, of which the gradient needs nothing."""
+    """Without saved tensors: autograd would keep the input."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -32,8 +32,8 @@ class _Halved(torch.autograd.Function):
 class HalvedConv(nn.Conv2d):
     """A 3 x 3 convolution followed by bilinear x 0.5, done as one 4 x 4 convolution of stride 2.
 
-    The mean over 2 x 2 outputs is linear, so it moves into the weights: the same numbers for 16 products a pixel
-    instead of 36, and nothing is written at the full resolution.
+    The mean over 2 x 2 outputs is linear, so it moves into the weights: 16 products a pixel instead of 36, and nothing
+    is written at the full resolution.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -52,10 +52,10 @@ class HalvedConv(nn.Conv2d):
 class DoubledConv(nn.Conv2d):
     """Bilinear x 2 followed by a 3 x 3 convolution.
 
-    Bilinear x 2 puts zeros between the pixels and blurs. The blur may as well come last, on the channels that come out,
-    and no product with a zero is done: a quarter of the work, and nothing is kept at twice the size before. Only at the
-    border the order matters: there the blurred image ends, and the convolution sees zeros. So what it sees beyond the
-    four sides is taken away again.
+    Bilinear x 2 puts zeros between the pixels and blurs. Here the blur comes last, on the output channels, and products
+    with zeros are left out: a quarter of the work, and nothing is kept at twice the size before. The order matters only
+    at the border, where the blurred image ends and the convolution pads with zeros: what the convolution would see
+    beyond the four sides is subtracted.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -66,20 +66,20 @@ class DoubledConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, 2 H, 2 W)."""
-        # An exported graph has no place for a function of autograd, and runtimes are fast at the plain way.
-        if min(x.shape[2:]) < SMALL or torch.compiler.is_exporting():
+        # An exported graph cannot hold a function of autograd, and runtimes are fast with the plain layers.
+        if min(x.shape[2:]) < MIN_SIDE or torch.compiler.is_exporting():
             doubled = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             return F.conv2d(doubled, self.weight, self.bias, padding=1)
         assert self.bias is not None
         device, parts = x.device.type, [x, self.weight, self.bias, self.blur]
         if torch.is_autocast_enabled(device):
             parts = [part.to(torch.get_autocast_dtype(device)) for part in parts]
-        with torch.autocast(device, enabled=False):  # it would pad and resize in float32
+        with torch.autocast(device, enabled=False):  # which would pad and resize in float32
             return _Doubled.apply(*parts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Doubled(torch.autograd.Function):
-    """Written out: autograd would keep the image before the blur, and lose its order in memory at the sides."""
+    """Written out: autograd would keep the image before the blur, and lose its memory format at the sides."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blur: Tensor) -> Tensor:
@@ -87,22 +87,22 @@ class _Doubled(torch.autograd.Function):
         spread = F.conv_transpose2d(_rim(x), _transposed(weight), stride=2, padding=1)
         out = F.conv2d(spread, blur, bias, groups=len(blur))
         rows, columns = _sides(x)
-        for line, seen in zip(_sides(out), _beyond(rows, columns, weight), strict=True):
-            line -= seen
+        for line, outside in zip(_sides(out), _beyond(rows, columns, weight), strict=True):
+            line -= outside
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, blur = ctx.saved_tensors
-        with torch.autocast(gradient.device.type, enabled=False):  # for those who go back inside of it
+        with torch.autocast(gradient.device.type, enabled=False):  # backward may be called inside of it
             return _gradients(x, weight, blur, gradient)
 
 
 def _gradients(x: Tensor, weight: Tensor, blur: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-    """Of what went into a doubled convolution, from that of what came out."""
-    spread = F.conv2d(gradient, blur, padding=3, groups=len(blur))  # the blur is the same from both ends
+    """Gradients of x, weight and bias, from that of the output."""
+    blurred = F.conv2d(gradient, blur, padding=3, groups=len(blur))  # the blur is symmetric
     of_rim, of_weight, _ = torch.ops.aten.convolution_backward(
-        spread, _rim(x), _transposed(weight), None, [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
+        blurred, _rim(x), _transposed(weight), None, [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
     )
     of_rim[:, :, 1] += of_rim[:, :, 0]
     of_rim[:, :, -2] += of_rim[:, :, -1]
@@ -123,7 +123,7 @@ def _transposed(weight: Tensor) -> Tensor:
 
 
 def _rim(x: Tensor) -> Tensor:
-    """Images (B, C, H, W) with one pixel more on each side, that of the border again."""
+    """Images (B, C, H, W) padded by one pixel on each side with the border."""
     return F.pad(x, (1, 1, 1, 1), "replicate")
 
 
@@ -134,14 +134,14 @@ def _sides(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _beyond(rows: Tensor, columns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """What is seen beyond the `_sides`, by the part of the weight that looks there; the corners belong to the rows."""
+    """The convolution's part from beyond the `_sides`; corners belong to the rows."""
     down = _line(columns.mT, weight[..., ::2].mT, "constant")
     return _line(rows, weight[:, :, ::2], "replicate"), down.mT
 
 
 def _line(lines: Tensor, weight: Tensor, ends: str) -> Tensor:
-    """Two lines (B, C, 2, L), doubled, each seen by its own weight (O, C, 2, 3): (B, O, 2, 2 L); `ends`: a padding."""
+    """Two lines (B, C, 2, L), doubled, each with its own weight (O, C, 2, 3), to (B, O, 2, 2 L); `ends`: padding."""
     doubled = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
     padded = F.pad(doubled, (1, 1, 0, 0), ends).transpose(1, 2).flatten(1, 2)[:, :, None]
-    seen = F.conv2d(padded, weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None], groups=2)
-    return seen.unflatten(1, (2, -1))[:, :, :, 0].transpose(1, 2)
+    lines = F.conv2d(padded, weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None], groups=2)
+    return lines.unflatten(1, (2, -1))[:, :, :, 0].transpose(1, 2)

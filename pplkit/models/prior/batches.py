@@ -19,44 +19,44 @@ from pplkit.models.layers.backbone import Backbone
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.feature_cache import FeatureCache, augmentation_transforms, brighten
 
-CHUNK = 64  # images that are made smaller at a time
+CHUNK = 64  # images that are downscaled at a time
 
 
 @dataclass(frozen=True)
 class Batch:
     """Images and the reference images beside them, both (B, 3, S, S) in [-1, 1], channels last in memory.
 
-    With a backbone S is the side at which the decoder paints, and the regressor sees something else: `features`.
+    With a backbone S is the side of reconstructions, and the regressor gets `features` instead.
     """
 
     images: Tensor
     reference: Tensor
-    target: Tensor  # what the reconstruction is compared with: the images, at the reference's resolution
-    second_view: Tensor | None = None  # what the regressor sees of the images in another view, for the equivariance
-    view_transform: Tensor | None = None  # affine (B, 2, 3) from points of `images` to the same points of `second_view`
-    features: Tensor | None = None  # the backbone's rows (B, D), or images (B, 3, S', S') for it to look at
-    views: Tensor | None = None  # where `images` look, affine (B, 2, 3) as of `geometry.views`; with a backbone
+    target: Tensor  # of the reconstruction: the images, at the reference's resolution
+    second_view: Tensor | None = None  # the regressor's input in another view, for the equivariance
+    view_transform: Tensor | None = None  # (B, 2, 3) from points of `images` to the same points of `second_view`
+    features: Tensor | None = None  # the backbone's rows (B, D), or images (B, 3, S', S') for it
+    views: Tensor | None = None  # view transforms (B, 2, 3) of `images`; with a backbone
 
     @property
     def inputs(self) -> Tensor:
-        """What the regressor sees."""
+        """The regressor's input."""
         return self.images if self.features is None else self.features
 
     @property
     def upright(self) -> Tensor | None:
-        """Affine maps (B, 2, 3) from points of the images, then of their other views, to those of upright ones.
+        """Affine maps (B, 2, 3) from points of the images, then of their second views, to those of upright images.
 
-        Neither turned nor moved, but as much mirrored as the view is.
+        Upright images are neither rotated nor shifted, but mirrored as the view is.
         """
         if self.views is None:
             return None
-        every = (
+        views = (
             self.views
             if self.view_transform is None
             else torch.cat((self.views, following_view(self.views, self.view_transform)))
         )
-        sign = torch.linalg.det(every[..., :2]).sign()
-        return torch.cat((sign[:, None, None] * every[:, :1], every[:, 1:]), 1)
+        sign = torch.linalg.det(views[..., :2]).sign()
+        return torch.cat((sign[:, None, None] * views[:, :1], views[:, 1:]), 1)
 
     def halved(self) -> "Batch":
         """The same batch with reference and target at half the resolution, for a coarse start."""
@@ -64,14 +64,14 @@ class Batch:
 
 
 def check(split: Split, config: Config, world: int = 1) -> None:
-    """Raises PplkitError if the images or videos of the split, or `world` processes, do not fit the config."""
+    """Raise PplkitError if the images or videos of the split, or `world` processes, do not fit the config."""
     if config.batch_size % world:
-        raise PplkitError(f"batch_size={config.batch_size} cannot be shared by {world} devices: use a multiple.")
+        raise PplkitError(f"batch_size={config.batch_size} cannot be split over {world} devices: use a multiple.")
     side = split.images.shape[1]
     if side != config.image_size:
         raise PplkitError(
-            f"the data set has images of {side} pixels, the config wants image_size={config.image_size}: "
-            "prepare the data set with that --size or change the setting."
+            f"the data set has images of {side} pixels, but image_size={config.image_size}: prepare the data set with "
+            "that --size or change the setting."
         )
     if config.reference == "frame":
         _videos(split)
@@ -84,17 +84,16 @@ def with_rows(images: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 
 
 def _words(images: Tensor) -> Tensor:
-    return images.flatten(1).view(torch.int32)  # four bytes count as one: copied by number they take a third the time
+    return images.flatten(1).view(torch.int32)  # four bytes as one number: a third of the time
 
 
 class Batches:
     """The training images, on the device or streamed to it, and the batch of every step.
 
-    Each image comes once per epoch, in an order drawn from (seed, epoch); all other draws come from (seed, step).
-    So a continued run sees the same batches. With several processes each takes its share of the batch.
-    `stream` reads the images of each step from their files a few steps ahead; without it all of them are moved to the
-    device once; None streams where they would take more than half of the free memory. The batches are the same.
-    As a context it ends its threads when the `with` block does; without one they end with the object.
+    Each image comes once per epoch, in an order drawn from (seed, epoch); all other draws follow from (seed, step), so
+    a continued run sees the same batches. With several processes each takes its part of the batch. `stream` reads the
+    images of each step from their files a few steps ahead; without it all are moved to the device once; None streams
+    where they would take more than half of the free memory. Threads end with the `with` block or the object.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Batches:
         stream: bool | None = None,
         backbone: Backbone | None = None,
     ) -> None:
-        """`backbone`: a frozen one whose features are kept and given in the place of images for the regressor."""
+        """`backbone`: a frozen one whose features are cached and take the place of images for the regressor."""
         check(split, config, world)
         self.config = config
         self.count = len(split)
@@ -135,37 +134,37 @@ class Batches:
             self.cache.close()
 
     def __call__(self, step: int) -> Batch:
-        """The batch of `step` (from 0), this process's share of it; PplkitError if its images cannot be read."""
+        """This process's part of the batch of `step` (from 0); PplkitError if its images cannot be read."""
         if self.cache is not None:
-            return self._kept(step, self.cache)
+            return self._cached(step, self.cache)
         config, rng = self.config, self._rng(step)
         draws = self._draws(rng)
         if isinstance(self.images, Stream):
-            found = self.images(step, self._rows)
+            rows = self.images(step, self._rows)
         else:
-            found = self.images.index_select(0, torch.from_numpy(self._rows(step)).to(self.device))
-        taken, *others = found.split(self.mine.stop - self.mine.start)
+            rows = self.images.index_select(0, torch.from_numpy(self._rows(step)).to(self.device))
+        own, *others = rows.split(self.mine.stop - self.mine.start)
         light, second_light = self._lights(step)
-        images = self._seen(taken, draws, light)
+        images = self._augment(own, draws, light)
         small = self._small(images)
         if config.reference == "frame":
-            rng.random(config.batch_size)  # those of _rows
-            reference = self._small(self._seen(others[0], draws, light))
+            rng.random(config.batch_size)  # already drawn in _rows
+            reference = self._small(self._augment(others[0], draws, light))
         else:
             reference = self._masked(rng, small)
-        apart = config.backbone != "none" or images.shape != small.shape
+        features = images if config.backbone != "none" or images.shape != small.shape else None
         views = None if config.backbone == "none" else self._view(draws)
-        batch = Batch(small, reference, small, features=images if apart else None, views=views)
+        batch = Batch(small, reference, small, features=features, views=views)
         if not config.weight_equivariance:
             return batch
         second = self._draws(rng)
         if not config.equivariance_flip:  # mirrored alike, see FeatureCache.others
             second[:, 4] = draws[:, 4]
         view_transform = relative_transform(self._view(draws), self._view(second))
-        return replace(batch, second_view=self._seen(taken, second, second_light), view_transform=view_transform)
+        return replace(batch, second_view=self._augment(own, second, second_light), view_transform=view_transform)
 
-    def _kept(self, step: int, cache: FeatureCache) -> Batch:
-        """As `__call__`, with features that are kept, of views that are."""
+    def _cached(self, step: int, cache: FeatureCache) -> Batch:
+        """As `__call__`, with cached features of the cached views."""
         config, rng, rows = self.config, self._rng(step), self._rows(step)
         index, others = np.split(rows, [self.mine.stop - self.mine.start])
         first = rng.integers(config.backbone_views, size=config.batch_size)[self.mine]
@@ -173,15 +172,15 @@ class Batches:
         second = cache.others(index, first, second)
         view, light = cache.views[index, first], cache.lights(index, first)
 
-        def painted(positions: np.ndarray) -> Tensor:
+        def in_view(positions: np.ndarray) -> Tensor:
             assert isinstance(self.images, Tensor)
-            taken = self.images.index_select(0, torch.from_numpy(positions).to(self.device))
-            return brighten(warp(to_float(taken), view.to(self.device)), light).contiguous(
+            images = self.images.index_select(0, torch.from_numpy(positions).to(self.device))
+            return brighten(warp(to_float(images), view.to(self.device)), light).contiguous(
                 memory_format=torch.channels_last
             )
 
-        images = painted(index)
-        reference = painted(others) if len(others) else self._masked(rng, images)
+        images = in_view(index)
+        reference = in_view(others) if len(others) else self._masked(rng, images)
         batch = Batch(images, reference, images, features=cache.rows(index, first), views=view.to(self.device))
         if not config.weight_equivariance:
             return batch
@@ -194,7 +193,7 @@ class Batches:
         return mask_blocks(images, torch.from_numpy(kept).to(self.device))
 
     def _small(self, images: Tensor) -> Tensor:
-        """Images (b, 3, S, S) at the side at which the decoder paints."""
+        """Images (b, 3, S, S) at the side of reconstructions."""
         times = self.config.image_size // self.config.reconstruction_size
         return images if times == 1 else F.avg_pool2d(images, times)
 
@@ -202,11 +201,11 @@ class Batches:
         return np.random.default_rng((self.config.seed, 1, step))
 
     def _draws(self, rng: np.random.Generator) -> np.ndarray:
-        """Five numbers in [-1, 1) for how each image of this process is shown, drawn for the whole batch: (b, 5)."""
+        """Numbers (b, 5) in [-1, 1) for the views of this process's images, drawn for the whole batch."""
         return rng.uniform(-1, 1, (self.config.batch_size, 5))[self.mine]
 
     def _rows(self, step: int) -> np.ndarray:
-        """Positions of this process's images (b,), followed by those of their references if these are other frames."""
+        """Positions (b,) of this process's images, followed by those of their references if these are other frames."""
         index = self._index(step)[self.mine]
         if self.videos is None:
             return index
@@ -215,43 +214,43 @@ class Batches:
         return np.concatenate((index, self._another(index, rng.random(self.config.batch_size)[self.mine])))
 
     def _view(self, numbers: np.ndarray) -> Tensor:
-        """How each image is shown: affine (b, 2, 3) on the device, see `geometry.views`."""
+        """View transforms (b, 2, 3) on the device."""
         return augmentation_transforms(torch.from_numpy(numbers).float(), self.config).to(self.device)
 
     def _index(self, step: int) -> np.ndarray:
-        """Positions of the step's images: the next batch_size of the endless row of shuffled epochs."""
+        """Positions of the step's images: the next batch_size of the endless sequence of shuffled epochs."""
         size = self.config.batch_size
-        places = np.arange(step * size, (step + 1) * size)
+        numbers = np.arange(step * size, (step + 1) * size)
         index = np.empty(size, dtype=np.int64)
-        for epoch in np.unique(places // self.count):
-            now = places // self.count == epoch
-            index[now] = _order(self.config.seed, int(epoch), self.count)[places[now] % self.count]
+        for epoch in np.unique(numbers // self.count):
+            now = numbers // self.count == epoch
+            index[now] = _order(self.config.seed, int(epoch), self.count)[numbers[now] % self.count]
         return index
 
     def _another(self, index: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """For each image another frame of its video, chosen by `draws` in [0, 1)."""
+        """Another frame of the video of each image, chosen by `draws` in [0, 1)."""
         assert self.videos is not None
         start, length = (part[index] for part in self.videos)
         shift = 1 + np.floor(draws * (length - 1)).astype(np.int64)
         return start + (index - start + shift) % length
 
     def _lights(self, step: int) -> tuple[Tensor | None, Tensor | None]:
-        """By how much (b,) this process's images and their other views are brighter; None where that is not changed."""
+        """Factors (b,) of brightness of this process's images and of their second views; None where all are 1."""
         if not self.config.brightness:
             return None, None
         draws = np.random.default_rng((self.config.seed, 5, step)).uniform(-1, 1, (2, self.config.batch_size))
         first, second = torch.exp(self.config.brightness * torch.from_numpy(draws[:, self.mine]).float())
         return first.to(self.device), second.to(self.device)
 
-    def _seen(self, taken: Tensor, draws: np.ndarray, light: Tensor | None) -> Tensor:
-        """Images uint8 (b, S, S, 3) as they are shown, by light (b,) brighter: float (b, 3, S, S)."""
+    def _augment(self, rows: Tensor, draws: np.ndarray, light: Tensor | None) -> Tensor:
+        """Images uint8 (b, S, S, 3) in the views of `draws`, their brightness times light (b,): float (b, 3, S, S)."""
         if self.config.max_shift or self.config.max_rotation:
-            images = warp(to_float(taken), self._view(draws))
+            images = warp(to_float(rows), self._view(draws))
         elif self.config.flip:  # as bytes, a quarter of the work
-            turned = torch.from_numpy(np.flatnonzero(draws[:, 4] < 0)).to(self.device)
-            images = to_float(with_rows(taken, turned, taken.index_select(0, turned).flip(2)))
+            flipped = torch.from_numpy(np.flatnonzero(draws[:, 4] < 0)).to(self.device)
+            images = to_float(with_rows(rows, flipped, rows.index_select(0, flipped).flip(2)))
         else:
-            images = to_float(taken)
+            images = to_float(rows)
         return (images if light is None else brighten(images, light)).contiguous(memory_format=torch.channels_last)
 
 
@@ -259,17 +258,17 @@ def downscale(images: np.ndarray | Shards, side: int) -> Tensor:
     """Images (n, S, S, 3) uint8 at (n, side, side, 3), `side` a divisor of S: the mean of each block of pixels."""
     reader = Reader(images)
     try:
-        found = []
+        parts = []
         for begin in range(0, len(reader), CHUNK):
             part = to_float(reader.read(np.arange(begin, min(begin + CHUNK, len(reader)))))
             part = F.avg_pool2d(part, part.shape[-1] // side) if part.shape[-1] != side else part
-            found.append(part.add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).contiguous())
-        return torch.cat(found)
+            parts.append(part.add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).contiguous())
+        return torch.cat(parts)
     finally:
         reader.close()
 
 
-@lru_cache(maxsize=4)  # a step and those read ahead need two epochs, or many very short ones
+@lru_cache(maxsize=4)  # a step and the steps read ahead span two epochs, or many very short ones
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     order = np.random.default_rng((seed, 2, epoch)).permutation(count)
     order.flags.writeable = False
@@ -280,21 +279,22 @@ def _videos(split: Split) -> tuple[np.ndarray, np.ndarray]:
     """First frame and length of the video of each image."""
     if split.videos is None:
         raise PplkitError(
-            f"split {split.name!r} has no videos, which reference='frame' needs: use reference='masked' or prepare "
-            "the data from videos."
+            f"reference='frame' needs videos, but split {split.name!r} has none: use reference='masked' or prepare the "
+            "data set from videos."
         )
     _, first, group, count = np.unique(split.videos, return_index=True, return_inverse=True, return_counts=True)
     if count.min() < 2:
         raise PplkitError(
-            f"a video of split {split.name!r} has a single frame, but reference='frame' needs two: prepare more frames."
+            f"reference='frame' needs two frames of each video, but split {split.name!r} has a video with one: prepare "
+            "more frames."
         )
     return first[group], count[group]
 
 
 def mask_blocks(images: Tensor, kept: Tensor) -> Tensor:
-    """Images (B, 3, S, S), channels last in memory, with 0 in the blocks that are not kept, bool (B, n, n), n | S."""
+    """Images (B, 3, S, S), channels last in memory, with 0 in the blocks where `kept` (B, n, n) is False; n | S."""
     count, blocks = kept.shape[:2]
     rows = images.permute(0, 2, 3, 1)
     line = kept.float().repeat_interleave(rows.shape[1] // blocks * 3, 2)  # a factor for each number of a row of pixels
-    cut = rows.reshape(count, blocks, -1, line.shape[2]) * line[:, :, None]
-    return cut.reshape(rows.shape).permute(0, 3, 1, 2)
+    masked = rows.reshape(count, blocks, -1, line.shape[2]) * line[:, :, None]
+    return masked.reshape(rows.shape).permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import apply_affine, pairwise_distances
-from pplkit.models.layers import collectives as ranks
+from pplkit.models.layers import collectives
 from pplkit.models.layers.backbone import resample
 from pplkit.models.layers.perceptual import PerceptualFeatures
 from pplkit.models.prior.batches import Batch
@@ -17,73 +17,77 @@ from pplkit.models.prior.networks import PartRegressor, part_attention
 from pplkit.models.prior.outputs import Output
 from pplkit.models.prior.parts import PartMaps
 
-PIXELS = 2**16  # of a CPU's images that go through the features at once: two of 224 x 224, 32 of 64 x 64
+CPU_PIXELS = 2**16  # of images that go through the features at once: one of 224 x 224, 16 of 64 x 64
 
 
 def reconstruction_loss(
-    features: PerceptualFeatures | None, images: Tensor, painted: Tensor, distance: str = "l1"
+    features: PerceptualFeatures | None, images: Tensor, reconstruction: Tensor, distance: str = "l1"
 ) -> Tensor:
     """Distance between the features of image and reconstruction, mean per feature map, summed over maps.
 
     Both (B, 3, S, S) in [-1, 1]; distance "l1" (absolute) or "l2" (squared differences). Without features: the mean
-    squared difference of the pixels, as in the ablation. No gradient goes into the images.
+    squared difference of the pixels, as in the ablation. The images get no gradient.
     """
     if features is None:
-        return F.mse_loss(painted, images)
-    return _FeatureDistance.apply(painted, images, features, distance)  # type: ignore[no-any-return, no-untyped-call]
+        return F.mse_loss(reconstruction, images)
+    return _FeatureDistance.apply(reconstruction, images, features, distance)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _FeatureDistance(torch.autograd.Function):
-    """Some images after the other, forth and back, so that the feature maps of no more are ever held.
+    """Forward and backward of a few images at a time, so that only their feature maps are ever held.
 
-    The features are frozen and see each image alone: parts of a batch give the same numbers as all of it. On a CPU
-    they are small enough for the cache.
+    The frozen features treat each image alone, so parts of a batch give the same numbers as all of it. On a CPU the
+    parts fit into its cache.
     """
 
     @staticmethod
-    def forward(ctx: Any, painted: Tensor, images: Tensor, features: PerceptualFeatures, distance: str) -> Tensor:
-        at_once = max(1, (PIXELS if painted.device.type == "cpu" else 16 * PIXELS) // features.pixels(painted))
-        total = torch.zeros((), device=painted.device)
+    def forward(
+        ctx: Any, reconstruction: Tensor, images: Tensor, features: PerceptualFeatures, distance: str
+    ) -> Tensor:
+        pixels = CPU_PIXELS if reconstruction.device.type == "cpu" else 16 * CPU_PIXELS
+        part_size = max(1, pixels // features.pixels(reconstruction))
+        total = torch.zeros((), device=reconstruction.device)
         gradients = []
-        for some, target in zip(painted.split(at_once), images.split(at_once), strict=True):
+        for part, target in zip(reconstruction.split(part_size), images.split(part_size), strict=True):
             with torch.no_grad():
-                wanted = features(target)
+                target_maps = features(target)
             with torch.set_grad_enabled(ctx.needs_input_grad[0]):
-                some = some.detach().requires_grad_(ctx.needs_input_grad[0])
-                seen = features(some)
-            value, asked = _compare(seen, wanted, distance)
+                part = part.detach().requires_grad_(ctx.needs_input_grad[0])
+                maps = features(part)
+            value, map_gradients = _compare(maps, target_maps, distance)
             total += value
             if ctx.needs_input_grad[0]:
-                gradients += torch.autograd.grad(seen, some, asked)
+                gradients += torch.autograd.grad(maps, part, map_gradients)
         if gradients:
-            ctx.save_for_backward(torch.cat(gradients) / (len(painted) * _least(seen)))
-        return total / len(painted)
+            ctx.save_for_backward(torch.cat(gradients) / (len(reconstruction) * _smallest(maps)))
+        return total / len(reconstruction)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (of_painted,) = ctx.saved_tensors
-        return of_painted * gradient, None, None, None
+        (saved,) = ctx.saved_tensors
+        return saved * gradient, None, None, None
 
 
-def _least(maps: list[Tensor]) -> int:
-    return min(one[0].numel() for one in maps)
+def _smallest(maps: list[Tensor]) -> int:
+    return min(features[0].numel() for features in maps)
 
 
 @torch.no_grad()
-def _compare(seen: list[Tensor], wanted: list[Tensor], distance: str) -> tuple[Tensor, list[Tensor]]:
-    """Sum over the images of their mean distances, over all maps, as float32; gradients of that for `seen`.
+def _compare(maps: list[Tensor], targets: list[Tensor], distance: str) -> tuple[Tensor, list[Tensor]]:
+    """Sum over the images of their mean distances, over all maps, as float32; its gradients with respect to `maps`.
 
-    The gradients are in the maps' type, and of the sum times the size of the smallest map: the larger maps of the
-    known networks are larger by powers of two, so that no rounding makes one map count more than another.
+    The gradients have the maps' type, and are multiplied by the size of the smallest map: in the known networks larger
+    maps are larger by powers of two, so that no rounding weights one map more than another.
     """
-    total, least, asked = torch.zeros((), device=seen[0].device), _least(seen), []
-    for one, other in zip(seen, wanted, strict=True):
-        difference, size = torch.sub(one, other, out=other), one[0].numel()
+    total, smallest, gradients = torch.zeros((), device=maps[0].device), _smallest(maps), []
+    for features, target in zip(maps, targets, strict=True):
+        difference, size = torch.sub(features, target, out=target), features[0].numel()
         values = difference.abs() if distance == "l1" else difference.square()
         # Over the channels first, which adds in float32 and rounds once: all in float32 would make a copy of the map.
         total += values.sum(1).sum(dtype=torch.float32) / size
-        asked.append(difference.sign_().mul_(least / size) if distance == "l1" else difference.mul_(2 * least / size))
-    return total, asked
+        scale = smallest / size
+        gradients.append(difference.sign_().mul_(scale) if distance == "l1" else difference.mul_(2 * scale))
+    return total, gradients
 
 
 def boundary_loss(keypoints: Tensor) -> Tensor:
@@ -104,7 +108,7 @@ def link_loss(prior: Tensor, keypoints: Tensor, connectivity: Tensor) -> Tensor:
 def separation_loss(keypoints: Tensor, radius: float) -> Tensor:
     """Keypoints of an image keep apart: max(0, 1 - d²/r²), mean over the pairs of keypoints (B, N, 2) and the batch.
 
-    Not in the paper: it keeps a short training from leaving all keypoints on the largest part of the object.
+    Not in the paper: without it a short training leaves all keypoints on the largest part of the object.
     """
     squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)
     pairs = torch.triu_indices(keypoints.shape[1], keypoints.shape[1], 1, device=keypoints.device)
@@ -114,8 +118,8 @@ def separation_loss(keypoints: Tensor, radius: float) -> Tensor:
 def length_loss(keypoints: Tensor, connectivity: Tensor) -> Tensor:
     """Length of the links, Σ_ij W_ij l(P'_i, P'_j) / Σ_ij W_ij, mean over the batch.
 
-    keypoints (B, N, 2), connectivity (N, N). Not in the paper: a decoder paints as well from keypoints beside a limb
-    as from those on it, as long as they keep to their side. The shortest of such skeletons lies inside.
+    keypoints (B, N, 2), connectivity (N, N). Not in the paper: keypoints beside a limb serve the decoder as well as
+    keypoints on it, as long as they keep to their side. The shortest of such skeletons lies inside.
     """
     return (connectivity * pairwise_distances(keypoints)).sum((1, 2)).mean() / connectivity.sum()
 
@@ -128,29 +132,25 @@ def equivariance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transfor
     best; the extent of the whole batch, whichever process holds it, so that the mean over processes is the loss.
     Not in the paper: few single images can be learned by heart, and this cannot.
     """
-    extent = ranks.mean((keypoints - keypoints.mean(1, keepdim=True)).square().mean())
+    extent = collectives.mean((keypoints - keypoints.mean(1, keepdim=True)).square().mean())
     return F.mse_loss(second_keypoints, apply_affine(view_transform[:, None], keypoints)) / extent
 
 
 def distance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transform: Tensor) -> Tensor:
-    """Keypoints follow the object into another view: mean |M P' - P''| over coordinates, as `equivariance_loss`.
+    """As `equivariance_loss`, but mean |M P' - P''| over coordinates in [-1, 1] units; other losses keep them apart.
 
-    Those that M puts outside the other view (beyond 1.1) are left out. In [-1, 1] units: other losses have to keep
-    keypoints apart.
+    Keypoints that M puts outside the second view (beyond 1.1) are left out.
     """
     moved = apply_affine(view_transform[:, None], keypoints)
     inside = (moved.detach().abs().amax(-1) < 1.1).to(moved)
-    off = ((moved - second_keypoints).abs().mean(-1) * inside).sum()
-    return off / ranks.mean(inside.sum()).clamp_min(1)
+    total = ((moved - second_keypoints).abs().mean(-1) * inside).sum()
+    return total / collectives.mean(inside.sum()).clamp_min(1)
 
 
 def parts_loss(parts: PartMaps) -> Tensor:
-    """Part maps follow the clusters of features: cross-entropy with their assignment, mean over cells and images.
-
-    Maps of another resolution than the assignment's are compared with it interpolated.
-    """
-    wanted = resample(parts.wanted, parts.maps.shape[-1])
-    return -(wanted * (parts.maps + 1e-5).log()).sum(1).mean()
+    """Part maps follow the clusters of features: cross-entropy with their assignment, mean over cells and images."""
+    target = resample(parts.target, parts.maps.shape[-1])
+    return -(target * (parts.maps + 1e-5).log()).sum(1).mean()
 
 
 def contrast_loss(descriptors: Tensor, temperature: float = 0.2) -> Tensor:
@@ -160,12 +160,12 @@ def contrast_loss(descriptors: Tensor, temperature: float = 0.2) -> Tensor:
     other images, divided by the temperature.
     """
     count, parts = descriptors.shape[:2]
-    own = F.normalize(descriptors, dim=-1)
-    total, images = ranks.total(own.sum(0)), count * ranks.world_size()
+    directions = F.normalize(descriptors, dim=-1)
+    total, images = collectives.total(directions.sum(0)), count * collectives.world_size()
     if images < 2:
-        raise PplkitError("a contrast between images needs two of them: give a larger batch_size.")
-    others = F.normalize((total - own) / (images - 1), dim=-1)
-    logits = torch.einsum("bkc,bjc->bkj", own, others) / temperature
+        raise PplkitError("weight_contrast compares images, but the batch has one: give a larger batch_size.")
+    others = F.normalize((total - directions) / (images - 1), dim=-1)
+    logits = torch.einsum("bkc,bjc->bkj", directions, others) / temperature
     labels = torch.arange(parts, device=logits.device).repeat(count)
     return F.cross_entropy(logits.flatten(0, 1), labels)
 
@@ -177,53 +177,53 @@ def concentration_loss(attention: Tensor, positions: Tensor) -> Tensor:
     return (attention * (positions - middle).square()).sum((-1, -2)).mean()
 
 
-def presence_loss(maps: Tensor, peak: float = 0.9, share: float = 0.2) -> Tensor:
-    """Every part is somewhere: its largest probability is `peak` or more, its mean `share` / N or more.
+def presence_loss(maps: Tensor, peak: float = 0.9, fraction: float = 0.2) -> Tensor:
+    """Every part is somewhere: its largest probability is at least `peak`, its mean at least `fraction` / N.
 
-    maps (B, N + 1, h, h), the last the background; what is lacking of the peak, and 4 times what is lacking of the
-    mean, in the mean over parts and images.
+    maps (B, N + 1, h, h), the last the background; shortfall of the peak plus 4 times that of the mean, averaged over
+    parts and images.
     """
-    own = maps[:, :-1].flatten(2)
-    least = share / own.shape[1]
-    return F.relu(peak - own.amax(-1)).mean() + 4 * F.relu(least - own.mean(-1)).mean()
+    parts = maps[:, :-1].flatten(2)
+    least = fraction / parts.shape[1]
+    return F.relu(peak - parts.amax(-1)).mean() + 4 * F.relu(least - parts.mean(-1)).mean()
 
 
 def background_loss(parts: PartMaps) -> Tensor:
-    """Parts lie on the object as found without labels: binary cross-entropy of parts or background, mean over cells."""
-    own = (1 - parts.maps[:, -1]).clamp(1e-4, 1 - 1e-4)
-    wanted = resample(1 - parts.wanted[:, -1:], own.shape[-1])[:, 0].clamp(0, 1)
-    return -(wanted * own.log() + (1 - wanted) * torch.log1p(-own)).mean()  # F's refuses autocast and NaN
+    """Parts lie on the object as classified without labels: binary cross-entropy, mean over cells."""
+    on_part = (1 - parts.maps[:, -1]).clamp(1e-4, 1 - 1e-4)
+    target = resample(1 - parts.target[:, -1:], on_part.shape[-1])[:, 0].clamp(0, 1)
+    return -(target * on_part.log() + (1 - target) * torch.log1p(-on_part)).mean()  # F's refuses autocast and NaN
 
 
-def pose_loss(keypoints: Tensor, recalled: Tensor) -> Tensor:
+def pose_loss(keypoints: Tensor, reconstructed: Tensor) -> Tensor:
     """Mean squared difference of T' (a constant here) and T'_recon, both (B, N, 2).
 
-    The paper writes ‖T'_recon - T'‖², a sum; a mean is what the released code takes, with 100 as its weight.
+    The paper writes ‖T'_recon - T'‖², a sum; the released code takes the mean, with 100 as its weight.
     """
-    return F.mse_loss(recalled, keypoints.detach())
+    return F.mse_loss(reconstructed, keypoints.detach())
 
 
 def token_loss(tokens: Tensor, quantized: Tensor) -> Tensor:
     """Mean squared difference of the tokens G and their vectors G' (a constant), both (B, banks, dimension).
 
-    A mean as in the released code, where the paper writes a sum: sums would weigh it 544 times as much beside the pose.
+    A mean as in the released code; the sum of the paper would weigh 544 times as much beside the pose.
     """
     return F.mse_loss(tokens, quantized.detach())
 
 
-def separation_weight(config: Config, share: float) -> float:
-    """Weight of the separation when `share` (0 to 1) of the training is done."""
+def separation_weight(config: Config, progress: float) -> float:
+    """Weight of the separation when the fraction `progress` of the training is done."""
     fades = config.separation_share
-    return config.weight_separation * (max(0.0, 1 - share / fades) if fades else 1.0)
+    return config.weight_separation * (max(0.0, 1 - progress / fades) if fades else 1.0)
 
 
 def losses(
-    config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, share: float = 0.0
+    config: Config, features: PerceptualFeatures | None, batch: Batch, output: Output, progress: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted total and its unweighted parts by name; a part of weight 0 is not computed.
 
-    `share` is the part of the training that is done, 0 to 1; see `separation_weight`. With several processes the mean
-    of what each gets is the value of the whole batch.
+    `progress` is the fraction of the training that is done; see `separation_weight`. With several processes the mean
+    of their values is that of the whole batch.
     """
     memory = output.memory
     parts = {
@@ -240,9 +240,9 @@ def losses(
         follow = distance_loss if config.equivariance == "absolute" else equivariance_loss
         parts["equivariance"] = lambda: follow(output.keypoints, output.second_keypoints, view_transform)
     if maps is not None:
-        positions = PartRegressor.middles(maps.maps.shape[-1], config.image_size, maps.maps.device)
+        positions = PartRegressor.cell_centers(maps.maps.shape[-1], config.image_size, maps.maps.device)
         if view_transform is not None and config.equivariance == "absolute":
-            middles = part_attention(maps.maps) @ positions  # parts have to follow as keypoints do
+            middles = part_attention(maps.maps) @ positions  # parts have to follow as well
             both = (
                 torch.cat((output.keypoints, middles[: len(view_transform)]), 1),
                 torch.cat((output.second_keypoints, middles[len(view_transform) :]), 1),
@@ -258,8 +258,8 @@ def losses(
             "background": lambda: background_loss(maps),
         }
     weights = {name: getattr(config, f"weight_{name}") for name in parts}
-    weights["separation"] = separation_weight(config, share)
-    weights["length"] *= share >= config.coarse_fraction
+    weights["separation"] = separation_weight(config, progress)
+    weights["length"] *= progress >= config.coarse_fraction
     values = {name: part() for name, part in parts.items() if weights[name] > 0}
     total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
     return total, {name: value.detach() for name, value in values.items()}

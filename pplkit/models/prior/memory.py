@@ -6,19 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pplkit.models.layers import collectives as ranks
+from pplkit.models.layers import collectives
 
 EPSILON = 1e-5
-IDLE = 0.1  # of its fair share: a vector that is taken more seldom starts anew where that is wanted
+DEAD_USAGE = 0.1  # relative to equal usage: vectors below are dead codes
 
 
 class MemoryOutput(NamedTuple):
-    """What the memory makes of a batch of poses."""
+    """A batch of poses through the memory."""
 
     keypoints: Tensor  # T'_recon (B, N, 2)
     tokens: Tensor  # G (B, banks, dimension)
     quantized: Tensor  # G' (B, banks, dimension), without gradient
-    assignments: Tensor  # (B, banks) int64, the vector of each bank that was taken
+    assignments: Tensor  # (B, banks) int64, number of the vector of each bank nearest to its token
 
 
 class Mixer(nn.Module):
@@ -44,8 +44,7 @@ def _mlp(size: int, hidden: int) -> nn.Sequential:
 class HierarchicalMemory(nn.Module):
     """Banks of vectors that moving averages keep in the middle of the tokens assigned to them.
 
-    keypoints N, banks m, vectors k per bank, dimension d; `prior_from` is "all" or "used" (see `means`).
-    The vectors change in training mode only: in eval mode the memory is frozen.
+    `prior_from` is "all" or "used" (see `means`). The vectors change in training mode only.
     """
 
     def __init__(
@@ -91,13 +90,13 @@ class HierarchicalMemory(nn.Module):
         return self.token_embed(self.to_tokens(features.transpose(1, 2)).transpose(1, 2))
 
     def nearest(self, tokens: Tensor) -> Tensor:
-        """Index (B, banks) of the vector of each bank nearest (L2) to its token."""
+        """Assignments (B, banks): the vector of each bank nearest (L2) to its token."""
         distances = torch.cdist(tokens.transpose(0, 1).float(), self.codebook)  # (banks, B, vectors)
         return distances.argmin(-1).T
 
-    def look_up(self, index: Tensor) -> Tensor:
-        """The vectors (B, banks, dimension) that `index` (B, banks) names."""
-        return self.codebook[torch.arange(index.shape[1], device=index.device), index]
+    def look_up(self, assignments: Tensor) -> Tensor:
+        """The vectors (B, banks, dimension) of assignments (B, banks)."""
+        return self.codebook[torch.arange(assignments.shape[1], device=assignments.device), assignments]
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, banks, dimension) to poses (B, N, 2)."""
@@ -110,19 +109,19 @@ class HierarchicalMemory(nn.Module):
         In training mode the vectors then move towards their tokens.
         """
         tokens = self.encode(keypoints)
-        index = self.nearest(tokens.detach())
-        quantized = self.look_up(index)
-        out = MemoryOutput(self.decode(tokens + (quantized - tokens).detach()), tokens, quantized, index)
+        assignments = self.nearest(tokens.detach())
+        quantized = self.look_up(assignments)
+        output = MemoryOutput(self.decode(tokens + (quantized - tokens).detach()), tokens, quantized, assignments)
         if self.training:
-            self.update(tokens.detach(), index)
-        return out
+            self.update(tokens.detach(), assignments)
+        return output
 
     @torch.no_grad()
-    def update(self, tokens: Tensor, index: Tensor) -> None:
-        """One step of the moving averages for tokens (B, banks, dimension) assigned to `index` (B, banks)."""
-        chosen = F.one_hot(index, self.codebook.shape[1]).to(self.codebook)  # (B, banks, vectors)
-        hits = ranks.total(chosen.sum(0))
-        sums = ranks.total(torch.einsum("bmk,bmd->mkd", chosen, tokens.to(self.codebook)))
+    def update(self, tokens: Tensor, assignments: Tensor) -> None:
+        """One step of the moving averages for tokens (B, banks, dimension) and their assignments (B, banks)."""
+        chosen = F.one_hot(assignments, self.codebook.shape[1]).to(self.codebook)  # (B, banks, vectors)
+        hits = collectives.total(chosen.sum(0))
+        sums = collectives.total(torch.einsum("bmk,bmd->mkd", chosen, tokens.to(self.codebook)))
         counts = self.counts * self.decay + hits * (1 - self.decay)
         total = counts.sum(-1, keepdim=True)
         smooth = (counts + EPSILON) / (total + counts.shape[-1] * EPSILON) * total
@@ -132,39 +131,37 @@ class HierarchicalMemory(nn.Module):
 
     @torch.no_grad()
     def reset_dead_codes(self, keypoints: Tensor) -> None:
-        """Vectors that next to nothing takes start anew as tokens of the poses (B, N, 2), one pose after the other.
-
-        They count as if they had been taken as often as the others in the mean, so that they are not lost at once.
-        """
-        tokens = ranks.gather(self.encode(keypoints).to(self.codebook))
-        idle = self.usage() < IDLE / self.codebook.shape[1]  # (banks, vectors)
-        order = (idle.cumsum(1) - 1) % len(tokens)
-        banks = torch.arange(len(idle), device=idle.device)[:, None]
-        self.codebook[idle] = tokens[order, banks][idle]
-        self.counts.copy_(torch.where(idle, self.counts.mean(1, keepdim=True), self.counts))
+        """Set dead codes to tokens of the poses (B, N, 2) in turn, with the mean count of their bank."""
+        tokens = collectives.gather(self.encode(keypoints).to(self.codebook))
+        dead = self.usage() < DEAD_USAGE / self.codebook.shape[1]  # (banks, vectors)
+        order = (dead.cumsum(1) - 1) % len(tokens)
+        banks = torch.arange(len(dead), device=dead.device)[:, None]
+        self.codebook[dead] = tokens[order, banks][dead]
+        self.counts.copy_(torch.where(dead, self.counts.mean(1, keepdim=True), self.counts))
         self.sums.copy_(self.codebook * self.counts[..., None])
 
     def usage(self) -> Tensor:
-        """Share (banks, vectors) of recent look-ups that each vector took; uniform before the first update."""
+        """Codebook usage (banks, vectors): the fraction of recent tokens assigned to each vector."""
         counts = self.counts + EPSILON
         return counts / counts.sum(-1, keepdim=True)
 
     def in_use(self, steps: int = 20) -> Tensor:
-        """Share (banks,) of each bank's vectors that some pose took within about the last `steps` updates.
+        """Fraction (banks,) of each bank's vectors to which a token was assigned within about the last `steps` updates.
 
-        A hit adds 1 - decay to a vector's count, which falls by the decay with every update: one that was taken once,
-        `steps` updates ago, is the last to be counted. Many hits at once are remembered a little longer.
+        A token adds 1 - decay to a vector's count, which falls by the decay with every update.
         """
         return (self.counts > (1 - self.decay) * self.decay**steps).float().mean(-1)
 
     def means(self, over: str | None = None) -> Tensor:
-        """The mean vector of every bank (banks, dimension), by the rule `over`, or the one given at construction.
+        """The mean vector of every bank (banks, dimension) over "all" vectors, as published, or the "used" ones.
 
-        "all" averages all vectors of a bank, as published. "used" weights them with their usage: vectors that no
-        token takes are sums that faded divided by counts that faded, and have no meaning.
+        "used" weights vectors with their usage: dead codes are faded sums divided by faded counts, without meaning.
         """
-        over = over or self.prior_from
-        return self.codebook.mean(1) if over == "all" else (self.usage()[..., None] * self.codebook).sum(1)
+        return (
+            self.codebook.mean(1)
+            if (over or self.prior_from) == "all"
+            else (self.usage()[..., None] * self.codebook).sum(1)
+        )
 
     def distil(self, over: str | None = None) -> Tensor:
         """The keypoint prior T (N, 2): the mean vector of every bank (see `means`), decoded (section 3.2)."""

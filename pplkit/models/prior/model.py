@@ -31,29 +31,23 @@ from pplkit.models.prior.parts import PartClusters, PartMaps
 from pplkit.models.prior.pose_prior import PosePrior
 
 PROCEDURES = ("completed", "published")
-LOST = 0.2  # of the strongest link; at half resolution, keypoints that took part had more in the runs looked at
+WEAK_LINK = 0.2  # relative to the strongest; in trial runs, keypoints that took part had stronger links
 
 
 class PosePriorLearner(nn.Module):
     """Learns keypoints, their links and the prior from images of one category; all sizes come from `config`."""
 
     def __init__(self, config: Config, *, pretrained: bool = False) -> None:
-        """`pretrained` loads the backbone's own weights, which a training starts from."""
+        """`pretrained` loads the backbone's published weights, from which a training starts."""
         super().__init__()
         self.config = config
         self.made_by: dict[str, object] = {}
         self.thickness = config.thickness  # training may start with thicker links
         self.memory = HierarchicalMemory(
-            config.keypoints,
-            config.banks,
-            config.vectors,
-            config.dimension,
-            decay=config.decay,
-            encoder_layers=config.encoder_layers,
-            token_hidden=config.token_hidden,
-            decoder_dimension=config.decoder_dimension,
-            prior_from=config.prior_from,
-        )
+            config.keypoints, config.banks, config.vectors, config.dimension, decay=config.decay,
+            encoder_layers=config.encoder_layers, token_hidden=config.token_hidden,
+            decoder_dimension=config.decoder_dimension, prior_from=config.prior_from,
+        )  # fmt: skip
         self.backbone: Backbone | None = None
         self.clusters: PartClusters | None = None
         self.regressor: AffineRegressor
@@ -66,7 +60,7 @@ class PosePriorLearner(nn.Module):
                 config.sharpness,
             )
         else:
-            with torch.random.fork_rng(devices=[]):  # what follows starts the same with each backbone
+            with torch.random.fork_rng(devices=[]):  # the layers below are the same with any backbone
                 self.backbone = Backbone(
                     config.backbone, config.image_size, trainable=config.backbone_trainable, pretrained=pretrained
                 )
@@ -75,21 +69,20 @@ class PosePriorLearner(nn.Module):
                 config.keypoints, self.backbone.shapes, config.regressor_features, config.affine_init, config.image_size
             )
         self.decoder = Decoder(config.decoder_channels)
-        self.completer: Completer | None = None  # see `completion`; not part of the training
+        self.completer: Completer | None = None  # see `training.tasks.completer`
         self.alpha = nn.Parameter(torch.ones(()))
         start = config.connectivity_mean + config.connectivity_std * torch.randn(config.keypoints, config.keypoints)
         self.links = nn.Parameter(start / config.connectivity_scale, requires_grad=config.prior_links_trainable)
         if config.prior_keypoints != "memory":
             points = torch.rand(config.keypoints, 2) * 2 - 1
             self.template = nn.Parameter(points, requires_grad=config.prior_keypoints_trainable)
-        if config.regression == "free":  # one network serves all keypoints; without T this tells them apart
+        if config.regression == "free":  # without T the shared network needs something else to tell keypoints apart
             self.codes = nn.Parameter(torch.rand(config.keypoints, 2) * 2 - 1)
 
     @torch.no_grad()
     def predefine(self, prior: PosePrior) -> None:
-        """Take the parts of `prior` that the config calls predefined, as a start or for good.
+        """Take the predefined parts from `prior`; its strongest link gets weight 1, others at least e^-10.
 
-        Its strongest link gets the weight 1, links of weight 0 get e^-10 of it.
         Raises PplkitError if the prior has another number of keypoints than the config.
         """
         config = self.config
@@ -118,34 +111,33 @@ class PosePriorLearner(nn.Module):
 
     @torch.no_grad()
     def reinit_weak_links(self) -> None:
-        """Keypoints with weak links only, below LOST of the strongest, get links of half the strongest's weight.
+        """Set the links of keypoints that have only weak ones to half the weight of the strongest, unless frozen.
 
-        Such a keypoint is hardly seen in the link map and gets hardly a gradient, so it would stay where it is.
-        Links that are frozen stay as they are.
+        Such a keypoint is hardly visible in the link map, gets hardly any gradient and would stay where it is.
         """
         if not self.config.prior_links_trainable:
             return
         weights = self.connectivity()
-        lost = weights.amax(1) < LOST * weights.max()
+        weak = weights.amax(1) < WEAK_LINK * weights.max()
         half = inverse_softplus(weights.max() / 2)
-        self.links[lost[:, None] | lost] = half / self.config.connectivity_scale
+        self.links[weak[:, None] | weak] = half / self.config.connectivity_scale
 
     def reset_dead_codes(self, images: Tensor) -> None:
-        """Vectors that next to nothing takes start anew from the poses of images, as `regress` takes them."""
+        """Set dead codes of the memory to tokens of the poses in images, as `regress` takes them."""
         with torch.no_grad(), self._frozen():
             self.memory.reset_dead_codes(self.regress(images)[3])
 
     def regress(self, images: Tensor, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images (B, 3, S, S) in [-1, 1] to prior T, distilled unless given, affine Θ, attention and keypoints T'.
+        """Images (B, 3, S, S) in [-1, 1], or a backbone's rows (B, D), to T, affine Θ, attention and keypoints T'.
 
-        Of a model with a backbone also rows of its features, (B, D).
+        `prior` T is distilled from the memory unless given.
         """
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention = self.regressor(self.regressor_input(images), self._start(prior))
-        return prior, affine, attention, self._placed(affine, attention, prior)
+        affine, attention = self.regressor(self.regressor_input(images), self._template(prior))
+        return prior, affine, attention, self._keypoints(affine, attention, prior)
 
     def regressor_input(self, images: Tensor) -> Tensor:
-        """What the regressor sees of images (B, 3, S, S): these, or the backbone's rows (B, D), also if these come."""
+        """Images (B, 3, S, S), or with a backbone its rows (B, D), which may also be given."""
         return images if self.backbone is None or images.ndim == 2 else self.backbone(images)
 
     @torch.no_grad()
@@ -155,75 +147,74 @@ class PosePriorLearner(nn.Module):
         return self.clusters.objectness(self.backbone, self.regressor_input(images))
 
     def complete(self, images: Tensor, prior: Tensor | None = None) -> CompleterOutput:
-        """What the completer makes of images (B, 3, S, S) in [-1, 1]; the model must have one. `prior` as above."""
+        """The completer's output for images (B, 3, S, S) in [-1, 1]; `prior` as in `regress`."""
         assert self.completer is not None
         prior = self.keypoint_prior() if prior is None else prior
-        affine, attention, distance, hidden = self.completer(self.regressor_input(images), self._start(prior))
-        return CompleterOutput(self._placed(affine, attention, prior), distance, hidden)
+        affine, attention, distance, hidden = self.completer(self.regressor_input(images), self._template(prior))
+        return CompleterOutput(self._keypoints(affine, attention, prior), distance, hidden)
 
-    def _start(self, prior: Tensor) -> Tensor:
+    def _template(self, prior: Tensor) -> Tensor:
         return self.codes if self.config.regression == "free" else prior
 
-    def _placed(self, affine: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
-        """Keypoints T' (B, N, 2) by the rule of the config."""
+    def _keypoints(self, affine: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
+        """T' (B, N, 2) by `config.regression`."""
         if self.config.regression == "attention":
-            return self.regressor.place(attention)
+            return self.regressor.mean_position(attention)
         return affine[..., 2] if self.config.regression == "free" else apply_affine(affine, prior)
 
     def decode(self, keypoints: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, N, 2) and reference (B, 3, S, S) to the link map (B, 1, S, S) and an image (B, 3, S, S)."""
+        """Keypoints (B, N, 2) and reference (B, 3, S, S) to link map (B, 1, S, S) and reconstruction (B, 3, S, S)."""
         heat = link_map(keypoints, self.connectivity(), reference.shape[-1], self.thickness)
         return heat, self.decoder(self.alpha * reference, heat)
 
     def reconstruct(self, keypoints: Tensor, images: Tensor) -> Tensor:
-        """Keypoints (B, N, 2) and images that show the appearance to images, both (B, 3, S, S).
+        """Keypoints (B, N, 2) and images that show the appearance to reconstructions, both (B, 3, S, S).
 
-        The decoder paints at the side that it has learned to paint at; where that is smaller, its image is enlarged.
+        A decoder that has learned smaller images gets them smaller, and its output is enlarged.
         """
         side = self.config.reconstruction_size
         if side == self.config.image_size:
             return self.decode(keypoints, images)[1]
-        painted = self.decode(keypoints, resample(images, side))[1]
-        return F.interpolate(painted, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        small = self.decode(keypoints, resample(images, side))[1]
+        return F.interpolate(small, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
     def without_background(self, batch: Batch) -> Batch:
-        """A batch whose reference and target are grey where the backbone finds no object."""
-        own = resample(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
-        reference = batch.reference * resample(own, batch.reference.shape[-1])
-        return replace(batch, reference=reference, target=batch.target * own)
+        """A batch whose reference and target are gray where the backbone finds no object."""
+        mask = resample(self.find_object(batch.inputs)[:, None], batch.target.shape[-1])
+        reference = batch.reference * resample(mask, batch.reference.shape[-1])
+        return replace(batch, reference=reference, target=batch.target * mask)
 
     def forward(
         self, images: Tensor, reference: Tensor, second_view: Tensor | None = None, upright: Tensor | None = None
     ) -> Output:
-        """One pass over images and reference images, and other views of the images, all (B, 3, S, S) in [-1, 1].
+        """A forward pass of images, references and second views of the images, all (B, 3, S, S) in [-1, 1].
 
-        With a backbone, images and views may be rows of its features; `upright` as in `Batch`.
+        With a backbone, images and second views may be rows of its features; `upright` as in `Batch`.
         """
         both = images if second_view is None else torch.cat((images, second_view))
-        prior, affine, attention, keypoints, parts = self._regressed(self.regressor_input(both), upright)
+        prior, affine, attention, keypoints, parts = self._regress_parts(self.regressor_input(both), upright)
         count = len(images)
-        affine, attention, keypoints, others = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
-        heat, painted = self.decode(keypoints, reference)
+        affine, attention, keypoints, second = affine[:count], attention[:count], keypoints[:count], keypoints[count:]
+        heat, image = self.decode(keypoints, reference)
         memory = self.memory(keypoints.detach())
-        return Output(prior, affine, attention, keypoints, others, self.connectivity(), heat, painted, memory, parts)
+        return Output(prior, affine, attention, keypoints, second, self.connectivity(), heat, image, memory, parts)
 
-    def _regressed(
-        self, seen: Tensor, upright: Tensor | None
+    def _regress_parts(
+        self, inputs: Tensor, upright: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, PartMaps | None]:
-        """As `regress`, with the part maps where there is a backbone."""
+        """As `regress`, and the part maps where there is a backbone."""
         if self.backbone is None or not isinstance(self.regressor, PartRegressor):
-            return *self.regress(seen), None
+            return *self.regress(inputs), None
         assert self.clusters is not None
         prior = self.keypoint_prior()
-        features, maps = self.regressor.part_maps(seen)
+        features, maps = self.regressor.part_maps(inputs)
         attention = part_attention(maps, 1 if self.training else INFERENCE_POWER)
-        affine = self.regressor.affine(self.regressor.joined(features, attention, self._start(prior)))
-        seen = seen.detach()
-        described = [pool(one, attention) for one in self.backbone.maps(seen)[1:]]
+        affine = self.regressor.affine(self.regressor.descriptors(features, attention, self._template(prior)))
+        inputs = inputs.detach()
+        descriptors = torch.cat([pool(features, attention) for features in self.backbone.maps(inputs)[1:]], -1)
         with torch.no_grad():
-            wanted = self.clusters(self.backbone, seen, upright)
-        descriptors = torch.cat(described, -1)
-        return prior, affine, attention, self._placed(affine, attention, prior), PartMaps(maps, descriptors, wanted)
+            target = self.clusters(self.backbone, inputs, upright)
+        return prior, affine, attention, self._keypoints(affine, attention, prior), PartMaps(maps, descriptors, target)
 
     @torch.no_grad()
     def prior(self) -> PosePrior:
@@ -233,7 +224,7 @@ class PosePriorLearner(nn.Module):
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:
-        """Eval mode inside, also where a model in training is looked at; afterwards, and on an error, as before."""
+        """Eval mode inside; the mode before it afterwards, also on an error."""
         was_training = self.training
         self.eval()
         try:
@@ -247,13 +238,13 @@ class PosePriorLearner(nn.Module):
         The mean over `config.tta_views` views, the same for all images; see `tta_transforms`.
         """
         config = self.config
-        moves = tta_transforms(config.tta_views, config.max_rotation, config.max_shift, config.flip)
-        keypoints, sure = [], []
-        for number, view in enumerate(moves.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
-            _, _, attention, found = self.regress(warp(images, view) if number else images)
-            keypoints.append(apply_affine(view[:, None], found))
-            sure.append(confidence(attention))
-        return torch.stack(keypoints).mean(0), torch.stack(sure).mean(0)
+        tta_views = tta_transforms(config.tta_views, config.max_rotation, config.max_shift, config.flip)
+        keypoints, confidences = [], []
+        for number, view in enumerate(tta_views.to(images.device)[:, None].expand(-1, len(images), -1, -1)):
+            _, _, attention, in_view = self.regress(warp(images, view) if number else images)
+            keypoints.append(apply_affine(view[:, None], in_view))
+            confidences.append(confidence(attention))
+        return torch.stack(keypoints).mean(0), torch.stack(confidences).mean(0)
 
     @torch.no_grad()
     def iterate(
@@ -269,9 +260,10 @@ class PosePriorLearner(nn.Module):
         """Iterative inference: rounds 0 to `iterations`, so `iterations` + 1 entries.
 
         images (B, 3, S, S) in [-1, 1]; the reference of every round is the original input unless given.
-        "published" (section 3.5): T' from the round's input, T'_recon from the memory, the next input painted from it.
-        "completed": T' from the completer; from round 1 on it is told what is `hidden`, bool (B, S, S): grey, as it
-        has learned. There is no more to be told, so further rounds change nothing; what is painted is for looking at.
+        "published" (section 3.5): T' from the round's input, T'_recon from the memory, the next input decoded from it.
+        "completed": T' from the completer; from round 1 on what is `hidden`, bool (B, S, S), is gray, as in its
+        training. Further rounds change nothing; reconstructions are for figures. Without `decode_last` the last round
+        has no reconstruction.
         """
         procedure = self.procedure(procedure)
         reference = images if reference is None else reference
@@ -286,32 +278,32 @@ class PosePriorLearner(nn.Module):
                 if number == iterations and not decode_last:
                     rounds.append(Iteration(images, poses))
                     break
-                recalled = poses.keypoints if procedure == "completed" else self.memory(poses.keypoints).keypoints
-                painted = self.reconstruct(recalled, reference)
+                decoded = poses.keypoints if procedure == "completed" else self.memory(poses.keypoints).keypoints
+                reconstruction = self.reconstruct(decoded, reference)
                 if procedure == "completed":
-                    painted = first if hidden is None else torch.where(hidden[:, None], painted, first)
-                rounds.append(Iteration(images, poses, recalled, painted))
-                images = hide(first, hidden) if procedure == "completed" else painted
+                    reconstruction = first if hidden is None else torch.where(hidden[:, None], reconstruction, first)
+                rounds.append(Iteration(images, poses, decoded, reconstruction))
+                images = hide(first, hidden) if procedure == "completed" else reconstruction
         return rounds
 
     def poses(self, images: Tensor, procedure: str) -> Poses:
-        """Poses of images (B, 3, S, S) in [-1, 1], on their device, by the completer or without; no rounds."""
+        """Poses of images (B, 3, S, S) in [-1, 1], on their device, without rounds."""
         if procedure == "published":
             return Poses(*self.locate(images))
         return self.complete(images).poses(images.shape[-1])
 
-    def procedure(self, wanted: str | None = None) -> str:
-        """How poses are found: as `wanted`, else "completed" if the model has a completer, else "published".
+    def procedure(self, name: str | None = None) -> str:
+        """The procedure `name`; by default "completed" if the model has a completer, else "published".
 
-        Raises PplkitError for another name, or if "completed" is wanted of a model without a completer.
+        Raises PplkitError for an unknown name, or for "completed" without a completer.
         """
-        if wanted is None:
+        if name is None:
             return "published" if self.completer is None else "completed"
-        if wanted not in PROCEDURES:
-            raise PplkitError(f"procedure={wanted!r} is unknown: choose one of {', '.join(PROCEDURES)}.")
-        if wanted == "completed" and self.completer is None:
+        if name not in PROCEDURES:
+            raise PplkitError(f"procedure={name!r} is unknown: choose one of {', '.join(PROCEDURES)}.")
+        if name == "completed" and self.completer is None:
             raise PplkitError("procedure='completed' needs a completer: run `pplkit complete` on the run folder first.")
-        return wanted
+        return name
 
     @torch.no_grad()
     def estimate(
@@ -325,31 +317,32 @@ class PosePriorLearner(nn.Module):
     ) -> Poses:
         """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
 
-        By the completer if the model has one, or by the procedure wanted; see `procedure`. `iterations` counts the
-        published rounds after the first pose, 4 in the paper; see `iterate`. `hidden`, bool (B, H, W), says which
-        pixels something else covers, where that is known: the completer takes them as unseen, and needs no rounds.
-        Without it, rounds are published ones unless wanted otherwise. Raises PplkitError for other shapes or types, and
-        for `iterations` below 0.
+        `procedure` as in `procedure`. `iterations` is the number of published rounds after the first pose, 4 in the
+        paper; see `iterate`. `hidden`, bool (B, H, W), marks pixels that are known to be covered by something else:
+        the completer ignores them, and needs no rounds; without it, `iterations` means "published" unless a procedure
+        is given. Raises PplkitError for other shapes or types, and for `iterations` below 0.
         """
         procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
         if iterations < 0:
             raise PplkitError(f"iterations={iterations} is below 0: give 0 or more.")
-        found = []
+        poses = []
         with self._frozen():
             for start in range(0, len(images), batch_size):
                 batch = self.prepare(images[start : start + batch_size])
-                where = None if hidden is None else self._covered(hidden[start : start + batch_size], len(batch))
+                mask = None if hidden is None else self._hidden_mask(hidden[start : start + batch_size], len(batch))
                 if procedure == "completed":
-                    found.append(self.poses(hide(batch, where), procedure))
+                    poses.append(self.poses(hide(batch, mask), procedure))
                 else:
-                    found.append(self.iterate(batch, iterations, procedure=procedure, decode_last=False)[-1].poses)
-        return concatenate_poses(found, self.config.keypoints)
+                    poses.append(self.iterate(batch, iterations, procedure=procedure, decode_last=False)[-1].poses)
+        return concatenate_poses(poses, self.config.keypoints)
 
-    def _covered(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
+    def _hidden_mask(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
         """`hidden` as `iterate` takes it; raises PplkitError for another shape."""
         mask = torch.as_tensor(hidden)
         if mask.ndim != 3 or len(mask) != count:
-            raise PplkitError(f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), one per image.")
+            raise PplkitError(
+                f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), a mask for each image."
+            )
         side = self.config.image_size
         return F.interpolate(mask[:, None].float(), size=(side, side))[:, 0].to(self.alpha.device) > 0.5
 
@@ -371,7 +364,7 @@ class PosePriorLearner(nn.Module):
 
 
 def hide(images: Tensor, hidden: Tensor | None) -> Tensor:
-    """Images (B, 3, S, S) in [-1, 1], grey where `hidden`, bool (B, S, S), is set."""
+    """Images (B, 3, S, S) in [-1, 1], gray where `hidden`, bool (B, S, S), is set."""
     if hidden is None:
         return images
     return images.masked_fill(hidden[:, None], 0.0).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The convolutional networks: the regressor from images to affine maps, and the decoder. They know no poses."""
+"""The networks: regressors from images or features to affine maps, the completer, and the decoder."""
 
 import copy
 import math
@@ -13,8 +13,8 @@ from pplkit.geometry.coordinates import pixel_grid
 from pplkit.models.layers.recompute import Concat, RecomputeSequential, forward_recomputing
 from pplkit.models.layers.resampled_conv import DoubledConv, Halve, HalvedConv
 
-INFERENCE_POWER = 2  # power of part maps whose mean places keypoints, after training
-NUMBERED = nn.Identity()  # where a doubling once was a layer of its own, so that the others keep their numbers in files
+INFERENCE_POWER = 2  # of part maps, after training
+PLACEHOLDER = nn.Identity()  # in place of an upsampling layer of 0.1.0, for the same numbers in state dicts
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -43,84 +43,88 @@ class ResidualDown(nn.Module):
 class AffineRegressor(nn.Module):
     """One affine 2 x 3 matrix per keypoint from features, attention maps and the keypoint prior (section 3.1).
 
-    What is common to regressors, which differ in where features and attention come from. `start` of the affine maps:
-    "random" as published; "identity": the prior's own pose; "place": the mean place of the attention map, whatever the
-    prior; "moved": the prior moved by that place.
+    Subclasses say where features and attention come from. `affine_init`, the first affine maps: "random" as published;
+    "identity": the prior; "place": the mean position of the attention map, whatever the prior; "moved": the prior
+    shifted by that position.
     """
 
-    def _build(self, features: int, start: str) -> None:
-        """The last layers, for `features` channels; they are made after those before them."""
+    def _build(self, features: int, affine_init: str) -> None:
+        """Make the last layers, after all others: the order fixes the random weights."""
         self.embed = nn.Linear(2, features)
         self.predict = nn.Sequential(
             nn.Linear(3 * features, features), nn.LeakyReLU(0.01, inplace=True), nn.Linear(features, 6)
         )
-        if start != "random":
-            self._start(start, features)
+        if affine_init != "random":
+            self._initialize(affine_init, features)
 
     @torch.no_grad()
-    def _start(self, start: str, features: int) -> None:
-        """Set the last layers so that the first answers are simple; all of them stay trainable."""
+    def _initialize(self, affine_init: str, features: int) -> None:
         first, last = self.predict[0], self.predict[-1]
         assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
         last.weight.mul_(0.1)
-        last.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]) * (start != "place"))
-        if start == "identity":
+        last.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]) * (affine_init != "place"))
+        if affine_init == "identity":
             return
-        # Four hidden units carry ±x and ±y of the attended place through the leaky ReLU, f(v) - f(-v) = 1.01 v.
+        # Four hidden units carry ±x and ±y of the attended position through the leaky ReLU, f(v) - f(-v) = 1.01 v.
         self.embed.bias.zero_()
-        read = torch.linalg.pinv(self.embed.weight)  # (2, features): embedding back to (x, y)
+        inverse = torch.linalg.pinv(self.embed.weight)  # (2, features): embedding back to (x, y)
         first.weight[:4] = 0
         first.bias[:4] = 0
-        first.weight[:4, features : 2 * features] = torch.cat((read, -read))[[0, 2, 1, 3]]
+        first.weight[:4, features : 2 * features] = torch.cat((inverse, -inverse))[[0, 2, 1, 3]]
         last.weight[:, :4] = 0
         last.weight[2, :2] = last.weight[5, 2:4] = torch.tensor([1, -1]) / 1.01
 
-    def place(self, attention: Tensor) -> Tensor:
-        """The mean place (B, N, 2) in [-1, 1] of attention maps (B, N, positions)."""
+    def mean_position(self, attention: Tensor) -> Tensor:
+        """The mean position (B, N, 2) in [-1, 1] of attention maps (B, N, positions)."""
         return attention @ self.positions(math.isqrt(attention.shape[-1]), attention.device)
 
     def positions(self, side: int, device: torch.device) -> Tensor:
-        """Places (side * side, 2) in [-1, 1] of the attention maps' positions, row by row."""
+        """Positions (side * side, 2) in [-1, 1] of attention maps, row by row."""
         return pixel_grid(side, device)
 
     def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S), or what the regressor sees, and prior (N, 2) to affine maps (B, N, 2, 3) and attention.
+        """Input (B, 3, S, S) or (B, D) and prior (N, 2) to affine maps (B, N, 2, 3) and attention maps.
 
         Attention maps (B, N, positions) sum to 1 over the positions, row by row.
         """
-        joined, attention = self.look(images, prior)
-        return self.affine(joined), attention
+        descriptors, attention = self.describe(images, prior)
+        return self.affine(descriptors), attention
 
-    def affine(self, joined: Tensor) -> Tensor:
-        """Affine maps (B, N, 2, 3) from what is known of each keypoint (B, N, 3 features)."""
-        return self.predict(joined).float().unflatten(-1, (2, 3))  # type: ignore[no-any-return]
+    def affine(self, descriptors: Tensor) -> Tensor:
+        """Affine maps (B, N, 2, 3) from descriptors of keypoints (B, N, 3 F)."""
+        return self.predict(descriptors).float().unflatten(-1, (2, 3))  # type: ignore[no-any-return]
 
-    def look(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """What is known of each keypoint (B, N, 3 features), and where it was looked for: the attention."""
+    def describe(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptors (B, N, 3 F) of the keypoints, and attention maps."""
         features, attention = self.attend(images)
-        return self.joined(features, attention, prior), attention
+        return self.descriptors(features, attention, prior), attention
 
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, F, h, h) and attention (B, N, h * h) of what the regressor sees."""
+        """Features (B, F, h, h) and attention (B, N, h * h) of the input."""
         raise NotImplementedError
 
-    def joined(self, features: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
-        """Attended features (B, F, h, h), attended place and prior of each keypoint: (B, N, 3 F)."""
-        seen = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
-        # The embedding is linear: attending to it is embedding the mean place.
-        place = self.embed(self.place(attention))
+    def descriptors(self, features: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
+        """Attended features (B, F, h, h), attended position and prior of each keypoint: (B, N, 3 F)."""
+        attended = attention.to(features.dtype) @ features.flatten(2).transpose(1, 2)
+        # The embedding is linear: attending to it is embedding the mean position.
+        position = self.embed(self.mean_position(attention))
         start = self.embed(prior).expand(features.shape[0], -1, -1)  # len() would fix the number in an export
-        return torch.cat((seen.float(), place.float(), start.float()), dim=-1)
+        return torch.cat((attended.float(), position.float(), start.float()), dim=-1)
 
 
 class Regressor(AffineRegressor):
     """The published one: convolutions on the image, and attention maps at a quarter of its resolution.
 
-    keypoints N, channels of the four down blocks, features = channels at the attention maps; `start` as above.
+    `channels` of the four down blocks, `features` channels at the attention maps.
     """
 
     def __init__(
-        self, keypoints: int, channels: tuple[int, ...], features: int, start: str = "random", sharpness: float = 1.0
+        self,
+        keypoints: int,
+        channels: tuple[int, ...],
+        features: int,
+        affine_init: str = "random",
+        sharpness: float = 1.0,
     ) -> None:
         super().__init__()
         widths = (3, *channels)
@@ -129,11 +133,11 @@ class Regressor(AffineRegressor):
         self.up = RecomputeSequential(*self._up(channels[-1], middle), *self._up(middle, features))
         self.attention = _conv(features, keypoints)
         self.attention.weight.data *= sharpness
-        self._build(features, start)
+        self._build(features, affine_init)
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-        return NUMBERED, DoubledConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+        return PLACEHOLDER, DoubledConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
 
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) to features (B, F, S/4, S/4) and attention."""
@@ -144,27 +148,27 @@ class Regressor(AffineRegressor):
 class PartRegressor(AffineRegressor):
     """Part maps from a backbone's feature maps: N keypoints and the background compete for each cell.
 
-    shapes (C, h, w) of the maps, finest first; they are joined at the finest. A keypoint's attention is its map
-    divided by its sum while it learns, so that all of a part is taught; in use the map is squared before (IN_USE): the
-    part's middle counts, and its rim, which it shares with others, hardly does. `size` is the image's side in pixels.
+    `shapes` (C, h, w) of the maps, finest first, at which they are added up; `size` of images in pixels. A keypoint's
+    attention is its map divided by its sum in training, so that all of a part gets a gradient. At inference the map is
+    squared before (INFERENCE_POWER): the part's middle counts, and its rim, shared with other parts, hardly does.
     """
 
     def __init__(
-        self, keypoints: int, shapes: Sequence[tuple[int, int, int]], features: int, start: str, size: int
+        self, keypoints: int, shapes: Sequence[tuple[int, int, int]], features: int, affine_init: str, size: int
     ) -> None:
         super().__init__()
         self.shapes, self.size = list(shapes), size
         self.project = nn.ModuleList(nn.Conv2d(c, features, 1, bias=not n) for n, (c, _, _) in enumerate(shapes))
         self.parts = nn.Conv2d(features, keypoints + 1, 1)
-        self._build(features, start)
+        self._build(features, affine_init)
 
     def positions(self, side: int, device: torch.device) -> Tensor:
-        """The middles of the cells; see `middles`."""
-        return self.middles(side, self.size, device)
+        """The centers of the cells; see `cell_centers`."""
+        return self.cell_centers(side, self.size, device)
 
     @staticmethod
-    def middles(side: int, size: int, device: torch.device) -> Tensor:
-        """The middles (side * side, 2) in [-1, 1] of side x side cells over an image of `size` pixels, row by row."""
+    def cell_centers(side: int, size: int, device: torch.device) -> Tensor:
+        """The centers (side * side, 2) in [-1, 1] of side x side cells over an image of `size` pixels, row by row."""
         line = ((torch.arange(side, device=device) + 0.5) * (size / side) - 0.5) * (2 / (size - 1)) - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
         return torch.stack((x, y), dim=-1).reshape(-1, 2)
@@ -180,26 +184,23 @@ class PartRegressor(AffineRegressor):
         parts = rows.split([math.prod(shape) for shape in self.shapes], dim=1)
         total: Tensor | None = None
         for part, shape, layer in zip(parts, self.shapes, self.project, strict=True):
-            found = layer(part.unflatten(1, shape))
+            projected = layer(part.unflatten(1, shape))
             if shape[-1] != side:
-                found = F.interpolate(found, size=(side, side), mode="bilinear", align_corners=False)
-            total = found if total is None else total + found
+                projected = F.interpolate(projected, size=(side, side), mode="bilinear", align_corners=False)
+            total = projected if total is None else total + projected
         assert total is not None
         features = total.relu()
         return features, self.parts(features).float().softmax(1)
 
 
 def part_attention(maps: Tensor, power: int = 1) -> Tensor:
-    """Part maps (B, N + 1, h, h), the background last, as attention (B, N, h * h): to the power, divided by its sum."""
-    found = maps[:, :-1].flatten(2) ** power
-    return found / found.sum(-1, keepdim=True).clamp_min(1e-18)
+    """Attention (B, N, h * h) from part maps (B, N + 1, h, h), the background last: maps^power divided by their sum."""
+    weights = maps[:, :-1].flatten(2) ** power
+    return weights / weights.sum(-1, keepdim=True).clamp_min(1e-18)
 
 
 class Completer(nn.Module):
-    """A regressor that has learned to see past what hides the object, and how sure it is (see `completion`).
-
-    It starts as a copy of the trained one; two numbers more for each keypoint come from the same features.
-    """
+    """A copy of a trained regressor that learns to complete hidden poses, and two numbers more for each keypoint."""
 
     def __init__(self, regressor: AffineRegressor) -> None:
         super().__init__()
@@ -210,10 +211,10 @@ class Completer(nn.Module):
         )
 
     def forward(self, images: Tensor, prior: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As the regressor's, and two logits (B, N) each: log of the distance expected, and of being hidden."""
-        joined, attention = self.regressor.look(images, prior)
-        distance, hidden = self.doubt(joined).float().unbind(-1)
-        return self.regressor.affine(joined), attention, distance, hidden
+        """The regressor's output, and (B, N) each the log of the expected distance and the logit of being hidden."""
+        descriptors, attention = self.regressor.describe(images, prior)
+        distance, hidden = self.doubt(descriptors).float().unbind(-1)
+        return self.regressor.affine(descriptors), attention, distance, hidden
 
 
 class Decoder(nn.Module):
@@ -247,7 +248,7 @@ class Decoder(nn.Module):
     @staticmethod
     def _up(inputs: int, outputs: int) -> RecomputeSequential:
         return RecomputeSequential(
-            NUMBERED,
+            PLACEHOLDER,
             DoubledConv(inputs, outputs),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(0.2, inplace=True),
@@ -257,7 +258,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
-        """Reference (B, 3, S, S) and link map (B, 1, S, S) to an image (B, 3, S, S), [-1, 1] where it is good."""
+        """Reference (B, 3, S, S) and link map (B, 1, S, S) to a reconstruction (B, 3, S, S), not clipped."""
         x = self.stem(torch.cat((reference, link_map), dim=1))
         skips = [x]
         for block in self.down:
@@ -266,10 +267,10 @@ class Decoder(nn.Module):
         skips.pop()
         *coarser, finest = self.up
         rows = [part for block in coarser for part in (block, Concat(skips.pop()))]
-        return forward_recomputing([*rows, finest, partial(self._painted, skips.pop())], x).float()
+        return forward_recomputing([*rows, finest, partial(self._last_conv, skips.pop())], x).float()
 
-    def _painted(self, skip: Tensor, x: Tensor) -> Tensor:
-        """The last convolution, of both parts by themselves: side by side they would be a copy to be kept."""
+    def _last_conv(self, skip: Tensor, x: Tensor) -> Tensor:
+        """The last convolution, of both parts apart: autograd would keep a concatenation of them."""
         weight = self.paint.weight
         return F.conv2d(x, weight[:, : x.shape[1]], self.paint.bias, padding=1) + F.conv2d(
             skip, weight[:, x.shape[1] :], padding=1

@@ -1,4 +1,4 @@
-"""The pose prior V = (T, W) as an object that can be saved, read by other programs, and drawn."""
+"""The pose prior V = (T, W), saved as JSON."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_json, write_json
 
 SCHEMA = "pplkit-prior-1"
-STRONG = 0.05  # a link is strong from this share of the strongest
+STRONG = 0.05  # relative to the strongest link
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class PosePrior:
         count = len(self.keypoints)
         if self.keypoints.shape != (count, 2) or self.connectivity.shape != (count, count):
             raise PplkitError(
-                f"a prior needs keypoints (N, 2) and connectivity (N, N), not {self.keypoints.shape} and "
-                f"{self.connectivity.shape}: give arrays of one N."
+                f"keypoints {self.keypoints.shape} and connectivity {self.connectivity.shape} do not fit: give arrays "
+                "(N, 2) and (N, N)."
             )
 
-    def links(self, share: float = STRONG) -> list[tuple[int, int]]:
-        """The strong links (i, j), i < j, strongest first: weight at least `share` of the strongest link's."""
+    def links(self, threshold: float = STRONG) -> list[tuple[int, int]]:
+        """The strong links (i, j), i < j, strongest first: with at least `threshold` times the strongest weight."""
         rows, columns = np.triu_indices(len(self.keypoints), 1)
         weights = self.connectivity[rows, columns]
         order = np.argsort(-weights, kind="stable")
-        keep = [k for k in order if weights[k] >= share * weights.max() and weights[k] > 0]
+        keep = [k for k in order if weights[k] >= threshold * weights.max() and weights[k] > 0]
         return [(int(rows[k]), int(columns[k])) for k in keep]
 
     def strength(self, link: tuple[int, int]) -> float:

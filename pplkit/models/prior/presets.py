@@ -1,4 +1,4 @@
-"""Named settings of the Pose Prior Learner as plain data: what each changes of the published ones."""
+"""Named settings as plain data: what each changes of the published ones."""
 
 from typing import Any
 
@@ -37,17 +37,17 @@ _SMALL: Settings = {
     "precision": "bf16-mixed",
 }
 
-# The same error in less than a third of the time: convolutions by Muon, which makes do with fewer and smaller batches,
-# and rates that stay high until painting is at full resolution.
+# The same error in less than a third of the time: Muon for convolutions, which needs fewer and smaller batches, and
+# rates that stay high until reconstructions have their full resolution.
 _FAST: Settings = dict(
     _SMALL, steps=1350, batch_size=16, learning_rate=2e-3, convolution_learning_rate=0.03, adam_beta2=0.99,
     connectivity_learning_rate=1e-4, lr_hold=0.75, final_learning_rate=0.01,
 )  # fmt: skip
 
-# As `fast` for single photographs: most of an image is hidden where appearance is shown, and few are turned to be more.
+# `fast` for single images: most of the reference is hidden, and few images become more by rotation.
 _IMAGES: Settings = dict(_FAST, reference="masked", mask_ratio=0.9, max_rotation=0.5, max_shift=0.15)
 
-# Photographs, seen through a network that knows photographs: features say which part, painting says where.
+# Photographs through a pretrained network: features say which part, reconstruction says where.
 _PHOTOGRAPHS: Settings = dict(
     _FAST, image_size=256, paint_size=64, backbone="efficientnet-lite0", reference="masked", mask_ratio=0.9,
     max_rotation=0.6, max_shift=0.25, brightness=0.25, weight_reconstruction=0.03, equivariance="absolute",
@@ -56,8 +56,7 @@ _PHOTOGRAPHS: Settings = dict(
     steps=400, weight_decay=1e-2, lr_hold=0.0, final_learning_rate=0.05,
 )  # fmt: skip
 
-# Few photographs of birds from all sides: keypoints have to follow into turned, moved and mirrored copies, or they are
-# learned by heart.
+# Few photographs of birds from all sides: keypoints have to follow into augmented copies, or images are memorized.
 _BIRDS: Settings = dict(
     _SMALL, keypoints=4, reference="masked", mask_ratio=0.9, max_rotation=1.5, max_shift=0.25, tta_views=64,
     weight_equivariance=0.5, weight_separation=0.3, weight_length=0.0, separation_radius=0.3, separation_share=0.0,

@@ -11,7 +11,7 @@ from pplkit.models.prior.pose_prior import PosePrior
 
 
 class Variant(NamedTuple):
-    """Settings that differ from the preset, and the published number, with PPL's own, that they correspond to."""
+    """Settings that differ from the preset, and the published number that corresponds, with PPL's own."""
 
     means: str
     changes: dict[str, Any]
@@ -24,8 +24,8 @@ _FROZEN = {"prior_links_trainable": False}
 _POSE = {"prior_keypoints": "predefined"}
 _RANDOM = {"prior_keypoints": "random"}
 
-# What the small presets add to the published losses, as the published model has it. The reference is masked in both
-# papers; PPL's has also the frame. How training starts and how fast it learns stays the preset's in all variants.
+# Losses and settings that presets add to the published ones, with their published values. The initialization and the
+# rates stay the preset's in all variants.
 _PARTS = ("weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background")
 _ADDED = ("reference", "reinit_weak_links", "weight_separation", "weight_length", "weight_equivariance", *_PARTS)
 _PUBLISHED = {name: getattr(Config(), name) for name in _ADDED}
@@ -57,9 +57,9 @@ VARIANTS: dict[str, Variant] = {
         _LINKED,
     ),
     "attention": Variant(
-        "keypoints from attention maps, all else as it is", {"regression": "attention", "weight_links": 0.0}
+        "keypoints from attention maps, all else as in the preset", {"regression": "attention", "weight_links": 0.0}
     ),
-    "free": Variant("a place per keypoint, no prior", {"regression": "free", "weight_links": 0.0}),
+    "free": Variant("any point for each keypoint, no prior", {"regression": "free", "weight_links": 0.0}),
     "fixed": Variant(
         "T and W predefined, W trainable (as STT)", {**_POSE, **_FIXED, **_LINKS}, "H36M 256: 2.58 (PPL 2.56)"
     ),
@@ -84,23 +84,23 @@ VARIANTS: dict[str, Variant] = {
     "one-bank": Variant("a memory of one bank", {"banks": 1}, "H36M 256: 2.72 (PPL 2.56)"),
     "no-boundary": Variant("without the boundary loss", {"weight_boundary": 0.0}, "unstable"),
     "masked": Variant("masked reference", {"reference": "masked"}, "H36M 128: 2.23 (PPL 1.92)"),
-    "moved": Variant("affine maps start as the prior moved to the place of attention", {"affine_init": "moved"}),
+    "moved": Variant("affine maps start as the prior shifted to the attended position", {"affine_init": "moved"}),
     "moved-links": Variant("the same, with link regularisation", {"affine_init": "moved", "weight_links": 0.02}),
     "links": Variant("with link regularisation", {"weight_links": 1.0}),
     "all-vectors": Variant("T from all vectors of a bank", {"prior_from": "all"}),
     "used-vectors": Variant("T from the used vectors of a bank", {"prior_from": "used"}),
-    "no-separation": Variant("keypoints do not keep apart", {"weight_separation": 0.0}),
-    "no-length": Variant("links are not kept short", {"weight_length": 0.0}),
-    "no-revival": Variant("no links come back", {"reinit_weak_links": False}),
+    "no-separation": Variant("without the separation loss", {"weight_separation": 0.0}),
+    "no-length": Variant("without the length loss", {"weight_length": 0.0}),
+    "no-revival": Variant("weak links are not reinitialized", {"reinit_weak_links": False}),
     # With a backbone.
     "no-memory": Variant("T learns by itself, without a memory", {"prior_keypoints": "random"}),
-    "features": Variant("nothing is painted: features alone", {"weight_reconstruction": 0.0}),
-    "no-parts": Variant("part maps do not start from clusters", {"weight_parts": 0.0}),
-    "no-contrast": Variant("parts need not look alike", {"weight_contrast": 0.0}),
-    "no-concentration": Variant("parts need not be in one place", {"weight_concentration": 0.0}),
-    "no-presence": Variant("parts may be nowhere", {"weight_presence": 0.0}),
-    "no-background": Variant("parts may lie beside the object", {"weight_background": 0.0}),
-    "no-equivariance": Variant("keypoints need not follow into another view", {"weight_equivariance": 0.0}),
+    "features": Variant("no reconstruction: features alone", {"weight_reconstruction": 0.0}),
+    "no-parts": Variant("part maps do not follow clusters", {"weight_parts": 0.0}),
+    "no-contrast": Variant("without the contrast loss", {"weight_contrast": 0.0}),
+    "no-concentration": Variant("without the concentration loss", {"weight_concentration": 0.0}),
+    "no-presence": Variant("without the presence loss", {"weight_presence": 0.0}),
+    "no-background": Variant("without the background loss", {"weight_background": 0.0}),
+    "no-equivariance": Variant("without the equivariance loss", {"weight_equivariance": 0.0}),
     "lite2": Variant("features of EfficientNet-Lite2", {"backbone": "efficientnet-lite2"}),
     "random-features": Variant("features of a random network", {"backbone": "random"}),
     "fine": Variant("no coarse start", {"coarse_fraction": 0.0, "thickness_start": 0.0}),
@@ -108,30 +108,32 @@ VARIANTS: dict[str, Variant] = {
 
 
 def variant(config: Config, name: str, prior: str = "") -> Config:
-    """`config` changed to the variant called `name`; `prior` is the file of the predefined parts, where it has any.
+    """`config` changed to the variant called `name`; `prior` is the file of its predefined parts, if it has any.
 
     Raises PplkitError naming the known variants.
     """
     if name not in VARIANTS:
         raise PplkitError(f"variant {name!r} is unknown: choose one of {', '.join(VARIANTS)}.")
     changes = VARIANTS[name].changes
-    wanted = {"predefined": prior} if "predefined" in changes.values() else {}
-    return config.replace(**changes, **wanted)
+    file = {"predefined": prior} if "predefined" in changes.values() else {}
+    return config.replace(**changes, **file)
 
 
 def labelled_prior(data: Dataset, keypoints: int) -> PosePrior:
     """A prior as a person would define it: the mean pose of the training labels, and the true skeleton.
 
-    Where `keypoints` is more than there are labelled points the further ones halve the longest bones.
-    Raises PplkitError if the data set has no labels or skeleton, or more labelled points than `keypoints`.
+    More `keypoints` than labelled points halve the longest bones. Raises PplkitError if the data set has no labels or
+    skeleton, or more labelled points than `keypoints`.
     """
     labels = data.labelled.keypoints
     if labels is None or not data.skeleton:
-        raise PplkitError(f"{data.path} has no labels with a skeleton to define a prior by: choose other variants.")
+        raise PplkitError(
+            f"{data.path} has no labels with a skeleton, which a predefined prior needs: choose other variants."
+        )
     if labels.shape[1] > keypoints:
         raise PplkitError(
-            f"{data.path} has {labels.shape[1]} labelled points, a predefined prior of {keypoints} keypoints cannot "
-            f"hold them: set keypoints={labels.shape[1]}."
+            f"{data.path} has {labels.shape[1]} labelled points, too many for a predefined prior of {keypoints} "
+            f"keypoints: set keypoints={labels.shape[1]}."
         )
     points = list(np.nanmean(np.asarray(labels, np.float64), axis=0))
     bones = [tuple(bone) for bone in data.skeleton]

@@ -25,7 +25,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.data.images import to_float
 from pplkit.geometry.coordinates import apply_affine, relative_transform, view_transforms, warp
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.feature_cache import KIND
+from pplkit.models.prior.feature_cache import DTYPE
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import CompleterOutput
@@ -198,7 +198,7 @@ class DistillationSampler:
         if number not in self.cached:
             batch = self._make(number)
             with torch.no_grad():
-                self.cached[number] = batch._replace(images=self.model.backbone(batch.images).to(KIND))
+                self.cached[number] = batch._replace(images=self.model.backbone(batch.images).to(DTYPE))
         cached = self.cached[number]
         return cached._replace(images=cached.images.float())
 

@@ -261,7 +261,7 @@ def start_from_features(model: PosePriorLearner, images: np.ndarray | Shards) ->
         to_float(torch.from_numpy(np.array(images[part])).to(device))
         for part in np.array_split(index, max(1, len(index) // 32))
     ]
-    model.backbone.standardise(parts)
+    model.backbone.standardize(parts)
     with torch.no_grad():
         stacked = [model.backbone.stacked(model.backbone(part), model.backbone.middle).cpu() for part in parts]
     clusters = copy.deepcopy(model.clusters).cpu()

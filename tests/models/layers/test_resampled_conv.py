@@ -40,7 +40,7 @@ def test_a_doubled_convolution_is_the_double_and_then_a_convolution(
     monkeypatch: pytest.MonkeyPatch, height: int, width: int, small: int
 ) -> None:
     """Values and gradients, at the border too, in double precision."""
-    monkeypatch.setattr(resampling, "SMALL", small)
+    monkeypatch.setattr(resampling, "MIN_SIDE", small)
     torch.manual_seed(0)
     doubled, conv = DoubledConv(3, 5).double(), nn.Conv2d(3, 5, 3, padding=1).double()
     conv.load_state_dict(doubled.state_dict())

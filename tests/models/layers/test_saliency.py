@@ -61,7 +61,7 @@ def test_nothing_is_found_where_the_inside_is_like_the_border(colours: None) -> 
 def test_pictures_that_teach_are_spread_evenly() -> None:
     assert training_indices(3) == [0, 1, 2]
     many = training_indices(1000)
-    assert len(many) == saliency.TAUGHT and many[0] == 0 and many[-1] == 999 and set(np.diff(many)) == {3, 4}
+    assert len(many) == saliency.MAX_TRAINING and many[0] == 0 and many[-1] == 999 and set(np.diff(many)) == {3, 4}
 
 
 @pytest.mark.real

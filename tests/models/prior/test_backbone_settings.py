@@ -114,11 +114,6 @@ def test_a_backbone_that_learns_sees_them_lit(config: Config) -> None:
         assert images.amax((1, 2, 3)).std() > 0.05
 
 
-def test_without_a_backbone_batches_are_as_before(tiny: Config, puppets: Dataset) -> None:
-    batch = Batches(puppets["train"], tiny.replace(weight_equivariance=1.0), CPU)(0)
-    assert batch.features is None and batch.inputs is batch.images
-
-
 def test_without_a_backbone_the_regressor_sees_what_it_will_see_later(tiny: Config) -> None:
     """Images at their own size, though less is painted."""
     settings = tiny.replace(image_size=64, paint_size=32, reference="masked", weight_equivariance=1.0)

@@ -27,7 +27,7 @@ SIDE, COUNT, VIEWS = 32, 5, 3
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
     made = Backbone("random", SIDE)
-    made.standardise([to_float(torch.from_numpy(pictures()))])
+    made.standardize([to_float(torch.from_numpy(pictures()))])
     return made
 
 
@@ -101,19 +101,6 @@ def test_images_without_room_are_computed_anew_with_the_same_numbers(
     assert sum(asked) == kept * VIEWS + 2 * (COUNT - kept) * VIEWS
 
 
-def test_processes_of_a_machine_share_its_memory(
-    backbone: Backbone, config: Config, room_for: Callable[[float], None]
-) -> None:
-    room_for(4.5)
-    assert [FeatureCache(backbone, pictures(), config, copies).room for copies in (1, 2, 5)] == [4, 2, 0]
-
-
-def test_images_in_several_files_give_the_same(backbone: Backbone, config: Config) -> None:
-    parts = Shards([pictures()[:2], pictures()[2:]])
-    expected = FeatureCache(backbone, pictures(), config).rows(*EVERY)
-    assert torch.equal(FeatureCache(backbone, parts, config).rows(*EVERY), expected)
-
-
 def test_views_and_lights_are_drawn_from_the_seed(backbone: Backbone, config: Config) -> None:
     one, again, other = (FeatureCache(backbone, pictures(40), config.replace(seed=seed)) for seed in (0, 0, 1))
     assert torch.equal(one.views, again.views) and torch.equal(one.light, again.light)
@@ -124,12 +111,6 @@ def test_views_and_lights_are_drawn_from_the_seed(backbone: Backbone, config: Co
     assert 0.3 < (torch.linalg.det(one.views[..., :2]) < 0).float().mean() < 0.7  # flipped
     index, view = np.array([3, 7]), np.array([2, 0])
     assert torch.equal(one.lights(index, view), torch.stack((one.light[3, 2], one.light[7, 0])))
-
-
-def test_without_changes_each_view_is_the_image(backbone: Backbone, config: Config) -> None:
-    still = config.replace(max_rotation=0.0, max_shift=0.0, brightness=0.0, flip=False)
-    cache = FeatureCache(backbone, pictures(), still)
-    assert torch.equal(cache.views, torch.eye(2, 3).expand(COUNT, VIEWS, -1, -1)) and (cache.light == 1).all()
 
 
 def test_how_an_image_is_shown_by_hand(config: Config) -> None:
@@ -220,19 +201,6 @@ def test_what_is_painted_is_what_the_backbone_saw(config: Config, backbone: Back
         torch.testing.assert_close(backbone(batch.images), batch.features, atol=3e-3, rtol=2e-3)
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     assert batch.halved().features is batch.features and batch.halved().target.shape[-1] == SIDE // 2
-
-
-def test_the_masked_reference_hides_whole_blocks_of_the_image(config: Config, backbone: Backbone) -> None:
-    """Eight blocks a side of 4 pixels, of which 0.6 are hidden."""
-    draw, shares = made(config, backbone), []
-    for step in range(20):
-        batch = draw(step)
-        kept = (batch.reference != 0).any(1)
-        blocks = kept.reshape(4, 8, 4, 8, 4).permute(0, 1, 3, 2, 4).flatten(3)
-        assert (blocks.float().mean(-1) > 0.9).logical_or(~blocks.any(-1)).all()
-        assert torch.equal(batch.reference, batch.images * kept[:, None])
-        shares.append(1 - blocks.any(-1).float().mean().item())
-    assert np.mean(shares) == pytest.approx(0.6, abs=0.04)
 
 
 def test_the_reference_is_another_frame_seen_and_lit_alike(config: Config, backbone: Backbone) -> None:

@@ -1,6 +1,5 @@
 """Every loss by hand, and the weighted total."""
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,7 +68,7 @@ def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
     monkeypatch: pytest.MonkeyPatch, distance: str, pixels: int
 ) -> None:
     """Seven images: one after the other, three, three and one, all together; taken three times."""
-    monkeypatch.setattr("pplkit.models.prior.losses.PIXELS", pixels)
+    monkeypatch.setattr("pplkit.models.prior.losses.CPU_PIXELS", pixels)
     features = perceptual_features("random", 16)
     assert features is not None
     generator = torch.Generator().manual_seed(0)
@@ -84,12 +83,6 @@ def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
         values.append(value)
     torch.testing.assert_close(values[0], values[1], rtol=1e-6, atol=0)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=2e-8)
-
-
-def test_a_reconstruction_that_is_only_looked_at_has_the_same_value() -> None:
-    images, painted = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
-    with torch.no_grad():
-        assert reconstruction_loss(doubling(3), images, painted).item() == pytest.approx(0.25 + 0.5 + 1)
 
 
 def test_half_precision_is_summed_in_float32() -> None:
@@ -109,12 +102,6 @@ def test_boundary_by_hand() -> None:
     assert boundary_loss(torch.tensor([[[-1.0, 1.0], [0.0, 0.3]]])) == 0  # the border itself is inside
 
 
-def test_the_boundary_pulls_inwards_only_what_is_outside() -> None:
-    keypoints = torch.tensor([[[1.5, 0.5], [-2.0, -0.5]]], requires_grad=True)
-    boundary_loss(keypoints).backward()
-    assert torch.equal(keypoints.grad, torch.tensor([[[0.5, 0.0], [-0.5, 0.0]]]))  # type: ignore[arg-type]
-
-
 def test_links_by_hand() -> None:
     """Lengths of the prior: 3, 4, 5 (a right angle); of the pose: 3, 0, 3. Each pair counts twice."""
     prior = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
@@ -124,15 +111,6 @@ def test_links_by_hand() -> None:
     assert link_loss(prior, pose, weights).item() == pytest.approx(expected)
     both = torch.cat((pose, prior[None] + 0.5))  # a moved prior costs nothing; the mean over two images is half
     assert link_loss(prior, both, weights).item() == pytest.approx(expected / 2)
-
-
-def test_links_keep_lengths_under_turns() -> None:
-    generator = torch.Generator().manual_seed(0)
-    prior, weights = torch.rand(5, 2, generator=generator), torch.rand(5, 5, generator=generator)
-    cos, sin = math.cos(0.7), math.sin(0.7)
-    turned = prior @ torch.tensor([[cos, sin], [-sin, cos]]) + torch.tensor([0.3, -0.2])
-    assert link_loss(prior, turned[None], weights).item() == pytest.approx(0, abs=1e-5)
-    assert link_loss(prior, 1.5 * turned[None], weights).item() > 1
 
 
 def test_pose_and_tokens_by_hand() -> None:

@@ -54,13 +54,6 @@ def test_connectivity_by_hand(model: PosePriorLearner) -> None:
     torch.testing.assert_close(weights[2, 3], upper[2, 2])
 
 
-def test_links_start_as_released(tiny: Config) -> None:
-    """s θ = N(-4, 1): W starts near softplus(-4) = 0.018, far below 1."""
-    torch.manual_seed(0)
-    links = PosePriorLearner(tiny.replace(keypoints=40)).links * 512
-    assert links.mean().item() == pytest.approx(-4, abs=0.1) and links.std().item() == pytest.approx(1, abs=0.1)
-
-
 def test_the_reference_is_scaled_by_alpha(model: PosePriorLearner) -> None:
     pose = torch.zeros(3, 4, 2)
     _, plain = model.decode(pose, images() / 2)
@@ -103,12 +96,6 @@ def test_black_is_minus_one_and_white_one(model: PosePriorLearner) -> None:
     assert (prepared[0] == -1).all() and (prepared[1] == 1).all()
 
 
-def test_channels_and_axes_of_bytes_are_told_apart(model: PosePriorLearner) -> None:
-    given = np.zeros((1, 32, 32, 3), np.uint8)
-    given[0, 5, 7, 2] = 255  # row 5, column 7, blue
-    assert model.prepare(given).eq(1).nonzero().tolist() == [[0, 2, 5, 7]]
-
-
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (17, 9)])
 def test_images_of_other_sizes_are_resized(model: PosePriorLearner, height: int, width: int) -> None:
     flat = np.full((2, height, width, 3), 51, np.uint8)
@@ -118,23 +105,9 @@ def test_images_of_other_sizes_are_resized(model: PosePriorLearner, height: int,
     assert model.estimate(flat).keypoints.shape == (2, 4, 2)
 
 
-def test_shrinking_takes_means(model: PosePriorLearner) -> None:
-    """Stripes of period 4, white where a quarter of the size would look if it looked at the nearest pixels alone."""
-    white = np.isin(np.arange(128) % 4, (1, 2))
-    stripes = np.where(white, 255, 0).astype(np.uint8)[None, None, :, None].repeat(128, 1).repeat(3, -1)
-    assert model.prepare(stripes)[:, :, 2:-2, 2:-2].abs().max() < 0.3  # sampled, all would be 1
-
-
 def test_a_number_of_rounds_below_0_is_refused(model: PosePriorLearner) -> None:
     with pytest.raises(PplkitError, match="iterations=-1 is below 0"):
         model.estimate(pictures(), iterations=-1)
-
-
-@pytest.mark.parametrize("iterations", [0, 2])
-def test_the_batch_size_does_not_matter(model: PosePriorLearner, iterations: int) -> None:
-    wide, narrow = (model.estimate(pictures(5), iterations, batch_size=size) for size in (64, 2))
-    torch.testing.assert_close(wide.keypoints, narrow.keypoints, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(wide.confidence, narrow.confidence, atol=1e-5, rtol=1e-5)
 
 
 def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) -> None:
@@ -159,11 +132,6 @@ def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) 
     assert sure.shape == (1, 4) and len(asked) == 12
     assert torch.cat(asked)[:, 0].std() > 0.1  # the views do differ
     assert torch.equal(model.locate(image)[0], keypoints)
-
-
-def test_one_view_is_the_image_as_it_is(model: PosePriorLearner) -> None:
-    given = model.prepare(pictures())
-    assert torch.equal(model.locate(given)[0], model.regress(given)[3])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -225,14 +193,6 @@ def test_estimate_gives_the_last_round(model: PosePriorLearner) -> None:
         torch.testing.assert_close(found.confidence, rounds[iterations].poses.confidence)
 
 
-def test_another_reference_can_be_given(model: PosePriorLearner) -> None:
-    other = images().flip(-1)
-    first = model.iterate(images(), 0, reference=other)[0]
-    with torch.no_grad():
-        assert first.decoded_pose is not None
-        torch.testing.assert_close(first.reconstruction, model.decode(first.decoded_pose, other)[1])
-
-
 def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows no others; what it paints is enlarged, and read again at the size that the regressor knows."""
     made = PosePriorLearner(tiny.replace(image_size=64, paint_size=32)).eval()
@@ -248,14 +208,6 @@ def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, mo
     assert set(sides) == {32} and first.reconstruction is not None
     torch.testing.assert_close(first.reconstruction, F.interpolate(images(), scale_factor=2, mode="bilinear"))
     assert torch.equal(second.images, first.reconstruction)
-
-
-def test_the_prior_is_what_the_memory_distils(model: PosePriorLearner) -> None:
-    model.made_by = {"run": "mine"}
-    prior = model.prior()
-    np.testing.assert_array_equal(prior.keypoints, model.memory.distil().detach().numpy())
-    np.testing.assert_array_equal(prior.connectivity, model.connectivity().detach().numpy())
-    assert prior.made_by == {"run": "mine"}
 
 
 def test_keypoints_with_weak_links_only_get_half_the_strongest(model: PosePriorLearner) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pplkit.models.prior.outputs import (
-    CLOSE,
+    CONFIDENCE_SCALE,
     CompleterOutput,
     Iteration,
     Poses,
@@ -26,14 +26,14 @@ def test_confidence_by_hand() -> None:
 
 
 def test_completed_poses_by_hand() -> None:
-    """Logit log 3 is a probability of 3/4; a distance of CLOSE takes the confidence to 1/e of that of being seen."""
+    """Logit log 3 is a probability of 3/4; a distance of CONFIDENCE_SCALE divides the confidence by e."""
     hidden = torch.tensor([[math.log(3), -math.log(3), -100.0]])
-    distance = torch.tensor([[CLOSE, CLOSE, 1e-9]]).log()
+    distance = torch.tensor([[CONFIDENCE_SCALE, CONFIDENCE_SCALE, 1e-9]]).log()
     found = CompleterOutput(torch.ones(1, 3, 2), distance, hidden).poses(5)
     assert found.hidden is not None and found.distance is not None
     torch.testing.assert_close(found.hidden, torch.tensor([[0.75, 0.25, 0.0]]))
     torch.testing.assert_close(found.confidence, torch.tensor([[0.25 / math.e, 0.75 / math.e, 1.0]]))
-    torch.testing.assert_close(found.distance[0, 0].item(), CLOSE * 4 / 10)  # from -1 to 1 are 4 of 5 pixels
+    torch.testing.assert_close(found.distance[0, 0].item(), CONFIDENCE_SCALE * 4 / 10)  # from -1 to 1 are 4 of 5 pixels
     assert torch.equal(found.keypoints, torch.ones(1, 3, 2))
 
 

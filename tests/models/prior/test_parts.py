@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from pplkit.geometry.coordinates import apply_affine, pixel_grid, to_unit
 from pplkit.models.layers.backbone import Backbone, pool, resample
 from pplkit.models.prior import parts
-from pplkit.models.prior.networks import INFERENCE_POWER, Completer, PartRegressor, part_attention
+from pplkit.models.prior.networks import INFERENCE_POWER, PartRegressor, part_attention
 from pplkit.models.prior.parts import TEMPERATURE, PartClusters, best_kmeans
 
 SHAPES = [(6, 8, 8), (5, 4, 4), (4, 2, 2)]
@@ -84,18 +84,6 @@ def test_assignments_by_hand(backbone: Backbone) -> None:
     assert objectness[0, 1, 2].item() == pytest.approx(float(own)) and objectness[0, 0, 0].item() < 0.3
 
 
-def test_clusters_and_background_sum_to_1(backbone: Backbone) -> None:
-    clusters = PartClusters(5, backbone.channels)
-    for buffer in clusters.buffers():
-        buffer.copy_(0.3 * noise(*buffer.shape))
-    with torch.no_grad():
-        rows = backbone(noise(3, 3, 128, 128).clamp(-1, 1))
-        found = clusters(backbone, rows)
-    assert found.shape == (3, 6, 8, 8) and (found >= 0).all()
-    torch.testing.assert_close(found.sum(1), torch.ones(3, 8, 8))
-    torch.testing.assert_close(found[:, -1], 1 - clusters.objectness(backbone, rows))
-
-
 def test_object_and_halves_are_found_without_labels(backbone: Backbone) -> None:
     features, where = two_halves(40)
     clusters, again = PartClusters(2, backbone.channels), PartClusters(2, backbone.channels)
@@ -162,16 +150,6 @@ def test_a_part_that_is_hardly_there_is_still_looked_for() -> None:
         torch.testing.assert_close(part_attention(maps, power).sum(-1), torch.ones(1, 2))
 
 
-def test_part_maps_and_attention_are_shares() -> None:
-    network = regressor()
-    features, maps = network.part_maps(rows())
-    assert features.shape == (2, 16, 8, 8) and maps.shape == (2, 4, 8, 8)
-    torch.testing.assert_close(maps.sum(1), torch.ones(2, 8, 8))
-    affine, attention = network(rows(), PRIOR)
-    assert affine.shape == (2, 3, 2, 3) and torch.equal(attention, part_attention(maps, INFERENCE_POWER))
-    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 3))
-
-
 def test_maps_are_joined_at_the_finest() -> None:
     network = regressor()
     given = [part.unflatten(1, shape) for part, shape in zip(rows().split([384, 80, 16], 1), SHAPES, strict=True)]
@@ -186,20 +164,12 @@ def test_maps_are_joined_at_the_finest() -> None:
 
 def test_middles_of_cells_by_hand() -> None:
     """Four cells over 64 pixels: their middles lie between pixels 7 and 8, 23 and 24 and so on; x runs first."""
-    found = PartRegressor.middles(4, 64, torch.device("cpu"))
+    found = PartRegressor.cell_centers(4, 64, torch.device("cpu"))
     line = to_unit(torch.tensor([7.5, 23.5, 39.5, 55.5]), 64)
     assert found.shape == (16, 2)
     torch.testing.assert_close(found[:4], torch.stack((line, line[:1].expand(4)), 1))
     torch.testing.assert_close(found[4::4, 1], line[1:])
-    torch.testing.assert_close(PartRegressor.middles(64, 64, torch.device("cpu")), pixel_grid(64))
-
-
-def test_the_place_of_a_part_in_one_cell_is_the_middle_of_that_cell() -> None:
-    network = regressor()
-    attention = torch.zeros(1, 1, 64)
-    attention[0, 0, 2 * 8 + 5] = 1  # row 2, column 5 of 8
-    expected = to_unit(torch.tensor([5.5 * 8 - 0.5, 2.5 * 8 - 0.5]), 64)
-    torch.testing.assert_close(network.place(attention)[0, 0], expected)
+    torch.testing.assert_close(PartRegressor.cell_centers(64, 64, torch.device("cpu")), pixel_grid(64))
 
 
 @pytest.mark.parametrize(("start", "prior_counts"), [("place", 0.0), ("moved", 1.0)])
@@ -208,35 +178,9 @@ def test_starts_follow_the_attended_place(start: str, prior_counts: float) -> No
     with torch.no_grad():
         network.parts.weight.mul_(30)  # otherwise every mean place is near (0, 0)
         affine, attention = network(rows(4), PRIOR)
-        place = network.place(attention)
+        place = network.mean_position(attention)
         assert (apply_affine(affine, PRIOR) - place - prior_counts * PRIOR).abs().mean() < 0.1
     assert place.abs().mean() > 0.1
-
-
-def test_each_row_is_treated_alone_and_reaches_all_layers() -> None:
-    network = regressor()
-    torch.testing.assert_close(network(rows(), PRIOR)[0][1:], network(rows()[1:], PRIOR)[0])
-    affine, attention = network(rows(), PRIOR)
-    (affine.square().sum() + (attention * noise(*attention.shape)).sum()).backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
-
-
-def test_maps_of_one_resolution_are_joined_as_well() -> None:
-    """As of a vision transformer."""
-    network = PartRegressor(3, [(6, 4, 4), (6, 4, 4)], 16, "place", 64)
-    affine, attention = network(noise(2, 192), PRIOR)
-    assert affine.shape == (2, 3, 2, 3) and attention.shape == (2, 3, 16)
-
-
-def test_a_completer_starts_as_a_copy() -> None:
-    network = regressor()
-    completer = Completer(network).eval()
-    affine, attention, distance, hidden = completer(rows(), PRIOR)
-    for found, expected in zip((affine, attention), network(rows(), PRIOR), strict=True):
-        torch.testing.assert_close(found, expected)
-    assert distance.shape == hidden.shape == (2, 3)
-    (distance.sum() + affine.sum()).backward()
-    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_alike_features_are_told_apart_by_their_places(backbone: Backbone) -> None:
@@ -256,13 +200,3 @@ def test_alike_features_are_told_apart_by_their_places(backbone: Backbone) -> No
     with torch.no_grad():
         again = clusters(backbone, rows_of(turned), quarter)
     torch.testing.assert_close(again.rot90(-1, (2, 3)), wanted, atol=2e-3, rtol=0)
-
-
-def test_without_a_weight_places_count_nothing(backbone: Backbone) -> None:
-    features, _ = two_halves(12)
-    clusters = PartClusters(2, backbone.channels)
-    clusters.fit(features)
-    assert not clusters.centres[:, -2:].any()
-    view = torch.tensor([[0.3, 0.1, 0.5], [0.0, 2.0, 0.1]]).expand(12, -1, -1)
-    with torch.no_grad():
-        assert torch.equal(clusters(backbone, rows_of(features), view), clusters(backbone, rows_of(features)))

@@ -1,6 +1,5 @@
 """The pose prior as an object: strong links, saving, and files that are no priors."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +25,6 @@ def test_strong_links_by_hand() -> None:
     assert prior().links(0) == [(0, 2), (0, 1), (1, 3), (2, 3)]  # never those without any weight
 
 
-def test_links_of_equal_weight_keep_their_order() -> None:
-    assert PosePrior(np.zeros((3, 2)), np.ones((3, 3)) - np.eye(3)).links() == [(0, 1), (0, 2), (1, 2)]
-
-
 def test_no_weights_no_links() -> None:
     assert PosePrior(np.zeros((3, 2)), np.zeros((3, 3))).links() == []
 
@@ -46,20 +41,6 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert again.made_by == {"run": "puppets", "step": 3} and again.links() == prior().links()
     assert again.keypoints.dtype == again.connectivity.dtype == np.float32
     assert [file.name for file in tmp_path.iterdir()] == ["prior.json"]
-
-
-def test_the_file_is_plain_json(tmp_path: Path) -> None:
-    content = json.loads(prior().save(tmp_path / "prior.json").read_text())
-    assert content["keypoints"][1] == [0.333333, 0.25] and content["connectivity"][0][2] == 4.0
-    assert content["schema"].startswith("pplkit-prior")
-
-
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
-    path = prior().save(tmp_path / "prior.json")
-    before = path.read_bytes()
-    with pytest.raises(TypeError):
-        PosePrior(np.zeros((2, 2)), np.zeros((2, 2)), {"run": object()}).save(path)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -83,12 +64,6 @@ def test_files_that_are_no_prior_are_named(content: str, tmp_path: Path) -> None
         PosePrior.load(path)
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
-    (tmp_path / "prior.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PplkitError, match="prior.json is not text in UTF-8 .*: write it again with PosePrior.save"):
-        PosePrior.load(tmp_path / "prior.json")
-
-
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="none.json does not exist"):
         PosePrior.load(tmp_path / "none.json")
@@ -96,5 +71,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("points", "links"), [((3, 2), (2, 2)), ((3, 3), (3, 3)), ((3, 2), (3, 4))])
 def test_shapes_that_do_not_fit_are_refused(points: tuple[int, int], links: tuple[int, int]) -> None:
-    with pytest.raises(PplkitError, match=r"a prior needs keypoints \(N, 2\) and connectivity \(N, N\)"):
+    with pytest.raises(PplkitError, match=r"keypoints .* do not fit: give arrays \(N, 2\) and \(N, N\)"):
         PosePrior(np.zeros(points), np.zeros(links))

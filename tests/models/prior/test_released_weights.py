@@ -18,7 +18,7 @@ from pplkit.geometry.link_map import link_map
 from pplkit.models.layers.perceptual import PerceptualFeatures
 from pplkit.models.prior.batches import Batch
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.losses import boundary_loss, losses, reconstruction_loss, token_loss
+from pplkit.models.prior.losses import losses, reconstruction_loss, token_loss
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.released_weights import load_official, translate
 
@@ -119,10 +119,6 @@ def test_one_update_of_the_memory(state: State, known: dict[str, np.ndarray]) ->
     check(memory.codebook[::8, ::4, ::64], known["codebook_after_one_update"])
 
 
-def test_the_boundary_loss(known: dict[str, np.ndarray]) -> None:
-    check(boundary_loss(torch.from_numpy(known["pose_for_boundary"])), known["boundary_loss"])
-
-
 @pytest.mark.slow
 def test_the_perceptual_loss(model: PosePriorLearner, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
@@ -173,37 +169,6 @@ def test_one_training_step(state: State, vgg: PerceptualFeatures, known: dict[st
         moved = {name: max(far, distance(again[name], gradients[name].numpy())) for name, far in moved.items()}
     for name, gradient in gradients.items():
         assert distance(gradient, known[name]) < min(2 * moved[name], 5e-3), name
-
-
-def test_a_file_is_read_without_executing_it(state: State, model: PosePriorLearner, tmp_path: Path) -> None:
-    path = tmp_path / "released.pt"
-    torch.save({name: value for name, value in state.items() if not name.startswith("vgg_loss")}, path)
-    again = load_official(path)
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
-    torch.save(nn.Linear(1, 1), path)  # a pickled module, as the released scripts write it, but another one
-    with pytest.raises(PplkitError, match="'weight' is no tensor of the released code"):
-        load_official(path)
-    torch.save([1], path)
-    with pytest.raises(PplkitError, match="released.pt holds list, no state dict"):
-        load_official(path)
-    for torn in (b"", b"no weights"):
-        path.write_bytes(torn)
-        with pytest.raises(PplkitError, match="released.pt holds no state dict"):
-            load_official(path)
-    with pytest.raises(PplkitError, match="none.pt does not exist"):
-        load_official(tmp_path / "none.pt")
-
-
-def test_the_model_is_ready_to_use(model: PosePriorLearner) -> None:
-    assert not model.training and model.config.thickness == 1e-3 and model.config.keypoints == 16
-    found = model.estimate(np.zeros((1, 128, 128, 3), np.uint8))
-    assert found.keypoints.shape == (1, 16, 2)
-
-
-def test_the_callers_tensors_are_left_alone(state: State) -> None:
-    before = state["memory.codebook"].clone()
-    load_official(state).memory.codebook.zero_()
-    assert torch.equal(state["memory.codebook"], before)
 
 
 @pytest.mark.parametrize(
