@@ -3,9 +3,11 @@
 SOURCE is a folder; all of its pictures (every format that Pillow reads, any size, grey, palette, alpha, 16 bit, turned
 as EXIF says) are taken, those in sub-folders too. You say yourself what licence they have.
 
-`labels` names COCO keypoints (.json) or a table with the first line file,name,x,y,visible (.csv); what they hold is
-written in `data_prep.common.annotations`. A file is named by its path below SOURCE, or by its last part where that is
-unique. Coordinates of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a
+`labels` names COCO keypoints (.json), a table with the first line file,name,x,y,visible (.csv), DeepLabCut's
+CollectedData_*.csv or .h5 or its project folder, SLEAP's .slp (with the package sleap-io), or a folder of labelme's
+.json; see `pplkit.data.label_readers`. A file is named by its path below SOURCE, or by its last part where that is
+unique. Coordinates are pixels, 0 = center of the first; if all lie between 0 and 1, fractions of the image's sides.
+Those of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a
 label stay, unlabelled, unless the crop comes from the labels. A label outside of its picture is a fault; one that a
 crop cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else
 "pictures".
@@ -39,7 +41,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.common.annotations import Label, Labels, area, check_inside, extent, matched, read_labels
 from data_prep.common.command_line import parser, run
 from data_prep.common.duplicates import groups, near_pairs, superfluous
 from data_prep.common.ingest import Row, Task, write
@@ -48,6 +49,8 @@ from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
 from pplkit.data.images import list_images, read_image, relative_name
+from pplkit.data.label_readers import read_labels
+from pplkit.data.labels import Label, Labels, area, check_inside, extent, in_pixels, match
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares
 
@@ -95,7 +98,7 @@ def prepare(
     source = Path(source)
     paths = {relative_name(path, source): path for path in list_images(source)}
     marks = None if labels is None else read_labels(Path(labels))
-    objects, faults = ({}, {}) if marks is None else matched(marks, list(paths))
+    objects, faults = ({}, {}) if marks is None else match(marks, list(paths))
     names, dropped, alike = _sorted_out(paths, objects, faults, options)
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
@@ -173,7 +176,8 @@ def _tasks(
         given = _largest(objects.get(name, []), options["crop"], marks)
         for number, label in enumerate(given, start=1):
             called = name if len(given) == 1 else f"{name} #{number}"
-            make = partial(_rows, paths[name], size, label, cut, source=called, **row)
+            fractions = marks is not None and marks.fractions
+            make = partial(_rows, paths[name], size, label, cut, fractions, source=called, **row)
             tasks.append(Task(called, make))
     return tasks, class_names
 
@@ -250,9 +254,10 @@ def _around_label(path: Path, image: Image.Image, label: Label | None, margin: f
     return square
 
 
-def _rows(path: Path, size: int, label: Label | None, cut: Cut, **row: Any) -> list[Row]:
+def _rows(path: Path, size: int, label: Label | None, cut: Cut, fractions: bool, **row: Any) -> list[Row]:
     image = read_image(path)
     if label is not None:
+        label = in_pixels(label, *image.size) if fractions else label
         check_inside(path, label, *image.size)
     found = cut(path, image, label)
     pixels = resized(image, size, found)
@@ -286,7 +291,7 @@ def _writer(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     command = parser(__doc__, "a folder of pictures")
-    command.add_argument("--labels", type=Path, help="COCO keypoints (.json) or file,name,x,y,visible (.csv)")
+    command.add_argument("--labels", type=Path, help="COCO, table, DeepLabCut, SLEAP or labelme: a file or folder")
     command.add_argument(
         "--margin", type=float, default=0.2, help="beside the labels, share of the side (default: 0.2)"
     )

@@ -126,14 +126,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "visibility": (lambda f: table(f / "l.csv", "0.png,nose,9,3,7"), r"visible is '7', neither 0 nor 1"),
     "link": (lambda f: os.symlink("loop.png", f / "loop.png"), r"loop\.png cannot be read"),
     "count": (lambda f: coco_of(f, [note(1, [1, 1, 9, 9], [1, 2, 2])]), r"annotation 1 of 0\.png \(3 numbers"),
-    "flat box": (lambda f: coco_of(f, [note(1, [1, 1, 0, 9], [0] * 9)]), r"annotation 1 .*bbox without an area"),
     "bbox": (lambda f: coco_of(f, [note(1, [70, 1, 9, 9], [0] * 9)]), r"0\.png has a bbox outside its 64 x 48"),
     "coco NaN": (lambda f: coco_of(f, [note(1, [1, 1, 9, 9], [float("nan"), 1, 2] * 3)]), r"not a number"),
     "orphan": (
-        lambda f: coco_of(f, [{**note(1, [1, 1, 9, 9], [0] * 9), "image_id": 8}]), r"image 8, which is not among"
+        lambda f: coco_of(f, [note(1, [1, 1, 9, 9], [0] * 9), {**note(2, [1, 1, 9, 9], [0] * 9), "image_id": 8}]),
+        r"image 8, which is not among",
     ),
     "same name": (
-        lambda f: coco_of(f, [], [{"id": 7, "file_name": "0.png"}, {"id": 8, "file_name": "0.png"}]), r"0\.png twice"
+        lambda f: coco_of(
+            f, [note(1, [1, 1, 9, 9], [0] * 9)], [{"id": 7, "file_name": "0.png"}, {"id": 8, "file_name": "0.png"}]
+        ),
+        r"0\.png twice",
     ),
 }  # fmt: skip
 
@@ -176,7 +179,7 @@ def test_a_bad_file_is_left_out_and_named_or_stops_a_strict_run(kind: str, tmp_p
         ({"labels": "bad.json"}, r"bad\.json is not valid JSON .*: give COCO keypoints"),
         ({"labels": "skeleton.json"}, r"skeleton\.json has a skeleton that leaves 1 to 1"),
         ({"labels": "boxes.json"}, r"boxes\.json has 0 categories with keypoints"),
-        ({"labels": "image.xml"}, r"image\.xml is neither \.json"),
+        ({"labels": "image.xml"}, r"image\.xml is no file of labels"),
     ],
 )
 def test_a_fault_of_options_or_the_whole_file_of_labels_stops(

@@ -17,13 +17,14 @@ from sources import coco, film, make_cub, make_hands, table
 from torch import nn
 
 from data_prep import cub, h36m_raw, hands
-from data_prep.common import annotations as labels
 from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_json
+from pplkit.data import label_readers as labels
 from pplkit.data import video as frames
 from pplkit.data.dataset import open_dataset
 from pplkit.data.images import read_image
+from pplkit.data.labels import match
 from pplkit.data.validation import faults, summary
 from pplkit.data.writer import DatasetWriter
 from pplkit.experiments import batch
@@ -170,7 +171,7 @@ def make_labels(folder: Path) -> None:
 def read_labels(folder: Path) -> None:
     for name in ("l.json", "l.csv"):
         found = labels.read_labels(folder / name)
-        labels.matched(found, ["a.png", "b.png"])
+        match(found, ["a.png", "b.png"])
         for reason in found.faults.values():  # of a picture, which is left out, and this is said
             raise PplkitError(reason)
 

@@ -80,7 +80,7 @@ def double(fabric: Any, *, show: Any, jobs: dict[str, dict[str, Any]]) -> None:
 def jobs(folder: Path, tiny: Config, data: Dataset) -> dict[str, dict[str, Any]]:
     changes = CHANGES | dict.fromkeys(BROKEN, CHANGES["masked"])
     settings = {name: tiny.replace(steps=STEPS.get(name, 3), **own) for name, own in changes.items()}
-    return {name: {"config": own, "data": data, "run": RunFolder(folder / name)} for name, own in settings.items()}
+    return {name: {"task": PriorTask(own, data), "run": RunFolder(folder / name)} for name, own in settings.items()}
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.common.annotations import read_labels
 from pplkit.core.errors import PplkitError
+from pplkit.data.label_readers import read_labels
 from pplkit.inference.export.pose_formats import PoseTable, coco, export_poses, pose_table, read_poses
 
 

@@ -1,0 +1,344 @@
+"""Files of labels: COCO keypoints, tables, DeepLabCut projects, SLEAP and labelme.
+
+COCO's bbox (left, top, width, height) counts from the image's upper left corner.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pplkit.core.errors import PplkitError, reason
+from pplkit.core.files import MAX_TABLE_BYTES, read_json, read_text
+from pplkit.data.labels import Faults, Label, Labels
+
+MAX_COORDINATE = 1e7  # pixels
+MAX_NAMES = 1000  # of keypoints
+MAX_POINTS = 20_000_000  # names times files of a table: each file has room for all
+TABLE = ["file", "name", "x", "y", "visible"]
+KINDS = (
+    "COCO keypoints (.json), a table file,name,x,y,visible (.csv), DeepLabCut (CollectedData_*.csv or .h5, or the "
+    "project's folder), SLEAP (.slp) or a folder of labelme's .json"
+)
+
+
+def read_labels(path: Path) -> Labels:
+    """The labels of a file or folder of one of KINDS, which is recognized by ending and content.
+
+    Raises PplkitError for a file that is missing, damaged, of no known kind or without any label; what is wrong with
+    the labels of one image is a fault of that image.
+    """
+    readers = {".json": _coco, ".csv": _csv, ".h5": _deeplabcut_h5, ".slp": _sleap}
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise PplkitError(f"there is no file {path}; give labels as {KINDS}")
+    if path.suffix.lower() not in readers:
+        raise PplkitError(f"{path} is no file of labels by its ending; give {KINDS}")
+    return readers[path.suffix.lower()](path)
+
+
+def _folder(path: Path) -> Labels:
+    tables = sorted([*path.glob("CollectedData_*.csv"), *path.glob("labeled-data/*/CollectedData_*.csv")])
+    if tables:
+        return _project(path, [_csv(table) for table in tables])
+    files = sorted(path.rglob("*.json"))
+    if files:
+        return _labelme(path, files)
+    raise PplkitError(
+        f"{path} holds neither CollectedData_*.csv of DeepLabCut nor .json files of labelme; give {KINDS}"
+    )
+
+
+def _coco(path: Path) -> Labels:
+    content = read_json(path, "give COCO keypoints, or save it as UTF-8", MAX_TABLE_BYTES)
+    try:
+        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        kinds = {kind["id"]: kind for kind in content["categories"] if kind.get("keypoints")}
+        notes = [note for note in content["annotations"] if not note.get("iscrowd")]
+        notes = [(note["image_id"], note) for note in notes if note.get("category_id") in kinds]
+        hash(tuple(image for image, _ in notes))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PplkitError(
+            f"{path} is not COCO keypoints ({type(error).__name__}: {error}); it needs images, annotations, categories"
+        ) from error
+    kind = next(iter(kinds.values()), None)
+    if kind is None or any(other["keypoints"] != kind["keypoints"] for other in kinds.values()):
+        raise PplkitError(f"{path} has {len(kinds)} categories with keypoints that differ; leave one kind of them")
+    names = kind["keypoints"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > MAX_NAMES:
+        raise PplkitError(f"{path} has keypoints that are no list of at most {MAX_NAMES} names; correct it")
+    _check_any(path, content["annotations"], notes, files)
+    objects: dict[str, list[Label]] = {name: [] for name in files.values()}
+    listed = Counter(str(image["file_name"]) for image in content["images"])
+    faults = {name: f"{path} lists {name} twice; leave one" for name, count in listed.items() if count > 1}
+    for image, note in notes:
+        if image not in files:
+            faults[f"image {image}"] = f"{path} labels image {image}, which is not among its images; add or remove it"
+            continue
+        try:
+            objects[files[image]].append(_annotation(note, len(names)))
+        except (ValueError, TypeError, OverflowError) as error:
+            faults[files[image]] = (
+                f"{path} has a wrong annotation {note.get('id')} of {files[image]} ({error}); correct it"
+            )
+    return Labels(path, names, _skeleton(path, kind, len(names)), objects, faults)
+
+
+def _check_any(path: Path, given: Sequence[Any], notes: Sequence[tuple[Any, Any]], files: Mapping[Any, str]) -> None:
+    """Raise PplkitError if no annotation is left, or none belongs to an image."""
+    if not given:
+        raise PplkitError(f"{path} has no annotations; export it with them, or leave labels out")
+    if not notes:
+        crowds = sum(bool(note.get("iscrowd")) for note in given)
+        why = f"all {crowds} annotations are crowds (iscrowd = 1)" if crowds == len(given) else "no annotation of them"
+        raise PplkitError(f"{path} labels nothing: {why}; set iscrowd to 0 and category_id to that of the keypoints")
+    if not any(image in files for image, _ in notes):
+        image, other = notes[0][0], next(iter(files), None)
+        raise PplkitError(
+            f"{path} has {len(notes)} annotations, and none of them belongs to one of its {len(files)} images: their "
+            f"image_id is such as {image!r}, the id of images such as {other!r}; write both the same way"
+        )
+
+
+def _skeleton(path: Path, kind: Mapping[str, Any], count: int) -> list[tuple[int, int]]:
+    try:
+        links = [(int(a) - 1, int(b) - 1) for a, b in kind.get("skeleton") or ()]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PplkitError(f"{path} has a skeleton that is not pairs of numbers ({error}); correct it") from error
+    if any(not 0 <= end < count for link in links for end in link):
+        raise PplkitError(f"{path} has a skeleton that leaves 1 to {count}; COCO counts keypoints from 1, correct it")
+    return links
+
+
+def _annotation(note: Mapping[str, Any], count: int) -> Label:
+    """An annotation without keypoints, or with a bbox without an area, is an object that lacks them."""
+    values = np.asarray(note.get("keypoints") or [0] * 3 * count, dtype=np.float64)
+    if values.shape != (3 * count,):
+        raise ValueError(f"{values.size} numbers in keypoints, not 3 x {count}")
+    points, visibility = values.reshape(count, 3)[:, :2], values[2::3]
+    if not np.isin(visibility, (0, 1, 2)).all():
+        raise ValueError("visibility other than 0, 1 and 2")
+    if not np.isfinite(points[visibility > 0]).all():
+        raise ValueError("a labeled keypoint is not a number")
+    box = None
+    if note.get("bbox"):
+        left, top, width, height = (float(value) for value in note["bbox"])
+        if not (max(abs(left), abs(top)) < MAX_COORDINATE and max(width, height) < MAX_COORDINATE):
+            raise ValueError("a bbox far away")
+        box = (left, top, left + width, top + height) if width > 0 and height > 0 else None
+    return Label(np.where(visibility[:, None] > 0, points, np.nan), visibility == 2, box)
+
+
+def _csv(path: Path) -> Labels:
+    text = read_text(path, "save it as UTF-8", MAX_TABLE_BYTES)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+    except csv.Error as error:
+        raise PplkitError(f"{path} is no table of CSV ({error}); its lines must be {','.join(TABLE)}") from error
+    if rows and rows[0][:1] == ["scorer"]:
+        return _deeplabcut(path, rows)
+    if not rows or rows[0] != TABLE:
+        first = text.splitlines()[0] if text else ""
+        marks = {";": "semicolons", "\t": "tabs"}
+        other = next((name for mark, name in marks.items() if mark in first), "")
+        hint = f" (it is separated by {other}: save it with commas, and with decimal points)" if other else ""
+        raise PplkitError(f"{path} begins with {first!r}; its first line must be {','.join(TABLE)}{hint}")
+    return _table(path, [(number, row) for number, row in enumerate(rows[1:], start=2) if any(row)])
+
+
+def _table(path: Path, cells: Sequence[tuple[int, list[str]]]) -> Labels:
+    for number, row in cells:
+        if len(row) != len(TABLE) or not row[0] or not row[1]:
+            raise PplkitError(f"{path} has {len(row)} columns in line {number} or lacks file or name; give all 5")
+    if not cells:
+        raise PplkitError(f"{path} holds no label; add lines {','.join(TABLE)}")
+    names = list(dict.fromkeys(row[1] for _, row in cells))
+    if len(names) > MAX_NAMES or len(names) * len({row[0] for _, row in cells}) > MAX_POINTS:
+        raise PplkitError(f"{path} has {len(names)} names, or too many files for so many; leave {MAX_NAMES} at most")
+    by_file: dict[str, dict[str, tuple[float, float]]] = {}
+    faults: Faults = {}
+    for number, (file, name, *values) in cells:
+        points = by_file.setdefault(file, {})
+        try:
+            if name in points:
+                raise ValueError(f"{name} a second time")
+            points[name] = _point(*values)
+        except ValueError as error:
+            faults[file] = f"{path} has a wrong line {number} for {file} ({error}); correct it"
+    return Labels(path, names, [], {file: [_label(names, points)] for file, points in by_file.items()}, faults)
+
+
+def _point(x: str, y: str, visible: str) -> tuple[float, float]:
+    """NaN where it is not visible."""
+    values = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+    if visible.lower() not in values:
+        raise ValueError(f"visible is {visible!r}, neither 0 nor 1")
+    if not values[visible.lower()]:
+        return np.nan, np.nan
+    if not np.isfinite((float(x), float(y))).all():
+        raise ValueError(f"({x}, {y}) are not numbers")
+    return float(x), float(y)
+
+
+def _label(names: Sequence[str], by_name: Mapping[str, tuple[float, float]]) -> Label:
+    points = np.array([by_name.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
+    return _visible(points)
+
+
+def _visible(points: np.ndarray) -> Label:
+    """Points (J, 2), all of which are visible but those that are NaN."""
+    return Label(points, np.asarray(np.isfinite(points).all(1)), None)
+
+
+def _deeplabcut(path: Path, rows: Sequence[Sequence[str]]) -> Labels:
+    """A table of DeepLabCut: lines scorer, bodyparts, coords, for several animals also individuals, then an image each.
+
+    The first columns are the image's path, in one column or one a folder.
+    """
+    head = {row[0]: row for row in rows[:4] if row and row[0] in ("scorer", "individuals", "bodyparts", "coords")}
+    if "bodyparts" not in head or "coords" not in head:
+        raise PplkitError(f"{path} has no lines 'bodyparts' and 'coords', as DeepLabCut writes them; export it again")
+    columns = [index for index, name in enumerate(head["coords"]) if name in ("x", "y")]
+    body = [row for row in rows[len(head) :] if any(row)]
+    if not columns or not body or any(len(row) <= columns[-1] for row in (*head.values(), *body)):
+        raise PplkitError(f"{path} has lines that are too short, or no points; export it again")
+    individuals = head.get("individuals", [""] * len(head["coords"]))
+    keys = [(individuals[index], head["bodyparts"][index], head["coords"][index]) for index in columns]
+    files = ["/".join(cell for cell in row[: columns[0]] if cell) for row in body]
+    try:
+        values = np.array([[float(row[index] or "nan") for index in columns] for row in body])
+    except ValueError as error:
+        raise PplkitError(f"{path} has coordinates that are not numbers ({error}); correct it") from None
+    return _individuals(path, keys, files, values)
+
+
+def _individuals(path: Path, keys: Sequence[tuple[str, str, str]], files: Sequence[str], values: np.ndarray) -> Labels:
+    """Labels of DeepLabCut; `keys` (individual, body part, x or y) name the columns of values (files, columns)."""
+    names = list(dict.fromkeys(name for _, name, _ in keys))
+    position = {key: number for number, key in enumerate(keys)}
+    objects: dict[str, list[Label]] = {}
+    for file, row in zip(files, values, strict=True):
+        labels = []
+        for individual in dict.fromkeys(individual for individual, _, _ in keys):
+            points = {
+                name: (row[position[individual, name, "x"]], row[position[individual, name, "y"]])
+                for name in names
+                if (individual, name, "x") in position and (individual, name, "y") in position
+            }
+            label = _label(names, points)
+            if np.isfinite(label.points).any():
+                labels.append(label)
+        objects[file] = labels
+    return Labels(path, names, [], objects)
+
+
+def _deeplabcut_h5(path: Path) -> Labels:
+    """DeepLabCut's .h5 in pandas' fixed format, read as plain arrays: nothing in it is executed."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            group = file[next(iter(file))]
+            files = ["/".join(level) for level in _levels(group, "axis1")]
+            values = np.concatenate(
+                [np.asarray(group[f"block{n}_values"]) for n in range(int(group.attrs["nblocks"]))], 1
+            )
+            items = [item for n in range(int(group.attrs["nblocks"])) for item in _levels(group, f"block{n}_items")]
+    except (OSError, KeyError, ValueError, TypeError, StopIteration, UnicodeError) as error:
+        raise PplkitError(
+            f"{path} is not a table of DeepLabCut in pandas' fixed format ({reason(error)}): give the "
+            "CollectedData_*.csv beside it"
+        ) from None
+    keys = [(item[-3] if len(item) > 3 else "", item[-2], item[-1]) for item in items]
+    columns = [number for number, key in enumerate(keys) if key[2] in ("x", "y")]
+    return _individuals(path, [keys[number] for number in columns], files, values[:, columns].astype(np.float64))
+
+
+def _levels(group: Any, axis: str) -> list[tuple[str, ...]]:
+    """The entries of an axis of pandas' fixed format, plain or of several levels."""
+
+    def texts(name: str) -> list[str]:
+        return [
+            value.decode() if isinstance(value, bytes) else str(value) for value in np.asarray(group[name]).tolist()
+        ]
+
+    if axis in group:
+        return [(text,) for text in texts(axis)]
+    levels = sorted(name for name in group if name.startswith(f"{axis}_level"))
+    labels = [np.asarray(group[name.replace("_level", "_label")]).tolist() for name in levels]
+    columns = [[texts(name)[code] for code in codes] for name, codes in zip(levels, labels, strict=True)]
+    return list(zip(*columns, strict=True))
+
+
+def _project(path: Path, tables: Sequence[Labels]) -> Labels:
+    """The tables of a DeepLabCut project as one."""
+    names = list(dict.fromkeys(name for table in tables for name in table.names))
+    objects = {}
+    for table in tables:
+        order = [table.names.index(name) if name in table.names else -1 for name in names]
+        for file, labels in table.objects.items():
+            objects[file] = [_ordered(label, order) for label in labels]
+    return Labels(path, names, [], objects)
+
+
+def _ordered(label: Label, order: Sequence[int]) -> Label:
+    return _visible(np.concatenate([label.points, [[np.nan, np.nan]]])[list(order)])
+
+
+def _labelme(path: Path, files: Sequence[Path]) -> Labels:
+    """One .json of labelme an image: shapes of type point, those of a group_id on one object, and rectangles."""
+    shapes: dict[str, dict[Any, dict[str, tuple[float, float]]]] = {}
+    boxes: dict[tuple[str, Any], Any] = {}
+    faults: Faults = {}
+    for file in files:
+        content = read_json(file, "export it again", MAX_TABLE_BYTES)
+        if not isinstance(content, dict) or "shapes" not in content:
+            continue
+        image = str(content.get("imagePath") or file.with_suffix("").name).replace("\\", "/")
+        name = (file.parent.relative_to(path) / image.rpartition("/")[2]).as_posix()
+        groups = shapes.setdefault(name, {})
+        try:
+            for shape in content["shapes"]:
+                corners = [(float(x) - 0.5, float(y) - 0.5) for x, y in shape["points"]]  # labelme counts from the edge
+                if shape.get("shape_type") == "rectangle":
+                    (left, top), (right, bottom) = np.sort(np.array(corners), 0) + 0.5
+                    boxes[name, shape.get("group_id")] = (float(left), float(top), float(right), float(bottom))
+                elif shape.get("shape_type", "point") == "point":
+                    groups.setdefault(shape.get("group_id"), {})[str(shape["label"])] = corners[0]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            faults[name] = f"{file} has a shape that cannot be read ({reason(error)}); correct it"
+    names = sorted({label for groups in shapes.values() for points in groups.values() for label in points})
+    if not names:
+        raise PplkitError(f"{path} has no .json of labelme with points; give {KINDS}")
+    objects = {
+        name: [_label(names, points)._replace(box=boxes.get((name, group))) for group, points in groups.items()]
+        for name, groups in shapes.items()
+    }
+    return Labels(path, names, [], objects, faults)
+
+
+def _sleap(path: Path) -> Labels:
+    """SLEAP's .slp, read by sleap-io: instances that a person labeled, of image sequences."""
+    try:
+        import sleap_io
+    except ImportError:
+        raise PplkitError(f"{path} is read by the package sleap-io: pip install sleap-io") from None
+    try:
+        content = sleap_io.load_slp(str(path), open_videos=False)
+    except Exception as error:  # a foreign file can fail anywhere inside the reader
+        raise PplkitError(f"{path} cannot be read by sleap-io ({reason(error)}): save it again with SLEAP") from None
+    skeleton = content.skeletons[0]
+    names = [node.name for node in skeleton.nodes]
+    objects: dict[str, list[Label]] = {}
+    for frame in content.labeled_frames:
+        filename = frame.video.filename
+        one_file = isinstance(filename, (str, Path))
+        file = f"{filename} frame {frame.frame_idx}" if one_file else str(filename[frame.frame_idx])
+        points = [np.asarray(instance.numpy(), np.float64) for instance in frame.user_instances]
+        objects[file] = [_visible(point) for point in points]
+    links = [(int(a), int(b)) for a, b in skeleton.edge_inds]
+    return Labels(path, names, links, objects)
