@@ -1,21 +1,124 @@
-"""`tests/helpers/kills.py`, with few kills and few faults; the command without this test does a hundred."""
+"""Killed at any moment, or at any change of a file, a training comes to what it would have come to, to the last bit."""
 
+import errno
+import json
 import os
-import subprocess
+import random
+import shutil
+import signal
 import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from faults import CODE, DIES, faulty
+from safetensors.torch import load_file
+from trainings import assert_same_end, trained
 
-ROOT = Path(__file__).resolve().parents[2]
+from pplkit.core.errors import PplkitError
+from pplkit.data.dataset import Dataset
+from pplkit.models.prior.config import Config
+from pplkit.training.checkpoint import read_checkpoint
+from pplkit.training.tasks.completer import complete
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+KILLS = int(os.environ.get("PPLKIT_KILLS", "3"))
+REFUSED = 3  # exit code of a process that ends with a PplkitError
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-def test_what_is_killed_or_fails_comes_to_what_it_would_have_come_to() -> None:
-    command = [sys.executable, str(ROOT / "tests/helpers/kills.py"), "4", "--faults", "5", "--seed", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "train: 4 of 4 ends are that of the undisturbed one" in done.stdout
-    assert "prepare: 1 of 1 " in done.stdout and "teach: 1 of 1 " in done.stdout
-    assert "faults: 0 of 15 ends differ" in done.stdout
+def start(function: Callable[[], object], log: Path) -> int:
+    """The id of a new process, which has imported everything already, that calls a function."""
+    if process := os.fork():
+        return process
+    code = 1
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, 1), os.dup2(handle, 2)
+        function()
+        code = 0
+    except PplkitError as error:
+        print(error, file=sys.stderr, flush=True)
+        code = REFUSED
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def exit_code(process: int) -> int:
+    """The exit code of a process, once it has ended; that of a killed one is negative."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def check_readable(run: Path) -> None:
+    """Whatever moment a process died at, all that has its final name is whole."""
+    for path in run.rglob("*"):
+        if path.suffix == ".safetensors" and path.parent.name == "checkpoints":
+            read_checkpoint(path)
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def config(tiny: Config) -> Config:
+    more = {"weight_length": 0.1, "final_learning_rate": 0.1, "coarse_fraction": 0.3, "reinit_weak_links": True}
+    return tiny.replace(steps=20, thickness_start=0.02, **more)
+
+
+def test_killed_at_any_moment(config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    train = partial(trained, config, puppets, save_every=5)
+    begun = time.monotonic()
+    assert exit_code(start(partial(train, tmp_path / "undisturbed"), tmp_path / "log")) == 0
+    seconds, chance, kills = time.monotonic() - begun, random.Random(0), 0
+    while kills < KILLS:
+        run = tmp_path / f"run-{kills}"
+        for _ in range(chance.choice((1, 2))):
+            process = start(partial(train, run), tmp_path / "log")
+            end, writing = time.monotonic() + chance.uniform(0.1, 1) * seconds, chance.random() < 0.5
+            while time.monotonic() < end and not (writing and any(run.rglob("*.partial"))):
+                time.sleep(0.001)
+            os.kill(process, signal.SIGKILL)
+            exit_code(process)
+            check_readable(run)
+        kills += 1
+        assert exit_code(start(partial(train, run), tmp_path / "log")) == 0, (tmp_path / "log").read_text()
+        assert_same_end(run, tmp_path / "undisturbed")
+        assert not [*run.rglob("*.partial"), *run.glob("notes.json")]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, DIES])
+def test_a_failing_disk_or_a_death_at_a_change_of_a_file(
+    error: int, config: Config, puppets: Dataset, tmp_path: Path
+) -> None:
+    train = partial(trained, config.replace(steps=2), puppets, save_every=1)
+    with faulty(0) as counting:
+        train(tmp_path / "undisturbed")
+    for at in random.Random(error).sample(range(1, counting.count + 1), KILLS):
+        run = tmp_path / f"run-{at}"
+        with faulty(at, error):
+            code = exit_code(start(partial(train, run), tmp_path / "log"))
+        assert code == (CODE if error == DIES else REFUSED), (at, (tmp_path / "log").read_text())
+        assert error == DIES or not any(run.rglob("*.partial"))
+        check_readable(run)
+        train(run)
+        assert_same_end(run, tmp_path / "undisturbed")
+
+
+def test_a_killed_completer_begins_again(config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    trained(config.replace(steps=2), puppets, tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    learn = partial(complete, data=puppets, steps=10, device="cpu", bar=False)
+    process = start(partial(learn, tmp_path / "one"), tmp_path / "log")
+    time.sleep(0.3)
+    os.kill(process, signal.SIGKILL)
+    exit_code(process)
+    weights = []
+    for name in ("one", "other"):
+        learn(tmp_path / name)
+        weights.append(load_file(tmp_path / name / "completer.safetensors"))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
