@@ -142,7 +142,7 @@ def bootstrap_interval(distances: np.ndarray, chosen: np.ndarray) -> list[float]
 
 
 def confidence_report(settings: Sequence[Setting], procedure: str, complete: np.ndarray) -> dict[str, Any]:
-    """How well the confidence of a procedure's first answers tells hidden and wrong keypoints, over all settings.
+    """How well the confidence of a procedure's first answers finds hidden and wrong keypoints, over all settings.
 
     The true place of a keypoint is where the model finds it in the `complete` image (n, N, 2). `auroc`: how often a
     visible keypoint has more confidence than a hidden one (0.5 = chance); `rank_correlation` of confidence and

@@ -171,5 +171,5 @@ def style_axis(axis: Axes, x: str, y: str, title: str = "") -> None:
 
 def add_legend(axis: Axes, *entries: Any, **options: Any) -> None:
     """A legend without a box, beside the axis on the right unless options say otherwise."""
-    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-    axis.legend(*entries, **{"fontsize": 8, "frameon": False, **place, **options})
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    axis.legend(*entries, **{"fontsize": 8, "frameon": False, **beside, **options})

@@ -84,10 +84,10 @@ def best_and_worst(images: Images, predictions: np.ndarray, labels: np.ndarray, 
     errors = 100 * np.nanmean(distances[known], axis=1)
     order = np.argsort(errors, kind="stable")
     figure, axes = subplots(2, min(count, len(order)), 1.35, 1.55)
-    for row, name, places in ((axes[0], "best", order), (axes[1], "worst", order[::-1])):
-        for axis, place in zip(row, places, strict=False):
-            sample = known[place]
-            draw_image(axis, as_uint8(images[sample : sample + 1])[0], f"{errors[place]:.1f} %")
+    for row, name, ranks in ((axes[0], "best", order), (axes[1], "worst", order[::-1])):
+        for axis, rank in zip(row, ranks, strict=False):
+            sample = known[rank]
+            draw_image(axis, as_uint8(images[sample : sample + 1])[0], f"{errors[rank]:.1f} %")
             draw_skeleton(axis, labels[sample], links, color=ORANGE, size=0, width=2)
             draw_skeleton(axis, predictions[sample], links, size=8, width=1.6)
         row[0].set_ylabel(name, fontsize=9)
@@ -99,9 +99,9 @@ def ablation_points(result: Mapping[str, Any], measure: str = "relative_error") 
     rows = {name: row[measure] for name, row in result["rows"].items() if measure in row}
     figure, axes = subplots(1, 1, 6.0, 1.0 + 0.32 * max(1, len(rows)))
     axis = axes[0, 0]
-    for place, values in enumerate(rows.values()):
-        axis.errorbar(values["mean"], place, xerr=values["std"] or 0, fmt="D", color=BLUE, markersize=5, capsize=3)
-        axis.scatter(values["seeds"], np.full(len(values["seeds"]), place), s=14, color=BLACK, zorder=3, alpha=0.6)
+    for y, values in enumerate(rows.values()):
+        axis.errorbar(values["mean"], y, xerr=values["std"] or 0, fmt="D", color=BLUE, markersize=5, capsize=3)
+        axis.scatter(values["seeds"], np.full(len(values["seeds"]), y), s=14, color=BLACK, zorder=3, alpha=0.6)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set_ylim(len(rows) - 0.5, -0.5)
     style_axis(axis, "error / error of the mean pose" if measure == "relative_error" else measure.replace("_", " "), "")

@@ -242,14 +242,14 @@ def measure_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict
     frames between which keypoints change names; `exchanged_turned`, where training rotates by LEAST_ROTATION: fraction
     of pairs of rotated copies of an image; see `keypoint_swaps`. The second value is {"still": their indices}.
     """
-    found = foreground.find_foreground(split, model)
+    objects = foreground.find_foreground(split, model)
     videos = foreground.sample(split)
     index = np.concatenate(videos)
     points = _split_keypoints(model, split, index)
     numbers: Numbers = {}
-    if found is not None and found.by != "masks":
-        numbers |= _foreground_numbers(found, points[np.searchsorted(index, found.rows)])
-        if found.by == "motion" and numbers["off_foreground"] > LOOK_ABOVE:
+    if objects is not None and objects.by != "masks":
+        numbers |= _foreground_numbers(objects, points[np.searchsorted(index, objects.rows)])
+        if objects.by == "motion" and numbers["off_foreground"] > LOOK_ABOVE:
             other = foreground.by_appearance(split, model, index)
             if other is not None:
                 by_look = _foreground_numbers(other, points[np.searchsorted(index, other.rows)])
@@ -258,7 +258,7 @@ def measure_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict
     if split.videos is not None:
         side = sides_per_unit(model.config.image_size)
         parts = np.split(side * points, np.cumsum([len(video) for video in videos])[:-1])
-        motion = relative_motion(parts, _object_motion(found, videos))
+        motion = relative_motion(parts, _object_motion(objects, videos))
         if motion is not None:
             still["still"] = np.flatnonzero(motion < STILL_FRACTION).tolist()
             numbers |= {"still": len(still["still"]), "slowest": float(motion.min())}
@@ -266,9 +266,9 @@ def measure_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict
     return numbers | _rotation_swaps(model, split), still
 
 
-def _foreground_numbers(found: Foreground, points: np.ndarray) -> Numbers:
-    """Of keypoints (n, N, 2) in [-1, 1] of the images of `found`."""
-    on, area = found.fractions(points)
+def _foreground_numbers(objects: Foreground, points: np.ndarray) -> Numbers:
+    """Of keypoints (n, N, 2) in [-1, 1] of the images of `objects`."""
+    on, area = objects.fractions(points)
     return {"on_foreground": on, "off_foreground": (1 - on) / max(EPSILON, 1 - area)}
 
 
@@ -287,13 +287,13 @@ def relative_motion(videos: Sequence[np.ndarray], travel: float = 0.0) -> np.nda
     return motion / reference if reference >= LEAST_MOTION else None
 
 
-def _object_motion(found: Foreground | None, videos: Sequence[np.ndarray]) -> float:
+def _object_motion(objects: Foreground | None, videos: Sequence[np.ndarray]) -> float:
     """Root mean square distance of the object from its mean position in each video; 0 where only its look is known."""
-    if found is None or found.by not in ("masks", "motion"):
+    if objects is None or objects.by not in ("masks", "motion"):
         return 0.0
     squares = []
     for video in videos:
-        masks = found.masks[np.isin(found.rows, video)]
+        masks = objects.masks[np.isin(objects.rows, video)]
         masks = masks[(masks > 127).any((1, 2))]
         if len(masks) >= FEWEST:
             centers = np.array([ndimage.center_of_mass(mask) for mask in masks]) / masks.shape[-1]
@@ -351,9 +351,9 @@ def measure_images(data: Dataset) -> Numbers:
     `saliency`.
     """
     train = data["train"]
-    found = foreground.by_masks(train) or foreground.by_motion(train)
-    if found is not None:
-        return measure_foreground(found)
+    objects = foreground.by_masks(train) or foreground.by_motion(train)
+    if objects is not None:
+        return measure_foreground(objects)
     index = np.concatenate(foreground.sample(train))
     features = foreground.frozen_features(np.asarray(train.images[index[evenly_spaced(index, MAX_BORDER_IMAGES)]]))
     if features is None:
@@ -361,9 +361,9 @@ def measure_images(data: Dataset) -> Numbers:
     return {"indistinct": float(np.mean([distinctness(image) < DISTINCT for image in features]))}
 
 
-def measure_foreground(found: Foreground) -> Numbers:
+def measure_foreground(objects: Foreground) -> Numbers:
     """`filled` and `cut` of known objects, see `measure_images`; empty where nothing is object."""
-    masks = found.masks[(found.masks > 127).any((1, 2))] > 127
+    masks = objects.masks[(objects.masks > 127).any((1, 2))] > 127
     if not len(masks):
         return {}
     edge = np.ones(masks.shape[1:], bool)

@@ -88,9 +88,9 @@ def diagnose_images(data: Dataset) -> list[dict[str, Any]]:
     return _failed(IMAGE_CHECKS, Config(), _image_numbers(data))
 
 
-def warning_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def warning_lines(faults: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line of text for each finding: its name, what it means, the number, and what to try."""
-    return [f"{f['name']}: {f['means']} {_measure(f).capitalize()}. Try: {f['try']}." for f in found]
+    return [f"{f['name']}: {f['means']} {_measure(f).capitalize()}. Try: {f['try']}." for f in faults]
 
 
 def findings(

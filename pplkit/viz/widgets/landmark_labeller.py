@@ -1,4 +1,4 @@
-"""Clicking landmarks in a notebook: one image after the other, by name, each click kept at once."""
+"""Labeling landmarks in a notebook by clicks: image by image, by name, each click saved at once."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -73,8 +73,8 @@ def _positions(images: int | Sequence[int] | np.ndarray, split: Split) -> list[i
 
 def _rename(split: Split, name: str) -> str:
     """The position of an image that a table names by its source; other names as they are."""
-    found = find_image(name, split)
-    return name if found is None else str(found)
+    position = find_image(name, split)
+    return name if position is None else str(position)
 
 
 class _Panel:
@@ -84,9 +84,9 @@ class _Panel:
         from ipywidgets import HTML, Button, HBox, ToggleButtons, VBox
 
         def button(name: str, icon: str, tooltip: str, act: Any) -> Any:
-            made = Button(description=name, icon=icon, tooltip=tooltip, layout={"width": "110px"})
-            made.on_click(lambda _: self._do(act))
-            return made
+            widget = Button(description=name, icon=icon, tooltip=tooltip, layout={"width": "110px"})
+            widget.on_click(lambda _: self._do(act))
+            return widget
 
         self.state, self.images, self._showing = state, images, False
         options: dict[str, Any] = {"clickable": True, "draggable": True, "labels": True, "names": state.names}
