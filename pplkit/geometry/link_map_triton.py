@@ -17,18 +17,8 @@ def draw(keypoints: Tensor, weights: Tensor, pairs: Tensor, size: int, thickness
     heat = torch.empty(len(keypoints), size * size, device=keypoints.device)
     winner = torch.empty_like(heat, dtype=torch.int32)
     grid = (triton.cdiv(size * size, BLOCK), len(keypoints))
-    _draw[grid](
-        segments,
-        weights.float(),
-        -weights.float().log(),
-        line,
-        heat,
-        winner,
-        size,
-        len(weights),
-        1 / thickness,
-        BLOCK,
-    )
+    costs = -weights.float().log()
+    _draw[grid](segments, weights.float(), costs, line, heat, winner, size, len(weights), 1 / thickness, BLOCK)
     return heat, winner
 
 

@@ -75,9 +75,9 @@ def test_features_are_frozen(mode: bool) -> None:
 
 
 def test_the_gradient_reaches_the_painted_image_alone() -> None:
-    painted, target = images().requires_grad_(), images(2).flip(0).requires_grad_()
-    reconstruction_loss(random(), target, painted).backward()
-    assert painted.grad is not None and painted.grad.abs().max() > 0 and target.grad is None
+    reconstruction, target = images().requires_grad_(), images(2).flip(0).requires_grad_()
+    reconstruction_loss(random(), target, reconstruction).backward()
+    assert reconstruction.grad is not None and reconstruction.grad.abs().max() > 0 and target.grad is None
 
 
 def test_images_are_resized_and_normalised_first() -> None:

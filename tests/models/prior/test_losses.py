@@ -42,23 +42,23 @@ def doubling(blocks: int) -> PerceptualFeatures:
 
 def test_reconstruction_by_hand() -> None:
     """Images differ by 0.5 in [-1, 1], so by 0.25 in [0, 1]: maps differ by 0.25, 0.5 and 1."""
-    images, painted = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
-    assert reconstruction_loss(doubling(3), images, painted).item() == pytest.approx(0.25 + 0.5 + 1)
-    assert reconstruction_loss(doubling(3), images, painted, "l2").item() == pytest.approx(0.0625 + 0.25 + 1)
-    painted[1] = 0  # one of two images is right
-    assert reconstruction_loss(doubling(1), images, painted).item() == pytest.approx(0.125)
+    images, reconstruction = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    assert reconstruction_loss(doubling(3), images, reconstruction).item() == pytest.approx(0.25 + 0.5 + 1)
+    assert reconstruction_loss(doubling(3), images, reconstruction, "l2").item() == pytest.approx(0.0625 + 0.25 + 1)
+    reconstruction[1] = 0  # one of two images is right
+    assert reconstruction_loss(doubling(1), images, reconstruction).item() == pytest.approx(0.125)
 
 
 def test_reconstruction_without_features_compares_pixels() -> None:
-    images, painted = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    painted[0, 0] = 0.5  # a sixth of all numbers is off by 0.5
-    assert reconstruction_loss(None, images, painted).item() == pytest.approx(0.25 / 6)
+    images, reconstruction = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    reconstruction[0, 0] = 0.5  # a sixth of all numbers is off by 0.5
+    assert reconstruction_loss(None, images, reconstruction).item() == pytest.approx(0.25 / 6)
 
 
-def plain(features: PerceptualFeatures, images: Tensor, painted: Tensor, distance: str) -> Tensor:
+def plain(features: PerceptualFeatures, images: Tensor, reconstruction: Tensor, distance: str) -> Tensor:
     """The reconstruction loss as it is written, with the gradient that autograd finds."""
     compare = F.l1_loss if distance == "l1" else F.mse_loss
-    pairs = zip(features(painted), features(images), strict=True)
+    pairs = zip(features(reconstruction), features(images), strict=True)
     return torch.stack([compare(seen, wanted.detach()) for seen, wanted in pairs]).sum()
 
 
@@ -72,10 +72,10 @@ def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
     features = perceptual_features("random", 16)
     assert features is not None
     generator = torch.Generator().manual_seed(0)
-    images, painted = (torch.rand(7, 3, 16, 16, generator=generator) * 2 - 1 for _ in range(2))
+    images, reconstruction = (torch.rand(7, 3, 16, 16, generator=generator) * 2 - 1 for _ in range(2))
     gradients, values = [], []
     for loss in (reconstruction_loss, plain):
-        start = painted.clone().requires_grad_()
+        start = reconstruction.clone().requires_grad_()
         value = loss(features, images, start, distance)
         (3 * value).backward()
         assert start.grad is not None
@@ -87,9 +87,9 @@ def test_the_reconstruction_is_that_of_the_formula_however_many_images_at_once(
 
 def test_half_precision_is_summed_in_float32() -> None:
     """Maps of 21 x 21 pixels and three channels that differ by 1/256: 1323/256 in all, which bfloat16 cannot hold."""
-    images, painted = torch.zeros(3, 3, 21, 21), torch.full((3, 3, 21, 21), 2 / 256)
+    images, reconstruction = torch.zeros(3, 3, 21, 21), torch.full((3, 3, 21, 21), 2 / 256)
     half = doubling(3).to(torch.bfloat16)
-    found = reconstruction_loss(half, images.to(torch.bfloat16), painted.to(torch.bfloat16).requires_grad_())
+    found = reconstruction_loss(half, images.to(torch.bfloat16), reconstruction.to(torch.bfloat16).requires_grad_())
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(7 / 256, rel=1e-6)
 
@@ -114,13 +114,13 @@ def test_links_by_hand() -> None:
 
 
 def test_pose_and_tokens_by_hand() -> None:
-    pose, recalled = torch.zeros(2, 3, 2, requires_grad=True), torch.zeros(2, 3, 2)
-    recalled[0, 1] = torch.tensor([3.0, 4.0])
-    recalled.requires_grad_()
-    loss = pose_loss(pose, recalled)
+    pose, decoded = torch.zeros(2, 3, 2, requires_grad=True), torch.zeros(2, 3, 2)
+    decoded[0, 1] = torch.tensor([3.0, 4.0])
+    decoded.requires_grad_()
+    loss = pose_loss(pose, decoded)
     assert loss.item() == pytest.approx(25 / 12)  # mean over 12 coordinates
     loss.backward()
-    assert pose.grad is None and recalled.grad is not None
+    assert pose.grad is None and decoded.grad is not None
     tokens, vectors = torch.full((1, 2, 4), 2.0, requires_grad=True), torch.zeros(1, 2, 4, requires_grad=True)
     loss = token_loss(tokens, vectors)
     assert loss.item() == pytest.approx(4)

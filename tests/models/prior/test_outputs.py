@@ -53,17 +53,17 @@ def test_batches_of_poses_become_one(completed: bool) -> None:
     assert none.keypoints.shape == (0, 3, 2) and none.confidence.shape == (0, 3) and none.distance is None
 
 
-@pytest.mark.parametrize("painted", [True, False])
-def test_a_round_of_several_batches_becomes_one(painted: bool) -> None:
+@pytest.mark.parametrize("decoded", [True, False])
+def test_a_round_of_several_batches_becomes_one(decoded: bool) -> None:
     images = torch.arange(5.0)[:, None, None, None].expand(-1, 3, 4, 4)
     parts = []
     for rows in (slice(0, 2), slice(2, 5)):
         some = poses(rows.start, rows.stop - rows.start, True)
-        more = (some.keypoints + 1, images[rows] + 1) if painted else ()
+        more = (some.keypoints + 1, images[rows] + 1) if decoded else ()
         parts.append(Iteration(images[rows], some, *more))
     found = concatenate_rounds(parts)
     assert torch.equal(found.images, images) and torch.equal(found.poses.keypoints, poses(0, 5, True).keypoints)
-    if painted:
+    if decoded:
         assert found.decoded_pose is not None and found.reconstruction is not None
         assert torch.equal(found.decoded_pose, found.poses.keypoints + 1)
         assert torch.equal(found.reconstruction, images + 1)

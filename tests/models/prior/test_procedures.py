@@ -1,4 +1,4 @@
-"""Which way poses are found, what the completer is told, and what is painted from its answers."""
+"""The procedure of a model, what the completer gets, and what is reconstructed from its poses."""
 
 from typing import Any
 
@@ -90,14 +90,14 @@ def test_a_completed_pose_is_painted_into_what_is_hidden_alone(model: PosePriorL
     rounds = model.iterate(images, 3, procedure="completed", hidden=torch.from_numpy(HIDDEN))
     assert len(rounds) == 4
     for now in rounds:
-        painted, recalled = now.reconstruction, now.decoded_pose
-        assert painted is not None and recalled is not None
-        assert torch.equal(recalled, now.poses.keypoints)
+        reconstruction, decoded = now.reconstruction, now.decoded_pose
+        assert reconstruction is not None and decoded is not None
+        assert torch.equal(decoded, now.poses.keypoints)
         with torch.no_grad():
-            expected: Tensor = model.decode(recalled, images)[1]
-        torch.testing.assert_close(painted[where], expected[where])
-        assert torch.equal(painted[~where], images[~where])
-        assert (painted[where] - images[where]).abs().mean() > 0.01
+            expected: Tensor = model.decode(decoded, images)[1]
+        torch.testing.assert_close(reconstruction[where], expected[where])
+        assert torch.equal(reconstruction[~where], images[~where])
+        assert (reconstruction[where] - images[where]).abs().mean() > 0.01
 
 
 def test_without_knowing_what_is_hidden_completed_rounds_change_nothing(model: PosePriorLearner) -> None:

@@ -99,10 +99,10 @@ def test_links_and_reconstruction(model: PosePriorLearner, known: dict[str, np.n
     pose = torch.from_numpy(known["pose"]).flip(-1)
     check(model.connectivity(), known["connectivity"])
     with torch.no_grad():
-        heat, painted = model.decode(pose, frame())
+        heat, reconstruction = model.decode(pose, frame())
     check(heat[..., ::4, ::4], known["heat"])
     check(link_map(pose, model.connectivity(), 128, 1e-3), heat.numpy())
-    check(painted[..., ::4, ::4], known["reconstruction"])
+    check(reconstruction[..., ::4, ::4], known["reconstruction"])
 
 
 def test_the_memory(model: PosePriorLearner, known: dict[str, np.ndarray]) -> None:
@@ -122,8 +122,8 @@ def test_one_update_of_the_memory(state: State, known: dict[str, np.ndarray]) ->
 @pytest.mark.slow
 def test_the_perceptual_loss(model: PosePriorLearner, vgg: PerceptualFeatures, known: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
-        _, painted = model.decode(torch.from_numpy(known["pose"]).flip(-1), frame())
-        check(reconstruction_loss(vgg, frame(), painted), known["perceptual_loss"])
+        _, reconstruction = model.decode(torch.from_numpy(known["pose"]).flip(-1), frame())
+        check(reconstruction_loss(vgg, frame(), reconstruction), known["perceptual_loss"])
 
 
 GRADIENTS = {
