@@ -50,11 +50,9 @@ class Batch:
         """
         if self.views is None:
             return None
-        views = (
-            self.views
-            if self.view_transform is None
-            else torch.cat((self.views, following_view(self.views, self.view_transform)))
-        )
+        views = self.views
+        if self.view_transform is not None:
+            views = torch.cat((views, following_view(views, self.view_transform)))
         sign = torch.linalg.det(views[..., :2]).sign()
         return torch.cat((sign[:, None, None] * views[:, :1], views[:, 1:]), 1)
 

@@ -21,6 +21,10 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
+def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)
+
+
 class ResidualDown(nn.Module):
     """Residual block at half the resolution; leaky ReLU 0.2 after the sum."""
 
@@ -28,11 +32,7 @@ class ResidualDown(nn.Module):
         super().__init__()
         self.shortcut = RecomputeSequential(HalvedConv(inputs, outputs), nn.BatchNorm2d(outputs))
         self.body = RecomputeSequential(
-            HalvedConv(inputs, outputs),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(0.2, inplace=True),
-            _conv(outputs, outputs),
-            nn.BatchNorm2d(outputs),
+            HalvedConv(inputs, outputs), *_activation(outputs), _conv(outputs, outputs), nn.BatchNorm2d(outputs)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class Regressor(AffineRegressor):
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-        return PLACEHOLDER, DoubledConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+        return PLACEHOLDER, DoubledConv(inputs, outputs), *_activation(outputs)
 
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) to features (B, F, S/4, S/4) and attention."""
@@ -235,27 +235,13 @@ class Decoder(nn.Module):
 
     @staticmethod
     def _down(inputs: int, outputs: int) -> RecomputeSequential:
-        return RecomputeSequential(
-            _conv(inputs, outputs),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(0.2, inplace=True),
-            _conv(outputs, outputs),
-            nn.BatchNorm2d(outputs),
-            Halve(),
-            nn.LeakyReLU(0.2, inplace=True),
-        )
+        convs = _conv(inputs, outputs), *_activation(outputs), _conv(outputs, outputs), nn.BatchNorm2d(outputs)
+        return RecomputeSequential(*convs, Halve(), nn.LeakyReLU(0.2, inplace=True))
 
     @staticmethod
     def _up(inputs: int, outputs: int) -> RecomputeSequential:
-        return RecomputeSequential(
-            PLACEHOLDER,
-            DoubledConv(inputs, outputs),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(0.2, inplace=True),
-            _conv(outputs, outputs),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(0.2, inplace=True),
-        )
+        first = PLACEHOLDER, DoubledConv(inputs, outputs), *_activation(outputs)
+        return RecomputeSequential(*first, _conv(outputs, outputs), *_activation(outputs))
 
     def forward(self, reference: Tensor, link_map: Tensor) -> Tensor:
         """Reference (B, 3, S, S) and link map (B, 1, S, S) to a reconstruction (B, 3, S, S), not clipped."""

@@ -34,49 +34,34 @@ _FRAME = {"reference": "frame"}
 _BIRDS = "CUB 001 to 003: 19.3, 18.6, 17.3"
 _LINKED = "H36M 128: 2.76 (PPL 1.92), CUB 001 to 003: 20.2, 19.2, 18.5 (PPL 19.3, 18.6, 17.3)"
 
+# fmt: off
 VARIANTS: dict[str, Variant] = {
     "ppl": Variant("the preset as it is", {}, f"H36M 128: 1.92, H36M 256: 2.56, {_BIRDS}"),
     "plain": Variant("PPL without the losses that presets add, masked reference", _PUBLISHED, "H36M 128: 2.23"),
     "plain-frame": Variant("the same, another frame as reference", {**_PUBLISHED, **_FRAME}, "H36M 128: 1.92"),
-    "autolink": Variant(
-        "AutoLink: keypoints from attention maps, masked reference, the reconstruction as its only loss",
-        {**_PUBLISHED, **_AUTOLINK},
-        _LINKED,
-    ),
+    "autolink": Variant("AutoLink: keypoints from attention maps, masked reference, reconstruction as its only loss",
+        {**_PUBLISHED, **_AUTOLINK}, _LINKED),
     "autolink-frame": Variant("the same, another frame as reference", {**_PUBLISHED, **_AUTOLINK, **_FRAME}),
     "autolink-paper": Variant(
         "AutoLink with its own rate, 1e-4, and start of the links, N(0, 0.1²): for the paper's presets",
-        {
-            **_PUBLISHED,
-            **_AUTOLINK,
-            "learning_rate": 1e-4,
-            "connectivity_learning_rate": 1e-4,
-            "connectivity_mean": 0.0,
-            "connectivity_std": 51.2,
-        },
-        _LINKED,
-    ),
-    "attention": Variant(
-        "keypoints from attention maps, all else as in the preset", {"regression": "attention", "weight_links": 0.0}
-    ),
+        {**_PUBLISHED, **_AUTOLINK, "learning_rate": 1e-4, "connectivity_learning_rate": 1e-4,
+         "connectivity_mean": 0.0, "connectivity_std": 51.2}, _LINKED),
+    "attention": Variant("keypoints from attention maps, all else as in the preset",
+        {"regression": "attention", "weight_links": 0.0}),
     "free": Variant("any point for each keypoint, no prior", {"regression": "free", "weight_links": 0.0}),
-    "fixed": Variant(
-        "T and W predefined, W trainable (as STT)", {**_POSE, **_FIXED, **_LINKS}, "H36M 256: 2.58 (PPL 2.56)"
-    ),
+    "fixed": Variant("T and W predefined, W trainable (as STT)", {**_POSE, **_FIXED, **_LINKS},
+        "H36M 256: 2.58 (PPL 2.56)"),
     # Section 11: H36M 256 px, where PPL has 2.56. First the keypoint prior, then the connectivity.
     "predefined-predefined": Variant("T, W predefined, trainable", {**_POSE, **_LINKS}, "H36M 256: 2.51 (PPL 2.56)"),
-    "predefined-frozen": Variant(
-        "T predefined, W predefined and frozen", {**_POSE, **_LINKS, **_FROZEN}, "H36M 256: 2.66 (PPL 2.56)"
-    ),
-    "fixed-frozen": Variant(
-        "T and W predefined and frozen", {**_POSE, **_FIXED, **_LINKS, **_FROZEN}, "H36M 256: 2.70 (PPL 2.56)"
-    ),
+    "predefined-frozen": Variant("T predefined, W predefined and frozen", {**_POSE, **_LINKS, **_FROZEN},
+        "H36M 256: 2.66 (PPL 2.56)"),
+    "fixed-frozen": Variant("T and W predefined and frozen", {**_POSE, **_FIXED, **_LINKS, **_FROZEN},
+        "H36M 256: 2.70 (PPL 2.56)"),
     "predefined-random": Variant("T predefined, W random", _POSE, "H36M 256: 2.54 (PPL 2.56)"),
     "fixed-random": Variant("T predefined and frozen, W random", {**_POSE, **_FIXED}, "H36M 256: 2.61 (PPL 2.56)"),
     "random-predefined": Variant("T random, W predefined", {**_RANDOM, **_LINKS}, "H36M 256: 2.68 (PPL 2.56)"),
-    "frozen-predefined": Variant(
-        "T random and frozen, W predefined", {**_RANDOM, **_FIXED, **_LINKS}, "H36M 256: 2.72 (PPL 2.56)"
-    ),
+    "frozen-predefined": Variant("T random and frozen, W predefined", {**_RANDOM, **_FIXED, **_LINKS},
+        "H36M 256: 2.72 (PPL 2.56)"),
     "random-random": Variant("T, W random", _RANDOM, "H36M 256: 2.75 (PPL 2.56)"),
     "frozen-random": Variant("T random and frozen, W random", {**_RANDOM, **_FIXED}, "H36M 256: 2.83 (PPL 2.56)"),
     "frozen-links": Variant("W random and frozen", _FROZEN, "does not converge"),
@@ -105,6 +90,7 @@ VARIANTS: dict[str, Variant] = {
     "random-features": Variant("features of a random network", {"backbone": "random"}),
     "fine": Variant("no coarse start", {"coarse_fraction": 0.0, "thickness_start": 0.0}),
 }
+# fmt: on
 
 
 def variant(config: Config, name: str, prior: str = "") -> Config:
