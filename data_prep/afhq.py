@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.common.command_line import parser, run
-from data_prep.common.ingest import picture, write
+from data_prep.common.ingest import image_task, write_dataset
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center
 from pplkit.data.images import list_images
-from pplkit.data.writer import DatasetWriter
 
 CATEGORIES = ("cat", "dog", "wild")
 
@@ -29,7 +28,7 @@ def prepare(
 ) -> Path:
     """Write the faces of one `category` (cat, dog, wild; all if not given) as images of `size` pixels; returns `out`.
 
-    `strict` and `limit` as in `intake.write`. Raises PplkitError for an unknown category or a folder that is missing
+    `strict` and `limit` as in `ingest.write`. Raises PplkitError for an unknown category or a folder that is missing
     or empty.
     """
     source = Path(source)
@@ -42,21 +41,20 @@ def prepare(
         for index, name in enumerate(chosen):
             for path in list_images(source / part / name):
                 line = f"{part}/{name}/{path.name}"
-                tasks.append(picture(path, size, split=split, source=line, box=center, class_index=index))
-    writer = DatasetWriter(
+                tasks.append(image_task(path, size, split=split, source=line, box=center, class_index=index))
+    return write_dataset(
         out,
+        tasks,
         overwrite=overwrite,
+        strict=strict,
+        limit=limit,
         name="afhq",
         size=size,
-        protocol="pictures",
         class_names=list(chosen),
         source="https://github.com/clovaai/stargan-v2",
         licence="CC BY-NC 4.0",
         options={"category": category},
     )
-    with writer:
-        write(writer, tasks, strict=strict, limit=limit, desc="AFHQ")
-    return Path(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,9 +11,9 @@ read: their boxes and parts repeat the official ones. Their layout is known from
 files themselves. All variants have the same 15 parts.
 
 Width and height of an image are cut to multiples of 16, as much on both sides. A square as long as the longer side of
-the bounding box is placed on the box's centre and clipped at the border of what is left. Its right and lower edges are
+the bounding box is placed on the box's center and clipped at the border of what is left. Its right and lower edges are
 not moved back by the cut, so they lie up to 7 pixels farther out, and where it was clipped it is no longer square: the
-picture is stretched, and the labels with it. So does the preprocessing of AutoLink, with which results were published.
+image is stretched, and the labels with it. So does the preprocessing of AutoLink, with which results were published.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.common.command_line import parser, read_table, run
-from data_prep.common.ingest import picture, write
+from data_prep.common.ingest import image_task, write
 from data_prep.common.matlab import read_mat
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box
@@ -34,7 +34,7 @@ VARIANTS = ("all", "three", "aligned")
 CLEANED = Path("cachedir") / "cub" / "data"
 REMEDY = "unpack CUB_200_2011 again and give the folder that holds images.txt"
 MULTIPLE = 16
-MOST = 1e6  # pixels, or classes
+MAX_NUMBER = 1e6  # pixels, or classes
 SKELETON = (
     ("beak", "forehead"),
     ("forehead", "crown"),
@@ -66,7 +66,7 @@ def prepare(
 ) -> Path:
     """Write the birds of some `classes` (ids of classes.txt, 1 to 200; all if not given) as images of `size` pixels.
 
-    `variant` is "all", "three" or "aligned", as the module says; `strict` and `limit` as in `intake.write`. Returns
+    `variant` is "all", "three" or "aligned", as the module says; `strict` and `limit` as in `ingest.write`. Returns
     `out`. Raises PplkitError for a missing or damaged file, an unknown class or a part list of wrong length.
     """
     source = Path(source)
@@ -74,9 +74,9 @@ def prepare(
         raise PplkitError(f"there is no folder {source}; {REMEDY}")
     class_names = _chosen_classes(source, classes, variant)
     names = [name for _, name in read_table(source / "parts" / "parts.txt", 2, REMEDY)]
-    lacking = {part for bone in SKELETON for part in bone} - set(names)
-    if lacking:
-        raise PplkitError(f"{source / 'parts' / 'parts.txt'} lacks {', '.join(sorted(lacking))}; {REMEDY}")
+    missing = {part for bone in SKELETON for part in bone} - set(names)
+    if missing:
+        raise PplkitError(f"{source / 'parts' / 'parts.txt'} lacks {', '.join(sorted(missing))}; {REMEDY}")
     paths = _by_number(source / "images.txt")
     numbers = _numbers(source / "image_class_labels.txt", 2, paths)[:, 0].astype(int)
     splits = _splits(source, paths, variant)
@@ -90,7 +90,7 @@ def prepare(
     for row in rows:
         seen = parts[row, :, 2] == 1
         tasks.append(
-            picture(
+            image_task(
                 path_inside(source / "images", files[row]),
                 size,
                 split=splits[row],
@@ -107,10 +107,10 @@ def prepare(
 
 
 def _box(box: np.ndarray, fault: str, width: int, height: int) -> Box:
-    found = crop_box(width, height, box)
-    if not (found[0] < found[2] and found[1] < found[3]):
+    crop = crop_box(width, height, box)
+    if not (crop[0] < crop[2] and crop[1] < crop[3]):
         raise PplkitError(f"{fault}; {REMEDY}")
-    return found
+    return crop
 
 
 def crop_box(width: int, height: int, box: np.ndarray) -> Box:
@@ -130,13 +130,13 @@ def _splits(source: Path, paths: dict[int, str], variant: str) -> list[str]:
     """The split of each image, "" for one that the variant leaves out."""
     if variant != "aligned":
         training = _numbers(source / "train_test_split.txt", 2, paths)[:, 0] == 1
-        return ["train" if one else "test" for one in training]
-    places: dict[str, str] = {}
+        return ["train" if trains else "test" for trains in training]
+    splits: dict[str, str] = {}
     for split in ("train", "val", "test"):
-        places |= dict.fromkeys(_cleaned(source / CLEANED / f"{split}_cub_cleaned.mat"), split)
-    if unknown := sorted(set(places) - set(paths.values())):
+        splits |= dict.fromkeys(_cleaned(source / CLEANED / f"{split}_cub_cleaned.mat"), split)
+    if unknown := sorted(set(splits) - set(paths.values())):
         raise PplkitError(f"{source / CLEANED} lists {unknown[0]}, which images.txt does not have; {REMEDY}")
-    return [places.get(path, "") for path in paths.values()]
+    return [splits.get(path, "") for path in paths.values()]
 
 
 def _cleaned(path: Path) -> list[str]:
@@ -164,7 +164,7 @@ def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -
 
 
 def _by_number(path: Path) -> dict[int, str]:
-    """What a table of two columns names by number."""
+    """The names in a table of two columns, by number."""
     try:
         return {int(number): name for number, name in read_table(path, 2, REMEDY)}
     except ValueError as error:
@@ -180,10 +180,10 @@ def _numbers(path: Path, columns: int, images: dict[int, str]) -> np.ndarray:
     missing = [image for image in images if image not in table]
     if missing:
         raise PplkitError(f"{path} has no line for image {missing[0]}; {REMEDY}")
-    found = np.array([table[image] for image in images])
-    if not (np.abs(found) < MOST).all():  # NaN as well
-        raise PplkitError(f"{path} holds something that is no number of a class or pixels; {REMEDY}")
-    return found
+    values = np.array([table[image] for image in images])
+    if not (np.abs(values) < MAX_NUMBER).all():  # NaN as well
+        raise PplkitError(f"{path} holds a number that is too large for a class or pixels; {REMEDY}")
+    return values
 
 
 def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
@@ -191,20 +191,20 @@ def _parts(path: Path, images: dict[int, str], count: int) -> np.ndarray:
     rows = read_table(path, 5, REMEDY)
     if len(rows) % count or len({row[0] for row in rows}) * count != len(rows):
         raise PplkitError(f"{path} has {len(rows)} lines, not {count} parts for each image; {REMEDY}")
-    found = np.full((len(images), count, 3), np.nan)
-    place = {image: row for row, image in enumerate(images)}
+    parts = np.full((len(images), count, 3), np.nan)
+    row_of = {image: row for row, image in enumerate(images)}
     try:
         for image, part, *values in rows:
-            if int(image) in place:
-                found[place[int(image)], int(part) - 1] = [float(value) for value in values]
+            if int(image) in row_of:
+                parts[row_of[int(image)], int(part) - 1] = [float(value) for value in values]
     except (ValueError, IndexError) as error:
         raise PplkitError(f"{path} has a wrong line ({error}); {REMEDY}") from error
-    if np.isinf(found).any():
+    if np.isinf(parts).any():
         raise PplkitError(f"{path} puts a part infinitely far away; {REMEDY}")
-    if np.isnan(found).any():
-        missing = list(images)[int(np.flatnonzero(np.isnan(found).any((1, 2)))[0])]
+    if np.isnan(parts).any():
+        missing = list(images)[int(np.flatnonzero(np.isnan(parts).any((1, 2)))[0])]
         raise PplkitError(f"{path} lacks a part of image {missing}; {REMEDY}")
-    return found
+    return parts
 
 
 def _writer(

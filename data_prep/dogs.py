@@ -27,7 +27,7 @@ def prepare(
 ) -> Path:
     """Write at most `frames` evenly spaced frames of each video as images of `size` pixels and return `out`.
 
-    `crop` and `test_share` as in `data_prep.video`, `strict` and `limit` as in `intake.write`; errors are theirs.
+    `crop` and `test_share` as in `data_prep.video`, `strict` and `limit` as in `ingest.write`; errors are theirs.
     """
     writer = DatasetWriter(
         out,

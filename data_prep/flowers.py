@@ -1,11 +1,11 @@
-"""Oxford Flowers-102: pictures of flowers, no keypoints, protocol "pictures".
+"""Oxford Flowers-102: images of flowers, no keypoints, protocol "pictures".
 
-From https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ (research only; the pictures belong to their owners). SOURCE is
+From https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ (research only; the images belong to their owners). SOURCE is
 the folder that holds jpg/image_00001.jpg and so on (of 102flowers.tgz), setid.mat and imagelabels.mat; with `download`
 they are fetched there and checked against their MD5 sums, and files that are whole already are not fetched again.
 
 The official test split, the largest, trains, as published; the official training split is the test split here and the
-validation split is kept as "val". Pictures are cut to the square in their middle.
+validation split is kept as "val". Images are cut to the square in their middle.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,10 @@ import numpy as np
 
 from data_prep.common.archives import unpack
 from data_prep.common.command_line import parser, run
-from data_prep.common.ingest import picture, write
+from data_prep.common.ingest import image_task, write_dataset
 from data_prep.common.matlab import read_numbers
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center
-from pplkit.data.writer import DatasetWriter
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 SUMS = {
@@ -43,7 +42,7 @@ def prepare(
 ) -> Path:
     """Write the flowers as images of `size` pixels, splits train, val and test, with their classes; returns `out`.
 
-    `download` fetches to `source` what is not there; `strict` and `limit` as in `intake.write`. Raises PplkitError for
+    `download` fetches to `source` what is not there; `strict` and `limit` as in `ingest.write`. Raises PplkitError for
     a missing or damaged file or if the download fails.
     """
     source = Path(source)
@@ -59,21 +58,22 @@ def prepare(
                 raise PplkitError(f"{source / 'imagelabels.mat'} has no label of image {number}; {REMEDY}")
             name = f"image_{number:05d}.jpg"
             index = int(labels[number - 1]) - 1
-            tasks.append(picture(source / "jpg" / name, size, split=split, source=name, box=center, class_index=index))
-    writer = DatasetWriter(
+            tasks.append(
+                image_task(source / "jpg" / name, size, split=split, source=name, box=center, class_index=index)
+            )
+    return write_dataset(
         out,
+        tasks,
         overwrite=overwrite,
+        strict=strict,
+        limit=limit,
         name="flowers",
         size=size,
-        protocol="pictures",
         class_names=[f"class {number}" for number in range(1, int(labels.max()) + 1)],  # the files hold no names
         source=PAGE,
         licence="research; the pictures belong to their owners",
         options={"download": download},
     )
-    with writer:
-        write(writer, tasks, strict=strict, limit=limit, desc="flowers")
-    return Path(out)
 
 
 def _download(folder: Path) -> None:

@@ -1,33 +1,33 @@
-"""Your own pictures: any tree of images, with or without labels.
+"""Your own images: any tree of images, with or without labels.
 
-SOURCE is a folder; all of its pictures (every format that Pillow reads, any size, grey, palette, alpha, 16 bit, turned
+SOURCE is a folder; all of its images (every format that Pillow reads, any size, gray, palette, alpha, 16 bit, turned
 as EXIF says) are taken, those in sub-folders too. You say yourself what licence they have.
 
 `labels` names COCO keypoints (.json), a table with the first line file,name,x,y,visible (.csv), DeepLabCut's
 CollectedData_*.csv or .h5 or its project folder, SLEAP's .slp (with the package sleap-io), or a folder of labelme's
 .json; see `pplkit.data.label_readers`. A file is named by its path below SOURCE, or by its last part where that is
 unique. Coordinates are pixels, 0 = center of the first; if all lie between 0 and 1, fractions of the image's sides.
-Those of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Pictures without a
-label stay, unlabelled, unless the crop comes from the labels. A label outside of its picture is a fault; one that a
+Those of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Images without a
+label stay, unlabelled, unless the crop comes from the labels. A label outside of its image is a fault; one that a
 crop cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else
 "pictures".
 
-`crop`: "center" the largest square in the middle; "pad" all of the picture, the shorter side filled up with its
+`crop`: "center" the largest square in the middle; "pad" all of the image, the shorter side filled up with its
 outermost pixels; "object" a square around the object, which is looked for without labels
-(`pplkit.inference.object_crop`; objects.png in the data set shows some), pictures without one being left out; "labels"
+(`pplkit.inference.object_crop`; objects.png in the data set shows some), images without one being left out; "labels"
 the square around COCO's bbox or else the labelled points, and `margin` of its side on each side. "auto" is "object"
 where the object is small, else "center" (`data_prep.common.object_crops`); dataset.json says which. An image with
 several annotations gives one crop of each with "labels", otherwise it is labelled by the largest.
 
 `splits`: "hash", where a hash of the file's path (with videos, of its folder's) puts `test_share` into the test split,
 so that files added later move no other; "folder", where the top folders train/ and test/ say so. `videos="folder"`:
-the pictures of a folder, in the order of their numbers, are a video, for reference frames. `classes="folder"`: the
+the images of a folder, in the order of their numbers, are a video, for reference frames. `classes="folder"`: the
 top folder (below train/ or test/) is the class.
 
 `duplicates`: near-duplicates (see `data_prep.common.duplicates`; equal files are among them) are looked for; with
 videos only those in different ones. "report": all are kept, and the groups are in dataset.json, options,
 `duplicate_groups`; with splits="hash" no pair is parted, since a group goes where the hash of its first member puts it.
-"drop": the first of each is kept and the others named under `dropped`. "ignore": not looked for; pictures are read
+"drop": the first of each is kept and the others named under `dropped`. "ignore": not looked for; images are read
 once.
 """
 
@@ -65,7 +65,7 @@ SPLITS = ("train", "test")
 Objects = Mapping[str, list[Label]]
 Options = Mapping[str, Any]
 Cut = Callable[[Path, Image.Image, Label | None], Box]
-"""From a picture, its file and its label to the part of it that is kept"""
+"""From a image, its file and its label to the part of it that is kept"""
 
 
 def prepare(
@@ -84,9 +84,9 @@ def prepare(
     strict: bool = False,
     limit: float = 0.1,
 ) -> Path:
-    """Write the pictures below `source` as images of `size` pixels and return `out`; the options are in the module.
+    """Write the images below `source` as images of `size` pixels and return `out`; the options are in the module.
 
-    `strict` and `limit` as in `intake.write`. Raises PplkitError for an unknown choice, a folder without pictures,
+    `strict` and `limit` as in `ingest.write`. Raises PplkitError for an unknown choice, a folder without images,
     labels that cannot be read, or if nothing is left.
     """
     options: dict[str, Any] = {
@@ -123,7 +123,7 @@ def prepare(
 def _sorted_out(
     paths: Mapping[str, Path], objects: Objects, faults: Mapping[str, str], options: Options
 ) -> tuple[list[str], dict[str, str], list[list[str]]]:
-    """The pictures to take in order, those that the options leave out and why, and groups of near-duplicates."""
+    """The images to take in order, those that the options leave out and why, and groups of near-duplicates."""
     dropped = _outside_splits(paths) if options["splits"] == "folder" else {}
     if options["crop"] == "labels":
         lacking = [name for name in paths if not objects.get(name) and name not in faults]
@@ -132,7 +132,7 @@ def _sorted_out(
     ignored = options["duplicates"] == "ignore"
     pairs, unreadable = ([], set()) if ignored else near_pairs([paths[name] for name in names])
     unusable = {names[index] for index in unreadable} | set(faults)
-    if options["videos"]:  # neighbours in a video are alike
+    if options["videos"]:  # neighbors in a video are alike
         pairs = [(i, j) for i, j in pairs if _folder(names[i]) != _folder(names[j])]
     alike = [[names[index] for index in group] for group in groups(pairs)]
     if options["duplicates"] == "drop":
@@ -159,7 +159,7 @@ def _tasks(
     options: Options,
     cut: Cut,
 ) -> tuple[list[Task], list[str]]:
-    """What is to be made of each picture, and the names of the classes."""
+    """What is to be made of each image, and the names of the classes."""
     kinds = {name: _class(name, options["splits"]) for name in names} if options["classes"] else {}
     class_names = sorted(set(kinds.values()))
     films = {folder: number for number, folder in enumerate(dict.fromkeys(map(_folder, names)))}
@@ -217,7 +217,7 @@ def _fail(reason: str) -> list[Row]:
 def _outside_splits(names: Mapping[str, Path]) -> dict[str, str]:
     found = {name.split("/")[0] for name in names if "/" in name}
     if "train" not in found:
-        raise PplkitError("splits is 'folder', but there is no picture below a folder train; choose splits='hash'")
+        raise PplkitError("splits is 'folder', but there is no image below a folder train; choose splits='hash'")
     reason = "lies neither in train nor in test, which splits='folder' needs; move it"
     return {name: reason for name in names if "/" not in name or name.split("/")[0] not in SPLITS}
 
@@ -290,7 +290,7 @@ def _writer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    command = parser(__doc__, "a folder of pictures")
+    command = parser(__doc__, "a folder of images")
     command.add_argument("--labels", type=Path, help="COCO, table, DeepLabCut, SLEAP or labelme: a file or folder")
     command.add_argument(
         "--margin", type=float, default=0.2, help="beside the labels, share of the side (default: 0.2)"

@@ -9,8 +9,8 @@ raw: from http://vision.imar.ro/human3.6m/ (registration, academic use only), fo
   S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf         (or S1/Poses_D2_Positions/)
   S1/MySegmentsMat/ground_truth_bb/Directions 1.54138969.mat       (or S1/ground_truth_bb/, S1/Segments_mat_gt_bb/)
   S1/MySegmentsMat/ground_truth_bs/Directions 1.54138969.mat       (or S1/ground_truth_bs/, S1/Segments_mat_gt_bs/)
-A frame is cut to the square on its box's centre, as long as the longer side, or around the joints where no box is; over
-the border the outermost pixels are repeated. The joints are taken as pixels from the centre of the first one.
+A frame is cut to the square on its box's center, as long as the longer side, or around the joints where no box is; over
+the border the outermost pixels are repeated. The joints are taken as pixels from the center of the first one.
 
 simplified: the cropped frames that publications on unlabelled images use (human_images.tar.gz, named on
 https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
@@ -22,9 +22,9 @@ https://www.robots.ox.ac.uk/~vgg/research/unsupervised_pose/), unpacked to
 (`pplkit.inference.object_crop`); "auto" is "object" where the person is small in the frames, else "labels"
 (`data_prep.common.object_crops`).
 
-Each film, one camera's, is a video. One frame in `every` is kept; every=1 keeps all, as published. Films are written
-as they are read: of one that is damaged in its middle what can be read is kept, and dataset.json says what is not. One
-that lacks more than a second of its joints is left out.
+One frame in `every` of each video is kept; every=1 keeps all, as published. Of a video that is damaged in its middle
+the readable part is kept, and dataset.json says what is missing. One that is more than a second shorter than its
+joints is left out.
 """
 
 import re
@@ -63,7 +63,7 @@ LAYOUTS = {"raw": "Videos", "simplified": "WithBackground"}
 SUBJECTS = {"train": (1, 5, 6, 7, 8, 9), "test": (11,)}
 ACTIONS = ("Directions", "Discussion", "Posing", "Waiting", "Greeting", "Walking")
 BROKEN = ("S11", "Directions.54138969")
-"""This film is damaged at its publisher."""
+"""This video is damaged at its publisher."""
 LEG = ("hip", "knee", "ankle", "ball", "toes")
 ARM = ("collar", "shoulder", "elbow", "wrist", "thumb base", "thumb", "hand", "fingers")
 NAMES = (
@@ -107,7 +107,7 @@ def prepare(
 
     `layout` is "raw" or "simplified" (found out if not given); one frame in `every` is kept; `masks` adds the person's
     mask; `subjects` (1, 5, ...) and `actions` ("Posing", ...) choose among the published ones. `strict` and `limit` as
-    in `intake.write`, for videos where they are raw, else for frames; a subject without a folder is noted as dropped.
+    in `ingest.write`, for videos where they are raw, else for frames; a subject without a folder is noted as dropped.
     Raises PplkitError for a wrong option, a missing or damaged file, a missing package, or if there is nothing.
     """
     source = Path(source)
@@ -117,7 +117,7 @@ def prepare(
     sheet = Sheet(len(videos))
     if kind == "raw":
         check_packages()
-        crop, tasks = _film_tasks(videos, size, every, masks, crop, sheet)
+        crop, tasks = _video_tasks(videos, size, every, masks, crop, sheet)
     else:
         crop, tasks = _frame_tasks(videos, size, every, masks, crop, sheet)
     options: dict[str, Any] = {"layout": layout, "every": every, "masks": masks, "crop": crop}
@@ -134,7 +134,7 @@ def _check_options(every: int, subjects: Sequence[int] | None, actions: Sequence
     if crop not in CROPS:
         raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
     if not isinstance(every, int) or every < 1:
-        raise PplkitError(f"every is {every!r}; give a whole number of at least 1, of so many frames one is kept")
+        raise PplkitError(f"every is {every!r}; give a whole number of at least 1: of so many frames one is kept")
     people = tuple(subject for split in SUBJECTS.values() for subject in split)
     for name, given, known in (("subjects", subjects, people), ("actions", actions, ACTIONS)):
         wrong = [entry for entry in given or () if entry not in known]
@@ -160,7 +160,7 @@ def _layout(source: Path, layout: str | None) -> str:
 def _videos(
     source: Path, kind: str, subjects: Sequence[int] | None, actions: Sequence[str] | None
 ) -> tuple[list[Video], list[tuple[str, str]]]:
-    """The videos in their order, and (name, reason) of what is left out from the start."""
+    """The videos in order, and (name, reason) of those left out from the start."""
     videos: list[Video] = []
     absent: list[tuple[str, str]] = []
     for split, people in SUBJECTS.items():
@@ -175,7 +175,7 @@ def _videos(
                 if (re.match("[A-Za-z]*", name) or [""])[0] not in (actions or ACTIONS):
                     continue
                 if kind == "raw" and (folder.name, name) == BROKEN:
-                    absent.append((f"{folder.name}/Videos/{name}.mp4", "this film is damaged at its publisher"))
+                    absent.append((f"{folder.name}/Videos/{name}.mp4", "this video is damaged at its publisher"))
                 else:
                     videos.append(Video(split, folder, name, len(videos)))
     if not videos:
@@ -183,10 +183,10 @@ def _videos(
     return videos, absent
 
 
-def _film_tasks(
+def _video_tasks(
     videos: Sequence[Video], size: int, every: int, masks: bool, crop: str, sheet: Sheet
 ) -> tuple[str, list[Task]]:
-    """The crop that is taken, and what is to be made of each film."""
+    """The crop, and the task of each video."""
     known: dict[Path, Squares] = {}
     crop = chosen(crop, "labels", partial(videos_look, [video.film for video in videos], frame_size, known))
     tasks = []
@@ -200,7 +200,7 @@ def _film_tasks(
 def _frame_tasks(
     videos: Sequence[Video], size: int, every: int, masks: bool, crop: str, sheet: Sheet
 ) -> tuple[str, list[Task]]:
-    """The crop that is taken, and what is to be made of each frame of the simplified layout."""
+    """The crop, and the task of each frame of the simplified layout."""
     # Shorter names first: the numbers are not filled up with zeros.
     folders = [video.subject / LAYOUTS["simplified"] / video.name for video in videos]
     frames = [sorted(folder.glob("*.jpg"), key=lambda f: (len(f.stem), f)) for folder in folders]
@@ -223,7 +223,7 @@ def _frame(
     image = read_image(file)
     box = cut(file, image, None) if cut else (0.0, 0.0, float(image.width), float(image.height))
     labels = video.subject / "Landmarks" / video.name / f"{file.stem}.mat"
-    # A share of the side counts from the picture's edge, half a pixel before the first centre.
+    # A share of the side counts from the image's edge, half a pixel before the first center.
     points = _landmarks(labels)[:, ::-1] * np.array(image.size) - 0.5
     mask = None
     if masks:
@@ -243,7 +243,7 @@ def _frame(
 
 
 def _landmarks(path: Path) -> np.ndarray:
-    """Joints (32, 2) as (row, column), shares of the picture's sides."""
+    """Joints (32, 2) as (row, column), shares of the image's sides."""
     labels = read_numbers(path, "keypoints_2d", REMEDY)
     if labels.shape != (JOINTS, 2):
         raise PplkitError(f"{path} has keypoints_2d of shape {labels.shape}, not {(JOINTS, 2)}; {REMEDY}")

@@ -1,4 +1,4 @@
-"""Human3.6M as its publisher ships it: films, joints in CDF files, boxes and masks in MATLAB files, to rows.
+"""The files of Human3.6M as published: videos, joints as CDF, boxes and masks as MATLAB 7.3.
 
 For `data_prep.h36m`, which says where the files come from and lie.
 """
@@ -27,11 +27,11 @@ BOXES = ("MySegmentsMat/ground_truth_bb", "ground_truth_bb", "Segments_mat_gt_bb
 MASKS = ("MySegmentsMat/ground_truth_bs", "ground_truth_bs", "Segments_mat_gt_bs")
 REMEDY = "download it again or remove the video"
 MARGIN = 0.15  # around the joints where there is no box: they end at the middle of hands and feet
-SLACK = 50  # frames, one second: films and poses differ by a few at the end
+SLACK = 50  # frames, one second: videos and poses differ by a few at the end
 
 
 class Video(NamedTuple):
-    """A film, or in the simplified release a folder of pictures."""
+    """A video, or in the simplified release a folder of images."""
 
     split: str
     subject: Path  # the folder S1, S5, ...
@@ -40,12 +40,12 @@ class Video(NamedTuple):
 
     @property
     def film(self) -> Path:
-        """The file of a film as published."""
+        """The file of a video as published."""
         return self.subject / "Videos" / f"{self.name}.mp4"
 
 
 def check_packages() -> None:
-    """Raise PplkitError, with the command that installs it, if a package that reads films, CDF or MATLAB is missing."""
+    """Raise PplkitError, with the command that installs it, if a package that reads the files is missing."""
     reader()
     try:
         import cdflib  # noqa: F401
@@ -55,23 +55,23 @@ def check_packages() -> None:
 
 
 def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], Cut] | None = None) -> Iterator[Row]:
-    """Every `every`-th frame of a film, cut to a square around the person, with its 32 joints.
+    """Every `every`-th frame of a video, cropped to a square around the person, with its 32 joints.
 
-    The square is that of `follow` or else of the frame's box; a frame without is cut around its joints; with `masks`
-    one without a mask is left out. Frames are counted by the times at which the film shows them, so that joints stay
-    with their frame behind one that cannot be decoded; the next one stands in for it. Raises PplkitError for a missing
-    or damaged file; rows before the damage hold.
+    The square is that of `follow`, else that of the frame's box, else around its joints; with `masks`, frames without
+    a mask are left out. Frames are numbered by their times, so that joints stay with their frames after one that
+    cannot be decoded, which the next one replaces. Raises PplkitError for a missing or damaged file; the rows before
+    the damage are good.
     """
     film = video.film
     poses_file = _file(video, POSES, ".cdf")
     poses = _poses(poses_file)
     masks_file = _file(video, MASKS, ".mat") if masks else None
     shown = times(film, None, 0.0, None)
-    if len(shown) < len(poses) - SLACK:  # before the first row: nobody knows which of its joints belong to what
+    if len(shown) < len(poses) - SLACK:  # before the first row: it is unknown which joints belong to which frame
         raise PplkitError(f"{film} ends after {len(shown)} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
     end = shown[len(poses)] if len(poses) < len(shown) else None
     cut = None if follow is None else follow()
-    with _masks(_found(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
+    with _masks(_find(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:
         for time, image in frames(film, 0.0, end, shown[: len(poses) : every], threads=1):
             number = int(np.searchsorted(shown, time - TIME_TOLERANCE))
             box = cut(time, image) if cut else _square(box_of(number)) or around(poses[number], MARGIN)
@@ -89,10 +89,10 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
 
 
 def in_crop(points: np.ndarray, box: Box, size: int, file: Path) -> np.ndarray:
-    """Pixels (32, 2) of a picture as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
+    """Pixels (32, 2) of a image as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
     keypoints = to_crop(points, box, size)
     if not np.abs(keypoints).max() <= MAX_COORDINATE:  # NaN as well
-        raise PplkitError(f"{file} has joints that are no numbers or far outside the picture; {REMEDY}")
+        raise PplkitError(f"{file} has joints that are not numbers or far outside the image; {REMEDY}")
     return keypoints
 
 
@@ -102,20 +102,20 @@ def shrunk(mask: np.ndarray, size: int, box: Box) -> np.ndarray:
     return np.where(resized(picture, size, box) > 127, 255, 0).astype(np.uint8)
 
 
-def _found(video: Video, folders: tuple[str, ...], ending: str) -> Path | None:
-    places = (video.subject / folder / f"{video.name}{ending}" for folder in folders)
-    return next((place for place in places if place.is_file()), None)
+def _find(video: Video, folders: tuple[str, ...], ending: str) -> Path | None:
+    files = (video.subject / folder / f"{video.name}{ending}" for folder in folders)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _file(video: Video, folders: tuple[str, ...], ending: str) -> Path:
-    file = _found(video, folders, ending)
+    file = _find(video, folders, ending)
     if file is None:
         raise PplkitError(f"{video.subject / folders[0] / video.name}{ending} is missing; {REMEDY}")
     return file
 
 
 def _poses(path: Path) -> np.ndarray:
-    """Joints (frames, 32, 2) as (x, y) in pixels of the film."""
+    """Joints (frames, 32, 2) as (x, y) in pixels of the video."""
     import cdflib
 
     check_file(path, REMEDY)
@@ -124,7 +124,9 @@ def _poses(path: Path) -> np.ndarray:
     except Exception as error:  # cdflib has no error of its own: a damaged file fails wherever it is damaged
         raise PplkitError(f"{path} cannot be read as a CDF file with Pose ({reason(error)}); {REMEDY}") from error
     if poses.ndim < 2 or poses.shape[-1] != 2 * JOINTS or not np.isfinite(poses).all():
-        raise PplkitError(f"{path} has Pose of shape {poses.shape}, not (1, frames, 64), or no numbers; {REMEDY}")
+        raise PplkitError(
+            f"{path} has Pose of shape {poses.shape}, not (1, frames, 64), or values that are not numbers; {REMEDY}"
+        )
     return poses.reshape(-1, JOINTS, 2)
 
 
@@ -152,7 +154,7 @@ def _mask(path: Path, file: Any, number: int) -> np.ndarray | None:
             return None
         stored = file[cells[np.unravel_index(number, cells.shape)]]
         if stored.size > MAX_PIXELS or stored.external is not None or stored.is_virtual:
-            raise ValueError("it has more pixels than any frame, or they lie in another file")
+            raise ValueError("it has more pixels than any frame, or lies in another file")
         mask = np.asarray(stored)
     except Exception as error:  # a damaged file fails wherever h5py meets the damage
         raise PplkitError(f"{path} has no mask that can be read in Masks ({reason(error)}); {REMEDY}") from error
@@ -161,7 +163,7 @@ def _mask(path: Path, file: Any, number: int) -> np.ndarray | None:
 
 
 def _square(mask: np.ndarray | None) -> Box | None:
-    """The square on the centre of what a mask (H, W) holds, as long as its longer side."""
+    """The square around the object of a mask (H, W), centered on it, as long as its longer side."""
     if mask is None or not mask.any():
         return None
     columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))

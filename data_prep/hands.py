@@ -1,9 +1,9 @@
-"""11k Hands: pictures of hands on white, no labels, protocol "pictures".
+"""11k Hands: images of hands on white, no labels, protocol "pictures".
 
 Download Hands.zip and HandInfo.csv from https://sites.google.com/view/11khands (non-commercial research only) and put
 them side by side: SOURCE is the folder that holds HandInfo.csv and Hands/.
 
-The pictures are 4:3 and a hand may reach every border, so nothing is cut away: the shorter side is filled up to a
+The images are 4:3 and a hand may reach every border, so nothing is cut away: the shorter side is filled up to a
 square by repeating the outermost pixels, which continues the white ground and the wrist. Every tenth person (by id,
 counted among those chosen) makes up the test split, so no one is in both.
 """
@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.command_line import parser, run
-from data_prep.common.ingest import picture, write
+from data_prep.common.ingest import image_task, write_dataset
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_text
 from pplkit.data.crops import whole
 from pplkit.data.images import path_inside
-from pplkit.data.writer import DatasetWriter
 
 REMEDY = "download HandInfo.csv again and put it beside the folder Hands"
 COLUMNS = ("id", "imageName", "aspectOfHand", "accessories")
@@ -43,7 +42,7 @@ def prepare(
 
     `aspect` keeps those whose aspectOfHand begins with it ("dorsal", "palmar left", ...), `accessories` those without
     (0) or with (1) jewellery, `where` those whose columns of HandInfo.csv have exactly these values, such as
-    {"gender": "female", "nailPolish": 0}; `strict` and `limit` as in `intake.write`. Raises PplkitError for a missing
+    {"gender": "female", "nailPolish": 0}; `strict` and `limit` as in `ingest.write`. Raises PplkitError for a missing
     or damaged file, an unknown column or if nothing is left.
     """
     source = Path(source)
@@ -51,18 +50,8 @@ def prepare(
     rows = _chosen(source, aspect, accessories, wanted)
     people = sorted({row["id"] for row in rows})
     testing = set(people[TEST_EVERY - 1 :: TEST_EVERY])
-    writer = DatasetWriter(
-        out,
-        overwrite=overwrite,
-        name="hands",
-        size=size,
-        protocol="pictures",
-        source="https://sites.google.com/view/11khands",
-        licence="non-commercial research",
-        options={"aspect": aspect, "accessories": accessories, "where": where and wanted},
-    )
     tasks = [
-        picture(
+        image_task(
             path_inside(source / "Hands", row["imageName"]),
             size,
             split="test" if row["id"] in testing else "train",
@@ -71,9 +60,18 @@ def prepare(
         )
         for row in rows
     ]
-    with writer:
-        write(writer, tasks, strict=strict, limit=limit, desc="11k Hands")
-    return Path(out)
+    return write_dataset(
+        out,
+        tasks,
+        overwrite=overwrite,
+        strict=strict,
+        limit=limit,
+        name="hands",
+        size=size,
+        source="https://sites.google.com/view/11khands",
+        licence="non-commercial research",
+        options={"aspect": aspect, "accessories": accessories, "where": where and wanted},
+    )
 
 
 def _chosen(
@@ -107,10 +105,10 @@ def _table(source: Path) -> list[dict[str, str]]:
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(path, REMEDY), newline="")))
     except csv.Error as error:
-        raise PplkitError(f"{path} is no table of CSV ({error}); {REMEDY}") from error
+        raise PplkitError(f"{path} is not a CSV table ({error}); {REMEDY}") from error
     for number, row in enumerate(rows, start=2):
         if any(row.get(column) is None for column in COLUMNS) or row["accessories"] not in ("0", "1"):
-            raise PplkitError(f"{path} lacks {', '.join(COLUMNS)} or garbles them in line {number}; {REMEDY}")
+            raise PplkitError(f"{path} lacks {', '.join(COLUMNS)}, or has wrong ones, in line {number}; {REMEDY}")
     if not rows:
         raise PplkitError(f"{path} is empty; {REMEDY}")
     return rows
@@ -124,7 +122,7 @@ class _Conditions(argparse.Action):
 def _condition(text: str) -> tuple[str, str]:
     column, sign, value = text.partition("=")
     if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is no COLUMN=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
     return column, value
 
 

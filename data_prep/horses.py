@@ -1,18 +1,17 @@
-"""Horses of horse2zebra: pictures of horses, no labels, protocol "pictures".
+"""Horses of horse2zebra: images of horses, no labels, protocol "pictures".
 
-Download and unpack horse2zebra.zip from https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/ (pictures of ImageNet,
+Download and unpack horse2zebra.zip from https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/ (images of ImageNet,
 non-commercial research only). SOURCE is the folder that holds trainA/ and testA/; those of zebras, trainB/ and testB/,
-are not read. Pictures that are not square are cut to the square in their middle.
+are not read. Images that are not square are cut to the square in their middle.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.common.command_line import parser, run
-from data_prep.common.ingest import picture, write
+from data_prep.common.ingest import image_task, write_dataset
 from pplkit.data.crops import center
 from pplkit.data.images import list_images
-from pplkit.data.writer import DatasetWriter
 
 FOLDERS = {"train": "trainA", "test": "testA"}
 
@@ -27,25 +26,24 @@ def prepare(
 ) -> Path:
     """Write the horses of trainA and testA as images of `size` pixels, splits train and test; returns `out`.
 
-    `strict` and `limit` as in `intake.write`. Raises PplkitError for a folder that is missing or empty.
+    `strict` and `limit` as in `ingest.write`. Raises PplkitError for a folder that is missing or empty.
     """
     source = Path(source)
     tasks = []
     for split, name in FOLDERS.items():
         for path in list_images(source / name):
-            tasks.append(picture(path, size, split=split, source=f"{name}/{path.name}", box=center))
-    writer = DatasetWriter(
+            tasks.append(image_task(path, size, split=split, source=f"{name}/{path.name}", box=center))
+    return write_dataset(
         out,
+        tasks,
         overwrite=overwrite,
+        strict=strict,
+        limit=limit,
         name="horses",
         size=size,
-        protocol="pictures",
         source="https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/",
         licence="non-commercial research",
     )
-    with writer:
-        write(writer, tasks, strict=strict, limit=limit, desc="horses")
-    return Path(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

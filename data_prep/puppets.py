@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from data_prep.common.splits import held_out, place
+from data_prep.common.splits import hash_fraction, held_out
 from data_prep.scenes import CROPS, boxes, cropped
 from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, layout
 from data_prep.synthetic.scenes import generate_wide
@@ -27,7 +27,7 @@ from pplkit.data.writer import DatasetWriter
 FIRST_TEST_VIDEO = 1_000_000  # test videos are numbered from here: the same ones for any number of training videos
 LEAST = {"videos": 1, "frames": 1, "test_videos": 1, "test_frames": 1, "films": 0, "film_frames": 1}
 BATCH = 16  # videos generated and written at a time
-HELD = 256  # pictures of scenes held at a time
+HELD = 256  # images of scenes held at a time
 WORLDS = ("textured", "wide")
 SOURCES = (*CATEGORIES, *(world + kind for world in WORLDS for kind in ("", *(f"-{name}" for name in CATEGORIES[1:]))))
 TESTED = 0.2  # share of the photographs that test videos alone have as their background
@@ -105,26 +105,26 @@ def _world(source: str, crop: str, backgrounds: str | Path | None, seed: int, si
     if crop not in CROPS:
         raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
     if crop != "object" and name != "wide":
-        raise PplkitError(f"crop is {crop!r}, but pictures of {source} are not cut: leave it out or choose wide")
+        raise PplkitError(f"crop is {crop!r}, but images of {source} are not cut: leave it out or choose wide")
     if backgrounds is not None and not (name and isinstance(backgrounds, str | Path)):
         raise PplkitError(f"backgrounds is {backgrounds!r}; give a folder, and textured or wide puppets to stand there")
     return _World(name, category or CATEGORIES[0], crop, seed, size)
 
 
 def _photographs(folder: str | Path | None) -> tuple[list[Path], list[Path]]:
-    """The pictures of a folder for training, and those for the test; a single one is for both."""
+    """The images of a folder for training, and those for the test; a single one is for both."""
     if folder is None:
         return [], []
     folder = Path(folder).expanduser()
     files = {relative_name(path, folder): path for path in list_images(folder)}
     if len(files) == 1:
         return [*files.values()], [*files.values()]
-    tested = held_out(list(files), TESTED) or {min(files, key=place)}
+    tested = held_out(list(files), TESTED) or {min(files, key=hash_fraction)}
     return [files[n] for n in files if n not in tested], [files[n] for n in files if n in tested]
 
 
 def _made(world: _World, numbers: range, length: int, every: int, photographs: Sequence[Path]) -> Iterator[Puppets]:
-    """The videos with these numbers, `length` pictures each, a few videos at a time."""
+    """The videos with these numbers, `length` images each, a few videos at a time."""
     step = max(1, HELD // length) if world.name == "wide" else BATCH
     for first in numbers[::step]:
         count = min(step, numbers.stop - first)
@@ -165,9 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the prepared data set, new or empty")
     parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
     parser.add_argument("--videos", type=int, default=400, help="training videos (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=16, help="pictures of a training video (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=16, help="images of a training video (default: %(default)s)")
     parser.add_argument("--test-videos", type=int, default=50, help="test videos (default: %(default)s)")
-    parser.add_argument("--test-frames", type=int, default=10, help="pictures of a test video (default: %(default)s)")
+    parser.add_argument("--test-frames", type=int, default=10, help="images of a test video (default: %(default)s)")
     parser.add_argument(
         "--films",
         type=int,

@@ -1,6 +1,6 @@
 """Scenes of `synthetic.scenes` cut down to square images, and written as a video: `python -m data_prep.scenes OUT`.
 
-Which square of a picture is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
+Which square of a image is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
 one around the true mask; "center" the middle of the scene, in which the object is tiny.
 """
 
@@ -22,18 +22,18 @@ from pplkit.data.video_writer import write_video
 
 CROPS = ("object", "truth", "center")
 FRAME = 0.12  # kept on each side of the object by "truth", of its extent
-WINDOW = 3  # pictures that make one smooth square of "truth"
+WINDOW = 3  # images that make one smooth square of "truth"
 
 Find = Callable[[np.ndarray], np.ndarray]
-"""From the pictures (T, H, W, 3) uint8 of a video, in order, to a square (T, 4) of each; see `boxes`."""
+"""From the images (T, H, W, 3) uint8 of a video, in order, to a square (T, 4) of each; see `boxes`."""
 
 
 def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     """The squares (n, 4) that `crop` names: left, top, right, bottom in pixels from the left upper corner.
 
-    They may reach beyond the picture. `find` makes those of "object", by default
+    They may reach beyond the image. `find` makes those of "object", by default
     `pplkit.inference.object_crop.find_boxes`. Raises PplkitError for another name, or if `find` gives no square for
-    each picture.
+    each image.
     """
     if crop not in CROPS:
         raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
@@ -44,7 +44,7 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
         if crop == "object":
             given = np.asarray((find or _finder())(scenes.images[rows]), float)
             if given.shape != (rows.sum(), 4) or not np.isfinite(given).all():
-                raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} pictures: give a square of each")
+                raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} images: give a square of each")
             found[rows] = given
         else:
             found[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else center(width, height)
@@ -60,13 +60,13 @@ def _finder() -> Find:
 def true_boxes(masks: np.ndarray, margin: float = FRAME, window: int = WINDOW) -> np.ndarray:
     """Squares (T, 4) as in `boxes` around the masks (T, H, W) of a video, smooth in time; each holds its object whole.
 
-    `margin` is kept on each side, of the object's extent; `window` pictures are averaged. Raises PplkitError for an
+    `margin` is kept on each side, of the object's extent; `window` images are averaged. Raises PplkitError for an
     empty mask.
     """
     low, high = extents(masks)
     middle = _averaged((low + high) / 2, window)
     needed = np.maximum(high - middle, middle - low).max(axis=1) * (1 + 2 * margin)
-    # The mean of the largest of each window is at least what is needed: all of these windows hold the picture itself.
+    # The mean of the largest of each window is at least what is needed: all of these windows hold the image itself.
     half = _averaged(_windows(needed[:, None], window).max(axis=1), window)
     return np.concatenate([middle - half, middle + half], axis=1)
 
@@ -81,7 +81,7 @@ def extents(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for axis in (0, 1):
             used = np.flatnonzero(mask.any(axis=axis))
             if not len(used):
-                raise PplkitError("a mask is empty: leave out the pictures without an object")
+                raise PplkitError("a mask is empty: leave out the images without an object")
             low[i, axis], high[i, axis] = used[0], used[-1] + 1
     return low, high
 
@@ -103,9 +103,9 @@ def _averaged(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def cropped(scenes: Scenes, squares: np.ndarray, size: int) -> Puppets:
-    """The squares (n, 4) of the pictures at `size` x `size` pixels, with masks and keypoints in their coordinates.
+    """The squares (n, 4) of the images at `size` x `size` pixels, with masks and keypoints in their coordinates.
 
-    A keypoint outside its square counts as not visible; one that is ten pictures away is moved nearer, since a data
+    A keypoint outside its square counts as not visible; one that is ten images away is moved nearer, since a data
     set holds none as far out.
     """
     images = np.empty((len(squares), size, size, 3), np.uint8)
@@ -145,7 +145,7 @@ def write_film(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: those of the process); 0 = done, 2 = wrong input."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.scenes", description="Write a film of a puppet.")
+    parser = argparse.ArgumentParser(prog="python -m data_prep.scenes", description="Write a video of a puppet.")
     parser.add_argument("path", metavar="FILM", type=Path, help="the MP4 file to write")
     parser.add_argument("--category", default="humanoid", help=f"{', '.join(CATEGORIES)} (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=250, help="25 are a second (default: %(default)s)")

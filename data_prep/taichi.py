@@ -14,7 +14,7 @@ does not read them: convert them once, as docs/data_sets.md shows.
 
 Three splits: "train" are the frames of the videos, without labels, "labelled" the frames that the scores' linear map is
 fitted on, "test" the others. The labelled frames are not trained on: they are single, and the reference="frame" of the
-method needs two of a video. Joints are (row, column) in pixels, 0 = centre of the first, -1 = unlabelled. Frames that
+method needs two of a video. Joints are (row, column) in pixels, 0 = center of the first, -1 = unlabelled. Frames that
 are not square are cut to the square in their middle.
 """
 
@@ -25,13 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.common.command_line import parser, run
-from data_prep.common.ingest import Row, Task, picture, write
+from data_prep.common.ingest import Row, Task, image_task, write_dataset
 from pplkit.core.errors import PplkitError, reason
 from pplkit.data.crops import Box, center, resized
 from pplkit.data.images import path_inside
 from pplkit.data.schema import MAX_COORDINATE
 from pplkit.data.video import frames
-from pplkit.data.writer import DatasetWriter
 
 SIDE = 256  # of the labelled frames
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -60,7 +59,7 @@ def prepare(
 ) -> Path:
     """Write every `every`-th frame of the videos and all labelled frames as images of `size` pixels; returns `out`.
 
-    `strict` and `limit` as in `intake.write`. Raises PplkitError for a missing folder, a damaged table of labels, or
+    `strict` and `limit` as in `ingest.write`. Raises PplkitError for a missing folder, a damaged table of labels, or
     an `every` below 1.
     """
     source = Path(source)
@@ -74,9 +73,12 @@ def prepare(
         *_labelled(source, "test", "test", size),
     ]
     pairs = [(NAMES.index(name.replace("right", "left")), i) for i, name in enumerate(NAMES) if "right" in name]
-    writer = DatasetWriter(
+    return write_dataset(
         out,
+        tasks,
         overwrite=overwrite,
+        strict=strict,
+        limit=limit,
         name="taichi",
         size=size,
         keypoint_names=NAMES,
@@ -87,9 +89,6 @@ def prepare(
         licence="research; the videos are under their owners' terms",
         options={"every": every},
     )
-    with writer:
-        write(writer, tasks, strict=strict, limit=limit, desc="Tai Chi", unit="file")
-    return Path(out)
 
 
 def _videos(folder: Path, size: int, every: int) -> Iterator[Task]:
@@ -102,7 +101,7 @@ def _videos(folder: Path, size: int, every: int) -> Iterator[Task]:
             stills = sorted(path for path in entry.iterdir() if path.suffix.lower() in PICTURES)
             for path in stills[::every]:
                 name = f"{entry.name}/{path.name}"
-                yield picture(path, size, split="train", source=name, box=center, video=number)
+                yield image_task(path, size, split="train", source=name, box=center, video=number)
         else:
             yield Task(entry.name, partial(_film, entry, size, every, number), streamed=True)
 
@@ -124,7 +123,7 @@ def _labelled(source: Path, part: str, split: str, size: int) -> Iterator[Task]:
         path = path_inside(source / "eval_images" / "taichi-256" / part, name)
         mask = masks / name if masked else None
         box = partial(_exact, path)
-        yield picture(path, size, split=split, source=f"{part}/{name}", box=box, points=points, mask=mask)
+        yield image_task(path, size, split=split, source=f"{part}/{name}", box=box, points=points, mask=mask)
 
 
 def _read_joints(path: Path) -> tuple[list[str], np.ndarray]:

@@ -29,7 +29,7 @@ from PIL import Image
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, write
 from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
-from data_prep.common.splits import check_share, held_out, place
+from data_prep.common.splits import check_share, hash_fraction, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, current_name, resized
 from pplkit.data.images import list_files, relative_name
@@ -57,7 +57,7 @@ def prepare(
 ) -> Path:
     """Write the frames of the videos as images of `size` pixels and return `out`; the options are in the module.
 
-    `strict` and `limit` as in `intake.write`. Raises PplkitError for an option out of range, a source without videos,
+    `strict` and `limit` as in `ingest.write`. Raises PplkitError for an option out of range, a source without videos,
     if PyAV is missing or if nothing is left.
     """
     options = {"rate": rate, "frames": frames, "start": start, "end": end, "crop": crop, "test_share": test_share}
@@ -69,7 +69,7 @@ def prepare(
 def convert(
     source: Path, writer: DatasetWriter, wanted: Range, crop: str | Sequence[float], test_share: float, **limits: Any
 ) -> None:
-    """What `prepare` does, for a writer of any name; `limits` are those of `intake.write`."""
+    """What `prepare` does, for a writer of any name; `limits` are those of `ingest.write`."""
     _check(*wanted)
     crop = current_name(crop) if isinstance(crop, str) else crop
     check_share(test_share)
@@ -129,7 +129,7 @@ def _crop(crop: str | Sequence[float]) -> Cut:
 def _testing(names: Sequence[str], share: float) -> set[str]:
     if share == 0 or len(names) < 2:
         return set()
-    return held_out(names, share) or {min(names, key=place)}
+    return held_out(names, share) or {min(names, key=hash_fraction)}
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""What every data set's module shares: text files with clear errors, and the command line."""
+"""Tables in text files, and the command line of the data sets' modules."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from pplkit.data.dataset import open_dataset
 
 
 def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:
-    """Rows of a text file of `columns` columns; the last may hold spaces. Raises PplkitError naming file and line."""
+    """The rows of a text file; the last of the `columns` may hold spaces. Raises PplkitError naming file and line."""
     if not path.is_file():
         raise PplkitError(f"{path} is missing; {remedy}")
     lines = read_text(path, remedy).splitlines()
@@ -26,7 +26,7 @@ def read_table(path: Path, columns: int, remedy: str) -> list[list[str]]:
 
 
 def parser(description: str | None, source: str = "the folder as downloaded") -> argparse.ArgumentParser:
-    """SOURCE OUT --size --overwrite --strict --limit, to which a module adds its own options."""
+    """A parser of SOURCE OUT --size --overwrite --strict --limit; a module adds its own options."""
     command = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("source", type=Path, help=source)
     command.add_argument("out", type=Path, help="the folder to write the prepared data set to")
@@ -40,10 +40,10 @@ def parser(description: str | None, source: str = "the folder as downloaded") ->
 
 
 def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
-    """Prepare as the command line says and print the counts; the exit status, 2 after an error of one line."""
-    given: dict[str, Any] = vars(command.parse_args(arguments))
+    """Prepare as the command line says and print the counts; returns the exit status, 2 after an error."""
+    options: dict[str, Any] = vars(command.parse_args(arguments))
     try:
-        data = open_dataset(prepare(**given))
+        data = open_dataset(prepare(**options))
     except PplkitError as error:
         print(f"data_prep: {error}", file=sys.stderr)
         return 2

@@ -1,9 +1,9 @@
-"""Pictures that are there twice: the same file again, or the same picture in another size, format or compression.
+"""Images that are there twice: the same file again, or the same image in another size, format or compression.
 
-Two pictures are near-duplicates if at most 4 of the 64 bits of their difference hashes differ (in each of 8 rows of 9
-grey levels: is the next one brighter?) and their colours, over 9 x 8 cells, differ by at most 8 of 255 in the mean;
-without the second, all plain pictures would be the same. Colours that differ so little have means that differ as
-little: only pictures of about the same brightness are compared at all.
+Two images are near-duplicates if at most 4 of the 64 bits of their difference hashes differ (in each of 8 rows of 9
+gray levels: is the next one brighter?) and their colors, over 9 x 8 cells, differ by at most 8 of 255 in the mean;
+without the second, all plain images would be the same. Colours that differ so little have means that differ as
+little: only images of about the same brightness are compared at all.
 """
 
 import os
@@ -21,15 +21,15 @@ from pplkit.data.images import read_image
 BITS = 4
 BRIGHTER = 2  # of 255: less is noise, as on a white ground
 COLOURS = 8.0
-BLOCK = 64  # pictures compared with others at a time
-PART = 4096  # pairs whose colours are compared at a time
+BLOCK = 64  # images compared with others at a time
+PART = 4096  # pairs whose colors are compared at a time
 CELLS = (9, 8)
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 DRAFT = 64  # a JPEG need not be decoded finer than this
 
 
 def near_pairs(paths: Sequence[Path]) -> tuple[list[tuple[int, int]], set[int]]:
-    """Pairs (i, j), i < j, of near-duplicates among the pictures, and which of the pictures cannot be read."""
+    """Pairs (i, j), i < j, of near-duplicates among the images, and which of the images cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(tqdm(pool.map(_cells, paths), total=len(paths), desc="duplicates", unit="image"))
     rows = np.array([row for row, cells in enumerate(found) if cells is not None], np.int64)
@@ -42,7 +42,7 @@ def near_pairs(paths: Sequence[Path]) -> tuple[list[tuple[int, int]], set[int]]:
 
 
 def alike(bits: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Pairs (P, 2) of rows i < j, in order, that are near; bits (n, 64) float32, -1 or 1, colours (n, 8, 9, 3) uint8.
+    """Pairs (P, 2) of rows i < j, in order, that are near; bits (n, 64) float32, -1 or 1, colors (n, 8, 9, 3) uint8.
 
     The sum of all differences is no less than the difference of the sums: those that are near have sums that are.
     """

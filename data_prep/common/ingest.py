@@ -1,4 +1,4 @@
-"""Many files to one data set: made in parallel, written in order; what cannot be used is left out and named."""
+"""Many files to one data set: read in parallel, written in order; unusable files are left out and named."""
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ MAX_WAITING_ROWS = 4096  # ... and of one task
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Row:
-    """One image of a prepared data set and what belongs to it, shaped as in `pplkit.data.dataset.Split` without n."""
+    """One image of a data set with its labels, shaped as in `pplkit.data.dataset.Split` without n."""
 
     split: str
     image: np.ndarray  # uint8 (S, S, 3)
@@ -38,18 +38,18 @@ class Row:
 
 
 class Task(NamedTuple):
-    """A file to make rows from: most often one, for a video many. `make` raises PplkitError if it cannot be used.
+    """A file and how to make rows of it; `make` raises PplkitError if the file cannot be used.
 
-    A task's rows are kept in memory until all are made, so that a fault leaves out the whole file. With `streamed` each
-    is written as soon as it is made: any number fits, and after a fault the rows before it stay and the fault is noted.
+    The rows of a task are kept in memory until all are made, so that an error leaves out the whole file. With
+    `streamed` each row is written as soon as it is made, and after an error the rows before it stay.
     """
 
-    source: str  # how the file is called where it is left out
+    source: str  # name of the file in `dropped`
     make: Callable[[], Iterable[Row]]
     streamed: bool = False
 
 
-def picture(
+def image_task(
     path: Path,
     size: int,
     *,
@@ -62,9 +62,9 @@ def picture(
     mask: Path | None = None,
     class_index: int | None = None,
 ) -> Task:
-    """The task of one picture: its `box` (or that which a function of width and height gives) at `size` pixels.
+    """The task of one image: its part `box`, or what a function of width and height gives, at `size` pixels a side.
 
-    points (J, 2) are pixels of the picture, 0 = centre of the first; `mask` is a picture of the same size.
+    points (J, 2) are in pixels of the image, 0 = center of the first; `mask` is an image of the same size.
     """
 
     def make() -> list[Row]:
@@ -72,17 +72,17 @@ def picture(
         part = box(*image.size) if callable(box) else box
         keypoints = None if points is None else to_crop(points, part or (0, 0, *image.size), size)
         row = partial(Row, split=split, source=source, keypoints=keypoints, visible=visible, video=video)
-        hidden = None if mask is None else _mask(mask, image, size, part)
-        return [row(image=resized(image, size, part), mask=hidden, class_index=class_index)]
+        pixels = None if mask is None else _mask(mask, image, size, part)
+        return [row(image=resized(image, size, part), mask=pixels, class_index=class_index)]
 
     return Task(source, make)
 
 
 def _mask(path: Path, image: Image.Image, size: int, box: Box | None) -> np.ndarray:
-    found = read_image(path).convert("L")
-    if found.size != image.size:
-        raise PplkitError(f"{path} has {found.size} pixels, its picture {image.size}; give a mask of the same size")
-    return np.where(resized(found, size, box) > 127, 255, 0).astype(np.uint8)
+    mask = read_image(path).convert("L")
+    if mask.size != image.size:
+        raise PplkitError(f"{path} has {mask.size} pixels, its image {image.size}; give a mask of the same size")
+    return np.where(resized(mask, size, box) > 127, 255, 0).astype(np.uint8)
 
 
 def write(
@@ -125,6 +125,15 @@ def write(
                     writer.drop(task.source, str(part))
     if left_out and len(left_out) == len(tasks):
         raise PplkitError(f"none of {len(tasks)} {unit}s can be used; the first: {left_out[0]}")
+
+
+def write_dataset(
+    out: Path | str, tasks: Sequence[Task], *, overwrite: bool, strict: bool, limit: float, **metadata: Any
+) -> Path:
+    """Write the data set that the tasks make, as `write` does; `metadata` as for DatasetWriter. Returns `out`."""
+    with DatasetWriter(out, overwrite=overwrite, **metadata) as writer:
+        write(writer, tasks, strict=strict, limit=limit, desc=metadata["name"])
+    return Path(out)
 
 
 Part = Row | PplkitError

@@ -1,7 +1,7 @@
-"""The crop that a preparation takes when it is not told, and a picture of the squares around the objects.
+"""The crop that a preparation takes when it is not told, and a image of the squares around the objects.
 
-crop="auto" looks for the object in a few pictures or videos, evenly spread. Where a square around it, without margin,
-takes up less than a quarter of the frame (the median), the crop is "object"; else what was usual: pictures of whole
+crop="auto" looks for the object in a few images or videos, evenly spread. Where a square around it, without margin,
+takes up less than a quarter of the frame (the median), the crop is "object"; else what was usual: images of whole
 frames would hardly show it, or show it well. Frames with a side below 160 pixels are not looked at: a part of them
 would have too few pixels.
 """
@@ -25,8 +25,8 @@ SMALL = 0.25  # of the frame's area
 LEAST = 160  # pixels of the shorter side
 VIDEOS, PICTURES = 3, 24  # that are looked at
 SHEET = "objects.png"
-SHOWN = 24  # pictures on the sheet
-THUMB, GAP = 192, 6  # pixels of a picture on the sheet, and between two
+SHOWN = 24  # images on the sheet
+THUMB, GAP = 192, 6  # pixels of a image on the sheet, and between two
 COLUMNS = 8
 
 Item = TypeVar("Item")
@@ -76,12 +76,12 @@ def videos_look(paths: Sequence[Path], size_of: Callable[[Path], tuple[int, int]
 
 
 def pictures_look(found: ImageSquares, files: Sequence[Path]) -> _Look:
-    """Of a few of the pictures."""
+    """Of a few of the images."""
     shares, nothing = [], ""
     for file in spread(files, PICTURES):
         try:
             if min(upright_size(file)) < LEAST:
-                return _Look([], f"pictures have fewer than {LEAST} pixels a side")
+                return _Look([], f"images have fewer than {LEAST} pixels a side")
             shares.append(found.fraction(file))
         except PplkitError as error:
             nothing = str(error).rstrip(".")
@@ -113,7 +113,7 @@ def following(path: Path, number: int, known: dict[Path, Squares], sheet: "Sheet
 def picture_cut(
     crop: str, found: ImageSquares | None, sheet: "Sheet", files: Sequence[Sequence[Path]]
 ) -> Callable[[Path, Image.Image, object], Box]:
-    """From a picture, with its file, to the square that `crop` names; those around objects go to the sheet.
+    """From a image, with its file, to the square that `crop` names; those around objects go to the sheet.
 
     `files` are those of each task of the sheet.
     """
@@ -130,7 +130,7 @@ def picture_cut(
 
 
 class Sheet:
-    """Whole pictures with the squares that are cut out, evenly spread over the tasks of a preparation."""
+    """Whole images with the squares that are cut out, evenly spread over the tasks of a preparation."""
 
     def __init__(self, tasks: int) -> None:
         self.every = max(1, tasks // SHOWN)
@@ -140,7 +140,7 @@ class Sheet:
         self.lock = Lock()
 
     def add(self, task: int, image: Image.Image, box: Box) -> None:
-        """The next picture of a task."""
+        """The next image of a task."""
         if task % self.every:
             return
         with self.lock:
@@ -174,7 +174,7 @@ def _in_rows(images: Sequence[np.ndarray]) -> Image.Image:
 
 
 def _drawn(image: Image.Image, box: Box) -> np.ndarray:
-    """All of a picture, uint8 (THUMB, THUMB, 3), with its box."""
+    """All of a image, uint8 (THUMB, THUMB, 3), with its box."""
     frame = whole(*image.size)
     picture = Image.fromarray(resized(image, THUMB, frame))
     scale = THUMB / (frame[2] - frame[0])

@@ -1,6 +1,6 @@
-"""The bodies of the synthetic puppets: bones with joint limits, the capsules that cover them, colours and limbs.
+"""The bodies of the synthetic puppets: bones with joint limits, the capsules that cover them, colors and limbs.
 
-Lengths are in [-1, 1] units of a picture, angles in degrees: 0 points down, 90 to the right, 180 up.
+Lengths are in [-1, 1] units of a image, angles in degrees: 0 points down, 90 to the right, 180 up.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 LEFT_TONE = 0.55  # left (or far) limbs are this much darker than right (or near) ones, in every video
 RIM_TONE = 0.35
-RIM = 0.026  # width of the darker rim that keeps a limb visible in front of its own colour
+RIM = 0.026  # width of the darker rim that keeps a limb visible in front of its own color
 
 
 class Bone(NamedTuple):
@@ -50,11 +50,11 @@ class Body:
     parts: list[Part]
     colours: list[tuple[tuple[float, float], tuple[float, float], tuple[float, float]]]  # hue, saturation, value ranges
     limbs: dict[str, list[str]]  # chains of keypoints
-    patterned: tuple[float, ...] = ()  # how strong the pattern of each colour can be, in [0, 1], where clothes have one
+    patterned: tuple[float, ...] = ()  # how strong the pattern of each color can be, in [0, 1], where clothes have one
 
 
 def _sides(bones: list[Bone]) -> list[Bone]:
-    """Bones named left_* (the right side of the picture, of a person who faces you), each with its mirror image."""
+    """Bones named left_* (the right side of the image, of a person who faces you), each with its mirror image."""
     both = []
     for bone in bones:
         both.append(bone)

@@ -16,7 +16,7 @@ KINDS = ("across", "along", "diagonal", "checks", "gingham", "dots", "noise", "b
 def dressed(
     body: Body, key: tuple[int, int], figure: Figures, shapes: Capsules, order: Array
 ) -> tuple[Capsules, Cloth]:
-    """The capsules in colours that are less bright, and their cloth; the same in all pictures of a video.
+    """The capsules in colors that are less bright, and their cloth; the same in all images of a video.
 
     `shapes` and `order` (B, parts) are what `posing.capsules` gives; `key` and the number of a video decide.
     """

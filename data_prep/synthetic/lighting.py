@@ -1,4 +1,4 @@
-"""The light of a video: its direction and colour, a shadow, the dark corners of a lens, flicker and grain."""
+"""The light of a video: its direction and color, a shadow, the dark corners of a lens, flicker and grain."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def vignette(draws: Array, x: Array, y: Array) -> Array:
 
 
 def expose(planes: Array, light: Array, draws: Array, key: tuple[int, ...], frame: int) -> None:
-    """Take a picture: planes (3, H, W) float32 in this light (H, W), with the cast, flicker and grain of its frame.
+    """Take a image: planes (3, H, W) float32 in this light (H, W), with the cast, flicker and grain of its frame.
 
     `draws` (DRAWS,) are those of the video that has this `key`.
     """

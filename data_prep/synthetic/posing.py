@@ -1,6 +1,6 @@
-"""Bodies in poses: where the parts of a puppet lie in each picture of its videos, how deep, and in which colours.
+"""Bodies in poses: where the parts of a puppet lie in each image of its videos, how deep, and in which colors.
 
-Within a video proportions and colours stay; the pose moves smoothly through random key poses.
+Within a video proportions and colors stay; the pose moves smoothly through random key poses.
 """
 
 from typing import NamedTuple
@@ -15,19 +15,19 @@ DRAWS_PER_COLOUR = 5
 
 
 class Figures(NamedTuple):
-    """The puppets of B pictures from V videos; points and radii in the units of the puppet's square, [-1, 1]."""
+    """The puppets of B images from V videos; points and radii in the units of the puppet's square, [-1, 1]."""
 
     names: Array  # (V,) the videos
     which: Array  # (B,) index into `names`
     background: Array  # (V, BACKGROUND_DRAWS) uniform draws
-    colours: Array  # (B, colours, DRAWS_PER_COLOUR) uniform draws
+    colours: Array  # (B, colors, DRAWS_PER_COLOUR) uniform draws
     points: dict[str, Array]  # every point of the body: (B, 2)
     radii: Array  # (B, parts, 2) at the start and at the end
     depth: Array  # (B, parts), larger is nearer
 
 
 def figures(body: Body, key: tuple[int, int], videos: Array, frames: Array, pace: int) -> Figures:
-    """The puppets of B pictures, given the video and the frame (B,) of each; `pace` frames from key pose to key pose.
+    """The puppets of B images, given the video and the frame (B,) of each; `pace` frames from key pose to key pose.
 
     Video v follows from (*key, v) alone, and a frame does not depend on the others.
     """
@@ -58,7 +58,7 @@ def keypoints(body: Body, figure: Figures) -> Array:
 
 
 def mirrored(figure: Figures, flip: Array) -> Figures:
-    """The same, in the pictures where `flip` (B,) is true with left and right exchanged."""
+    """The same, in the images where `flip` (B,) is true with left and right exchanged."""
     sign = np.where(flip[:, None], np.array([-1.0, 1.0]), 1.0)
     return figure._replace(points={name: point * sign for name, point in figure.points.items()})
 
@@ -103,7 +103,7 @@ def _joints(body: Body, pose: dict[str, Array], lengths: dict[str, Array]) -> di
 
 
 def _fit(body: Body, points: dict[str, Array], pose: dict[str, Array], place: Array) -> tuple[dict[str, Array], Array]:
-    """Points (B, 2) scaled and placed so that every part lies in the picture, and radii (B, parts, 2)."""
+    """Points (B, 2) scaled and placed so that every part lies in the image, and radii (B, parts, 2)."""
     scale = (0.88 + 0.16 * place[:, 2])[:, None]
     girth = scale * (0.9 + 0.22 * place[:, 3])[:, None]
     radii = np.array([part.radii for part in body.parts])[None] * girth[:, :, None]
@@ -132,7 +132,7 @@ def lengths_at_rest(body: Body) -> Array:
 def capsules(body: Body, figure: Figures) -> tuple[Capsules, Array]:
     """The parts, far to near, in the puppet's square, and which part each of them is (B, parts)."""
     points, draws, depth = figure.points, figure.colours, figure.depth
-    ranges = np.array(body.colours)  # (colours, 3, 2)
+    ranges = np.array(body.colours)  # (colors, 3, 2)
     tint = hsv(*(ranges[:, i, 0] + (ranges[:, i, 1] - ranges[:, i, 0]) * draws[:, :, i] for i in range(3)))
     slot = [part.colour for part in body.parts]
     tone = np.array([part.tone for part in body.parts])

@@ -1,7 +1,7 @@
 """Synthetic articulated categories with exact keypoints, visibility, masks and videos.
 
 A puppet is a tree of bones, whose swings are drawn within joint limits, covered by capsules that are painted far to
-near. Within a video colours, proportions, background and rough placement stay; the pose moves smoothly through random
+near. Within a video colors, proportions, background and rough placement stay; the pose moves smoothly through random
 key poses. A video follows from (category, seed, index of the video), its pace and the frames picked, on every machine:
 see `rendering`. Textured puppets have the same poses, and look more like what a camera sees.
 """
@@ -27,7 +27,7 @@ CATEGORIES = ("humanoid", "quadruped", "hand")
 
 RATE = 25  # frames a second of a video
 PACE = 12  # frames from one key pose to the next
-PICKED = 4  # every fourth frame makes a data set: neighbours move smoothly, any other pair differs widely
+PICKED = 4  # every fourth frame makes a data set: neighbors move smoothly, any other pair differs widely
 CHUNK = 64  # images painted together, so that a layer stays in the processor's cache
 
 
@@ -43,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Puppets:
-    """n = videos * frames pictures, frames of a video in order."""
+    """n = videos * frames images, frames of a video in order."""
 
     images: Array  # (n, S, S, 3) uint8 RGB
     keypoints: Array  # (n, J, 2) float32 (x, y) in [-1, 1]
@@ -92,13 +92,13 @@ def generate(
     textured: bool = False,
     photographs: Sequence[Path] = (),
 ) -> Puppets:
-    """Videos `first_video`, `first_video` + 1, ... of `frames` pictures of `size` x `size` pixels each.
+    """Videos `first_video`, `first_video` + 1, ... of `frames` images of `size` x `size` pixels each.
 
     Video v depends on (category, seed, v) alone, and its first frames do not depend on `frames`; the scene is the same
-    at every size. Pictures are every `every`-th frame, as one picks them for training: 1 gives the video itself, at
+    at every size. Images are every `every`-th frame, as one picks them for training: 1 gives the video itself, at
     `RATE` frames a second. `pace` frames lead from one key pose to the next. With 24 the joints of a humanoid move as
     far as those of the people of Human3.6M (1.4 % of the height in 80 ms), with the 12 of `PACE` twice as far.
-    `textured` puppets have patterned clothes, a cluttered background or one of the picture files `photographs`, and
+    `textured` puppets have patterned clothes, a cluttered background or one of the image files `photographs`, and
     light that differs between videos and flickers; keypoints, visible and masks are those of plain puppets.
     Raises PplkitError for an unknown category, a number out of range, or a photograph that cannot be read.
     """
@@ -138,7 +138,7 @@ def _scene(
     textured: bool,
     photographs: Sequence[Path],
 ) -> tuple[Array, ...]:
-    """Images, keypoints, visibility and masks of B pictures, given the video and the frame (B,) of each."""
+    """Images, keypoints, visibility and masks of B images, given the video and the frame (B,) of each."""
     figure = figures(body, key, videos, frames, pace)
     shapes, order = capsules(body, figure)
     if textured:

@@ -56,7 +56,7 @@ class Capsules(NamedTuple):
 class Cloth(NamedTuple):
     """The patterns of P capsules in each of B images, which move with them.
 
-    Where a tile is 0, a capsule keeps its colour; where it is 1, it has the colour named here.
+    Where a tile is 0, a capsule keeps its color; where it is 1, it has the color named here.
     """
 
     tiles: Array  # (T, N, N) float32 in [0, 1], rows along a capsule, columns across, repeated; N is a power of 2
@@ -230,7 +230,7 @@ def _paint_one(canvas: Array, one: Capsules, size: int, light: Array, cloth: Clo
 
 
 def _ground(one: Capsules, cloth: Cloth | None, pattern: Array | None, channel: int) -> Array:
-    """The unshaded colour (B, n or 1) of a channel."""
+    """The unshaded color (B, n or 1) of a channel."""
     ground = one.colours[:, channel, None]
     if cloth is None or pattern is None:
         return ground

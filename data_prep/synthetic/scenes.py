@@ -1,4 +1,4 @@
-"""Films of a whole scene in which a puppet is small and walks about: to try what finds an object and crops to it.
+"""Videos of a whole scene in which a puppet is small and walks about: to try what finds an object and crops to it.
 
 The camera stands still in most videos; in the others it pans, zooms and shakes. Clothes, backgrounds and light are as
 those of textured puppets (`puppets.generate`), the poses are the same. A video follows from (category, seed, index of
@@ -22,29 +22,29 @@ from data_prep.synthetic.posing import Figures, capsules, figures, keypoints, mi
 from data_prep.synthetic.puppets import CATEGORIES, PACE, PICKED, body_of, check_least, layout
 from data_prep.synthetic.rendering import Array, Stream, as_mask, layered, quantised, uniform
 
-SIDES = (640, 480)  # width and height of a picture in pixels
+SIDES = (640, 480)  # width and height of a image in pixels
 LEAST_SIDE = 160
 HALF = (32.5, 42.0)  # half the side of a puppet's square in pixels; a person is 1.25 to 1.9 halves tall
 ZOOM = 1.15  # the largest
 MOVING = 1 / 3  # share of the videos in which the camera moves
-PAN = 0.1  # how far it moves to each side, of the width and of the height of the picture
+PAN = 0.1  # how far it moves to each side, of the width and of the height of the image
 SHAKE = 3.0  # pixels to each side
-BORDER = 4.0  # pixels between the border of the picture's middle square and the square of a puppet
+BORDER = 4.0  # pixels between the border of the image's middle square and the square of a puppet
 STEPS = {Stream.WALK: 30, Stream.PAN: 30, Stream.ZOOM: 50, Stream.SHAKE: 4}
 """frames from one random place to the next"""
 OCTAVES = 7  # of the noise of a background
-SMALLEST = 0.04  # radius of the smallest shape of a background, in half pictures
-PAINTED = 2 * 49 + 1  # side in pixels of the part of a picture that is painted anew: the puppet and its shadow
+SMALLEST = 0.04  # radius of the smallest shape of a background, in half images
+PAINTED = 2 * 49 + 1  # side in pixels of the part of a image that is painted anew: the puppet and its shadow
 SHADOW = (0.55, 0.12)  # half axes of the shadow on the ground, in half sides of the puppet's square
-AT_ONCE = 8  # pictures of a video painted together
+AT_ONCE = 8  # images of a video painted together
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """n pictures of H x W pixels, frames of a video in order."""
+    """n images of H x W pixels, frames of a video in order."""
 
     images: Array  # (n, H, W, 3) uint8 RGB
-    keypoints: Array  # (n, J, 2) float32 (x, y) in pixels, 0 = centre of the first
+    keypoints: Array  # (n, J, 2) float32 (x, y) in pixels, 0 = center of the first
     visible: Array  # (n, J) bool: not covered by a nearer part of the puppet
     videos: Array  # (n,) int32
     masks: Array  # (n, H, W) uint8, 255 on the object
@@ -62,11 +62,11 @@ def generate_wide(
     pace: int = PACE,
     photographs: Sequence[Path] = (),
 ) -> Scenes:
-    """Videos `first_video`, `first_video` + 1, ... of `frames` pictures of `width` x `height` pixels each.
+    """Videos `first_video`, `first_video` + 1, ... of `frames` images of `width` x `height` pixels each.
 
-    Pictures are picked and move as in `puppets.generate`. A person is 40 to 80 pixels tall, whatever the size of the
-    picture, and stays in its middle square. Backgrounds come from the picture files `photographs`, if there are any. A
-    picture of 640 x 480 pixels takes 1.2 MB, so take few videos at a time.
+    Images are picked and move as in `puppets.generate`. A person is 40 to 80 pixels tall, whatever the size of the
+    image, and stays in its middle square. Backgrounds come from the image files `photographs`, if there are any. A
+    image of 640 x 480 pixels takes 1.2 MB, so take few videos at a time.
     Raises PplkitError for an unknown category, a number out of range, or a photograph that cannot be read.
     """
     joints = len(body_of(category).keypoints)
@@ -99,11 +99,11 @@ def _check(width: int, height: int, seed: int, pace: int) -> None:
 
 
 class _Camera(NamedTuple):
-    """Where the camera looks in each of B pictures."""
+    """Where the camera looks in each of B images."""
 
     pan: Array  # (B, 2) pixels of the scene, from its middle
     zoom: Array  # (B,)
-    shake: Array  # (B, 2) pixels of the picture
+    shake: Array  # (B, 2) pixels of the image
 
 
 class Film:
@@ -170,7 +170,7 @@ class Film:
         return _Camera(pan, zoom, SHAKE * self._wander(Stream.SHAKE, frames, 2))
 
     def _place(self, frames: Array, camera: _Camera) -> tuple[Array, Array]:
-        """Half the side (B,) of the puppet's square and its centre (B, 2), in pixels of the picture."""
+        """Half the side (B,) of the puppet's square and its center (B, 2), in pixels of the image."""
         largest = ZOOM if self.moves else 1.0
         half = HALF[0] + (HALF[1] / largest - HALF[0]) * self.size
         reach = self.sides.min() / 2 - BORDER - HALF[1]  # never beyond the middle square, which is a crop to compare
@@ -221,7 +221,7 @@ class Film:
         return planes
 
     def _painted(self, planes: Array, figure: Figures, centre: Array, half: Array) -> Array:
-        """The canvas (4, B, P, P) of puppets over parts of views; `centre` in [-1, 1] of the part, `half` in pixels."""
+        """The canvas (4, B, P, P) of puppets over parts of views; `center` in [-1, 1] of the part, `half` in pixels."""
         scale = half * (2 / (PAINTED - 1))
         shapes, order = capsules(self.body, figure)
         planes = self._shaded(planes, shapes.starts, shapes.radii, centre, scale)

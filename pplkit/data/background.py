@@ -1,7 +1,7 @@
 """What moves in front of a background, which is the median of many frames: with a standing camera, and with one that
 turns, zooms or shakes and whose frames are laid over one another (`alignment`).
 
-A frame differs from the background where it deviates in any colour by more than its noise, after the background was
+A frame differs from the background where it deviates in any color by more than its noise, after the background was
 given the frame's own light. Blobs have a place that deviates by half as much as the most deviating one (hysteresis);
 they reach as far as the deviation is above a small share of that, so that limbs are in and faint shadows out.
 """
@@ -25,10 +25,10 @@ USUAL = 0.25  # quantile of a pixel's deviations that is the usual one; an objec
 SEED, REACH = 0.5, 0.15  # of the frame's largest deviation: a blob has the first, and reaches to the second
 JOIN = 2  # pixels at SIDE: parts of an object that are not farther from one another than twice that are one blob
 BLOBS = 4  # of a frame that are kept
-OUTLINED = 1.5  # times the picture's slopes at the rim of a blob that the background's are where an object has gone
+OUTLINED = 1.5  # times the image's slopes at the rim of a blob that the background's are where an object has gone
 GONE = 0.05  # share of the frames that must show the place without it
 SLACK = 0.5  # pixels by which aligned frames may be off
-WIDEST = 3.0  # of the picture's sides: what a moving camera sees of its surroundings
+WIDEST = 3.0  # of the image's sides: what a moving camera sees of its surroundings
 LIGHT = (0.5, 2.0)  # how much darker and brighter a frame may be than the background
 LOCAL = 1 / 8  # of the longer side: over which brightness changes from place to place
 COARSE = 4  # pixels at SIDE between those at which the light is looked at
@@ -73,7 +73,7 @@ def foreground(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
 def deviation(
     picture: np.ndarray, image: np.ndarray, slack: float = 0.0, slopes: np.ndarray | None = None, blur: float = BLUR
 ) -> np.ndarray:
-    """By how much (h, w) a picture differs from a background, both float (h, w, 3), in the colour that differs most.
+    """By how much (h, w) a image differs from a background, both float (h, w, 3), in the color that differs most.
 
     What an offset of `slack` pixels explains, from the background's `slopes` (h, w), does not count; NaN gives 0.
     """
@@ -86,7 +86,7 @@ def deviation(
 
 
 def _light(picture: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """How bright (h, w, 3) a picture is in shares of the background: each colour on the whole, and from place to place.
+    """How bright (h, w, 3) a image is in shares of the background: each color on the whole, and from place to place.
 
     The latter changes over `LOCAL` of the longer side, and follows what differs from the background little or nothing.
     """
@@ -119,7 +119,7 @@ def _between(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
 
 
 def scene_of(pictures: Sequence[np.ndarray]) -> Scene:
-    """The background of float pictures (h, w, 3) of a standing camera.
+    """The background of float images (h, w, 3) of a standing camera.
 
     The median, except where an object rested for most of the time: there the frames after it has gone.
     """
@@ -139,9 +139,9 @@ def scene_of(pictures: Sequence[np.ndarray]) -> Scene:
 
 
 def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Where, bool (h, w), a picture differs from the background because the latter has an object that has gone.
+    """Where, bool (h, w), a image differs from the background because the latter has an object that has gone.
 
-    Of a blob that is the object the picture has the outline, of such a place the background.
+    Of a blob that is the object the image has the outline, of such a place the background.
     """
     labels, chosen = _labelled(off, noise, JOIN)
     ours, theirs = _slopes(picture), _slopes(image)
@@ -155,12 +155,12 @@ def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise:
 
 
 def changed(picture: np.ndarray, scene: Scene) -> np.ndarray:
-    """Where, bool (h, w), a picture deviates from the background by more than noise."""
+    """Where, bool (h, w), a image deviates from the background by more than noise."""
     return deviation(picture, scene.image) > np.clip(NOISE * np.median(scene.noise), FLOOR, LOUD)
 
 
 def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
-    """The share of the pixels of a picture (h, w, 3) that another one, laid over it by a map, does not show.
+    """The share of the pixels of a image (h, w, 3) that another one, laid over it by a map, does not show.
 
     1 where hardly anything of it is shown.
     """
@@ -172,7 +172,7 @@ def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
 
 
 def _slopes(image: np.ndarray) -> np.ndarray:
-    """How steep (h, w) a picture (h, w, 3) is, in the colour that is steepest."""
+    """How steep (h, w) a image (h, w, 3) is, in the color that is steepest."""
     return np.max([np.hypot(*np.gradient(np.nan_to_num(image[..., colour]))) for colour in range(3)], axis=0)
 
 
@@ -200,13 +200,13 @@ def blobs(off: np.ndarray, noise: np.ndarray) -> list[tuple[float, np.ndarray]]:
 
 
 def still_blobs(picture: np.ndarray, scene: Scene) -> np.ndarray:
-    """Left, top, right, bottom and weight (k, 5) of the blobs of a picture of a standing camera, largest first."""
+    """Left, top, right, bottom and weight (k, 5) of the blobs of a image of a standing camera, largest first."""
     found = blobs(deviation(picture, scene.image), scene.noise)
     return np.array([[*where.min(0), *(where.max(0) + 1), weight] for weight, where in found]).reshape(-1, 5)
 
 
 def moving_blobs(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
-    """Blobs (k, 5) as of `still_blobs` of neighbouring pictures (h, w, 3) of a moving camera, and of each picture the
+    """Blobs (k, 5) as of `still_blobs` of neighboring images (h, w, 3) of a moving camera, and of each image the
     share that its background does not explain.
     """
     shape = pictures[0].shape[:2]
@@ -226,7 +226,7 @@ def moving_blobs(pictures: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list
 
 
 def _median(laid: np.ndarray) -> np.ndarray:
-    """The median (h, w, 3) over `SAMPLE` evenly spread ones of pictures (T, h, w, 3), NaN left out."""
+    """The median (h, w, 3) over `SAMPLE` evenly spread ones of images (T, h, w, 3), NaN left out."""
     return _quantile(laid[np.unique(np.linspace(0, len(laid) - 1, SAMPLE).round().astype(int))], 0.5)
 
 
@@ -241,7 +241,7 @@ def _quantile(values: np.ndarray, share: float) -> np.ndarray:
 def _placed(
     where: np.ndarray, move: np.ndarray, sides: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom in a picture (h, w) of pixels (n, 2) of the canvas of `sides` that it was laid on."""
+    """Left, top, right, bottom in a image (h, w) of pixels (n, 2) of the canvas of `sides` that it was laid on."""
     places = where - (np.array(sides[::-1]) - 1) / 2
     x, y = move[:2, :2] @ places.T + move[:2, 2:] + (np.array([[shape[1]], [shape[0]]]) - 1) / 2
     left, right = np.clip([x.min(), x.max() + 1], 0, shape[1])

@@ -1,4 +1,4 @@
-"""Square parts of pictures, resized, and the way of points into them and back."""
+"""Square parts of images, resized, and the way of points into them and back."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class Cropper(Protocol):
         """From the seconds at which a frame of a video is shown to its square; sentences that a person should read."""
 
     def pictures(self, files: Sequence[Path], say: Callable[[str], None]) -> Callable[[Path], Box]:
-        """From one of the pictures to its square, or NoObject is raised; `say` gets sentences as of `video`."""
+        """From one of the images to its square, or NoObject is raised; `say` gets sentences as of `video`."""
 
 
 def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray:
@@ -54,7 +54,7 @@ def resized(image: Image.Image, size: int, box: Box | None = None) -> np.ndarray
 def _resized_smaller(image: Image.Image, size: int, box: Box, area: int) -> np.ndarray:
     """`resized` of an image that with its border has `area` pixels, more than MAX_PIXELS, after it was made smaller."""
     if max(image.size) == 1:
-        raise PplkitError(f"the square {box} to cut out is far larger than the picture: correct the box or its labels")
+        raise PplkitError(f"the square {box} to cut out is far larger than the image: correct the box or its labels")
     share = math.sqrt(MAX_PIXELS / area)
     width, height = (max(1, int(side * share)) for side in image.size)
     x, y = width / image.width, height / image.height
@@ -63,7 +63,7 @@ def _resized_smaller(image: Image.Image, size: int, box: Box, area: int) -> np.n
 
 
 def whole(width: int, height: int) -> Box:
-    """The square around the whole image, centred: its shorter side is filled up."""
+    """The square around the whole image, centered: its shorter side is filled up."""
     side = max(width, height)
     left, top = (side - width) // 2, (side - height) // 2
     return -left, -top, side - left, side - top
@@ -81,7 +81,7 @@ CROPS: dict[str, Callable[[int, int], Box]] = {"center": center, "pad": whole}
 
 
 def current_name(crop: str) -> str:
-    """The name of a crop as it is written now: files and commands of version 0.1.0 have "centre" for "center"."""
+    """The name of a crop as it is written now: files and commands of version 0.1.0 have "center" for "center"."""
     return "center" if crop == "centre" else crop
 
 
@@ -94,9 +94,9 @@ def around(points: np.ndarray, margin: float) -> Box:
 
 
 def to_crop(points: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Pixel coordinates (..., 2), 0 = centre of the image's first pixel, to [-1, 1] of the resized crop."""
+    """Pixel coordinates (..., 2), 0 = center of the image's first pixel, to [-1, 1] of the resized crop."""
     start, end = np.array(box[:2]), np.array(box[2:])
-    # Resizing keeps edges on edges: a pixel's centre is half a pixel from its edge before and after.
+    # Resizing keeps edges on edges: a pixel's center is half a pixel from its edge before and after.
     return to_unit((points + 0.5 - start) * (size / (end - start)) - 0.5, size)
 
 

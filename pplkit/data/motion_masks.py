@@ -15,7 +15,7 @@ from pplkit.geometry.registration import displacement, estimate_transform, warp_
 
 SIDE = 64  # cells of a mask, and pixels at which frames are compared, at most
 FEWEST = 6  # frames
-PAIRS = 5, 3  # of neighbouring frames, and of frames half a video apart, laid over one another to see the camera move
+PAIRS = 5, 3  # of neighboring frames, and of frames half a video apart, laid over one another to see the camera move
 STANDS = 0.003  # of the image side, by which frames are off at most; by 0.004 and more where a camera moves
 FITS = 2.5 / 255  # median difference of two frames that may be said to fit as they are
 SLACK = 1.0  # cells by which an object that rests and breathes may move
@@ -39,7 +39,7 @@ def moving(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
         return None
     background = np.median(pictures, axis=0)
     slopes = np.hypot(*np.gradient(background, axis=(0, 1))).max(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # black pictures have no light
+    with np.errstate(invalid="ignore", divide="ignore"):  # black images have no light
         off = np.stack([deviation(picture, background) for picture in pictures])
         rest = np.stack([deviation(picture, background, SLACK, slopes) for picture in pictures])
     least = max(FLOOR, NOISE * float(np.median(np.quantile(off, USUAL, axis=0))))
@@ -54,13 +54,13 @@ def moving(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
 
 
 def stands(pictures: np.ndarray) -> bool:
-    """Whether the camera stands in float pictures (T, h, w, 3) of one video, by laying frames over one another."""
+    """Whether the camera stands in float images (T, h, w, 3) of one video, by laying frames over one another."""
     grey = pictures.mean(-1)
     for count, apart in zip(PAIRS, (1, len(grey) // 2), strict=True):
         first = np.unique(np.linspace(0, len(grey) - apart - 1, count).round().astype(int))
         try:
             off = [_displaced(grey[i], grey[i + apart]) for i in first]
-        except np.linalg.LinAlgError:  # pictures of one colour tell nothing
+        except np.linalg.LinAlgError:  # images of one color tell nothing
             return False
         if np.median(off) > STANDS * grey.shape[1]:
             return False
@@ -68,7 +68,7 @@ def stands(pictures: np.ndarray) -> bool:
 
 
 def _displaced(first: np.ndarray, second: np.ndarray) -> float:
-    """By how many pixels the camera moved between grey pictures (h, w): 0 where they fit as well as they are."""
+    """By how many pixels the camera moved between gray images (h, w): 0 where they fit as well as they are."""
     move = estimate_transform(first, second, np.eye(3))
     before, after = np.abs(second - first), np.abs(warp_image(second, move, first.shape) - first)
     shown = np.isfinite(after)

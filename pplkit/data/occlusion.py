@@ -29,7 +29,7 @@ def upsample_patches(patches: Tensor, size: int) -> Tensor:
 def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.ndarray:
     """Which of the 32 x 32 patches of `count` images are hidden: bool (count, 32, 32)  (section 4.3).
 
-    kind "center": a centred square, `amount` patches a side (4, 6, 8, 10, 12 in the paper). kind "random": `amount`
+    kind "center": a centered square, `amount` patches a side (4, 6, 8, 10, 12 in the paper). kind "random": `amount`
     is the fraction of the patches (0.1 to 0.4 in the paper), drawn for each image from (seed, its position). kind
     "border": `amount` is the fraction of the image under a strip, at a side drawn for each image; not published.
     Raises PplkitError for another kind or an amount out of range.

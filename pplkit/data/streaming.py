@@ -53,7 +53,7 @@ class Reader:
         target = taken.numpy()
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(shard) != 0)) + 1
-        for begin, end in pairwise((0, *breaks.tolist(), len(rows))):  # neighbours are read at once
+        for begin, end in pairwise((0, *breaks.tolist(), len(rows))):  # neighbors are read at once
             number = int(shard[begin])
             self._fill(number, int(rows[begin] - self.starts[number]), target[begin:end])
         return taken

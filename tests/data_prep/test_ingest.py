@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.common.ingest import Row, Task, picture, write
+from data_prep.common.ingest import Row, Task, image_task, write
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center
 from pplkit.data.dataset import open_dataset
@@ -24,7 +24,9 @@ def tasks(tmp_path: Path) -> list[Task]:
         path = tmp_path / f"{number}.png"
         Image.new("L", (6, 4), number).save(path)
         found.append(
-            picture(path, 4, split="train", source=path.name, box=center, points=np.array([[1.0, 0.0]]), video=number)
+            image_task(
+                path, 4, split="train", source=path.name, box=center, points=np.array([[1.0, 0.0]]), video=number
+            )
         )
     return found
 
@@ -139,7 +141,7 @@ def test_too_many_faults_leave_nothing(
 def test_nothing_that_can_be_used_is_an_error(tmp_path: Path) -> None:
     message = r"none of 1 images can be used; the first: .*gone\.png is missing"
     with pytest.raises(PplkitError, match=message), writer(tmp_path / "out") as out:
-        write(out, [picture(tmp_path / "gone.png", 4, split="train", source="gone.png")])
+        write(out, [image_task(tmp_path / "gone.png", 4, split="train", source="gone.png")])
 
 
 def test_masks_go_with_their_picture(tmp_path: Path) -> None:
@@ -147,9 +149,9 @@ def test_masks_go_with_their_picture(tmp_path: Path) -> None:
     image[:, 3:] = 255
     Image.fromarray(image).save(tmp_path / "a.png")
     Image.fromarray(image[..., 0]).save(tmp_path / "mask.png")
-    task = picture(tmp_path / "a.png", 4, split="train", source="a", box=center, mask=tmp_path / "mask.png")
+    task = image_task(tmp_path / "a.png", 4, split="train", source="a", box=center, mask=tmp_path / "mask.png")
     (row,) = task.make()
     assert row.mask is not None and row.mask.tolist() == row.image[..., 0].tolist() and row.mask.sum() == 8 * 255
     Image.new("L", (4, 4)).save(tmp_path / "mask.png")
-    with pytest.raises(PplkitError, match=r"mask\.png has \(4, 4\) pixels, its picture \(6, 4\)"):
+    with pytest.raises(PplkitError, match=r"mask\.png has \(4, 4\) pixels, its image \(6, 4\)"):
         task.make()

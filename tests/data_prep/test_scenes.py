@@ -56,7 +56,7 @@ def test_other_crops(made: Scenes) -> None:
     assert [one.shape for one in calls] == [(6, 200, 240, 3)] * 8  # each video by itself, in order
     np.testing.assert_array_equal(np.concatenate(calls), made.images)
     assert found[:, 0].tolist() == [2.5 + v for v in made.videos]
-    with pytest.raises(PplkitError, match=r"find gave \(4,\) numbers for 6 pictures"):
+    with pytest.raises(PplkitError, match=r"find gave \(4,\) numbers for 6 images"):
         boxes(made, "object", lambda images: np.zeros(4))
     with pytest.raises(PplkitError, match="crop is 'left'; choose one of object, truth, center"):
         boxes(made, "left")

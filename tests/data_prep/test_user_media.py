@@ -23,7 +23,7 @@ def test_kinds_of_sources(tmp_path: Path) -> None:
 
 def test_a_source_that_is_neither_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(PplkitError, match="notes.txt is no video that is known by its ending"):
+    with pytest.raises(PplkitError, match="notes.txt does not have the file name of a video"):
         kind_of_source(tmp_path / "notes.txt")
-    with pytest.raises(PplkitError, match="holds no picture and no video"):
+    with pytest.raises(PplkitError, match="holds no image or video"):
         kind_of_source(tmp_path)

@@ -115,7 +115,7 @@ def taught(config: Config, off: float = 0.0) -> DistillationSampler:
 @pytest.fixture
 def whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lessons without holes."""
-    monkeypatch.setattr(occlusion, "holes", lambda rng, count: np.zeros((count, 32, 32), bool))
+    monkeypatch.setattr(occlusion, "random_masks", lambda rng, count: np.zeros((count, 32, 32), bool))
 
 
 @pytest.mark.usefixtures("whole")
