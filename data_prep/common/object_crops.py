@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.data.crops import CROPS, Box, resized, whole
 from pplkit.data.images import upright_size
 from pplkit.inference.object_crop import ImageSquares, Squares, video_squares
@@ -160,7 +160,7 @@ class Sheet:
         try:
             _in_rows(shown).save(folder / SHEET)
         except OSError as error:
-            raise PplkitError(f"{folder / SHEET} cannot be written ({error}): make room for it.") from None
+            raise PplkitError(f"{folder / SHEET} cannot be written ({reason(error)}): make room for it.") from None
 
 
 def _in_rows(images: Sequence[np.ndarray]) -> Image.Image:

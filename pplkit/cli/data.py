@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pplkit.cli.options import Commands, add_command
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.data.dataset import open_dataset
 from pplkit.data.sampling import evenly_spaced
 from pplkit.data.validation import faults, summary
@@ -35,5 +35,5 @@ def check(arguments: argparse.Namespace) -> None:
     try:
         contact_sheet(split.images[indices], labels, data.skeleton).savefig(sheet)
     except OSError as error:
-        raise PplkitError(f"{sheet} cannot be written ({error}): name another file with --sheet.") from None
+        raise PplkitError(f"{sheet} cannot be written ({reason(error)}): name another file with --sheet.") from None
     print(f"No faults. Samples: {sheet}")

@@ -1,4 +1,4 @@
-"""Where a project lies, and whether a path means in it what another path meant."""
+"""The folder of a project, and the folders of data sets and runs in it."""
 
 import filecmp
 import os
@@ -9,9 +9,9 @@ from pplkit.core.errors import PplkitError
 
 
 def home() -> Path:
-    """Where `data/` and `runs/` lie: $PPLKIT_HOME, else the project root above the working folder, else that folder."""
-    if given := os.environ.get("PPLKIT_HOME"):
-        return Path(given)
+    """The folder of `data/` and `runs/`: $PPLKIT_HOME, else the project around the working folder, else that."""
+    if path := os.environ.get("PPLKIT_HOME"):
+        return Path(path)
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
@@ -20,9 +20,10 @@ def home() -> Path:
 
 
 def same_prior(before: Any, now: str, run: Path) -> bool:
-    """Whether two paths name one prior, though the project was moved or copied: what is at both decides, if anything.
+    """Whether two paths mean the same prior, although the project may have been moved or copied in between.
 
-    Else, and for the run's own prior, whose old place others may have taken, both end with its place in the project.
+    Where both files exist, their contents decide. Otherwise, and for a prior in the run folder itself, whose old path
+    may belong to another run by now, both paths must end with the same path within the project.
     """
     old, new, root = Path(str(before)), Path(now).resolve(), home().resolve()
     if run.resolve() not in new.parents and os.path.isfile(old) and os.access(old, os.R_OK) and new.is_file():

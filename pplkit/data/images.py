@@ -137,7 +137,7 @@ def _files(folder: Path, visited: set[str]) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise PplkitError(f"{folder} cannot be listed ({error}); make it readable or remove it") from error
+        raise PplkitError(f"{folder} cannot be listed ({reason(error)}); make it readable or remove it") from error
     for entry in entries:
         if entry.is_dir():
             yield from _files(entry, visited)

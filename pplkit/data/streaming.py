@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.data.npy_shards import Shards
 from pplkit.data.schema import PREPARE_AGAIN
 
@@ -69,7 +69,7 @@ class Reader:
             try:
                 count = os.preadv(file, [buffer], place)
             except OSError as error:
-                raise PplkitError(f"{_name(part)} cannot be read ({error}); {PREPARE_AGAIN}") from error
+                raise PplkitError(f"{_name(part)} cannot be read ({reason(error)}); {PREPARE_AGAIN}") from error
             if count == 0:
                 raise PplkitError(f"{_name(part)} has become shorter since it was opened; {PREPARE_AGAIN}")
             buffer, place = buffer[count:], place + count
@@ -151,7 +151,7 @@ def _open(file: str) -> int:
     except FileNotFoundError as error:
         raise PplkitError(f"{file} is missing; {PREPARE_AGAIN}") from error
     except OSError as error:
-        raise PplkitError(f"{file} cannot be read ({error}); {PREPARE_AGAIN}") from error
+        raise PplkitError(f"{file} cannot be read ({reason(error)}); {PREPARE_AGAIN}") from error
 
 
 def _close(files: list[int | None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.data.npy_shards import NpyWriter, file_hash
 from pplkit.data.schema import SCHEMA, SHARDED, SPLIT_NAME, Metadata, as_stored, check_array
 from pplkit.data.staging import NEW, OLD, begin, clear_up, settle
@@ -49,7 +49,7 @@ class DatasetWriter:
         try:
             self._folder, self._lock = begin(self.out)
         except OSError as error:
-            raise PplkitError(f"{self.out} cannot be written ({error}); choose a folder that can") from error
+            raise PplkitError(f"{self.out} cannot be written ({reason(error)}); choose a folder that can") from error
         self._partial = self._folder / NEW
         return self
 
@@ -115,7 +115,8 @@ class DatasetWriter:
 
     def _write_error(self, error: OSError) -> PplkitError:
         return PplkitError(
-            f"{self.out} cannot be written ({error}); free some space or choose another folder; nothing was changed"
+            f"{self.out} cannot be written ({reason(error)}); free some space or choose another folder; "
+            "nothing was changed"
         )
 
     def __exit__(

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 from matplotlib.figure import Figure
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import write_text
 from pplkit.experiments.ablations import SHARES, UNITS
 from pplkit.experiments.notebooks import RESULTS, numbers
@@ -80,7 +80,9 @@ def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         write_text(folder / "summary.csv", summary(outcomes, results))
         write_text(folder / "index.html", page_of(folder, outcomes, results))
     except OSError as error:
-        raise PplkitError(f"the report in {folder} cannot be written ({error}): make room, then call again.") from None
+        raise PplkitError(
+            f"the report in {folder} cannot be written ({reason(error)}): make room, then call again."
+        ) from None
 
 
 def _results(one: Outcome) -> dict[str, Any]:

@@ -29,6 +29,20 @@ def test_a_file_is_whole_or_as_it_was_before(tmp_path: Path) -> None:
     assert called[:5] == ["open", "write", "open", "fsync", "replace"] and path.read_bytes() == b"new and longer"
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (errno.ENOSPC, "make room there"),
+        (errno.EROFS, "give the right to write there"),
+        (errno.ESTALE, "see that its folder and drive are there"),
+    ],
+)
+def test_an_error_of_the_system_comes_with_a_remedy(error: int, remedy: str, tmp_path: Path) -> None:
+    with faulty(1, error), pytest.raises(PplkitError) as caught:
+        append_line(tmp_path / "log", "a")
+    assert str(caught.value) == f"{tmp_path}/log cannot be written ({os.strerror(error)}): {remedy}."
+
+
 def test_a_file_that_fails_its_check_does_not_take_its_name(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")

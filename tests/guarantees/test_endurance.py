@@ -1,6 +1,5 @@
 """A training loses nothing: by signals, by a disk that is full or gone, by a second one in its folder."""
 
-import errno
 import os
 import signal
 import threading
@@ -135,42 +134,21 @@ def test_a_run_in_use_is_refused_and_left_alone(config: Config, puppets: Dataset
     trained(config.replace(steps=3), puppets, tmp_path / "one")
 
 
-REMEDIES = {
-    errno.ENOSPC: "make room there",
-    errno.EROFS: "give the right to write there",
-    errno.ESTALE: "see that its folder and drive are there",
-}
-
-
-@pytest.mark.parametrize("error", REMEDIES)
 def test_a_disk_that_fails_stops_the_run_and_spares_what_was_saved(
-    undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path, before_step: Plan, error: int
+    undisturbed: Path, config: Config, puppets: Dataset, tmp_path: Path, before_step: Plan
 ) -> None:
     """Half of the row of step 12 is written."""
     run = tmp_path / "one"
-    with faulty(0, error) as fault:
+    with faulty(0) as fault:
         before_step(9, lambda: setattr(fault, "at", fault.count + 2))
         with pytest.raises(PplkitError) as told:
             trained(config, puppets, run)
     assert str(told.value) == (
-        f"the training stopped at step 12, as {run}/metrics.jsonl cannot be written ({os.strerror(error)}): "
-        f"{REMEDIES[error]}; what was saved is whole, and the same call or command continues after step 8."
+        f"the training stopped at step 12, as {run}/metrics.jsonl cannot be written (No space left on device): "
+        f"make room there; what was saved is whole, and the same call or command continues after step 8."
     )
     trained(config, puppets, run)
     assert_same_end(run, undisturbed)
-
-
-def test_a_folder_that_vanishes_stops_the_run(
-    config: Config, puppets: Dataset, tmp_path: Path, before_step: Plan
-) -> None:
-    run = tmp_path / "one"
-    before_step(5, lambda: run.rename(tmp_path / "elsewhere"))
-    with pytest.raises(
-        PplkitError, match=r"stopped at step 8, as .*one/metrics.jsonl cannot be written \(No such file"
-    ):
-        trained(config, puppets, run)
-    (tmp_path / "elsewhere").rename(run)
-    assert trained(config, puppets, run).steps == 14
 
 
 def test_what_determines_a_run_is_recorded_and_a_change_is_noted(

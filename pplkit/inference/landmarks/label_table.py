@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pplkit.core.errors import PplkitError
+from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import read_text, write_text
 
 HEADER = ("image", "landmark", "x", "y")
@@ -45,7 +45,7 @@ def read_points(path: Path, size: int | None = None, rename: Callable[[str], str
                 raise PplkitError(f"{where} {again}: remove one of them.")
             points[key], origins[key] = point, f"{image!r} in line {rows.line_num}"
     except csv.Error as error:
-        raise PplkitError(f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8.") from None
+        raise PplkitError(f"{path} cannot be read as a table ({reason(error)}): save it as CSV in UTF-8.") from None
     return points
 
 
