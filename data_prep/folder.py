@@ -48,7 +48,7 @@ from data_prep.common.object_crops import AUTO, OBJECT, Sheet, chosen, picture_c
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
-from pplkit.data.images import list_images, read_image, relative_name
+from pplkit.data.images import SUFFIXES, ignored_files, list_images, page_count, read_image, relative_name
 from pplkit.data.label_readers import read_labels
 from pplkit.data.labels import Label, Labels, area, check_inside, extent, in_pixels, match
 from pplkit.data.writer import DatasetWriter
@@ -97,6 +97,11 @@ def prepare(
     _check(options)
     source = Path(source)
     paths = {relative_name(path, source): path for path in list_images(source)}
+    if sentence := ignored_files(source, SUFFIXES | {".json", ".csv", ".h5", ".slp"}):
+        say(sentence)
+    for name, path in paths.items():
+        if (pages := page_count(path)) > 1:
+            say(f"{name} holds {pages} images, the first is used; data_prep.video takes all of them")
     marks = None if labels is None else read_labels(Path(labels))
     objects, faults = ({}, {}) if marks is None else match(marks, list(paths))
     names, dropped, alike = _sorted_out(paths, objects, faults, options)

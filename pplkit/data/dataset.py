@@ -14,7 +14,7 @@ Splits: train; test; labelled, if labels to fit on are kept apart; films, whole 
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,9 @@ class Dataset(Metadata):
         if split not in self.splits:
             raise PplkitError(f"{self.path} has no split {split!r}; choose one of {', '.join(self.splits)}")
         return self.splits[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.splits)
 
     def __contains__(self, split: object) -> bool:
         return split in self.splits

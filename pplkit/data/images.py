@@ -2,8 +2,9 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -17,8 +18,15 @@ MAX_PIXELS = 100_000_000  # of an image: more would take gigabytes
 BAND_PIXELS = 2**22  # of an image with more than 8 bits, converted at a time
 EXTERNAL_FORMATS = ("EPS", "WMF")  # Pillow hands these to other programs, and PostScript is a program itself
 ORIENTATION = ExifTags.Base.Orientation
+with suppress(ImportError):  # the images of phones
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 """File name endings of the image formats that Pillow reads by itself"""
+HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+PAGED_SUFFIXES = frozenset((".gif", ".webp", ".tif", ".tiff", ".apng"))  # files that may hold several images
+PAGE_SECONDS = 0.04
 
 
 def read_image(path: Path, least: int | None = None) -> Image.Image:
@@ -82,7 +90,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _upright(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height after the quarter turn that EXIF may ask for."""
-    return (size[1], size[0]) if image.getexif().get(ORIENTATION, 1) >= 5 else size
+    return (size[1], size[0]) if image.getexif().get(ORIENTATION) in range(5, 9) else size
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
@@ -93,7 +101,7 @@ def _check_size(path: Path, image: Image.Image) -> None:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Gray, palette, 16-bit and transparent images as RGB: 16 bits scaled to 8, transparent pixels white."""
+    """Gray, palette, 16-bit, float and transparent images as RGB: scaled to 8 bits, transparent pixels white."""
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image)
     if image.has_transparency_data:
@@ -103,20 +111,68 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Gray values of more bits as 8 bits; in bands, since eight bytes a value would take gigabytes."""
+    """Gray values of more bits as 8 bits; in bands, since eight bytes a value would take gigabytes.
+
+    Floats up to 1 are fractions of white, values up to 255 are 8 bits, larger ones 16 bits.
+    """
     step = max(1, BAND_PIXELS // image.width)
     bands = [(0, top, image.width, min(top + step, image.height)) for top in range(0, image.height, step)]
-    deep = image.mode.startswith("I;16") or any(np.asarray(image.crop(band)).max(initial=0) > 255 for band in bands)
+    largest = max(float(np.nan_to_num(np.asarray(image.crop(band))).max(initial=0)) for band in bands)
+    scale = 1.0 if largest <= 255 else 1 / 257
+    if image.mode.startswith("F") and largest <= 1:
+        scale = 255.0
+    if image.mode.startswith("I;16"):
+        scale = 1 / 257
     gray = np.empty((image.height, image.width), np.uint8)
     for band in bands:
         values = np.nan_to_num(np.asarray(image.crop(band)).astype(np.float64))
-        gray[band[1] : band[3]] = (values.clip(0) / (257 if deep else 1)).clip(0, 255).round()
+        gray[band[1] : band[3]] = (values * scale).clip(0, 255).round()
     return Image.fromarray(gray)
 
 
 def list_images(folder: Path) -> list[Path]:
     """The image files in a folder and its subfolders, sorted; raises PplkitError if there are none."""
     return list_files(folder, SUFFIXES, "image of a format that Pillow reads")
+
+
+def ignored_endings(folder: Path, suffixes: Collection[str]) -> Counter[str]:
+    """How many files of a folder and its subfolders have other file name endings, by ending."""
+    return Counter(path.suffix.lower() for path in _files(folder, set()) if path.suffix.lower() not in suffixes)
+
+
+def ignored_files(folder: Path, suffixes: Collection[str]) -> str:
+    """A sentence that counts the files of a folder that have other file name endings; "" if there are none."""
+    endings = ignored_endings(folder, suffixes)
+    if not endings:
+        return ""
+    remedy = " (pip install pillow-heif, or save them as JPEG)" if endings.keys() & HEIF_SUFFIXES else ""
+    counts = ", ".join(f"{count} {ending or 'without any'}" for ending, count in endings.most_common())
+    total = sum(endings.values())
+    files = "1 file with another ending is" if total == 1 else f"{total} files with other endings are"
+    return f"{files} left out of {folder}: {counts}{remedy}"
+
+
+def page_count(path: Path) -> int:
+    """How many images a file of PAGED_SUFFIXES holds; 1 for others and for files that cannot be read."""
+    if path.suffix.lower() not in PAGED_SUFFIXES:
+        return 1
+    with suppress(PplkitError), _opened(path) as image:
+        return int(getattr(image, "n_frames", 1))
+    return 1
+
+
+def read_pages(path: Path) -> Iterator[tuple[float, Image.Image]]:
+    """The images of a file with several, as `read_image`, with the seconds at which each is shown.
+
+    Pages without a time take PAGE_SECONDS each. Raises PplkitError for a file that is missing or damaged.
+    """
+    seconds = 0.0
+    with _opened(path) as image:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            image.load()
+            yield seconds, as_rgb(ImageOps.exif_transpose(image))
+            seconds += image.info.get("duration", 0) / 1000 or PAGE_SECONDS
 
 
 def list_files(folder: Path, suffixes: Collection[str], kind: str) -> list[Path]:
@@ -146,8 +202,13 @@ def _files(folder: Path, visited: set[str]) -> Iterator[Path]:
 
 
 def relative_name(path: Path, source: Path) -> str:
-    """The path of a file below `source`, in UTF-8: bytes of its name that are not text are replaced."""
-    return path.relative_to(source).as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
+    """The path of a file below `source`, see `as_text`."""
+    return as_text(path.relative_to(source))
+
+
+def as_text(path: Path) -> str:
+    """A path in UTF-8: bytes of its name that are not text are replaced."""
+    return path.as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
 
 
 def path_inside(folder: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, Cropper, NoObject, current_name, resized
-from pplkit.data.images import SUFFIXES, list_files, read_image, read_reduced
+from pplkit.data.images import SUFFIXES, ignored_files, list_files, page_count, read_image, read_reduced
 from pplkit.data.prefetch import prefetch, read_ahead
 from pplkit.data.video import SUFFIXES as VIDEO_SUFFIXES
 from pplkit.data.video import frame_count, readable
@@ -73,6 +73,9 @@ class FrameSource:
             raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, OBJECT))}.")
         self.size, self.crop, self.ahead, self.whole = size, crop, ahead, whole
         kind = "image or video of a format that Pillow or PyAV reads"
+        for folder in paths:
+            if folder.is_dir() and (sentence := ignored_files(folder, SUFFIXES | VIDEO_SUFFIXES)):
+                _warn(sentence)
         self.files = [
             file
             for path in paths
@@ -137,8 +140,8 @@ class FrameSource:
 
 
 def is_video(path: Path) -> bool:
-    """Whether `path` has the file name of a video."""
-    return path.suffix.lower() in VIDEO_SUFFIXES - SUFFIXES
+    """Whether `path` has the file name of a video, or is an image file that holds several images."""
+    return path.suffix.lower() in VIDEO_SUFFIXES - SUFFIXES or page_count(path) > 1
 
 
 def crop_square(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_file
-from pplkit.data.images import MAX_PIXELS
+from pplkit.data.images import MAX_PIXELS, PAGE_SECONDS, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
 MAX_MISSING_FRAMES = 10_000  # in one damaged place: times may be damaged as well
@@ -81,8 +81,16 @@ def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Im
 def _numbered_frames(
     path: Path, start: float, end: float | None, selection: np.ndarray | float | None, threads: int
 ) -> Generator[tuple[float, Image.Image, int], None, None]:
-    """As `frames`, with the number of each frame, from 0 for the first that is decoded."""
+    """As `frames`, with the number of each frame, from 0 for the first that is decoded.
+
+    The pages of an image file with several are frames as well.
+    """
     due = _due(selection, start)
+    if page_count(path) > 1:
+        for number, (time, image) in enumerate(read_pages(path)):
+            if start - TIME_TOLERANCE <= time < (np.inf if end is None else end - TIME_TOLERANCE) and due(time):
+                yield time, image, number
+        return
     number, faults = -1, 0
     with _opened(path, threads) as (container, stream, first):
         step = _step(stream)
@@ -115,19 +123,32 @@ def _numbered_frames(
 
 def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:
     """The times in seconds of the frames that `frames` would give at this rate, without decoding them."""
-    stamps = []
-    with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
-        for packet in container.demux(stream):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if packet.size and stamp is not None:
-                stamps.append(float(stamp * stream.time_base) - first)
+    stamps = _stamps(path)
+    if not stamps:  # a raw stream has none: its frames are counted
+        with suppress(PartlyRead):
+            stamps.extend(time for time, _ in frames(path, 0.0, None, None))
     due = _due(rate, start)
     first_time, last_time = start - TIME_TOLERANCE, np.inf if end is None else end - TIME_TOLERANCE
     return np.array([time for time in sorted(stamps) if first_time <= time < last_time and due(time)])
 
 
+def _stamps(path: Path) -> list[float]:
+    """Seconds of the packets of a video from its first frame, as far as they have times."""
+    stamps: list[float] = []
+    if page_count(path) > 1:
+        return stamps
+    with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
+        for packet in container.demux(stream):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and stamp is not None:
+                stamps.append(float(stamp * stream.time_base) - first)
+    return stamps
+
+
 def frame_count(path: Path) -> int | None:
     """About how many frames a video has, as its file says; None if it does not say, or cannot be read."""
+    if (pages := page_count(path)) > 1:
+        return pages
     with suppress(PplkitError), _opened(path, 1) as (container, stream, _):
         length = _length(container, stream)
         return stream.frames or (None if length is None else round(length / _step(stream)))
@@ -136,6 +157,8 @@ def frame_count(path: Path) -> int | None:
 
 def frame_rate(path: Path) -> float:
     """Frames a second; raises PplkitError for a video that cannot be read."""
+    if page_count(path) > 1:
+        return 1 / PAGE_SECONDS
     with _opened(path, 1) as (_, stream, _):
         return 1 / _step(stream)
 
@@ -207,9 +230,22 @@ def _upright(frame: Any, shape: Any) -> Image.Image:
         if width * image.height > MAX_PIXELS:
             raise ValueError(f"its frames are {width} pixels wide when shown")
         image = image.resize((width, image.height), Image.Resampling.BILINEAR)
-    turns = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
-    turn = turns.get(round(frame.rotation) % 360)
-    return image if turn is None else image.transpose(turn)
+    return _displayed(image, frame.side_data.get("DISPLAYMATRIX"))
+
+
+def _displayed(image: Image.Image, matrix: Any) -> Image.Image:
+    """An image turned and mirrored by FFmpeg's display matrix of nine int32, None for none.
+
+    Rows are x and y of the image, columns x and y on the screen: (x', y') = (a x + c y, b x + d y).
+    """
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.transpose(Image.Transpose.TRANSPOSE), c, b
+    if a < 0:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if d < 0 else image
 
 
 def _step(stream: Any) -> float:

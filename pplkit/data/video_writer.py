@@ -12,9 +12,15 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 
+TICKS = 60_000  # a second, for frames with times of their own
 
-def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float) -> Path:
-    """Frames uint8 (H, W, 3) of one size as an MP4 file of `rate` frames a second, complete or not at all.
+
+def write_video(
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float, times: Iterable[float] | None = None
+) -> Path:
+    """Frames uint8 (H, W, 3) of one size as an MP4 file, complete or not at all.
+
+    There are `rate` frames a second; with `times` each frame is shown at its own, ascending seconds.
 
     A last row or column that makes the size odd is left out. Raises PplkitError if there is no frame, if PyAV is
     missing, or if the file cannot be written.
@@ -32,8 +38,14 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, TICKS)
+        clock, last = iter(times or ()), -1
         for frame in chain([first], frames):
-            image = np.ascontiguousarray(frame[:height, :width])
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+            if times is not None:
+                last = max(last + 1, round(next(clock) * TICKS))  # the codec wants each later than the one before
+                shown.pts, shown.time_base = last, Fraction(1, TICKS)
+            file.mux(stream.encode(shown))
         file.mux(stream.encode())
     return path

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from pplkit.data.schema import SCHEMA, SHARDED, SPLIT_NAME, Metadata, as_stored,
 from pplkit.data.staging import NEW, OLD, begin, clear_up, settle
 
 SHARD_BYTES = 2**30
+DARK = 26  # of 255: a tenth of the range
 
 
 class DatasetWriter:
@@ -44,6 +46,7 @@ class DatasetWriter:
         self._check_free()
         self._arrays: dict[str, dict[str, NpyWriter]] = {}
         self._sources: dict[str, list[str]] = {}
+        self._brightest = 0  # value of all images
 
     def __enter__(self) -> Self:
         try:
@@ -94,6 +97,7 @@ class DatasetWriter:
         if split in self._arrays and self._arrays[split].keys() != arrays.keys():
             before, now = ", ".join(self._arrays[split]), ", ".join(arrays)
             raise PplkitError(f"{split} got {before} before and {now} now; give the same arrays in each call of add")
+        self._brightest = max(self._brightest, int(arrays["images"].max()))
         try:
             if split not in self._arrays:
                 (self._partial / split).mkdir()
@@ -127,6 +131,12 @@ class DatasetWriter:
             if kind is None:
                 if not self._sources:
                     raise PplkitError(f"no image was added to {self.out}; check that the source holds images")
+                if self._brightest < DARK:
+                    print(
+                        f"data_prep: the brightest value of all images is {self._brightest} of 255: they are nearly "
+                        "black. Scale images of 12 bits in files of 16 to all 16 bits first, or light them up.",
+                        file=sys.stderr, flush=True,
+                    )  # fmt: skip
                 self._publish({file.relative_to(self._partial).as_posix(): file_hash(file) for file in files})
         except OSError as os_error:
             if error is None:

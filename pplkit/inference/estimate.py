@@ -17,6 +17,7 @@ from tqdm import tqdm
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.data.crops import from_crop
+from pplkit.data.images import as_text
 from pplkit.data.reader import Frame, FrameSource
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.object_crop import cropper
@@ -170,7 +171,7 @@ def _csv_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], Non
     table, names = csv.writer(file, lineterminator="\n"), estimator.names
     table.writerow(CSV_HEADER)
     return lambda pose: table.writerows(
-        csv_rows(str(pose.frame.file), pose.frame.number, names, pose.points, pose.confidence)
+        csv_rows(as_text(pose.frame.file), pose.frame.number, names, pose.points, pose.confidence)
     )
 
 

@@ -69,9 +69,22 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     are those of `overlays`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
     check_output(source, out)
-    rate = frame_rate(source)
+    rate, times = frame_rate(source), list[float]()
     with closing(iter(FrameSource([source], model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as images:
-        return write_video(out, overlays(model, images, **options), rate)
+        return write_video(out, overlays(model, _timed(images, times), **options), rate, _drained(times))
+
+
+def _timed(images: Iterable[Frame], times: list[float]) -> Iterator[Frame]:
+    """The same images; their seconds are put into `times` as they come."""
+    for image in images:
+        times.append(image.seconds or 0.0)
+        yield image
+
+
+def _drained(times: list[float]) -> Iterator[float]:
+    """Take the seconds out in order."""
+    while True:
+        yield times.pop(0)
 
 
 def pose_images(
@@ -108,9 +121,13 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
     unnamed = tracks.names == [str(number) for number in range(model.config.keypoints)]
     skeleton = strong_links(model.prior()) if unnamed else ([], [])
     check_output(source, out)
-    rate = frame_rate(source)
+    rate, times = frame_rate(source), list[float]()
     points, nowhere = dict(enumerate(tracks.points)), np.full(tracks.points.shape[1:], np.nan)
+
+    def drawn(frames: Iterable[tuple[float, Image.Image, int]]) -> Iterator[np.ndarray]:
+        for seconds, image, number in frames:  # the decoder may give other frames of a damaged video than before
+            times.append(seconds)
+            yield draw_pose(np.asarray(image), points.get(number, nowhere), *skeleton)
+
     with closing(readable(source, quiet=True)) as frames:
-        # The decoder may give other frames of a damaged video than before.
-        drawn = (draw_pose(np.asarray(image), points.get(n, nowhere), *skeleton) for _, image, n in frames)
-        return write_video(out, drawn, rate)
+        return write_video(out, drawn(frames), rate, _drained(times))

@@ -164,15 +164,20 @@ def _write_deeplabcut(poses: PoseTable, out: Path, *, as_csv: bool) -> None:
             "the poses are of several videos, or of videos and images; DeepLabCut has a file for each video, and one "
             "for images: export one alone."
         )
-    index = [file if frame is None else frame for file, frame in zip(poses.files, poses.frames, strict=True)]
+    index: list[Any] = [file if frame is None else frame for file, frame in zip(poses.files, poses.frames, strict=True)]
     heads = [(poses.scorer, name, part) for name in poses.names for part in ("x", "y", "likelihood")]
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
     levels = ("scorer", "bodyparts", "coords")
+    if None not in sources and index:  # other tools take row k for frame k
+        rows = np.full((max(index) + 1, values.shape[1]), np.nan)
+        rows[index] = values
+        index, values = list(range(len(rows))), rows
     if as_csv:
         with out.open("w", encoding="utf8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerows((level, *names) for level, names in zip(levels, zip(*heads, strict=True), strict=True))
-            table.writerows((key, *row) for key, row in zip(index, values.tolist(), strict=True))
+            cells = [["" if value != value else value for value in row] for row in values.tolist()]
+            table.writerows((key, *row) for key, row in zip(index, cells, strict=True))
         return
     try:
         import pandas as pd

@@ -348,6 +348,11 @@ class PosePriorLearner(nn.Module):
 
     def prepare(self, images: Tensor | np.ndarray) -> Tensor:
         """Images as `estimate` takes them, to float (B, 3, S, S) in [-1, 1] on the model's device."""
+        if not isinstance(images, (Tensor, np.ndarray)):
+            raise PplkitError(
+                f"images of type {type(images).__name__} cannot be read: give an array, uint8 (B, H, W, 3) or float "
+                "(B, 3, H, W) in [-1, 1]; `pplkit estimate` reads files."
+            )
         tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
         tensor = tensor.to(self.alpha.device)
         if tensor.dtype == torch.uint8 and tensor.ndim == 4 and tensor.shape[-1] == 3:
@@ -357,10 +362,21 @@ class PosePriorLearner(nn.Module):
                 f"images of shape {tuple(tensor.shape)} and type {tensor.dtype} cannot be read: give uint8 "
                 "(B, H, W, 3) or float (B, 3, H, W) in [-1, 1]."
             )
+        if tensor.is_floating_point() and tensor.numel() and not _in_range(tensor):
+            raise PplkitError(
+                f"float images from {float(tensor.min()):g} to {float(tensor.max()):g} cannot be read: give values in "
+                "[-1, 1], or uint8 (B, H, W, 3)."
+            )
         side = self.config.image_size
         if tensor.shape[-2:] != (side, side):
             tensor = F.interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
         return tensor.float().contiguous(memory_format=torch.channels_last)
+
+
+def _in_range(images: Tensor) -> bool:
+    """Whether values may be in [-1, 1]: all finite and hardly beyond, and some of several below 0."""
+    low, high = float(images.min()), float(images.max())
+    return -1.5 <= low <= high <= 1.5 and (low < 0 or low == high)  # NaN compares false
 
 
 def hide(images: Tensor, hidden: Tensor | None) -> Tensor:

@@ -1,0 +1,176 @@
+"""Files that people really have: what was read wrong once, and further ones of the same kinds."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SHARED
+from PIL import Image
+
+from data_prep import folder, video
+from pplkit.core.errors import PplkitError
+from pplkit.data.dataset import open_dataset
+from pplkit.data.images import ignored_files, page_count, read_image, read_pages, read_reduced, upright_size
+from pplkit.data.reader import FrameSource, is_video
+from pplkit.data.video import frames, times
+from pplkit.data.video_writer import write_video
+
+CASES = SHARED / "cases"
+of_cases = pytest.mark.skipif(not CASES.is_dir(), reason="no ../shared/cases")
+
+
+def scene(number: int = 0, width: int = 96, height: int = 64) -> np.ndarray:
+    """An image that looks different however it is turned or mirrored."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:20, :30] = (250, 40, 40)
+    pixels[-16:, : width // 2] = (40, 220, 60)
+    pixels[height // 2 :, -10:] = (60, 60, 240)
+    return np.roll(pixels, 2 * number, 1)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.stack([np.asarray(image) for _, image in frames(path, 0.0, None, None)]).astype(float)
+
+
+@of_cases
+@pytest.mark.parametrize("name", ["mirror_h", "mirror_v", "mirror_t"])
+def test_mirrored_videos_are_read_as_they_are_shown(name: str) -> None:
+    case = CASES / "01-mirrored-video"
+    assert np.abs(pixels_of(case / f"{name}.mp4") - pixels_of(case / "plain.mp4")).mean() < 3
+
+
+MATRICES = {  # a, b, c, d of the display matrix, and the array that is stored so that `scene` is shown
+    (1, 0, 0, 1): lambda x: x,
+    (-1, 0, 0, 1): lambda x: x[:, ::-1],
+    (1, 0, 0, -1): lambda x: x[::-1],
+    (-1, 0, 0, -1): lambda x: x[::-1, ::-1],
+    (0, 1, 1, 0): lambda x: x.transpose(1, 0, 2),
+    (0, 1, -1, 0): lambda x: np.rot90(x),  # stored a quarter to the left, shown a quarter to the right
+    (0, -1, 1, 0): lambda x: np.rot90(x, -1),
+    (0, -1, -1, 0): lambda x: x[::-1, ::-1].transpose(1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_every_display_matrix_is_undone(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    write_video(path, [np.ascontiguousarray(MATRICES[matrix](scene(n))) for n in range(3)], 10)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 4 + 40  # version 0: after flags, times, track, duration, layer and volume
+    a, b, c, d = (value << 16 for value in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    assert np.abs(pixels_of(path) - np.stack([scene(n) for n in range(3)])).mean() < 6
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 256, 65535])
+def test_orientations_that_do_not_exist_mean_nothing(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "o.jpg"
+    Image.fromarray(scene()).save(path, exif=exif)
+    assert (
+        upright_size(path) == (96, 64) and read_reduced(path, 16)[1] == (96, 64) and read_image(path).size == (96, 64)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "largest"),
+    [(np.linspace(0, 0.85, 64), 217), (np.linspace(0, 200, 64), 200), (np.linspace(0, 65535, 64), 255)],
+)
+def test_floats_are_read_by_their_range(values: np.ndarray, largest: int, tmp_path: Path) -> None:
+    Image.fromarray(values.astype(np.float32).reshape(8, 8)).save(tmp_path / "f.tif")
+    assert np.asarray(read_image(tmp_path / "f.tif")).max() == largest
+
+
+@of_cases
+def test_float_images_are_not_black(tmp_path: Path) -> None:
+    folder.prepare(CASES / "03-float-and-12-bit-pictures-black" / "floats", tmp_path / "out", 32)
+    assert open_dataset(tmp_path / "out")["train"].images[:].max() > 200
+
+
+def test_images_that_use_a_tenth_of_their_range_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 3500, (40, 40)).astype(np.uint16)  # of a 12-bit camera
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{number}.png")
+    folder.prepare(tmp_path / "in", tmp_path / "out", 32)
+    assert "the brightest value of all images is 1" in capsys.readouterr().err
+
+
+def test_a_raw_stream_without_times_has_as_many_frames_as_asked_for(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "raw.h264"
+    with av.open(str(path), "w", format="h264") as file:
+        stream: Any = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(40):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number), format="rgb24")))
+        file.mux(stream.encode())
+    assert len(times(path, None, 0.0, None)) == 40
+    data = open_dataset(video.prepare(path, tmp_path / "out", 32, frames=10, crop="center"))
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 8, "test": 2}
+
+
+def save_pages(path: Path) -> Path:
+    pages = [Image.fromarray(scene(number)) for number in range(5)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=200, lossless=True)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "tif"])
+def test_the_pages_of_an_image_file_are_frames(ending: str, tmp_path: Path) -> None:
+    path = save_pages(tmp_path / f"a.{ending}")
+    assert page_count(path) == 5 and is_video(path)
+    shots = list(FrameSource([path], 32, "pad"))
+    assert [shot.number for shot in shots] == list(range(5)) and len(FrameSource([path], 32)) == 5
+    for number, (_, image) in enumerate(read_pages(path)):
+        assert np.abs(np.asarray(image).astype(float) - scene(number)).mean() < 8  # a GIF has few colors
+    if ending != "tif":
+        assert [shot.seconds for shot in shots] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+
+
+def test_pages_that_a_folder_leaves_out_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    save_pages(tmp_path / "in" / "stack.tif")
+    Image.fromarray(scene()).save(tmp_path / "in" / "one.png")
+    folder.prepare(tmp_path / "in", tmp_path / "out", 32, test_share=0, duplicates="ignore")
+    assert "stack.tif holds 5 images, the first is used" in capsys.readouterr().err
+
+
+def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.HEIC", "c.heic", "d.txt", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    sentence = ignored_files(tmp_path, {".png"})
+    assert (
+        "3 files with other endings are left out" in sentence and "2 .heic, 1 .txt (pip install pillow-heif" in sentence
+    )
+    assert ignored_files(tmp_path, {".png", ".heic", ".txt"}) == ""
+
+
+def test_images_of_phones_are_read(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    heif.from_pillow(Image.fromarray(scene())).save(tmp_path / "p.heic", quality=90)
+    assert np.abs(np.asarray(read_image(tmp_path / "p.heic")).astype(float) - scene()).mean() < 8
+
+
+@pytest.mark.parametrize("seconds", [[0.0, 0.1, 0.5, 9.2], [0.0, 30.0, 30.04]])
+def test_a_video_is_written_on_the_clock_of_its_frames(seconds: list[float], tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", [scene(n) for n in range(len(seconds))], 5.1, iter(seconds))
+    assert [time for time, _ in frames(tmp_path / "v.mp4", 0.0, None, None)] == pytest.approx(seconds, abs=1e-3)
+
+
+def test_a_video_keeps_a_constant_rate(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", [scene(n) for n in range(5)], 12.5)
+    assert [time for time, _ in frames(tmp_path / "v.mp4", 0.0, None, None)] == pytest.approx(
+        [float(number / Fraction(25, 2)) for number in range(5)], abs=1e-3
+    )
+
+
+def test_a_missing_image_still_has_its_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PplkitError, match=r"a\.gif is missing"):
+        list(FrameSource([tmp_path / "a.gif"], 32))
