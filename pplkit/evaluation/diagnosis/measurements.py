@@ -1,7 +1,7 @@
 """Numbers of a training, its model and its images, from which `report` tells what went wrong; nothing here judges.
 
 Lengths are in image sides, fractions from 0 to 1. Keypoints are those of a single pass over each image, whatever the
-setting `views` is. Where the object is without masks, `inference.foreground` says.
+setting `tta_views` is. Where the object is without masks, `inference.foreground` says.
 """
 
 import math
