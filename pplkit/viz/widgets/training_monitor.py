@@ -23,7 +23,7 @@ Request = Literal["save", "stop"] | None
 
 
 class TrainingMonitor:
-    """Pass as `watch=` of `pplkit.train`: one figure, redrawn as it goes, and buttons to pause, save and stop.
+    """Pass as `callback=` of `pplkit.train`: one figure, redrawn as it goes, and buttons to pause, save and stop.
 
     The figure has losses, prior, reconstructions and codebook usage. `every` is the least time between two figures in
     seconds; slow figures come less often (UNDISTURBED), so that drawing costs next to nothing. The last step is always
