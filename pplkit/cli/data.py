@@ -24,8 +24,7 @@ def check(arguments: argparse.Namespace) -> None:
     messages = faults(arguments.dataset)
     if messages:
         print("\n".join(messages))
-        count = "a fault" if len(messages) == 1 else f"{len(messages)} faults"
-        raise PplkitError(f"{arguments.dataset} has {count}, named above.")
+        raise PplkitError(f"{arguments.dataset} has {len(messages)} fault{'s' * (len(messages) > 1)}, named above.")
     data = open_dataset(arguments.dataset)
     print("\n".join(summary(data)))
     split = next(iter(data.splits.values()))
