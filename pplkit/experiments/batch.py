@@ -14,7 +14,7 @@ from pplkit.core.locks import locked
 from pplkit.core.project import home, run_folder, same_prior
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset
-from pplkit.experiments.executors import spread
+from pplkit.experiments.executors import execute
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
@@ -25,23 +25,22 @@ from pplkit.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-MARKER = "batch.json"  # in a run folder: the notebooks that batches finished there, each with its parameters
-PLAN = "plan.json"  # in the folder of a plan: where its file lies, from there
-MACHINE = ("device", "devices")  # parameters that say where a notebook runs, and not what it computes
+MARKER = "batch.json"  # in a run folder: the notebooks that finished there, each with its parameters and seconds
+PLAN = "plan.json"  # in the folder of a plan: the relative path of the plan's file
+MACHINE = ("device", "devices")  # parameters that say where a notebook runs, not what it computes
 
 Prepare = Callable[[str, Source, str], Callable[[], Dataset]]
-"""Name of a data set, what the plan says of it, and scale, to the work of preparing it, which returns its folder."""
+"""(name of a data set, its entry in the plan, scale) -> a function that prepares and opens it."""
 
 
 def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
     """Run what is missing of `plan`, write summary.csv and index.html, and return their folder, `plan.folder`.
 
-    Every data set is prepared, or opened, once and before all else. A run is finished when its folder's batch.json
-    holds every notebook of the plan with the same parameters, and the executed copy is there. A run that fails, or
-    whose worker dies, is a row with the reason; the others go on. `cluster`: see `workers.spread`.
+    Each data set is first prepared, or opened, once. A run is finished when its batch.json holds every notebook of the
+    plan with the same parameters, and the executed copy exists. A run that fails or is killed is a row with the reason,
+    and the others go on. `cluster`: see `executors.execute`. Ctrl-C ends the processes; the report is still written.
     Raises PplkitError before anything runs for a folder of another plan, a run folder of other settings or data, data
-    that a combination cannot be trained on, and while another process runs the plan; and at the end if runs failed.
-    After Ctrl-C the workers are ended and the report is written.
+    that cannot be trained on, and while another process runs the plan; and at the end if runs failed.
     """
     works = {}
     for name, source in plan.datasets.items():
@@ -53,19 +52,21 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
         for name, work in works.items():
             with _named(plan, f"datasets.{name}"):
                 data[name] = work()
-        for one in plan.combinations:
-            with _named(plan, f"run {one.run}"):
-                check_data(data[one.dataset], one.config)
-                check_same(one, data[one.dataset], plan.scale)
-        _own_folder(plan)
-        for one in plan.combinations:
-            with _named(plan, f"run {one.run}"):
-                predefine(one, data[one.dataset], plan.scale)
-        reasons = _run_missing(plan, cluster)
-    if reasons:
+        for combination in plan.combinations:
+            with _named(plan, f"run {combination.run}"):
+                check_data(data[combination.dataset], combination.config)
+                check_same(combination, data[combination.dataset], plan.scale)
+        if _owner(plan) is None:  # a copy of the plan does not take over the folder
+            file = plan.file.parent.resolve() / plan.file.name  # not resolved: the name counts, not a link's target
+            write_json(plan.folder / PLAN, {"plan": os.path.relpath(file, plan.folder.resolve())})
+        for combination in plan.combinations:
+            with _named(plan, f"run {combination.run}"):
+                predefine(combination, data[combination.dataset], plan.scale)
+        failures = _run_missing(plan, cluster)
+    if failures:
         raise PplkitError(
-            f"{len(reasons)} of {len(plan.combinations)} runs failed, as {plan.folder / 'summary.csv'} says: put right "
-            "what it names, and call again for what is missing."
+            f"{len(failures)} of {len(plan.combinations)} runs failed: correct what {plan.folder / 'summary.csv'} "
+            "says of them, and call again for what is missing."
         )
     return plan.folder
 
@@ -73,8 +74,8 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
 def check_folder(plan: Plan) -> None:
     """Raise PplkitError if the plan's folder belongs to another plan, whose file has the same name.
 
-    It does if the plan that plan.json names, from that folder, is there, is another file and says something else: not
-    after a plan was edited, nor where plan and project were moved or copied, together or alone.
+    That is so if the file named by plan.json exists, is not this file, and differs from it: editing a plan, and moving
+    or copying it with or without its project, is allowed.
     """
     owner = _owner(plan)
     if owner and not owner.samefile(plan.file) and owner.read_bytes() != plan.file.read_bytes():
@@ -84,29 +85,21 @@ def check_folder(plan: Plan) -> None:
         )
 
 
-def _own_folder(plan: Plan) -> None:
-    """Note whose the plan's folder is, unless its owner is there: a copy of that plan does not take it over."""
-    if _owner(plan) is None:
-        place = plan.file.parent.resolve() / plan.file.name  # the folder is called after this name, not a link's target
-        write_json(plan.folder / PLAN, {"plan": os.path.relpath(place, plan.folder.resolve())})
-
-
 def _owner(plan: Plan) -> Path | None:
-    """The plan that the folder was made for; None if that is gone, or not known, as of earlier versions."""
+    """The plan that the folder was made for; None if it is gone or, as with early versions, not recorded."""
     if not (plan.folder / PLAN).exists():
         return None
-    named = read_json(plan.folder / PLAN, "delete it").get("plan")
-    owner = os.path.normpath(plan.folder.resolve() / str(named))
-    return Path(owner) if os.path.isfile(owner) and os.access(owner, os.R_OK) else None
+    owner = plan.folder.resolve() / str(read_json(plan.folder / PLAN, "delete it").get("plan"))
+    return Path(os.path.normpath(owner)) if os.path.isfile(owner) else None
 
 
-def missing(one: Combination, scale: str) -> list[str]:
-    """The notebooks of a combination that its run folder does not hold with the same parameters."""
-    run = run_folder(one.run, scale)
+def missing(combination: Combination, scale: str) -> list[str]:
+    """The notebooks of a combination that have not finished in its run folder with the same parameters."""
+    run = run_folder(combination.run, scale)
     done = finished(run)
     return [
         name
-        for name, parameters in one.parameters.items()
+        for name, parameters in combination.parameters.items()
         if not _same(done.get(name, {}).get("parameters"), _computed(parameters), run)
         or not (run / "notebooks" / f"{name}.ipynb").is_file()
     ]
@@ -114,105 +107,94 @@ def missing(one: Combination, scale: str) -> list[str]:
 
 def finished(run: Path) -> dict[str, Any]:
     """The notebooks that batches finished in a run folder: `parameters` and `seconds` of each."""
-    if not (run / MARKER).exists():
-        return {}
-    done = RunFolder(run).read(MARKER, "notebooks")["notebooks"]
-    for name, row in done.items():
-        if not isinstance(row, dict) or not isinstance(row.get("seconds"), int | float) or "parameters" not in row:
-            raise PplkitError(
-                f"{run / MARKER} garbles what it says of {name!r}: delete it, and the notebooks run again."
-            )
-    return done
+    return RunFolder(run).read(MARKER, "notebooks")["notebooks"] if (run / MARKER).exists() else {}
 
 
-def check_same(one: Combination, data: Dataset, scale: str) -> None:
-    """Raise PplkitError if the run folder holds a training with other settings, or on other data, than `one` has.
+def check_same(combination: Combination, data: Dataset, scale: str) -> None:
+    """Raise PplkitError if the run folder holds a training with other settings, or on other data.
 
-    A training is too dear to be thrown away because a plan was changed: the user is to decide.
+    A training is too costly to be thrown away because a plan was changed: the user decides.
     """
-    run = RunFolder(run_folder(one.run, scale))
+    run = RunFolder(run_folder(combination.run, scale))
     if not run.checkpoints():
         return
-    changed = run.changed(one.config.replace(image_size=data.size))
+    changed = run.changed(combination.config.replace(image_size=data.size))
     if changed.keys() - {"name"}:
-        said = "; ".join(f"{name} {old!r}, now {new!r}" for name, (old, new) in changed.items())
+        differences = "; ".join(f"{name} {old!r}, now {new!r}" for name, (old, new) in changed.items())
         raise PplkitError(
-            f"{run.path} holds a training with other settings ({said}): give the variant another name, "
+            f"{run.path} holds a training with other settings ({differences}): give the variant another name, "
             "or delete the folder to train anew."
         )
     if run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
 
 
-def predefine(one: Combination, data: Dataset, scale: str) -> None:
-    """Write the prior that a combination asks for, made from labels; raises PplkitError if there are none."""
-    file = run_folder(one.run, scale).resolve() / PREDEFINED
-    if one.config.predefined == str(file) and not file.exists():
-        prior = labelled_prior(data, one.config.keypoints)
+def predefine(combination: Combination, data: Dataset, scale: str) -> None:
+    """Write the prior that a combination makes from labels, if it does; raises PplkitError if there are no labels."""
+    file = run_folder(combination.run, scale).resolve() / PREDEFINED
+    if combination.config.predefined == str(file) and not file.exists():
+        prior = labelled_prior(data, combination.config.keypoints)
         file.parent.mkdir(parents=True, exist_ok=True)
         prior.save(file)
 
 
 class Worker:
-    """What a process of its own does with one combination: its missing notebooks, each noted when it is done."""
+    """What a process does with one combination: it runs the missing notebooks, and records each that finishes."""
 
     def __init__(self, scale: str) -> None:
         self.root, self.scale = home().resolve(), scale
 
-    def __call__(self, one: Combination, environment: Mapping[str, str]) -> str:
+    def __call__(self, combination: Combination, environment: Mapping[str, str]) -> str:
         """Returns why it failed, "" if it did not."""
         os.environ.update(environment, PPLKIT_HOME=str(self.root))
-        run = run_folder(one.run, self.scale)
+        run = run_folder(combination.run, self.scale)
         try:
             with locked(run, f"another process works in {run}"):
-                for name in missing(one, self.scale):
-                    started = time.monotonic()
-                    run_notebooks(one.dataset, one.run, one.parameters[name], [name], self.root)
-                    row = {"parameters": _computed(one.parameters[name]), "seconds": time.monotonic() - started}
+                for name in missing(combination, self.scale):
+                    start, parameters = time.monotonic(), combination.parameters[name]
+                    run_notebooks(combination.dataset, combination.run, parameters, [name], self.root)
+                    row = {"parameters": _computed(parameters), "seconds": time.monotonic() - start}
                     write_json(run / MARKER, {"notebooks": {**finished(run), name: row}})
-        except Exception as error:  # whatever it is, it is this run's and not the batch's
+        except Exception as error:  # whatever it is, it concerns this run and not the batch
             return str(error) if isinstance(error, PplkitError) else f"{type(error).__name__}: {error}"
         return ""
 
-    def checkpoint(self, *given: Any) -> "DelayedSubmission":
-        """What submitit asks for when a cluster takes the machine away: the same again, which continues the run."""
+    def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
+        """For submitit, when a cluster takes the machine away: the same task again, which continues the run."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, *given)
+        return DelayedSubmission(self, *arguments)
 
 
 def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:
     """Run what is missing and write the report; returns why runs failed, by name."""
-    todo = {one.run: one for one in plan.combinations if missing(one, plan.scale)}
-    print(f"{len(plan.combinations)} runs, {len(plan.combinations) - len(todo)} of them finished", flush=True)
-    reasons: dict[str, str] = {}
-    ended: list[str] = []
+    tasks = {combination.run: combination for combination in plan.combinations if missing(combination, plan.scale)}
+    print(f"{len(plan.combinations)} runs, {len(plan.combinations) - len(tasks)} of them finished", flush=True)
+    ended: dict[str, str] = {}
 
-    def tell(name: str, reason: str) -> None:
-        ended.append(name)
-        reasons.update({name: reason} if reason else {})
-        print(f"[{len(ended)}/{len(todo)}] {name}: {f'failed: {reason}' if reason else 'done'}", flush=True)
+    def note(name: str, failure: str) -> None:
+        ended[name] = failure
+        print(f"[{len(ended)}/{len(tasks)}] {name}: {f'failed: {failure}' if failure else 'done'}", flush=True)
 
     try:
-        if todo:
-            spread(plan, Worker(plan.scale), todo, cluster, tell)
+        if tasks:
+            execute(plan, Worker(plan.scale), tasks, cluster, note)
     finally:
-        write_report(plan.folder, [_outcome(one, plan.scale, reasons) for one in plan.combinations])
+        write_report(plan.folder, [_outcome(each, plan.scale, ended.get(each.run, "")) for each in plan.combinations])
         print(f"  table: {plan.folder / 'summary.csv'}\n  page: {plan.folder / 'index.html'}", flush=True)
-    return reasons
+    return {name: failure for name, failure in ended.items() if failure}
 
 
-def _outcome(one: Combination, scale: str, reasons: Mapping[str, str]) -> Outcome:
-    run = run_folder(one.run, scale)
-    rest, reason = missing(one, scale), reasons.get(one.run, "")
-    seconds = sum(row["seconds"] for name, row in finished(run).items() if name in one.parameters)
-    status = "failed" if reason else "missing" if rest else "finished"
-    return Outcome(one.dataset, one.variant, one.seed, run, status, reason, seconds, tuple(one.parameters))
+def _outcome(combination: Combination, scale: str, failure: str) -> Outcome:
+    run, notebooks = run_folder(combination.run, scale), tuple(combination.parameters)
+    status = "failed" if failure else "missing" if missing(combination, scale) else "finished"
+    seconds = sum(row["seconds"] for name, row in finished(run).items() if name in notebooks)
+    return Outcome(combination.dataset, combination.variant, combination.seed, run, status, failure, seconds, notebooks)
 
 
 def _same(before: Any, now: Mapping[str, Any], run: Path) -> bool:
-    """Whether a notebook of `run` had these parameters, wherever the project lay then."""
-    old, new = (given.get("settings") if isinstance(given, Mapping) else None for given in (before, now))
+    """Whether a notebook of `run` had these parameters, wherever the project was then and whatever settings' names."""
+    old, new = (each.get("settings") if isinstance(each, Mapping) else None for each in (before, now))
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         old = Config.new_names(old)
         if "predefined" in old.keys() & new.keys() and same_prior(old["predefined"], new["predefined"], run):

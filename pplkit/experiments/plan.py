@@ -1,4 +1,4 @@
-"""The plan of a batch: a short YAML file, read with the safe loader and checked as a whole before anything runs."""
+"""The plan of a batch: a short YAML file, checked as a whole before anything runs."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import SCALES, data_folder, home, run_folder
 from pplkit.core.yaml_file import At, like, read_yaml
-from pplkit.experiments.notebooks import NOTEBOOKS, declared, find
+from pplkit.experiments.notebooks import NOTEBOOKS, declared_parameters, notebook_file
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import VARIANTS
 
@@ -20,11 +20,13 @@ KEYS = (
 SOURCE = ("source", "size", "options", "preset")
 SLURM = ("partition", "gpus", "minutes", "memory", "account", "qos", "constraint", "additional")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-SET = {"dataset": "datasets", "source": "datasets", "size": "datasets", "options": "datasets", "seed": "seeds"}
-SET |= {"run": "datasets, variants and seeds", "settings": "variants"}
-SET |= {name: name for name in ("preset", "steps", "scale", "device")}
-"""Parameters of notebooks that a batch fills in, and the key of the plan that says with what."""
-TRAINING = ("run", "seed", "settings")  # what a notebook must declare that takes a data set
+FILLED = {
+    "dataset": "datasets", "source": "datasets", "size": "datasets", "options": "datasets", "seed": "seeds",
+    "run": "datasets, variants and seeds", "settings": "variants", "preset": "preset", "steps": "steps",
+    "scale": "scale", "device": "device",
+}  # fmt: skip
+"""Parameters of notebooks that a batch fills in, and the key of the plan that each comes from."""
+TRAINING = ("run", "seed", "settings")  # what a notebook that takes a data set must declare
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PREDEFINED = "predefined.json"
 
@@ -92,16 +94,17 @@ def read_plan(file: Path, preset_for: Callable[[str], str]) -> Plan:
     variants = _variants(at.to("variants"), plan.get("variants", ["ppl"]))
     seeds = [at.to("seeds").whole(seed, 0) for seed in at.to("seeds").items(plan["seeds"])]
     device = at.to("device").choice(plan.get("device", "auto"), DEVICES)
-    steps = at.to("steps").whole(plan["steps"], 1) if "steps" in plan else 0
-    known = _notebooks(at.to("notebooks"), plan.get("notebooks", list(NOTEBOOKS[1:])))
-    given = _parameters(at.to("parameters"), plan.get("parameters", {}), known)
+    notebooks = _notebooks(at.to("notebooks"), plan.get("notebooks", list(NOTEBOOKS[1:])))
+    values = _parameters(at.to("parameters"), plan.get("parameters", {}), notebooks)
+    steps = at.to("steps").whole(plan["steps"], 1) if "steps" in plan else 0  # 0: those of the preset
+    values |= {"device": device, "scale": scale, "steps": steps}
     combinations = [
-        _combination(at, (dataset, source), (variant, settings), seed, steps, known, {**given, "device": device}, scale)
+        _combination(at, notebooks, {**values, "dataset": dataset, "preset": source.preset, "seed": seed}, *variant)
         for dataset, source in datasets.items()
-        for variant, settings in variants.items()
+        for variant in variants.items()
         for seed in seeds
     ]
-    at.to("datasets").distinct([one.run for one in combinations], "two runs would both be called")
+    at.to("datasets").distinct([each.run for each in combinations], "two runs would both be called")
     return Plan(
         file, datasets, variants, combinations, scale, device,
         jobs=at.to("jobs").whole(plan["jobs"], 1) if "jobs" in plan else None,
@@ -110,32 +113,30 @@ def read_plan(file: Path, preset_for: Callable[[str], str]) -> Plan:
     )  # fmt: skip
 
 
-def slurm_options(at: At, given: Any) -> dict[str, Any]:
+def slurm_options(at: At, values: Any) -> dict[str, Any]:
     """Options for SLURM, checked; raises PplkitError naming the place for an unknown one or a wrong type."""
-    options = at.mapping(given, SLURM)
-    for name in ("gpus", "minutes"):
-        if name in options:
-            at.to(name).whole(options[name], 1)
-    if "memory" in options and not (type(options["memory"]) in (int, float) and options["memory"] > 0):
-        raise at.to("memory").refuse(f"{options['memory']!r} must be a number of GB, such as 16.")
-    for name in ("partition", "account", "qos", "constraint"):
-        if name in options:
-            at.to(name).text(options[name])
-    if "additional" in options:
-        at.to("additional").mapping(options["additional"])
-    return dict(options)
+    options = at.mapping(values, SLURM)
+    for name, value in options.items():
+        if name in ("gpus", "minutes"):
+            at.to(name).whole(value, 1)
+        elif name == "additional":
+            at.to(name).mapping(value)
+        elif name != "memory":
+            at.to(name).text(value)
+        elif type(value) not in (int, float) or value <= 0:
+            raise at.to(name).refuse(f"{value!r} must be a number of GB, such as 16.")
+    return options
 
 
 def _datasets(at: At, plan: Mapping[str, Any], preset_for: Callable[[str], str], scale: str) -> dict[str, Source]:
-    found: dict[str, Source] = {}
-    for name, given in at.named(plan["datasets"]).items():
+    sources: dict[str, Source] = {}
+    for name, value in at.named(plan["datasets"]).items():
         here = at.to(name)
-        entry = here.mapping(given, SOURCE)
-        chosen = entry.get("preset", plan.get("preset"))
-        named = None if chosen is None else here.to("preset").text(chosen)
+        entry = here.mapping(value, SOURCE)
+        preset = entry.get("preset", plan.get("preset"))
         try:
-            data_folder(name, scale)
-            preset = named or preset_for(name)
+            data_folder(name, scale)  # raises for a name that cannot be a folder's
+            preset = preset_for(name) if preset is None else here.to("preset").text(preset)
             Config.preset(preset)
         except PplkitError as error:
             raise here.refuse(error) from None
@@ -148,14 +149,15 @@ def _datasets(at: At, plan: Mapping[str, Any], preset_for: Callable[[str], str],
             source = str(here.path(source))
             if not Path(source).exists():
                 raise here.to("source").refuse(f"{source} does not exist: correct the path, which starts at the plan.")
-        found[name] = Source(preset, source, size, options)
-    at.distinct(list(found), "two data sets are called")
-    return found
+        sources[name] = Source(preset, source, size, options)
+    at.distinct(list(sources), "two data sets are called")
+    return sources
 
 
-def _variants(at: At, given: Any) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for name, entry in at.named(given).items():
+def _variants(at: At, values: Any) -> dict[str, dict[str, Any]]:
+    """The settings of each variant that differ from the preset."""
+    variants: dict[str, dict[str, Any]] = {}
+    for name, entry in at.named(values).items():
         here = at.to(name)
         if not NAME.fullmatch(name):
             raise here.refuse("name it by letters, digits, - _ and . only, as folders are named after it.")
@@ -166,72 +168,68 @@ def _variants(at: At, given: Any) -> dict[str, dict[str, Any]]:
         if base not in VARIANTS:
             raise here.refuse(f"variant {base!r} is unknown: give it settings, or choose one of {', '.join(VARIANTS)}.")
         for setting in {"seed", "image_size", "name"} & set(own):
-            raise here.refuse(f"{setting!r} is no setting of a variant: say it under seeds, or as size of a data set.")
+            raise here.refuse(f"a variant cannot set {setting!r}: say it under seeds, or as size of a data set.")
         if "predefined" in own:
             own["predefined"] = str(here.to("predefined").path(own["predefined"]))
-        found[name] = {**VARIANTS[base].changes, **own}
-    at.distinct(list(found), "two variants are called")
-    return found
+        variants[name] = {**VARIANTS[base].changes, **own}
+    at.distinct(list(variants), "two variants are called")
+    return variants
 
 
-def _notebooks(at: At, given: Any) -> dict[str, dict[str, Any]]:
+def _notebooks(at: At, values: Any) -> dict[str, dict[str, Any]]:
     """The notebooks by name, with the parameters that each declares and their defaults."""
-    names = [at.text(name) for name in at.items(given)]
-    for name in names:
+    notebooks: dict[str, dict[str, Any]] = {}
+    for name in map(at.text, at.items(values)):
         if Path(name).name != name or name.endswith(".ipynb"):
-            raise at.refuse(f"{name!r} is no name of a notebook: leave its folder and its ending out.")
-    try:
-        known = {name: declared(find(name, home().resolve())) for name in names}
-    except PplkitError as error:
-        raise at.refuse(error) from None
-    for name, parameters in known.items():
-        for needed in TRAINING if "dataset" in parameters else TRAINING[:1]:
-            if needed not in parameters:
-                raise at.refuse(f"{name} has no parameter {needed!r}, which a batch has to set: leave it out.")
-    return known
+            raise at.refuse(f"{name!r} is not the name of a notebook: leave out its folder and its ending.")
+        try:
+            notebooks[name] = declared_parameters(notebook_file(name, home().resolve()))
+        except PplkitError as error:
+            raise at.refuse(error) from None
+        for parameter in TRAINING if "dataset" in notebooks[name] else TRAINING[:1]:
+            if parameter not in notebooks[name]:
+                raise at.refuse(f"{name} has no parameter {parameter!r}, which a batch has to set: leave it out.")
+    return notebooks
 
 
-def _parameters(at: At, given: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _parameters(at: At, values: Any, notebooks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Parameters of notebooks that the plan sets, each of the type of its default."""
-    found = at.mapping(given)
-    defaults = {name: value for parameters in known.values() for name, value in parameters.items()}
-    for name, value in found.items():
-        if name in SET:
-            raise at.to(name).refuse(f"a batch sets it: say it by the plan's {SET[name]}.")
+    parameters = at.mapping(values)
+    defaults = {name: value for declared in notebooks.values() for name, value in declared.items()}
+    for name, value in parameters.items():
+        if name in FILLED:
+            raise at.to(name).refuse(f"a batch sets it: say it by the plan's {FILLED[name]}.")
         if name not in defaults:
-            choice = ", ".join(sorted(set(defaults) - set(SET)))
+            choice = ", ".join(sorted(set(defaults) - set(FILLED)))
             raise at.to(name).refuse(f"none of the notebooks has this parameter: choose from {choice}.")
-        found[name] = like(value, defaults[name])
-        default = defaults[name]
-        fits = type(found[name]) is type(default) or (isinstance(default, float) and type(value) is int)
-        if default is not None and not fits:
+        default, parameters[name] = defaults[name], like(value, defaults[name])
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if default is not None and type(parameters[name]) not in kinds:
             raise at.to(name).refuse(f"{value!r} must be of type {type(default).__name__}, as {default!r} is.")
-    return found
+    return parameters
 
 
 def _combination(
     at: At,
-    dataset: tuple[str, Source],
-    variant: tuple[str, Mapping[str, Any]],
-    seed: int,
-    steps: int,
-    known: Mapping[str, Mapping[str, Any]],
-    given: Mapping[str, Any],
-    scale: str,
+    notebooks: Mapping[str, Mapping[str, Any]],
+    values: Mapping[str, Any],
+    variant: str,
+    changes: Mapping[str, Any],
 ) -> Combination:
-    name, (preset, settings) = (
-        f"{dataset[0]}-{variant[0]}-{seed}",
-        (Config.preset(dataset[1].preset), Config.new_names(variant[1])),
-    )
+    """One run: `values` by parameter, and the settings that its variant changes."""
+    run, smoke = f"{values['dataset']}-{variant}-{values['seed']}", values["scale"] == "smoke"
+    settings = Config.new_names(changes)
     if "predefined" in settings.values() and "predefined" not in settings:
-        settings["predefined"] = str(run_folder(name, scale).resolve() / PREDEFINED)
-    config = preset.smoke() if scale == "smoke" else preset
-    settings = {key: like(value, getattr(config, key, None)) for key, value in settings.items()}
+        settings["predefined"] = str(run_folder(run, values["scale"]).resolve() / PREDEFINED)
+    config = Config.preset(values["preset"]).smoke() if smoke else Config.preset(values["preset"])
+    settings = {name: like(value, getattr(config, name, None)) for name, value in settings.items()}
     try:
-        config = config.replace(**{"steps": steps or config.steps, **settings, "seed": seed})
+        config = config.replace(**{"steps": values["steps"] or config.steps, **settings, "seed": values["seed"]})
     except PplkitError as error:
-        raise at.to("variants").to(variant[0]).refuse(f"{error} (data set {dataset[0]})") from None
-    said = {"dataset": dataset[0], "preset": dataset[1].preset, "steps": settings.pop("steps", steps), "seed": seed}
-    values = {**said, "settings": settings, "run": name, "scale": scale, **given}
-    parameters = {title: {key: values[key] for key in names if key in values} for title, names in known.items()}
-    return Combination(dataset[0], variant[0], seed, config, parameters)
+        raise at.to("variants").to(variant).refuse(f"{error} (data set {values['dataset']})") from None
+    values = {**values, "steps": settings.pop("steps", values["steps"]), "settings": settings, "run": run}
+    parameters = {
+        name: {parameter: values[parameter] for parameter in declared if parameter in values}
+        for name, declared in notebooks.items()
+    }
+    return Combination(values["dataset"], variant, values["seed"], config, parameters)

@@ -1,4 +1,4 @@
-"""From the names in a notebook's parameters to the folders behind them: data/<data set> and runs/<run>."""
+"""A trained run of the project, by its name: folder, data set and model."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from pplkit.training.run_folder import RunFolder, data_of
 from pplkit.training.saved_model import load
 
 
-class Trained(NamedTuple):
+class TrainedRun(NamedTuple):
     """All that the notebooks after training start from."""
 
     run: RunFolder
@@ -24,21 +24,21 @@ class Trained(NamedTuple):
     model: PosePriorLearner  # in eval mode, on a GPU if there is one
 
 
-def trained(run: str, scale: str = "default") -> Trained:
+def load_run(run: str, scale: str = "default") -> TrainedRun:
     """The run of that name with its data set and its model.
 
-    Raises PplkitError if it has not been trained, or if its data set is gone or was changed since.
+    Raises PplkitError if it has not been trained, or its data set is missing or has changed since.
     """
     folder = RunFolder(run_folder(run, scale))
     if not folder.checkpoints():
         raise PplkitError(f"{folder.path} holds no trained model: train first (notebook 02_training, run={run!r}).")
-    return Trained(folder, data_of(folder), load(folder.path, "cuda" if torch.cuda.is_available() else "cpu"))
+    return TrainedRun(folder, data_of(folder), load(folder.path, "cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def crop_of(run: str | os.PathLike[str]) -> str:
-    """The crop that the data set of a run was prepared with: "center", "pad" or "object"; "center" if it says none.
+    """The crop that the data set of a run was prepared with: "center", "pad" or "object".
 
-    What cannot be had of other files, such as a box in pixels, counts as none; so does a data set that is gone.
+    "center" also where the data set is missing, or has a crop that other files cannot have, such as a box in pixels.
     """
     try:
         crop = data_of(RunFolder(Path(run))).options.get("crop")

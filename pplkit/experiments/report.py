@@ -1,4 +1,4 @@
-"""What came out of a batch: summary.csv, and index.html, one file that a browser opens without a server."""
+"""The results of a batch: summary.csv, and index.html, one file that a browser opens without a server."""
 
 import base64
 import csv
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import write_text
-from pplkit.experiments.ablations import SHARES, UNITS
+from pplkit.experiments.ablations import FRACTIONS, UNITS
 from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.run_folder import RunFolder
@@ -24,7 +24,7 @@ from pplkit.viz.drawing import image_bytes
 from pplkit.viz.prior import priors_figure
 from pplkit.viz.training import variant_curves
 
-FIRST = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
+COLUMNS = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""
 ERRORS = {
     "evaluation.error": "error",
@@ -35,7 +35,7 @@ ERRORS = {
 }
 OTHERS = {
     "evaluation.relative_error": ("error / mean pose's", 1.0, 3),
-    **{f"evaluation.{name}": (title, 100.0, 1) for name, title in SHARES.items()},
+    **{f"evaluation.{name}": (title, 100.0, 1) for name, title in FRACTIONS.items()},
     "evaluation.films.jitter_left": ("jitter left in smooth tracks", 1.0, 2),
     "training.loss": ("last loss", 1.0, 3),
 }
@@ -50,13 +50,13 @@ th { background: #f4f4f4 } td.number { text-align: right; white-space: nowrap; f
 td.reason { overflow-wrap: anywhere; min-width: 18rem } img { max-width: 100% }
 .finished { color: #0072B2 } .failed { color: #B34700; font-weight: bold } .missing { color: #5a5a5a }
 """
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a browser loads and runs nothing else
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the page loads and runs nothing
 MARKS = {"finished": "✓", "failed": "✗", "missing": "–"}  # beside the colours, which not everybody sees
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of a batch and what became of it: status "finished", "failed" with a reason, or "missing"."""
+    """One run of a batch: its status is "finished", "failed" with a reason, or "missing"."""
 
     dataset: str
     variant: str
@@ -69,12 +69,8 @@ class Outcome:
 
 
 def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write <folder>/summary.csv and <folder>/index.html, each complete or as before.
-
-    Numbers, curves and pictures are those of finished runs, from their folders. Raises PplkitError if the files cannot
-    be written.
-    """
-    results = [_results(one) for one in outcomes]
+    """Write summary.csv and index.html of the finished runs, each whole or as before; PplkitError if that fails."""
+    results = [_results(outcome) for outcome in outcomes]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "summary.csv", summary(outcomes, results))
@@ -85,34 +81,34 @@ def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
         ) from None
 
 
-def _results(one: Outcome) -> dict[str, Any]:
+def _results(outcome: Outcome) -> dict[str, Any]:
     """The results of a finished run by dotted name, and its protocol."""
-    found: dict[str, Any] = {}
-    for result in RESULTS if one.status == "finished" else ():
-        if (one.run / f"{result}.json").is_file():
-            content = RunFolder(one.run).read(f"{result}.json")
-            found |= {f"{result}.{name}": value for name, value in numbers(content).items()}
-            found |= {"protocol": content["protocol"]} if isinstance(content.get("protocol"), str) else {}
-    return found
+    values: dict[str, Any] = {}
+    for result in RESULTS if outcome.status == "finished" else ():
+        if (outcome.run / f"{result}.json").is_file():
+            content = RunFolder(outcome.run).read(f"{result}.json")
+            values |= {f"{result}.{name}": value for name, value in numbers(content).items()}
+            values |= {"protocol": content["protocol"]} if isinstance(content.get("protocol"), str) else {}
+    return values
 
 
 def summary(outcomes: Sequence[Outcome], results: Sequence[Mapping[str, Any]]) -> str:
     """A row for each run as CSV, with a column for each number that any of them has."""
     names = list(dict.fromkeys(name for result in results for name in result))
     text = io.StringIO()
-    table = csv.DictWriter(text, [*FIRST, *names], restval="", lineterminator="\n")
+    table = csv.DictWriter(text, [*COLUMNS, *names], restval="", lineterminator="\n")
     table.writeheader()
-    for one, result in zip(outcomes, results, strict=True):
-        row = {name: getattr(one, name) for name in FIRST[:5]}
-        table.writerow({**row, "seconds": f"{one.seconds:.1f}", "run": one.run.name, **result})
+    for outcome, result in zip(outcomes, results, strict=True):
+        row = {name: getattr(outcome, name) for name in COLUMNS[:5]}
+        table.writerow({**row, "seconds": f"{outcome.seconds:.1f}", "run": outcome.run.name, **result})
     return text.getvalue()
 
 
 def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping[str, Any]]) -> str:
     """The page as HTML; links start at `folder`. Whatever comes from outside is escaped."""
     runs = list(zip(outcomes, results, strict=True))
-    datasets = list(dict.fromkeys(one.dataset for one in outcomes))
-    states = ", ".join(f"{sum(one.status == state for one in outcomes)} {state}" for state in MARKS)
+    datasets = list(dict.fromkeys(outcome.dataset for outcome in outcomes))
+    states = ", ".join(f"{sum(outcome.status == state for outcome in outcomes)} {state}" for state in MARKS)
     parts = [
         f"<h1>{escape(folder.name)}</h1><p>{len(outcomes)} runs: {states}.",
         "Mean ± standard deviation (n - 1) of the finished seeds; their number in brackets.</p>",
@@ -120,9 +116,9 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
         _overview(runs, datasets),
     ]
     for dataset in datasets:
-        own = [(one, result) for one, result in runs if one.dataset == dataset]
+        own = [(outcome, result) for outcome, result in runs if outcome.dataset == dataset]
         parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>", _measures(own)]
-        parts += [*_pictures(dataset, own), "</details>"]
+        parts += [*_figures(dataset, own), "</details>"]
     parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -138,18 +134,18 @@ Runs = Sequence[tuple[Outcome, Mapping[str, Any]]]
 
 
 def _overview(runs: Runs, datasets: Sequence[str]) -> str:
-    """Variants x data sets, by the error in shares of the mean pose's, or the last loss where nothing is labelled."""
-    plain = {one.dataset for one, result in runs if "training.loss" in result}
-    plain -= {one.dataset for one, result in runs if "evaluation.relative_error" in result}
+    """Variants x data sets: the error relative to the mean pose's or, for data without labels, the last loss."""
+    unlabelled = {outcome.dataset for outcome, result in runs if "training.loss" in result}
+    unlabelled -= {outcome.dataset for outcome, result in runs if "evaluation.relative_error" in result}
     rows = []
     for variant in _variants(runs):
         cells = []
         for dataset in datasets:
-            own = [result for one, result in runs if (one.dataset, one.variant) == (dataset, variant)]
-            name = "training.loss" if dataset in plain else "evaluation.relative_error"
-            cells.append(_number(spread_of(own, name, 1.0, 3)))
+            own = [result for outcome, result in runs if (outcome.dataset, outcome.variant) == (dataset, variant)]
+            name = "training.loss" if dataset in unlabelled else "evaluation.relative_error"
+            cells.append(_number(mean_and_deviation(own, name, 1.0, 3)))
         rows.append([_text(variant), *cells])
-    heads = [f"{dataset}: " + ("last loss" if dataset in plain else "error / mean pose's") for dataset in datasets]
+    heads = [f"{dataset}: " + ("last loss" if dataset in unlabelled else "error / mean pose's") for dataset in datasets]
     return _table(["variant", *heads], rows)
 
 
@@ -158,42 +154,44 @@ def _measures(runs: Runs) -> str:
     protocol = next((result["protocol"] for _, result in runs if "protocol" in result), "")
     unit = UNITS.get(protocol, "")
     errors = {name: (title + unit, 100.0 if unit == ", %" else 1.0, 2) for name, title in ERRORS.items()}
-    shown = {name: how for name, how in {**errors, **OTHERS}.items() if any(name in result for _, result in runs)}
+    present = set().union(*(result for _, result in runs))
+    columns = {name: column for name, column in {**errors, **OTHERS}.items() if name in present}
     rows = []
     for variant in _variants(runs):
-        own = [result for one, result in runs if one.variant == variant]
-        rows.append([_text(variant), *(_number(spread_of(own, name, *how[1:])) for name, how in shown.items())])
-    return _table(["variant", *(title for title, _, _ in shown.values())], rows)
+        own = [result for outcome, result in runs if outcome.variant == variant]
+        cells = [_number(mean_and_deviation(own, name, *column[1:])) for name, column in columns.items()]
+        rows.append([_text(variant), *cells])
+    return _table(["variant", *(title for title, _, _ in columns.values())], rows)
 
 
-def spread_of(results: Iterable[Mapping[str, Any]], name: str, scale: float, digits: int) -> str:
+def mean_and_deviation(results: Iterable[Mapping[str, Any]], name: str, scale: float, digits: int) -> str:
     """Mean ± standard deviation (n - 1) of a number over results, and how many have it; "" if none has."""
     values = scale * np.array([result[name] for result in results if name in result], float)
     if not len(values):
         return ""
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread} ({len(values)})"
+    deviation = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{deviation} ({len(values)})"
 
 
-def _pictures(dataset: str, runs: Runs) -> list[str]:
+def _figures(dataset: str, runs: Runs) -> list[str]:
     """The curves of the variants of a data set, and the prior of each run."""
-    done = [one for one, _ in runs if one.status == "finished"]
+    done = [outcome for outcome, _ in runs if outcome.status == "finished"]
     curves: dict[str, list[list[dict[str, Any]]]] = {}
-    for one in done:
-        if rows := RunFolder(one.run).rows("metrics.jsonl"):
-            curves.setdefault(one.variant, []).append(rows)
-    files = {f"{one.variant}, seed {one.seed}": one.run / "prior.json" for one in done}
+    for outcome in done:
+        if rows := RunFolder(outcome.run).rows("metrics.jsonl"):
+            curves.setdefault(outcome.variant, []).append(rows)
+    files = {f"{outcome.variant}, seed {outcome.seed}": outcome.run / "prior.json" for outcome in done}
     priors = {name: PosePrior.load(file) for name, file in files.items() if file.exists()}
-    made = []
+    images = []
     if curves:
-        made.append(_image(variant_curves(curves), "svg", f"Training curves of {dataset}"))
+        images.append(_image(variant_curves(curves), "svg", f"Training curves of {dataset}"))
     if priors:
-        made.append(_image(priors_figure(priors), "png", f"Priors learned on {dataset}"))
-    return made
+        images.append(_image(priors_figure(priors), "png", f"Priors learned on {dataset}"))
+    return images
 
 
 def _image(figure: Figure, kind: str, title: str) -> str:
-    """The figure inside the page; the same runs give the same page."""
+    """The figure as HTML; the same runs give the same page."""
     form = "svg+xml" if kind == "svg" else kind
     data = base64.b64encode(image_bytes(figure, kind)).decode()
     return f'<h3>{escape(title)}</h3><div><img alt="{escape(title)}" src="data:image/{form};base64,{data}"></div>'
@@ -201,19 +199,19 @@ def _image(figure: Figure, kind: str, title: str) -> str:
 
 def _runs(folder: Path, outcomes: Sequence[Outcome]) -> str:
     rows = []
-    for one in outcomes:
-        copies = {name: one.run / "notebooks" / f"{name}.ipynb" for name in one.notebooks}
+    for outcome in outcomes:
+        copies = {name: outcome.run / "notebooks" / f"{name}.ipynb" for name in outcome.notebooks}
         links = [_link(folder, file, name) for name, file in copies.items() if file.exists()]
-        status = f'<td class="{escape(one.status)}">{MARKS[one.status]} {escape(one.status)}</td>'
-        name = f"<td>{_link(folder, one.run, one.run.name)}</td>"
-        minutes = _number(f"{one.seconds / 60:.1f}" if one.seconds else "")
-        reason = f'<td class="reason">{escape(one.reason)}</td>'
+        status = f'<td class="{escape(outcome.status)}">{MARKS[outcome.status]} {escape(outcome.status)}</td>'
+        name = f"<td>{_link(folder, outcome.run, outcome.run.name)}</td>"
+        minutes = _number(f"{outcome.seconds / 60:.1f}" if outcome.seconds else "")
+        reason = f'<td class="reason">{escape(outcome.reason)}</td>'
         rows.append([name, status, minutes, f"<td>{' '.join(links)}</td>", reason])
     return _table(["run", "status", "minutes", "executed notebooks", "reason"], rows)
 
 
 def _link(folder: Path, target: Path, text: str) -> str:
-    """A link from the page, relative, so that runs/ can be copied as a whole; the text alone to what is not there."""
+    """A link relative to the page, so that runs/ can be copied as a whole; text alone for a missing target."""
     if not target.exists():
         return escape(text)
     address = quote(Path(os.path.relpath(target, folder)).as_posix())
@@ -221,7 +219,7 @@ def _link(folder: Path, target: Path, text: str) -> str:
 
 
 def _variants(runs: Runs) -> list[str]:
-    return list(dict.fromkeys(one.variant for one, _ in runs))
+    return list(dict.fromkeys(outcome.variant for outcome, _ in runs))
 
 
 def _text(text: str) -> str:

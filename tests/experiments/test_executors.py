@@ -15,7 +15,7 @@ from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.core.locks import locked
 from pplkit.experiments.batch import Worker, finished
-from pplkit.experiments.executors import environment, gpus, slurm_parameters, spread
+from pplkit.experiments.executors import environment, execute, slurm_parameters, visible_gpus
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,9 +70,10 @@ def test_gpus_are_shared_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     plan = small(home, threads=2)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert gpus("auto") == gpus("cuda") == ["0", "1"] and gpus("cpu") == []
+    assert visible_gpus("auto") == visible_gpus("cuda") == ["0", "1"] and visible_gpus("cpu") == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert [environment(plan, gpus("auto"), place)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == ["5", "7", "5"]
+    shared = [environment(plan, visible_gpus("auto"), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)]
+    assert shared == ["5", "7", "5"]
     assert environment(plan, [], 0) == {"OMP_NUM_THREADS": "2"}
 
 
@@ -85,8 +86,8 @@ def test_slurm_gets_the_options(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "slurm_account": "lab",
     }  # fmt: skip
     monkeypatch.setenv("PATH", str(home))
-    with pytest.raises(PplkitError, match='no way to slurm here .*"srun".*without --slurm'):
-        spread(plan, Worker("default"), {"a": None}, "slurm", lambda name, reason: None)
+    with pytest.raises(PplkitError, match='slurm is not available here .*"srun".*without --slurm'):
+        execute(plan, Worker("default"), {"a": None}, "slurm", lambda name, reason: None)
 
 
 SBATCH = """#!{python}

@@ -67,7 +67,7 @@ def test_a_missing_notebook_stops_before_anything_runs(tmp_path: Path) -> None:
 def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "01_first.ipynb").write_text("{", encoding="utf-8")
-    with pytest.raises(PplkitError, match="01_first.ipynb is no notebook"):
+    with pytest.raises(PplkitError, match="01_first.ipynb is not a Python notebook"):
         driver.run_notebooks("d", "r", {}, ("01_first",), tmp_path)
 
 

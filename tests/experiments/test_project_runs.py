@@ -49,7 +49,7 @@ def test_an_unknown_scale_is_refused(home: Path) -> None:
 
 def test_an_absent_run_says_train_first(home: Path) -> None:
     with pytest.raises(PplkitError, match="train first"):
-        projects.trained("nothing")
+        projects.load_run("nothing")
 
 
 def test_a_trained_run_comes_with_its_data_even_if_both_moved(home: Path) -> None:
@@ -61,12 +61,12 @@ def test_a_trained_run_comes_with_its_data_even_if_both_moved(home: Path) -> Non
         shutil.move(home / folder, home / "moved" / folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PPLKIT_HOME", str(home / "moved"))
-        run, data, model = projects.trained("first")
+        run, data, model = projects.load_run("first")
         assert data.path == home / "moved" / "data" / "noise"
         assert (run.path, model.config.steps, model.training) == (home / "moved" / "runs" / "first", 1, False)
         write_data(data.path, 1)
         with pytest.raises(PplkitError, match="was changed after .*: train again"):
-            projects.trained("first")
+            projects.load_run("first")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.experiments.report import Outcome, page_of, spread_of, summary, write_report
+from pplkit.experiments.report import Outcome, mean_and_deviation, page_of, summary, write_report
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.viz.training import variant_curves
 
@@ -103,9 +103,9 @@ def folder(tmp_path: Path, outcomes: list[Outcome]) -> Path:
 
 def test_mean_and_standard_deviation_by_hand() -> None:
     results: list[dict[str, Any]] = [{"a": 1.0}, {"a": 2.0}, {"a": 4.5}, {}]  # mean 2.5; squares 2.25 + 0.25 + 4; / 2
-    assert spread_of(results, "a", 1, 3) == "2.500 ± 1.803 (3)"
-    assert spread_of(results[:1], "a", 100, 1) == "100.0 (1)"
-    assert spread_of(results, "b", 1, 1) == ""
+    assert mean_and_deviation(results, "a", 1, 3) == "2.500 ± 1.803 (3)"
+    assert mean_and_deviation(results[:1], "a", 100, 1) == "100.0 (1)"
+    assert mean_and_deviation(results, "b", 1, 1) == ""
 
 
 def test_the_table_is_read_back(folder: Path) -> None:
