@@ -26,7 +26,7 @@ from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.images import read_image
 from pplkit.data.label_readers import read_labels
 from pplkit.data.video import frames
-from pplkit.experiments.notebooks import declared
+from pplkit.experiments.notebooks import declared_parameters
 from pplkit.experiments.plan import read_plan
 from pplkit.inference.export.model_card import save_pretrained
 from pplkit.inference.export.pose_formats import read_poses
@@ -124,7 +124,7 @@ READERS: dict[str, Callable[[Path], object]] = {
         lambda folder: load(folder / "model"),
     ),
     "home/try.yaml": read_home,
-    "home/notebooks/train.ipynb": lambda folder: declared(folder / "home/notebooks/train.ipynb"),
+    "home/notebooks/train.ipynb": lambda folder: declared_parameters(folder / "home/notebooks/train.ipynb"),
     **dict.fromkeys(("cub/images.txt", "cub/bounding_boxes.txt", "cub/parts/part_locs.txt"), prepared(cub, "cub")),
     "hands/HandInfo.csv": prepared(hands, "hands"),
     **dict.fromkeys(("flowers/setid.mat", "flowers/imagelabels.mat"), prepared(flowers, "flowers")),
