@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import pplkit
 from pplkit import cli
-from pplkit.cli.main import build_parser
+from pplkit.cli.main import build_parser, main
 
 COMMANDS = ["run", "batch", "train", "doctor", "complete", "estimate", "landmarks", "track", "export", "check"]
 
@@ -36,3 +37,13 @@ def test_python_m_pplkit_is_the_same_command() -> None:
     process = subprocess.run(line, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert process.returncode == 2
     assert process.stderr.startswith("pplkit: the folder no/such/folder of --out does not exist")
+
+
+def test_version_help_and_misspelled_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0 and "commands" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and pplkit.__version__ in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["trian"])
+    assert "did you mean 'train'?" in capsys.readouterr().err

@@ -192,3 +192,14 @@ def test_iterations_and_procedure_reach_the_model(tiny: Config, tmp_path: Path) 
         expected = model.estimate(np.asarray(read_image(file))[None], iterations, procedure=procedure)
         np.testing.assert_allclose(row["keypoints"], (expected.keypoints[0] + 1) / 2 * 31, atol=0.006)
         np.testing.assert_allclose(row["confidence"], expected.confidence[0], atol=1e-4)
+
+
+def test_names_that_are_no_text_lose_no_poses(model: PosePriorLearner, tmp_path: Path) -> None:
+    """As old archives unpack them: Latin-1 on a disk of UTF-8."""
+    folder = tmp_path / "in"
+    for name in (b"b\xe9.png", b"a.png"):
+        picture(folder / "x.png").rename(folder / name.decode("utf8", "surrogateescape"))
+    assert write_poses(Estimator(model), [folder], tmp_path / "p.csv", bar=False) == 2
+    files = {row["file"] for row in csv.DictReader((tmp_path / "p.csv").open(encoding="utf8"))}
+    assert files == {str(folder / "a.png"), str(folder / "b\N{REPLACEMENT CHARACTER}.png")}
+    assert write_poses(Estimator(model), [folder], tmp_path / "p.json", bar=False) == 2

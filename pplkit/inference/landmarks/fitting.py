@@ -10,7 +10,6 @@ import math
 import os
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +20,8 @@ from pplkit.data.reader import crop_square
 from pplkit.data.sampling import evenly_spaced
 from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.landmarks import ridge
-from pplkit.inference.landmarks.label_table import read_points
+from pplkit.inference.landmarks.label_table import is_table, read_points
+from pplkit.inference.landmarks.labeled_files import LabeledImages, read_labeled_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import RunFolder
@@ -31,14 +31,6 @@ TABLE, MAP = "landmarks.csv", "landmarks.json"
 MAX_CANDIDATES = 3000  # images
 OUTLIERS = 0.2  # fraction of the images, with the most unusual poses, that is not suggested: many are mistakes
 NOISE = 0.3  # of a labeled coordinate, beside the variance of the keypoints
-
-
-class LabeledImages(NamedTuple):
-    """n images with J landmarks."""
-
-    images: np.ndarray  # (n, S, S, 3) uint8
-    labels: np.ndarray  # (n, J, 2) in [-1, 1], NaN where missing
-    names: list[str]
 
 
 def read_labels(path: Path, split: Split, size: int) -> LabeledImages:
@@ -107,11 +99,15 @@ def _pixels(image: int | str, split: Split, size: int) -> np.ndarray:
 
 
 def name_landmarks(model: PosePriorLearner, data: Dataset, path: Path, split: str = "train") -> LandmarkMap:
-    """Fit the landmarks of a table of labels on images of a split; for errors see `read_labels`.
+    """Fit the landmarks of a table of labels on images of a split, or of labels that another tool wrote on image files.
 
+    For errors see `read_labels` and `read_labeled_files`.
     Mirrored copies are fitted as well if training mirrored images.
     """
-    labeled = read_labels(path, data[split], data.size)
+    if path.is_dir() or (path.is_file() and not is_table(path)):
+        labeled = read_labeled_files(path, data.size, str(data.options.get("crop", "center")))
+    else:
+        labeled = read_labels(path, data[split], data.size)
     keypoints = model.estimate(labeled.images).keypoints.numpy()
     mirrored = model.estimate(labeled.images[:, :, ::-1]).keypoints.numpy() if model.config.flip else None
     made_by = {**model.made_by, "weights": fingerprint(model), "labels": path.name}

@@ -22,6 +22,14 @@ def write_points(path: Path, points: Mapping[tuple[str, str], tuple[float, float
     write_text(path, text.getvalue())
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is such a table, or a CSV file that nobody else's is: its first words are not those of others."""
+    if path.suffix.lower() != ".csv":
+        return False
+    first = path.open("rb").read(200).decode("utf8", "replace").splitlines()[:1]
+    return not first or first[0].split(",")[0].strip().lower() not in ("scorer", "file")
+
+
 def read_points(path: Path, size: int | None = None, rename: Callable[[str], str] = str) -> Points:
     """The labels of a table in its order; none if there is no file.
 

@@ -112,10 +112,11 @@ def test_deeplabcut_tables_are_read_as_it_reads_them(poses: PoseTable, tmp_path:
         assert store.get_storer("df_with_missing").attrs.pandas_version  # without it pandas 1 and 2 fail
 
 
-def test_deeplabcut_counts_the_frames_of_a_video(tmp_path: Path) -> None:
+def test_deeplabcut_has_a_row_for_every_frame_of_a_video(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas reads DeepLabCut's tables: pip install 'pplkit[data]'")
     export_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
-    assert pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0).index.tolist() == [0, 5]
+    table = pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0)
+    assert table.index.tolist() == list(range(6)) and table.isna().all(axis=1).tolist() == [0, 1, 1, 1, 1, 0]
     for two in ([("a.mp4", 0), ("b.mp4", 0)], [("a.mp4", 0), ("a.png", None)]):
         with pytest.raises(PplkitError, match="several videos, or of videos and images"):
             export_poses(film(two), "dlc", tmp_path / "two.csv")

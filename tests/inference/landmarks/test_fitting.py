@@ -20,6 +20,7 @@ from pplkit.inference.landmarks.fitting import (
     suggest,
     summary,
 )
+from pplkit.inference.landmarks.labeled_files import read_labeled_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -132,3 +133,40 @@ def test_the_summary_marks_unknown_errors() -> None:
     sided = replace(landmarks, side_accuracy=0.9, sides=np.ones((1, 2)))
     assert "each image tells which (90%" in summary(sided)[-1]
     assert "single images do not tell which (60%" in summary(replace(landmarks, side_accuracy=0.6))[-1]
+
+
+@pytest.mark.parametrize("whole_project", [False, True])
+def test_labels_of_another_tool_lie_on_their_images(tmp_path: Path, puppets: Dataset, whole_project: bool) -> None:
+    """A table of DeepLabCut: the images lie beside it, which it names from the project's folder."""
+    folder = tmp_path / "labeled-data" / "v"
+    folder.mkdir(parents=True)
+    lines = ["scorer,me,me", "bodyparts,nose,nose", "coords,x,y"]
+    for number in range(6):
+        pixels = np.zeros((32, 48, 3), np.uint8)
+        pixels[8 + number, 20 + number] = 255
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines.append(f"labeled-data/v/{number}.png,{20 + number},{8 + number}")
+    path = folder / "CollectedData_me.csv"
+    path.write_text("\n".join(lines))
+    labeled = read_labeled_files(tmp_path if whole_project else path, 32)
+    assert labeled.names == ["nose"] and labeled.images.shape == (6, 32, 32, 3)
+    for image, (point,) in zip(labeled.images, to_pixels(labeled.labels, 32), strict=True):
+        assert np.array_equal(np.round(point)[::-1], np.argwhere(image[..., 0] > 100)[0])
+
+
+def test_landmarks_are_fitted_to_labels_of_another_tool(
+    tmp_path: Path, puppets: Dataset, model: PosePriorLearner
+) -> None:
+    rows = ["file,name,x,y,visible"]
+    for number in range(6):
+        Image.fromarray(np.asarray(puppets["train"].images[number])).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,nose,{10 + number},12,1")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    assert name_landmarks(model, puppets, tmp_path / "labels.csv").names == ["nose"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "labels.csv").rename(tmp_path / "sub" / "labels.csv")
+    assert name_landmarks(model, puppets, tmp_path / "sub" / "labels.csv").names == ["nose"]
+    for number in range(6):
+        (tmp_path / f"{number}.png").unlink()
+    with pytest.raises(PplkitError, match=r"names images such as '0\.png', and none lies beside it"):
+        name_landmarks(model, puppets, tmp_path / "sub" / "labels.csv")

@@ -234,3 +234,19 @@ def test_frozen_links_are_not_revived() -> None:
     before = model.links.clone()
     model.reinit_weak_links()
     assert torch.equal(model.links, before)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32), r"float images from 0 to 1 cannot be read"),
+        (np.linspace(-3, 255, 3 * 32 * 32).reshape(1, 3, 32, 32), r"from -3 to 255"),
+        (np.full((1, 3, 32, 32), np.nan), "from nan"),
+        ([np.zeros((32, 32, 3), np.uint8)], "images of type list cannot be read: give an array"),
+        ("x.png", "images of type str"),
+    ],
+)
+def test_images_of_a_range_or_kind_that_is_not_meant_are_refused(tiny: Config, images: Any, message: str) -> None:
+    """Fractions of white, as torchvision's ToTensor gives them, would give other poses without a word."""
+    with pytest.raises(PplkitError, match=message):
+        PosePriorLearner(tiny).eval().estimate(images)
