@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training import loop as training
 from pplkit.training.checkpoint import read_checkpoint
-from pplkit.training.logger import Progress, Result
+from pplkit.training.logger import Progress
 from pplkit.training.run_folder import RunFolder
 
 
@@ -71,17 +70,6 @@ def test_a_second_ctrl_c_does_not_wait(config: Config, puppets: Dataset, tmp_pat
     with pytest.raises(KeyboardInterrupt) as told:
         trained(config, puppets, tmp_path / "one")
     assert not isinstance(told.value, Interrupted) and RunFolder(tmp_path / "one").checkpoints() == []
-
-
-def test_without_a_main_thread_there_are_no_signals_to_hear(config: Config, puppets: Dataset, tmp_path: Path) -> None:
-    """As a widget trains."""
-    results: list[Result] = []
-    thread = threading.Thread(
-        target=lambda: results.append(trained(config.replace(steps=2), puppets, tmp_path / "one"))
-    )
-    thread.start()
-    thread.join()
-    assert results[0].steps == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -25,7 +25,7 @@ from pplkit.models.prior.config import Config
 from pplkit.training.checkpoint import read_checkpoint
 from pplkit.training.tasks.completer import complete
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")]
 KILLS = int(os.environ.get("PPLKIT_KILLS", "3"))
 REFUSED = 3  # exit code of a process that ends with a PplkitError
 

@@ -38,17 +38,8 @@ def test_a_write_that_fails_anywhere_leaves_a_checkpoint(run: RunFolder, tiny: C
         (run.path / "checkpoints" / "step-00000003.safetensors").unlink(missing_ok=True)
         run.save(2, model, optimiser, {})
     assert called[:4] == ["open", "write", "open", "fsync"] and {"replace", "unlink"} <= set(called)
+    assert called.count("fsync") >= 2  # of the file and, after the renaming, of its folder
     assert [path.name[12:13] for path in run.checkpoints()] == ["2", "3"]
-
-
-def test_what_cannot_be_brought_to_the_disk_is_no_checkpoint(run: RunFolder, tiny: Config) -> None:
-    """The file and, after the renaming, its folder."""
-    model, optimiser = stepped(tiny)
-    with faulty(0) as counting:
-        run.save(1, model, optimiser, {})
-    with faulty(counting.count, errno.EIO) as last, pytest.raises(PplkitError, match="Input/output error"):
-        run.save(2, model, optimiser, {})
-    assert last.called == "fsync"
 
 
 @pytest.fixture
