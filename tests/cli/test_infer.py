@@ -95,7 +95,7 @@ def test_landmarks_are_suggested_or_fitted(
         ("track nowhere a.mp4 --out no/t.csv", "the folder no of --out does not exist"),
         ("track nowhere a.mp4 --out t.json", "--out t.json does not end in .csv"),
         ("track nowhere a.mp4 --out t.csv --video t.gif", "--video t.gif does not end in .mp4"),
-        ("track nowhere a.mp4 --out t.csv --video ./a.mp4", "a.mp4 is the video that is to be drawn over"),
+        ("track nowhere a.mp4 --out t.csv --video ./a.mp4", "a.mp4 is the video to draw over"),
     ],
 )
 def test_a_wrong_file_to_write_is_found_before_anything_is_loaded(
