@@ -157,6 +157,16 @@ def test_code_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if missing(name)] == []
 
 
+def test_python_on_the_pages_uses_names_that_are_there() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    tree = ast.parse("\n".join(blocks))
+    named = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    ours = {name for name in named if re.fullmatch(r"pplkit(\.\w+)+", name)}
+    assert len(ours) > 3
+    assert {name for name in ours if missing(name)} == set()
+
+
 @pytest.mark.parametrize("script", sorted(ROOT.glob("docs/*.py")), ids=lambda script: script.name)
 def test_what_the_scripts_of_docs_import_is_there(script: Path) -> None:
     imports = [node for node in ast.walk(ast.parse(script.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
