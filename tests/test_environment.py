@@ -52,7 +52,8 @@ def test_every_import_is_a_declared_dependency() -> None:
     declared |= {"pplkit", "data_prep"} | set(sys.stdlib_module_names)
     for path in [*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")]:
         # These say so where a package of an extra is missing.
-        extras = {"pose_formats.py": ("data", "sleap"), "onnx.py": ("onnx",)}.get(path.name, ())
+        formats = ("data", "sleap")
+        extras = {"pose_formats.py": formats, "label_readers.py": formats, "onnx.py": ("onnx",)}.get(path.name, ())
         extras = ("data",) if "data_prep" in path.parts or path.name in ("video.py", "video_writer.py") else extras
         known = declared | {IMPORT_NAMES.get(name, name) for extra in extras for name in bounds(EXTRAS[extra])}
         if path.name == "link_map_triton.py":
