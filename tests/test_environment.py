@@ -11,7 +11,13 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORT_NAMES = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml", "sleap-io": "sleap_io"}
+IMPORT_NAMES = {
+    "ipython": "IPython",
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "pyyaml": "yaml",
+    "sleap-io": "sleap_io",
+}
 EXTRAS = PROJECT["optional-dependencies"]
 EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["onnx"] + EXTRAS["dev"]
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "nbval")
@@ -54,7 +60,11 @@ def test_every_import_is_a_declared_dependency() -> None:
         # These say so where a package of an extra is missing.
         formats = ("data", "sleap")
         extras = {"pose_formats.py": formats, "label_readers.py": formats, "onnx.py": ("onnx",)}.get(path.name, ())
-        extras = ("data",) if "data_prep" in path.parts or path.name in ("video.py", "video_writer.py") else extras
+        extras = (
+            ("data",)
+            if "data_prep" in path.parts or path.name in ("images.py", "video.py", "video_writer.py")
+            else extras
+        )
         known = declared | {IMPORT_NAMES.get(name, name) for extra in extras for name in bounds(EXTRAS[extra])}
         if path.name == "link_map_triton.py":
             known |= {"triton"}  # PyTorch brings it where there are GPUs for it, and nothing else imports this module
