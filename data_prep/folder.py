@@ -44,7 +44,7 @@ from PIL import Image
 from data_prep.common.command_line import parser, run
 from data_prep.common.duplicates import groups, near_pairs, superfluous
 from data_prep.common.ingest import Row, Task, write
-from data_prep.common.object_crops import AUTO, OBJECT, Sheet, chosen, picture_cut, pictures_look, say
+from data_prep.common.object_crops import AUTO, OBJECT, Sheet, choose_crop, image_cut, sample_images, warn
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
@@ -65,7 +65,7 @@ SPLITS = ("train", "test")
 Objects = Mapping[str, list[Label]]
 Options = Mapping[str, Any]
 Cut = Callable[[Path, Image.Image, Label | None], Box]
-"""From a image, its file and its label to the part of it that is kept"""
+"""From an image, its file and its label to the part of it that is kept"""
 
 
 def prepare(
@@ -108,14 +108,14 @@ def prepare(
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
     testing = _testing(names, alike, options)
-    found = ImageSquares(list(paths.values()), warn=say) if options["crop"] in (AUTO, OBJECT) else None
+    found = ImageSquares(list(paths.values()), warn=warn) if options["crop"] in (AUTO, OBJECT) else None
     if found is not None:
-        look = partial(pictures_look, found, [paths[name] for name in names if name not in faults])
-        options["crop"] = chosen(options["crop"], "center", look)
+        sample = partial(sample_images, found, [paths[name] for name in names if name not in faults])
+        options["crop"] = choose_crop(options["crop"], "center", sample)
     sheet = Sheet(len(names))
     cut: Cut = partial(_around_label, margin=margin)
     if options["crop"] != "labels":
-        cut = picture_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
+        cut = image_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
     tasks, class_names = _tasks(names, paths, objects, faults, marks, testing, size, options, cut)
     with _writer(out, size, overwrite, marks, {**options, "duplicate_groups": alike}, class_names) as writer:
         for name, reason in dropped.items():

@@ -43,18 +43,17 @@ from data_prep.common.object_crops import (
     AUTO,
     OBJECT,
     Sheet,
-    chosen,
-    following,
-    picture_cut,
-    pictures_look,
-    say,
-    videos_look,
+    choose_crop,
+    image_cut,
+    sample_images,
+    sample_videos,
+    video_cut,
+    warn,
 )
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, resized
 from pplkit.data.images import read_image
-from pplkit.data.video import frame_size
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares, Squares
 
@@ -188,10 +187,10 @@ def _video_tasks(
 ) -> tuple[str, list[Task]]:
     """The crop, and the task of each video."""
     known: dict[Path, Squares] = {}
-    crop = chosen(crop, "labels", partial(videos_look, [video.film for video in videos], frame_size, known))
+    crop = choose_crop(crop, "labels", partial(sample_videos, [video.film for video in videos], known))
     tasks = []
     for number, video in enumerate(videos):
-        follow = partial(following, video.film, number, known, sheet, 1) if crop == OBJECT else None
+        follow = partial(video_cut, video.film, number, known, sheet, 1) if crop == OBJECT else None
         name = f"{video.subject.name}/Videos/{video.name}.mp4"
         tasks.append(Task(name, partial(rows, video, size, every, masks, follow), streamed=True))
     return crop, tasks
@@ -205,10 +204,10 @@ def _frame_tasks(
     folders = [video.subject / LAYOUTS["simplified"] / video.name for video in videos]
     frames = [sorted(folder.glob("*.jpg"), key=lambda f: (len(f.stem), f)) for folder in folders]
     everything = [file for files in frames for file in files]
-    found = None if crop == "labels" else ImageSquares(everything, warn=say)
+    found = None if crop == "labels" else ImageSquares(everything, warn=warn)
     if found is not None:
-        crop = chosen(crop, "labels", partial(pictures_look, found, everything))
-    cut = picture_cut(crop, found, sheet, frames) if crop == OBJECT else None
+        crop = choose_crop(crop, "labels", partial(sample_images, found, everything))
+    cut = image_cut(crop, found, sheet, frames) if crop == OBJECT else None
     tasks = []
     for video, files in zip(videos, frames, strict=True):
         for file in files[::every]:

@@ -89,7 +89,7 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
 
 
 def in_crop(points: np.ndarray, box: Box, size: int, file: Path) -> np.ndarray:
-    """Pixels (32, 2) of a image as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
+    """Pixels (32, 2) of an image as points of its crop in [-1, 1]; raises PplkitError if they lie far from it."""
     keypoints = to_crop(points, box, size)
     if not np.abs(keypoints).max() <= MAX_COORDINATE:  # NaN as well
         raise PplkitError(f"{file} has joints that are not numbers or far outside the image; {REMEDY}")

@@ -1,6 +1,6 @@
 """Scenes of `synthetic.scenes` cut down to square images, and written as a video: `python -m data_prep.scenes OUT`.
 
-Which square of a image is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
+Which square of an image is kept, `crop` says: "object" that of the kit's own search, which knows no labels; "truth"
 one around the true mask; "center" the middle of the scene, in which the object is tiny.
 """
 

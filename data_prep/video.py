@@ -28,12 +28,12 @@ from PIL import Image
 
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, write
-from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, chosen, following, videos_look
+from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, choose_crop, sample_videos, video_cut
 from data_prep.common.splits import check_share, hash_fraction, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, current_name, resized
 from pplkit.data.images import list_files, relative_name
-from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frame_size, frames, reader, times
+from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frames, reader, times
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import Squares
 
@@ -81,7 +81,7 @@ def convert(
     testing = _testing(names, test_share)
     known: dict[Path, Squares] = {}
     if isinstance(crop, str):
-        crop = chosen(crop, "center", partial(videos_look, paths, frame_size, known))
+        crop = choose_crop(crop, "center", partial(sample_videos, paths, known))
     writer.metadata.options["crop"] = crop
     sheet = Sheet(len(paths))
     tasks = []
@@ -89,7 +89,7 @@ def convert(
         share = test_share if len(paths) == 1 else float(name in testing)
         # Threads of the decoder each hold a frame at full size: many videos at a time share the cores themselves.
         threads = 0 if len(paths) == 1 else 1
-        part = partial(following, path, number, known, sheet, threads) if crop == OBJECT else partial(_crop, crop)
+        part = partial(video_cut, path, number, known, sheet, threads) if crop == OBJECT else partial(_crop, crop)
         made = partial(_rows, path, name, number, wanted, share, part, writer.metadata.size, threads)
         tasks.append(Task(name, made, streamed=True))
     with writer:

@@ -1,6 +1,6 @@
 """The bodies of the synthetic puppets: bones with joint limits, the capsules that cover them, colors and limbs.
 
-Lengths are in [-1, 1] units of a image, angles in degrees: 0 points down, 90 to the right, 180 up.
+Lengths are in [-1, 1] units of an image, angles in degrees: 0 points down, 90 to the right, 180 up.
 """
 
 from dataclasses import dataclass

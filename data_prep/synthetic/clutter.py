@@ -61,7 +61,7 @@ def _between(line: Array, cell: float, count: int) -> tuple[Array, Array, Array]
 
 
 def clutter(key: tuple[int, ...], x: Array, y: Array, octaves: int = 6, smallest: float = 0.1) -> Array:
-    """A made background (3, H, W) float32 in [0, 1] at columns x (W,) and rows y (H,), in units of half a image.
+    """A made background (3, H, W) float32 in [0, 1] at columns x (W,) and rows y (H,), in units of half an image.
 
     It follows from `key`. Some are calm, most have many shapes, none of a radius below `smallest`.
     """
@@ -128,7 +128,7 @@ def _inside(u: Array, v: Array, half: Array, ellipse: bool) -> Array:
 def photograph(files: Sequence[Path], key: tuple[int, ...], width: int, height: int) -> Array:
     """A background (3, H, W) float32 in [0, 1] from one of some images: a part of it, of any size, at times mirrored.
 
-    Which image and which part follow from `key`. Raises PplkitError for a image that cannot be read.
+    Which image and which part follow from `key`. Raises PplkitError for an image that cannot be read.
     """
     draws = uniform((*key, Stream.CLUTTER), PHOTOGRAPH_DRAWS)
     image = read_image(files[int(draws[0] * len(files))])

@@ -48,7 +48,7 @@ def vignette(draws: Array, x: Array, y: Array) -> Array:
 
 
 def expose(planes: Array, light: Array, draws: Array, key: tuple[int, ...], frame: int) -> None:
-    """Take a image: planes (3, H, W) float32 in this light (H, W), with the cast, flicker and grain of its frame.
+    """Take an image: planes (3, H, W) float32 in this light (H, W), with the cast, flicker and grain of its frame.
 
     `draws` (DRAWS,) are those of the video that has this `key`.
     """

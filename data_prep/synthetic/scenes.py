@@ -22,7 +22,7 @@ from data_prep.synthetic.posing import Figures, capsules, figures, keypoints, mi
 from data_prep.synthetic.puppets import CATEGORIES, PACE, PICKED, body_of, check_least, layout
 from data_prep.synthetic.rendering import Array, Stream, as_mask, layered, quantised, uniform
 
-SIDES = (640, 480)  # width and height of a image in pixels
+SIDES = (640, 480)  # width and height of an image in pixels
 LEAST_SIDE = 160
 HALF = (32.5, 42.0)  # half the side of a puppet's square in pixels; a person is 1.25 to 1.9 halves tall
 ZOOM = 1.15  # the largest
@@ -34,7 +34,7 @@ STEPS = {Stream.WALK: 30, Stream.PAN: 30, Stream.ZOOM: 50, Stream.SHAKE: 4}
 """frames from one random place to the next"""
 OCTAVES = 7  # of the noise of a background
 SMALLEST = 0.04  # radius of the smallest shape of a background, in half images
-PAINTED = 2 * 49 + 1  # side in pixels of the part of a image that is painted anew: the puppet and its shadow
+PAINTED = 2 * 49 + 1  # side in pixels of the part of an image that is painted anew: the puppet and its shadow
 SHADOW = (0.55, 0.12)  # half axes of the shadow on the ground, in half sides of the puppet's square
 AT_ONCE = 8  # images of a video painted together
 

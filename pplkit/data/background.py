@@ -73,7 +73,7 @@ def foreground(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
 def deviation(
     picture: np.ndarray, image: np.ndarray, slack: float = 0.0, slopes: np.ndarray | None = None, blur: float = BLUR
 ) -> np.ndarray:
-    """By how much (h, w) a image differs from a background, both float (h, w, 3), in the color that differs most.
+    """By how much (h, w) an image differs from a background, both float (h, w, 3), in the color that differs most.
 
     What an offset of `slack` pixels explains, from the background's `slopes` (h, w), does not count; NaN gives 0.
     """
@@ -86,7 +86,7 @@ def deviation(
 
 
 def _light(picture: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """How bright (h, w, 3) a image is in shares of the background: each color on the whole, and from place to place.
+    """How bright (h, w, 3) an image is in shares of the background: each color on the whole, and from place to place.
 
     The latter changes over `LOCAL` of the longer side, and follows what differs from the background little or nothing.
     """
@@ -139,7 +139,7 @@ def scene_of(pictures: Sequence[np.ndarray]) -> Scene:
 
 
 def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Where, bool (h, w), a image differs from the background because the latter has an object that has gone.
+    """Where, bool (h, w), an image differs from the background because the latter has an object that has gone.
 
     Of a blob that is the object the image has the outline, of such a place the background.
     """
@@ -155,12 +155,12 @@ def _left_behind(picture: np.ndarray, image: np.ndarray, off: np.ndarray, noise:
 
 
 def changed(picture: np.ndarray, scene: Scene) -> np.ndarray:
-    """Where, bool (h, w), a image deviates from the background by more than noise."""
+    """Where, bool (h, w), an image deviates from the background by more than noise."""
     return deviation(picture, scene.image) > np.clip(NOISE * np.median(scene.noise), FLOOR, LOUD)
 
 
 def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
-    """The share of the pixels of a image (h, w, 3) that another one, laid over it by a map, does not show.
+    """The share of the pixels of an image (h, w, 3) that another one, laid over it by a map, does not show.
 
     1 where hardly anything of it is shown.
     """
@@ -172,7 +172,7 @@ def unlike(first: np.ndarray, second: np.ndarray, move: np.ndarray) -> float:
 
 
 def _slopes(image: np.ndarray) -> np.ndarray:
-    """How steep (h, w) a image (h, w, 3) is, in the color that is steepest."""
+    """How steep (h, w) an image (h, w, 3) is, in the color that is steepest."""
     return np.max([np.hypot(*np.gradient(np.nan_to_num(image[..., colour]))) for colour in range(3)], axis=0)
 
 
@@ -200,7 +200,7 @@ def blobs(off: np.ndarray, noise: np.ndarray) -> list[tuple[float, np.ndarray]]:
 
 
 def still_blobs(picture: np.ndarray, scene: Scene) -> np.ndarray:
-    """Left, top, right, bottom and weight (k, 5) of the blobs of a image of a standing camera, largest first."""
+    """Left, top, right, bottom and weight (k, 5) of the blobs of an image of a standing camera, largest first."""
     found = blobs(deviation(picture, scene.image), scene.noise)
     return np.array([[*where.min(0), *(where.max(0) + 1), weight] for weight, where in found]).reshape(-1, 5)
 
@@ -241,7 +241,7 @@ def _quantile(values: np.ndarray, share: float) -> np.ndarray:
 def _placed(
     where: np.ndarray, move: np.ndarray, sides: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom in a image (h, w) of pixels (n, 2) of the canvas of `sides` that it was laid on."""
+    """Left, top, right, bottom in an image (h, w) of pixels (n, 2) of the canvas of `sides` that it was laid on."""
     places = where - (np.array(sides[::-1]) - 1) / 2
     x, y = move[:2, :2] @ places.T + move[:2, 2:] + (np.array([[shape[1]], [shape[0]]]) - 1) / 2
     left, right = np.clip([x.min(), x.max() + 1], 0, shape[1])

@@ -9,7 +9,7 @@ from PIL import Image
 from sources import film
 
 from data_prep import folder, video
-from data_prep.common.object_crops import SHEET, spread
+from data_prep.common.object_crops import SHEET, evenly_chosen
 from data_prep.registry import prepared
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
@@ -128,4 +128,8 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
 
 
 def test_evenly_spread_items() -> None:
-    assert spread([], 3) == [] and spread([1, 2], 3) == [1, 2] and spread(list(range(9)), 3) == [0, 4, 8]
+    assert (
+        evenly_chosen([], 3) == []
+        and evenly_chosen([1, 2], 3) == [1, 2]
+        and evenly_chosen(list(range(9)), 3) == [0, 4, 8]
+    )
