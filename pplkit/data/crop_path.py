@@ -1,4 +1,4 @@
-"""From what moves or stands out in each frame of a video to the square around one object, steady over time."""
+"""The path of one object through the blobs of a video's frames, and steady squares around it."""
 
 from collections.abc import Sequence
 
@@ -26,12 +26,12 @@ CHANGES = 0.17  # standard deviation of the logarithm of the extent that is much
 
 
 def followed(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Of the blobs (k, 5) of each of T frames the one (T, 4) on the path that weighs most for its length; NaN if none.
+    """The boxes (T, 4) of one object, chosen among the blobs (k, 5) of each of T frames; NaN in frames without blobs.
 
-    A blob weighs its share of the largest one of its frame, and less if it is not as large as usual; a way costs STRAY
-    for each extent, up to FARTHEST of them.
+    They are the path with the largest sum of weights less costs: a blob weighs its fraction of the largest one in its
+    frame, less if its size is unusual; a way costs STRAY for each extent, up to FARTHEST of them.
     """
-    made = np.full((len(rows), 4), np.nan)
+    boxes = np.full((len(rows), 4), np.nan)
     usual = float(np.median([_extent(row)[0] for row in rows if len(row)] or [1.0]))
     back: list[tuple[int, np.ndarray]] = []
     score, last = np.zeros(1), np.empty((0, 5))
@@ -49,11 +49,11 @@ def followed(rows: Sequence[np.ndarray]) -> np.ndarray:
             weight = weight + total.max(axis=1)
         back.append((number, best))
         score, last = weight, row
-    place = int(score.argmax())
+    blob = int(score.argmax())
     for number, best in reversed(back):
-        made[number] = rows[number][place, :4]
-        place = int(best[place])
-    return made
+        boxes[number] = rows[number][blob, :4]
+        blob = int(best[blob])
+    return boxes
 
 
 def _middle(row: np.ndarray) -> np.ndarray:
@@ -65,9 +65,9 @@ def _extent(row: np.ndarray) -> np.ndarray:
 
 
 def astray(middle: np.ndarray, extent: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Where, bool (T,), an object at `middle` (T, 2) is far from where it is in the frames around: something else.
+    """The frames, bool (T,), in which an object at `middle` (T, 2) is far from where it is in the frames around.
 
-    Nowhere, if that were so often that the frames are in no order.
+    None, if there were so many that the frames are in no order.
     """
     there = np.flatnonzero(found)
     away = np.zeros(len(found), bool)
@@ -81,8 +81,8 @@ def astray(middle: np.ndarray, extent: np.ndarray, found: np.ndarray) -> np.ndar
 
 
 def sides_over(extent: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """How long (T,) squares are to be that hold extents (T,): the same in all frames, or slowly changing where the
-    extents of one while are far larger than those of another.
+    """Sides (T,) of squares that hold extents (T,): constant, or slowly changing if the extents in some part of the
+    video are far larger than in others.
     """
     known = np.minimum(extent[found], GROSS * np.median(extent[found]))
     constant = float(np.quantile(known, EXTENT))
@@ -98,7 +98,7 @@ def sides_over(extent: np.ndarray, found: np.ndarray) -> np.ndarray:
 def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Squares (T, 4) around an object at (T, 4), NaN where it was not found, with `margin` on each side of its extent.
 
-    With where it was found, bool (T,), and the square of its extent, the median.
+    Also returns the frames in which it was found, bool (T,), and the median of its squared extents.
     """
     middle, extent = _middle(chosen), _extent(chosen)
     found = np.isfinite(extent)
@@ -113,7 +113,7 @@ def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tu
 
 
 def stays(chosen: np.ndarray) -> bool:
-    """Whether an object at (T, 4), NaN where it was not found, keeps to one place, so that motion shows parts of it."""
+    """Whether an object at (T, 4), NaN where it was not found, stays in one place, so that motion shows only parts."""
     chosen = chosen[np.isfinite(chosen[:, 0])]
     if len(chosen) < 2:
         return True
@@ -122,18 +122,18 @@ def stays(chosen: np.ndarray) -> bool:
 
 
 def in_parts(chosen: np.ndarray) -> bool:
-    """Whether the extent of an object at (T, 4), NaN where it was not found, changes more than that of a whole one."""
+    """Whether the extent of an object at (T, 4), NaN where it was not found, changes as if only parts were seen."""
     extent = _extent(chosen[np.isfinite(chosen[:, 0])])
     return float(np.log(np.maximum(extent, 1e-9)).std()) > CHANGES
 
 
 def rivals(rows: Sequence[np.ndarray]) -> float:
-    """The share of frames whose blobs (k, 5), largest first, are those of several objects."""
+    """The fraction of frames whose blobs (k, 5), largest first, belong to several objects."""
     return float(np.mean([len(row) > 1 and row[1, 4] >= RIVAL * row[0, 4] for row in rows]))
 
 
 def together(rows: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """One blob (1, 5) for each frame that has any: around all large ones (k, 5) of the video, but for rare ones."""
+    """One blob (1, 5) for each frame with blobs (k, 5): around all large blobs of the video except outliers."""
     large = np.concatenate([row[row[:, 4] >= RIVAL * row[0, 4]] for row in rows if len(row)])
     low, high = np.quantile(large[:, :2], RARE, axis=0), np.quantile(large[:, 2:4], 1 - RARE, axis=0)
     around = np.array([[*low, *high, 1.0]])

@@ -1,6 +1,6 @@
-"""What moves in a video whose camera stands, as masks; nothing is said where the camera moves or the object rests.
+"""Masks of what moves before a standing camera; None for videos whose camera moves or whose object rests.
 
-Laid over one another, frames show whether the camera stands; what differs from their median is what moves. Unlike
+Laid over one another, frames show whether the camera stands; what moves is what differs from their median. Unlike
 `motion`, which looks for one object in every frame, this leaves out a video that may mislead. Measured on built-in
 puppets (64 and 32 px, 30 videos each): all videos of a standing camera are told from those of a moving one; in wide
 scenes, of which a third are of a moving camera, and in crops that follow the object, of which all seem to be.
@@ -17,20 +17,20 @@ SIDE = 64  # cells of a mask, and pixels at which frames are compared, at most
 FEWEST = 6  # frames
 PAIRS = 5, 3  # of neighboring frames, and of frames half a video apart, laid over one another to see the camera move
 STANDS = 0.003  # of the image side, by which frames are off at most; by 0.004 and more where a camera moves
-FITS = 2.5 / 255  # median difference of two frames that may be said to fit as they are
+FITS = 2.5 / 255  # largest median difference of two frames that count as aligned
 SLACK = 1.0  # cells by which an object that rests and breathes may move
-EXPLAINED = 0.5  # share of what differs that such a motion explains: with more, nothing has moved from its place
-SHARE = 0.25  # of a frame's largest deviation from the background, which is at QUANTILE: more is the object
+EXPLAINED = 0.5  # fraction of the difference that such a motion explains: with more, nothing has moved away
+SHARE = 0.25  # of a frame's largest deviation from the background, at QUANTILE: more is the object
 QUANTILE = 0.998
-FULL = 0.4  # share of the cells that differ: with more, the background is not known
-ALIKE = 0.7  # share that the maps of two frames have in common: with more, what differs is not what moves
+FULL = 0.4  # fraction of the cells that differ: with more, the background is unknown
+ALIKE = 0.7  # overlap of the masks of two frames: with more, what differs does not move
 
 
 def moving(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
     """Masks (T, SIDE, SIDE) uint8 of what moves in frames (T, H, W, 3) uint8 of one video, in order; H = W.
 
-    None if there are fewer than FEWEST frames, if the camera moves, if too much or always the same differs from the
-    median of the frames, or if an object that rests explains it. A frame in which nothing stands out has an empty mask.
+    None if there are fewer than FEWEST frames, if the camera moves, if too many or always the same cells differ from
+    the median, or if a resting object explains the difference. Frames in which nothing stands out have empty masks.
     """
     if len(frames) < FEWEST:
         return None
@@ -44,23 +44,23 @@ def moving(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
         rest = np.stack([deviation(picture, background, SLACK, slopes) for picture in pictures])
     least = max(FLOOR, NOISE * float(np.median(np.quantile(off, USUAL, axis=0))))
     peaks = np.quantile(off.reshape(len(off), -1), QUANTILE, axis=1)
-    found = off > np.maximum(least, SHARE * peaks)[:, None, None]
-    seen = found[found.any((1, 2))]
-    if not len(seen) or seen.mean() > FULL or _alike(seen) > ALIKE:
+    maps = off > np.maximum(least, SHARE * peaks)[:, None, None]
+    filled = maps[maps.any((1, 2))]
+    if not len(filled) or filled.mean() > FULL or _alike(filled) > ALIKE:
         return None
-    if rest[found].sum() < (1 - EXPLAINED) * off[found].sum():
+    if rest[maps].sum() < (1 - EXPLAINED) * off[maps].sum():
         return None
-    return as_masks(found)
+    return as_masks(maps)
 
 
 def stands(pictures: np.ndarray) -> bool:
-    """Whether the camera stands in float images (T, h, w, 3) of one video, by laying frames over one another."""
+    """Whether the camera stands in float images (T, h, w, 3) of a video, by laying frames over one another."""
     grey = pictures.mean(-1)
     for count, apart in zip(PAIRS, (1, len(grey) // 2), strict=True):
         first = np.unique(np.linspace(0, len(grey) - apart - 1, count).round().astype(int))
         try:
             off = [_displaced(grey[i], grey[i + apart]) for i in first]
-        except np.linalg.LinAlgError:  # images of one color tell nothing
+        except np.linalg.LinAlgError:  # images of one color cannot be aligned
             return False
         if np.median(off) > STANDS * grey.shape[1]:
             return False
@@ -68,7 +68,7 @@ def stands(pictures: np.ndarray) -> bool:
 
 
 def _displaced(first: np.ndarray, second: np.ndarray) -> float:
-    """By how many pixels the camera moved between gray images (h, w): 0 where they fit as well as they are."""
+    """Pixels by which the camera moved between two gray images (h, w); 0 if they are as similar without a motion."""
     move = estimate_transform(first, second, np.eye(3))
     before, after = np.abs(second - first), np.abs(warp_image(second, move, first.shape) - first)
     shown = np.isfinite(after)
@@ -78,10 +78,10 @@ def _displaced(first: np.ndarray, second: np.ndarray) -> float:
     return displacement(move, first.shape)
 
 
-def as_masks(found: np.ndarray) -> np.ndarray:
+def as_masks(maps: np.ndarray) -> np.ndarray:
     """Maps bool (n, h, h) as masks (n, SIDE, SIDE) uint8, 255 where a map is true at the middle of the cell."""
-    cells = np.floor((np.arange(SIDE) + 0.5) * found.shape[-1] / SIDE).astype(int)
-    return np.where(found[:, cells][:, :, cells], 255, 0).astype(np.uint8)
+    cells = np.floor((np.arange(SIDE) + 0.5) * maps.shape[-1] / SIDE).astype(int)
+    return np.where(maps[:, cells][:, :, cells], 255, 0).astype(np.uint8)
 
 
 def small(frame: np.ndarray) -> np.ndarray:
@@ -89,9 +89,9 @@ def small(frame: np.ndarray) -> np.ndarray:
     return reduced(frame, SIDE)
 
 
-def _alike(found: np.ndarray) -> float:
-    """Mean share that maps bool (T, h, w) of two frames, neither empty, have in common of what either has."""
-    flat = found.reshape(len(found), -1).astype(np.float32)
+def _alike(maps: np.ndarray) -> float:
+    """Mean intersection over union of the maps bool (T, h, w), none of them empty, of two frames."""
+    flat = maps.reshape(len(maps), -1).astype(np.float32)
     both, each = flat @ flat.T, flat.sum(1)
     pairs = np.triu_indices(len(flat), 1)
     return float((both / (each[:, None] + each - both))[pairs].mean()) if len(flat) > 1 else 1.0

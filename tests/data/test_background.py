@@ -6,11 +6,9 @@ from moving import ground, walk, with_squares
 
 from pplkit.data.background import (
     SIDE,
-    background,
     blobs,
     changed,
     deviation,
-    foreground,
     moving_blobs,
     reduced,
     scene_of,
@@ -38,28 +36,6 @@ def test_frames_are_reduced_to_a_longer_side() -> None:
     np.testing.assert_array_equal(found[:60], 1)
     np.testing.assert_array_equal(found[60:], 0)
     np.testing.assert_array_equal(reduced(frame[:50, :70]), frame[:50, :70] / np.float32(255))
-
-
-def test_a_background_is_the_median_over_the_whole_video() -> None:
-    frames = np.zeros((500, 2, 3, 3), np.uint8)
-    frames[:240] = 7
-    assert (background(frames) == 0).all()
-    frames[200:300] = 9
-    assert (background(list(frames)) == 7).all()
-
-
-def test_the_foreground_of_a_frame_is_the_square() -> None:
-    frames, corners = standing()
-    found = foreground(frames[4], background(frames))
-    x, y = corners[4]
-    expected = np.zeros((HEIGHT, WIDTH), bool)
-    expected[y : y + SQUARE, x : x + SQUARE] = True
-    assert found.dtype == bool and (found & expected).sum() == SQUARE**2
-    assert found.sum() < (SQUARE + 6) ** 2
-    assert not foreground(background(frames), background(frames)).any()
-    large = np.repeat(np.repeat(frames, 4, axis=1), 4, axis=2)[::3]
-    found = foreground(large[1], background(large))
-    assert found.shape == (4 * HEIGHT, 4 * WIDTH) and found[::4, ::4].sum() < (SQUARE + 6) ** 2
 
 
 def test_light_is_no_deviation() -> None:
