@@ -98,10 +98,10 @@ def prepare(
     source = Path(source)
     paths = {relative_name(path, source): path for path in list_images(source)}
     if sentence := ignored_files(source, SUFFIXES | {".json", ".csv", ".h5", ".slp"}):
-        say(sentence)
+        warn(sentence)
     for name, path in paths.items():
         if (pages := page_count(path)) > 1:
-            say(f"{name} holds {pages} images, the first is used; data_prep.video takes all of them")
+            warn(f"{name} holds {pages} images, the first is used; data_prep.video takes all of them")
     marks = None if labels is None else read_labels(Path(labels))
     objects, faults = ({}, {}) if marks is None else match(marks, list(paths))
     names, dropped, alike = _sorted_out(paths, objects, faults, options)

@@ -1,4 +1,4 @@
-"""Long arrays in several .npy files: written row by row in little memory, read as one array."""
+"""Arrays in several .npy files: written in batches with little memory, read as one array."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pplkit.core.files import check_file
 class Shards:
     """Arrays (n_i, ...) of one type, read as one array (n, ...) along the first axis.
 
-    Takes an integer, a slice or an array of integers or booleans; the last three return a copy in memory.
+    The index is an integer, a slice, or an array of integers or booleans; the last three return a copy in memory.
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
@@ -38,12 +38,12 @@ class Shards:
         if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"index out of range for {len(self)} rows")
         rows = np.where(rows < 0, rows + len(self), rows)
-        taken = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
+        selected = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         for number in np.unique(shard):
             here = shard == number
-            taken[here] = self.parts[number][rows[here] - self.starts[number]]
-        return taken
+            selected[here] = self.parts[number][rows[here] - self.starts[number]]
+        return selected
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -101,8 +101,8 @@ class NpyWriter:
 def load_array(file: Path, remedy: str, *, mapped: bool) -> np.ndarray:
     """One .npy file, memory-mapped or in memory; raises PplkitError, with `remedy`, if it is missing or damaged.
 
-    Whatever the file says of its shape, no more memory is taken than it has bytes; one with objects, which would be a
-    pickle, is refused.
+    Whatever shape a file claims, it takes no more memory than it has bytes; arrays of objects, which are pickles, are
+    refused.
     """
     if not file.exists():
         raise PplkitError(f"{file} is missing; {remedy}")
@@ -111,7 +111,7 @@ def load_array(file: Path, remedy: str, *, mapped: bool) -> np.ndarray:
         with np.errstate(all="ignore"):  # a shape beyond all numbers
             array = np.lib.format.open_memmap(file, mode="r")
         if not array.flags.c_contiguous or array.offset + array.nbytes != file.stat().st_size:
-            raise ValueError("it is not as long as its rows in order are")
+            raise ValueError("its length does not match its shape")
         return array if mapped else np.array(array)
     except Exception as error:  # a foreign header can fail anywhere inside NumPy
         raise PplkitError(f"{file} is damaged ({reason(error)}); {remedy}") from error

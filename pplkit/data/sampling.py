@@ -1,4 +1,4 @@
-"""Which of many images are looked at."""
+"""Evenly spread samples."""
 
 from collections.abc import Sized
 

@@ -29,7 +29,7 @@ def begin(out: Path) -> tuple[Path, FileLock]:
 
 
 def settle(folder: Path, out: Path, lock: FileLock) -> None:
-    """Remove a writer's folder; a data set that it had moved away is put back unless another has taken its place."""
+    """Remove a writer's folder; a data set that it had moved away is put back unless another one replaced it."""
     try:
         with suppress(OSError):  # what cannot be put back stays where it is
             if os.path.lexists(folder / OLD):  # it is moved in one step, so that what is called OLD is whole
@@ -44,7 +44,7 @@ def settle(folder: Path, out: Path, lock: FileLock) -> None:
 
 
 def clear_up(out: Path) -> None:
-    """Settle the folders of writers of `out` that were killed; those of living ones are left alone."""
+    """Settle the folders of killed writers of `out`; those of running ones are left alone."""
     try:
         entries = list(out.parent.iterdir())
     except OSError:  # where nothing can be listed, writing will say what is wrong

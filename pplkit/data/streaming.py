@@ -1,4 +1,4 @@
-"""The images of a split for training: on the device where they fit, otherwise read from their files ahead of need."""
+"""The images of a split for training: on the device if they fit, otherwise read ahead from their files."""
 
 import math
 import os
@@ -17,18 +17,18 @@ from pplkit.data.npy_shards import Shards
 from pplkit.data.schema import PREPARE_AGAIN
 
 SHARE = 0.5  # of the free memory, which images may take
-AHEAD = 4  # steps that are read before they are asked for
+STEPS_AHEAD = 4  # read before they are asked for
 THREADS = 2
-CHUNK = 2**26  # bytes read at a time on the way to the device
+CHUNK_BYTES = 2**26  # read at a time on the way to the device
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
 
 class Reader:
-    """Rows of images (n, S, S, 3) uint8: of a memory-mapped set from its files, of others from memory.
+    """Rows of images (n, S, S, 3) uint8, read from the files of a memory-mapped split, otherwise from memory.
 
-    Files are read instead of touching the mapped pages, because those count as memory of the process for as long as
-    the system has room for them, and because a file that is cut short while mapped ends the process without a word.
+    Files are read because mapped pages count as memory of the process for as long as the system has room for them, and
+    because a mapped file that is cut short ends the process without a message.
     Raises PplkitError, here and in `read`, for a file that is missing, cannot be read or is too short.
     """
 
@@ -48,15 +48,15 @@ class Reader:
         return int(self.starts[-1])
 
     def read(self, rows: np.ndarray) -> Tensor:
-        """The images at positions `rows` (m,), from 0: uint8 (m, S, S, 3), in pinned memory if so wished."""
-        taken = torch.empty((len(rows), *self.tail), dtype=torch.uint8, pin_memory=self.pinned)
-        target = taken.numpy()
+        """The images at positions `rows` (m,), from 0: uint8 (m, S, S, 3), in pinned memory if asked for."""
+        images = torch.empty((len(rows), *self.tail), dtype=torch.uint8, pin_memory=self.pinned)
+        target = images.numpy()
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(shard) != 0)) + 1
-        for begin, end in pairwise((0, *breaks.tolist(), len(rows))):  # neighbors are read at once
+        for begin, end in pairwise((0, *breaks.tolist(), len(rows))):  # consecutive rows are read at once
             number = int(shard[begin])
             self._fill(number, int(rows[begin] - self.starts[number]), target[begin:end])
-        return taken
+        return images
 
     def _fill(self, number: int, row: int, target: np.ndarray) -> None:
         part, file = self.parts[number], self.files[number]
@@ -64,22 +64,21 @@ class Reader:
             target[:] = part[row : row + len(target)]
             return
         buffer = target.reshape(-1).data
-        place = part.offset + row * self.row_bytes
+        position = part.offset + row * self.row_bytes
         while len(buffer):
             try:
-                count = os.preadv(file, [buffer], place)
+                count = os.preadv(file, [buffer], position)
             except OSError as error:
                 raise PplkitError(f"{_name(part)} cannot be read ({reason(error)}); {PREPARE_AGAIN}") from error
             if count == 0:
                 raise PplkitError(f"{_name(part)} has become shorter since it was opened; {PREPARE_AGAIN}")
-            buffer, place = buffer[count:], place + count
+            buffer, position = buffer[count:], position + count
 
 
 class Stream:
-    """Images of each step, read by threads some steps before they are asked for.
+    """The images of each step, read by threads some steps ahead.
 
-    The threads end with `close`, with the `with` block or with the object. What goes wrong in a thread is raised by
-    the call that asks for that step.
+    The threads end with `close`, or with the object. Errors in a thread are raised by the call that asks for the step.
     """
 
     def __init__(self, images: np.ndarray | Shards, device: torch.device) -> None:
@@ -90,32 +89,32 @@ class Stream:
 
     def __call__(self, step: int, rows: Callable[[int], np.ndarray]) -> Tensor:
         """The images at the positions rows(step) (m,): uint8 (m, S, S, 3) on the device."""
-        for other in [other for other in self.coming if not step <= other <= step + AHEAD]:
+        for other in [other for other in self.coming if not step <= other <= step + STEPS_AHEAD]:
             self.coming.pop(other).cancel()
-        for other in range(step, step + AHEAD + 1):
+        for other in range(step, step + STEPS_AHEAD + 1):
             if other not in self.coming:
-                # The reader's method, not one of this object: a thread must not keep alive what it ends with.
+                # A method of the reader, so that the threads do not keep this object alive.
                 self.coming[other] = self.pool.submit(self.reader.read, rows(other))
         return self.coming.pop(step).result().to(self.device, non_blocking=True)
 
     def close(self) -> None:
-        """End the threads after what they are reading now, and close the files."""
+        """End the threads after their current reads, and close the files."""
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.coming.clear()
         self.reader.close()
 
 
 def fits(images: np.ndarray | Shards, device: torch.device, copies: int = 1) -> bool:
-    """Whether images, `copies` times, take at most half of the memory that is free on the device."""
+    """Whether `copies` of the images take at most half of the free memory of the device."""
     return copies * math.prod(images.shape) <= SHARE * free_memory(device)
 
 
 def load(images: np.ndarray | Shards, device: torch.device) -> Tensor:
-    """All images on the device, uint8 (n, S, S, 3); no second copy of them is held on the way."""
+    """All images on the device, uint8 (n, S, S, 3), without a second copy of them on the way."""
     reader = Reader(images, pinned=device.type == "cuda")
     try:
         loaded = torch.empty(images.shape, dtype=torch.uint8, device=device)
-        step = max(1, CHUNK // reader.row_bytes)
+        step = max(1, CHUNK_BYTES // reader.row_bytes)
         for begin in range(0, len(reader), step):
             rows = np.arange(begin, min(begin + step, len(reader)))
             loaded[begin : begin + step] = reader.read(rows).to(device, non_blocking=True)
@@ -125,20 +124,20 @@ def load(images: np.ndarray | Shards, device: torch.device) -> Tensor:
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes free on a CUDA device, or else available to this process; infinite where the system does not tell."""
+    """Bytes free on a CUDA device, or else available to this process; infinite if unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    found = [math.inf]
+    limits = [math.inf]
     if MEMINFO.exists():
         lines = (line.split() for line in MEMINFO.read_text().splitlines())
-        found += [1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
+        limits += [1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    limit, use = CGROUP / "memory.max", CGROUP / "memory.stat"  # of a container
-    if limit.exists() and use.exists() and (most := limit.read_text().strip()).isdigit():
-        used = dict(line.split() for line in use.read_text().splitlines())
-        found.append(int(most) - int(used.get("anon", 0)))  # what files take there is given back
-    return min(found)
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    limit, usage = CGROUP / "memory.max", CGROUP / "memory.stat"  # of a container
+    if limit.exists() and usage.exists() and (limit_bytes := limit.read_text().strip()).isdigit():
+        used = dict(line.split() for line in usage.read_text().splitlines())
+        limits.append(int(limit_bytes) - int(used.get("anon", 0)))  # cached files make room
+    return min(limits)
 
 
 def _name(part: np.ndarray) -> str:

@@ -16,7 +16,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data import streaming
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.npy_shards import Shards
-from pplkit.data.streaming import AHEAD, Reader, Stream, fits, free_memory, load
+from pplkit.data.streaming import STEPS_AHEAD, Reader, Stream, fits, free_memory, load
 from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.batches import Batches
 from pplkit.models.prior.config import Config
@@ -51,7 +51,7 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def equal(first: Any, second: Any) -> bool:
-    names = ("images", "reference", "target", "again", "moves")
+    names = ("images", "reference", "target", "second_view", "view_transform")
     pairs = [(getattr(first, name), getattr(second, name)) for name in names]
     return all(a is b is None or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
 
@@ -104,7 +104,7 @@ def test_rows_are_read_from_files_and_from_memory(data: Dataset, rows: list[int]
 
 
 def test_loading_goes_in_pieces(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "CHUNK", 5 * ROW)  # 27 images are 5 pieces of 5 and one of 2
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 5 * ROW)  # 27 images are 5 pieces of 5 and one of 2
     assert np.array_equal(load(data["train"].images, CPU).numpy(), np.asarray(data["train"].images))
 
 
@@ -118,7 +118,7 @@ def test_steps_are_read_ahead_and_those_passed_over_are_dropped(data: Dataset) -
 
     for step in (0, 1, 7, 3):
         assert np.array_equal(stream(step, rows)[0], np.asarray(data["train"].images)[step])
-        assert sorted(stream.coming) == list(range(step + 1, step + AHEAD + 1))
+        assert sorted(stream.coming) == list(range(step + 1, step + STEPS_AHEAD + 1))
     assert asked == [*range(5), 5, *range(7, 12), *range(3, 8)]  # 7 is given and gone when 3 is asked for
     stream.close()
     assert threads() == [] and stream.reader.files == []
