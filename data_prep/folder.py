@@ -48,7 +48,15 @@ from data_prep.common.object_crops import AUTO, OBJECT, Sheet, choose_crop, imag
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
-from pplkit.data.images import SUFFIXES, ignored_files, list_images, page_count, read_image, relative_name
+from pplkit.data.images import (
+    SUFFIXES,
+    ignored_files,
+    list_images,
+    page_count,
+    read_image,
+    relative_name,
+    unreadable_heif,
+)
 from pplkit.data.label_readers import read_labels
 from pplkit.data.labels import Label, Labels, area, check_inside, extent, in_pixels, match
 from pplkit.data.writer import DatasetWriter
@@ -117,6 +125,10 @@ def prepare(
     if options["crop"] != "labels":
         cut = image_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
     tasks, class_names = _tasks(names, paths, objects, faults, marks, testing, size, options, cut)
+    for path in unreadable_heif(source):
+        dropped[relative_name(path, source)] = (
+            "is HEIF that cannot be read here; pip install pillow-heif, or save it as JPEG"
+        )
     with _writer(out, size, overwrite, marks, {**options, "duplicate_groups": alike}, class_names) as writer:
         for name, reason in dropped.items():
             writer.drop(name, f"{name} {reason}")

@@ -137,7 +137,22 @@ def list_images(folder: Path) -> list[Path]:
 
 def ignored_endings(folder: Path, suffixes: Collection[str]) -> Counter[str]:
     """How many files of a folder and its subfolders have other file name endings, by ending."""
-    return Counter(path.suffix.lower() for path in _files(folder, set()) if path.suffix.lower() not in suffixes)
+    return Counter(path.suffix.lower() for path in _files(folder, set()) if not _listed(path, suffixes))
+
+
+def _listed(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file of a folder has one of the `suffixes`, and if it is HEIF, which has many kinds, can be read."""
+    if path.suffix.lower() in HEIF_SUFFIXES & set(suffixes):
+        with suppress(PplkitError), _opened(path):
+            return True
+        return False
+    return path.suffix.lower() in suffixes
+
+
+def unreadable_heif(folder: Path) -> list[Path]:
+    """The files of a folder with an ending of HEIF that cannot be read."""
+    heif = (path for path in _files(folder, set()) if path.suffix.lower() in HEIF_SUFFIXES)
+    return sorted(path for path in heif if not _listed(path, SUFFIXES))
 
 
 def ignored_files(folder: Path, suffixes: Collection[str]) -> str:
@@ -179,7 +194,7 @@ def list_files(folder: Path, suffixes: Collection[str], kind: str) -> list[Path]
     """As `list_images` for other file name endings; `kind` names them in the error. Circular links end."""
     if not folder.is_dir():
         raise PplkitError(f"there is no folder {folder}; correct the path")
-    files = sorted(path for path in _files(folder, set()) if path.suffix.lower() in suffixes)
+    files = sorted(path for path in _files(folder, set()) if _listed(path, suffixes))
     if not files:
         raise PplkitError(f"{folder} holds no {kind}; give the folder that does")
     return files

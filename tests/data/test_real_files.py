@@ -149,7 +149,7 @@ def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
     assert (
         "3 files with other endings are left out" in sentence and "2 .heic, 1 .txt (pip install pillow-heif" in sentence
     )
-    assert ignored_files(tmp_path, {".png", ".heic", ".txt"}) == ""
+    assert "3 files" not in ignored_files(tmp_path, {".png", ".heic", ".txt"})
 
 
 def test_images_of_phones_are_read(tmp_path: Path) -> None:
@@ -174,3 +174,18 @@ def test_a_video_keeps_a_constant_rate(tmp_path: Path) -> None:
 def test_a_missing_image_still_has_its_sentence(tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match=r"a\.gif is missing"):
         list(FrameSource([tmp_path / "a.gif"], 32))
+
+
+def test_phones_images_that_cannot_be_read_are_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        Image.fromarray(scene(5 * number)).save(tmp_path / "in" / f"{number}.png")
+        (tmp_path / "in" / f"IMG_{number}.HEIC").write_bytes(b"no HEIF")
+    folder.prepare(tmp_path / "in", tmp_path / "out", 32, test_share=0, duplicates="ignore")
+    assert "3 files with other endings are left out" in capsys.readouterr().err
+    data = open_dataset(tmp_path / "out")
+    assert len(data["train"]) == 3 and [name for name, _ in data.dropped] == [
+        f"IMG_{number}.HEIC" for number in range(3)
+    ]
