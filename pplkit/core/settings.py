@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pplkit.core.errors import PplkitError
@@ -49,6 +50,15 @@ class Settings:
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; settings that are left out have their defaults. Raises as `replace` does."""
         return cls().replace(**settings)
+
+    def differences(self, old: Mapping[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ from `old`, those of config.json in a run folder: name to (old, new).
+
+        A setting that has come since had its default.
+        """
+        before, now = type(self)().to_dict() | self.new_names(old), self.to_dict()
+        before, now = json.loads(json.dumps(before)), json.loads(json.dumps(now))
+        return {name: (before[name], value) for name, value in now.items() if before[name] != value}
 
     def to_json(self) -> str:
         """Readable JSON text, one setting a line."""

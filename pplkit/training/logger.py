@@ -148,7 +148,9 @@ class TrainingLogger:
         path = self.run.path / "training.json"
         if self.first >= self.config.steps and path.is_file():
             with suppress(PplkitError, TypeError):
-                return Result(**read_json(path, ""))
+                before = Result(**read_json(path, ""))
+                if before.steps == self.first:
+                    return before
         seconds, speed = time.perf_counter() - self.began, self.speed()
         values = (self.run.path.name, self.step, self.loss, seconds, speed, device, self.precision, notes)
         result = Result(*values)

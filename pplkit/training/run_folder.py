@@ -33,7 +33,7 @@ from pplkit.core.version import __version__
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import Checkpoint, Damaged, read_checkpoint, restore, weights
-from pplkit.training.task import Settings
+from pplkit.training.task import TrainingSettings
 
 AGAIN = "run the step that writes it (training comes first)"
 MODEL = "model.safetensors"  # of a folder that was handed on
@@ -53,7 +53,7 @@ class RunFolder:
 
     def open(
         self,
-        config: Settings,
+        config: TrainingSettings,
         data: Dataset | None,
         machine: Mapping[str, Any] | None = None,
         folders: Sequence[str] = (),
@@ -86,7 +86,7 @@ class RunFolder:
             ) from None
         return made_by
 
-    def _check(self, config: Settings, made_by: dict[str, Any]) -> None:
+    def _check(self, config: TrainingSettings, made_by: dict[str, Any]) -> None:
         again = "choose another run name, or delete the folder to start again."
         if changed := ", ".join(name for name in self.changed(config) if name not in FREE):
             raise PplkitError(f"{self.path} holds a run with other settings ({changed}): {again}")
@@ -103,7 +103,7 @@ class RunFolder:
                 raise PplkitError(f"{self.path / name} has no {key!r} with names: {AGAIN}.")
         return content
 
-    def changed(self, config: Settings) -> dict[str, tuple[Any, Any]]:
+    def changed(self, config: TrainingSettings) -> dict[str, tuple[Any, Any]]:
         """Settings that differ from those in config.json: name to (old, new)."""
         return config.differences(self.read("config.json", "config")["config"], self.path)
 

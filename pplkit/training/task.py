@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from pplkit.data.dataset import Dataset
 Losses = tuple[Tensor, dict[str, Tensor], Any]  # the total, its parts by name without gradients, the model's output
 
 
-class Settings(Protocol):
-    """The settings of a method, as far as the engine reads them."""
+class TrainingSettings(Protocol):
+    """The settings of a method (`core.settings.Settings`), as far as the engine reads them."""
 
     @property
     def steps(self) -> int:
@@ -34,7 +34,7 @@ class Settings(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON, for config.json."""
 
-    def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
+    def differences(self, old: Mapping[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
         """Settings that differ from `old`, those of config.json in `folder`: name to (old, new)."""
 
 
@@ -55,7 +55,7 @@ class Task(ABC):
     """
 
     method: str  # goes into the checkpoints
-    config: Settings
+    config: TrainingSettings
     model: nn.Module  # from `setup` on
     data: Dataset | None = None  # recorded in config.json; a run continues with the same data only
     folders: tuple[str, ...] = ()  # made in the run folder beside checkpoints/

@@ -2,37 +2,30 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pplkit.core.settings import Settings
 from pplkit.training import Task
 from pplkit.training.task import Losses, Rank
 
 
 @dataclass(frozen=True)
-class LinearSettings:
+class LinearSettings(Settings):
     steps: int = 60
     batch_size: int = 8
     precision: str = "32-true"
-    stop_at: int = -1  # the process kills itself before this step
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
-        new = asdict(self)
-        return {name: (old[name], new[name]) for name in ("batch_size", "precision") if old[name] != new[name]}
 
 
 class LinearTask(Task):
     method = "linear"
 
-    def __init__(self, config: LinearSettings) -> None:
+    def __init__(self, config: LinearSettings, kill_before: int = -1) -> None:
         self.config: LinearSettings = config
+        self.kill_before = kill_before
 
     def setup(self, rank: Rank) -> None:
         torch.manual_seed(0)
@@ -42,7 +35,7 @@ class LinearTask(Task):
         return torch.optim.Adam(self.model.parameters(), lr=0.2)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        if step == self.config.stop_at:
+        if step == self.kill_before:
             os.kill(os.getpid(), 9)
         x = torch.randn(self.config.batch_size, 2, generator=torch.Generator().manual_seed(step))
         x = x.chunk(self.rank.world_size)[self.rank.number]

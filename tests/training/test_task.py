@@ -18,8 +18,8 @@ def weights(run: Path) -> dict[str, Tensor]:
     return read_checkpoint(RunFolder(run).checkpoints()[-1]).tensors
 
 
-def killed_fit(settings: LinearSettings, run: Path) -> None:
-    fit(LinearTask(settings), run, device="cpu", bar=False, save_every=10)
+def killed_fit(run: Path) -> None:
+    fit(LinearTask(LinearSettings(), kill_before=33), run, device="cpu", bar=False, save_every=10)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,7 @@ def test_a_line_is_fitted(line: Path) -> None:
 
 
 def test_killed_it_continues_to_the_same_bits(line: Path, tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=killed_fit, args=(LinearSettings(stop_at=33), tmp_path / "one")
-    )
+    process = multiprocessing.get_context("spawn").Process(target=killed_fit, args=(tmp_path / "one",))
     process.start()
     process.join()
     assert process.exitcode == -9 and RunFolder(tmp_path / "one").checkpoints()[-1].name == "step-00000030.safetensors"

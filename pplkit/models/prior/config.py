@@ -1,6 +1,5 @@
 """All settings of a model and its training in one frozen dataclass. Imports nothing heavy."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -235,12 +234,9 @@ class Config(Settings):
             paint_size=0, backbone_views=2, backbone="none" if self.backbone == "none" else "random",
         )  # fmt: skip
 
-    def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
-        """Settings that differ from `old`, those of config.json in the run folder: name to (old, new).
-
-        A setting that has come since had its default. Two paths of one prior are not a difference.
-        """
-        old, new = json.loads(Config().to_json()) | self.new_names(old), json.loads(self.to_json())
-        if same_prior(old["predefined"], self.predefined, folder):
-            old["predefined"] = self.predefined
-        return {name: (old[name], value) for name, value in new.items() if old[name] != value}
+    def differences(self, old: Mapping[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
+        """As `Settings.differences`; two paths of one prior are not a difference."""
+        differences = super().differences(old, folder)
+        if "predefined" in differences and same_prior(*differences["predefined"], folder):
+            del differences["predefined"]
+        return differences

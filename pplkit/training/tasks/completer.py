@@ -5,7 +5,6 @@ holes and is asked for the pose that the first one finds in the complete image, 
 keypoints are hidden. No labels are used. Not in the paper, whose own way is `PosePriorLearner.iterate`.
 """
 
-import dataclasses
 import math
 import os
 import shutil
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.settings import Settings
 from pplkit.data import occlusion
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import to_float
@@ -43,22 +43,14 @@ GREY_FRACTION = 0.8  # of the images, whose holes are grey; others show another 
 
 
 @dataclass(frozen=True)
-class CompleterSettings:
+class CompleterSettings(Settings):
     """What a completer's training depends on."""
 
-    steps: int
-    weights: str  # fingerprint of the model that it learns from
-    seed: int
-    precision: str
+    steps: int = 0
+    weights: str = ""  # fingerprint of the model that it learns from
+    seed: int = 0
+    precision: str = "32-true"
     batch_size: int = BATCH_SIZE
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dataclasses.asdict(self)
-
-    def differences(self, old: dict[str, Any], folder: Path) -> dict[str, tuple[Any, Any]]:
-        """Settings that differ from `old`: name to (old, new)."""
-        return {name: (old.get(name), new) for name, new in self.to_dict().items() if old.get(name) != new}
 
 
 class DistillationBatch(NamedTuple):
