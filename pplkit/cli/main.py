@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (default: those of the process) and return the exit status.
 
     0 = done, 2 = wrong input or failed runs of a batch (one line on stderr, no traceback), 130 = interrupted, 143 =
-    ended by SIGTERM after saving. Where a launcher started several processes, one of them reports for all.
+    ended by SIGTERM after saving. Where a launcher started several processes, each reports its own errors.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

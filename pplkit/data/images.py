@@ -57,6 +57,9 @@ def upright_size(path: Path) -> tuple[int, int]:
 def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | None, tuple[int, int]]:
     with _opened(path) as image:
         size = image.size
+        if image.format == "PNG":  # a damaged name of its pixels' chunk makes them black without an error
+            with Image.open(path) as checked:
+                checked.verify()
         if least:
             image.draft("RGB", (least, least))
         image.load()

@@ -238,8 +238,10 @@ def _individuals(path: Path, keys: Sequence[tuple[str, str, str]], files: Sequen
 
 def _deeplabcut_h5(path: Path) -> Labels:
     """DeepLabCut's .h5 in pandas' fixed format, read as plain arrays: nothing in it is executed."""
-    import h5py
-
+    try:
+        import h5py
+    except ImportError:
+        raise PplkitError(f"{path} is read by the package h5py: pip install 'pplkit[data]'") from None
     try:
         with h5py.File(path, "r") as file:
             group = file[next(iter(file))]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,8 @@ from pplkit.data.images import MAX_PIXELS, PAGE_SECONDS, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
 MAX_MISSING_FRAMES = 10_000  # in one damaged place: times may be damaged as well
+MAX_GAP_SECONDS = 2.0  # between frames of a steady video that count as missing; a longer gap is a pause
+CONSTANT_FRACTION = 0.95  # of the intervals that are alike in a video of constant rate
 MAX_MISSING_SECONDS = 0.5  # at the end of a video before it counts as cut short
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
@@ -91,7 +93,8 @@ def _numbered_frames(
             if start - TIME_TOLERANCE <= time < (np.inf if end is None else end - TIME_TOLERANCE) and due(time):
                 yield time, image, number
         return
-    number, faults = -1, 0
+    table = frame_table(path)
+    number, faults, count = -1, 0, 0
     with _opened(path, threads) as (container, stream, first):
         step = _step(stream)
         time = -step
@@ -103,9 +106,10 @@ def _numbered_frames(
                 faults += 1
                 continue
             time = time + step if frame.time is None else frame.time - first
-            number += 1
-            # After an error the time of a frame alone tells how many are missing.
-            if faults and 0 < round(time / step) - number <= MAX_MISSING_FRAMES:
+            count += 1
+            number = table.number(time, number + 1)
+            # After an error the time of a frame that is not in the table tells how many are missing.
+            if faults and not len(table.times) and 0 < round(time / step) - number <= MAX_MISSING_FRAMES:
                 number = round(time / step)
             if end is not None and time >= end - TIME_TOLERANCE:
                 break
@@ -116,6 +120,11 @@ def _numbered_frames(
             missing = 0 if length is None else min(length, end or np.inf) - time
             if number >= 0 and missing > max(MAX_MISSING_SECONDS, 3 * step):
                 raise PartlyRead(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
+            lost = max(table.missing + len(table.times), stream.frames) - count if start <= 0 else 0
+            if number >= 0 and not faults and lost > 0:
+                raise PartlyRead(
+                    f"{path} lacks {lost} frame{'s' * (lost > 1)}, by its times or its own count; {REMEDY}"
+                )
     if faults:
         fault = PartlyRead if number >= 0 else PplkitError
         raise fault(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
@@ -132,6 +141,43 @@ def times(path: Path, rate: float | None, start: float, end: float | None) -> np
     return np.array([time for time in sorted(stamps) if first_time <= time < last_time and due(time)])
 
 
+class FrameTable(NamedTuple):
+    """The frames of a video by the times in its container, without decoding them; empty where there are none."""
+
+    times: np.ndarray  # (n,) seconds from the first frame, ascending
+    numbers: np.ndarray  # (n,) number of each frame, from 0
+    missing: int  # frames that the numbers leave out
+
+    def number(self, time: float, default: int) -> int:
+        """The number of the frame at a time; `default` if the table has none there."""
+        if not len(self.times):
+            return default
+        after = min(int(np.searchsorted(self.times, time)), len(self.times) - 1)
+        nearest = (
+            max(0, after - 1) if abs(self.times[max(0, after - 1)] - time) < abs(self.times[after] - time) else after
+        )
+        return int(self.numbers[nearest]) if abs(self.times[nearest] - time) < 2 * TIME_TOLERANCE else default
+
+
+def frame_table(path: Path) -> FrameTable:
+    """The table of a video's frames; raises PplkitError for one that cannot be opened.
+
+    Where nearly all frames come at one interval, longer ones of up to MAX_GAP_SECONDS are holes, and the numbers after
+    them count the missing frames; else, and after a longer pause, frames are counted as they come.
+    """
+    times = np.unique(np.round(_stamps(path), 6))
+    if len(times) < 3:
+        return FrameTable(times, np.arange(len(times)), 0)
+    gaps = np.diff(times)
+    usual = float(np.median(gaps))
+    steps = np.ones(len(gaps), int)
+    if (np.abs(gaps - usual) < max(0.1 * usual, 1.5 * TIME_TOLERANCE)).mean() > CONSTANT_FRACTION:
+        holes = gaps <= MAX_GAP_SECONDS
+        steps[holes] = np.maximum(1, np.round(gaps[holes] / usual)).astype(int)
+    numbers = np.concatenate([[0], np.cumsum(steps)])
+    return FrameTable(times, numbers, int(numbers[-1]) + 1 - len(times))
+
+
 def _stamps(path: Path) -> list[float]:
     """Seconds of the packets of a video from its first frame, as far as they have times."""
     stamps: list[float] = []
@@ -140,7 +186,7 @@ def _stamps(path: Path) -> list[float]:
     with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
         for packet in container.demux(stream):
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if packet.size and stamp is not None:
+            if packet.size and stamp is not None and not packet.is_discard:
                 stamps.append(float(stamp * stream.time_base) - first)
     return stamps
 
@@ -214,6 +260,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             return
         if packet is None:
             return
+        if packet.is_corrupt:
+            yield None
         try:
             yield from packet.decode()
         except EOFError:

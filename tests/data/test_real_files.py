@@ -5,9 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import damaged_media
 import numpy as np
 import pytest
 from conftest import SHARED
+from damaged_media import DAMAGES, IMAGES, VIDEOS, outcome, painted, shown
 from PIL import Image
 
 from data_prep import folder, video
@@ -15,7 +17,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.images import ignored_files, page_count, read_image, read_pages, read_reduced, upright_size
 from pplkit.data.reader import FrameSource, is_video
-from pplkit.data.video import frames, times
+from pplkit.data.video import frame_table, frames, times
 from pplkit.data.video_writer import write_video
 
 CASES = SHARED / "cases"
@@ -189,3 +191,33 @@ def test_phones_images_that_cannot_be_read_are_left_out_and_named(
     assert len(data["train"]) == 3 and [name for name, _ in data.dropped] == [
         f"IMG_{number}.HEIC" for number in range(3)
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*VIDEOS, *IMAGES])
+def test_damage_is_never_silent(kind: str) -> None:
+    """Ten random damages of each sort over all kinds; `python tests/benchmarks/damaged_media.py` tries more."""
+    damages = DAMAGES if kind in VIDEOS else DAMAGES[:3]
+    for number, damage in enumerate(damages):
+        assert outcome(kind, damage, 1000 + number) in ("right", "said")
+
+
+def test_a_harness_that_finds_silent_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers that are painted are read back, and wrong ones are noticed."""
+    assert [shown(painted(number)) for number in range(0, 256, 37)] == list(range(0, 256, 37))
+    monkeypatch.setattr(damaged_media, "readable", lambda path: iter([(0.0, Image.fromarray(painted(3)), 2)]))
+    assert "1 frames show another number, such as 3 as 2" in outcome("avi-mjpeg", "bytes", 0)
+
+
+def test_holes_of_a_steady_video_are_counted_and_pauses_are_not(tmp_path: Path) -> None:
+    steady = [0.04 * number for number in range(40) if number not in (10, 11, 12)]
+    write_video(tmp_path / "hole.mp4", [scene(n) for n in range(len(steady))], 25, iter(steady))
+    table = frame_table(tmp_path / "hole.mp4")
+    assert table.missing == 3 and table.numbers.tolist() == [n for n in range(40) if n not in (10, 11, 12)]
+    pause = [0.04 * number + 30 * (number >= 6) for number in range(40)]
+    write_video(tmp_path / "pause.mp4", [scene(n) for n in range(40)], 25, iter(pause))
+    table = frame_table(tmp_path / "pause.mp4")
+    assert table.missing == 0 and table.numbers.tolist() == list(range(40))
+    uneven = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.3, 40)) - 0.02
+    write_video(tmp_path / "uneven.mp4", [scene(n) for n in range(40)], 25, iter(uneven.tolist()))
+    assert frame_table(tmp_path / "uneven.mp4").missing == 0
