@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -25,7 +26,10 @@ from pplkit.models.prior.config import Config
 from pplkit.training.checkpoint import read_checkpoint
 from pplkit.training.tasks.completer import complete
 
+OWN_PROCESS = "PPLKIT_KILLS_IN_OWN_PROCESS"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")]
+# Only a process without other threads can fork those that work.
+in_own_process = pytest.mark.skipif(OWN_PROCESS not in os.environ, reason="runs within test_in_a_process_of_its_own")
 KILLS = int(os.environ.get("PPLKIT_KILLS", "3"))
 REFUSED = 3  # exit code of a process that ends with a PplkitError
 
@@ -69,6 +73,16 @@ def config(tiny: Config) -> Config:
     return tiny.replace(steps=20, thickness_start=0.02, **more)
 
 
+@pytest.mark.skipif(OWN_PROCESS in os.environ, reason="is that process")
+def test_in_a_process_of_its_own() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
+    environment = {**os.environ, OWN_PROCESS: "1", "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+@in_own_process
 def test_killed_at_any_moment(config: Config, puppets: Dataset, tmp_path: Path) -> None:
     train = partial(trained, config, puppets, save_every=5)
     begun = time.monotonic()
@@ -90,6 +104,7 @@ def test_killed_at_any_moment(config: Config, puppets: Dataset, tmp_path: Path) 
         assert not [*run.rglob("*.partial"), *run.glob("notes.json")]
 
 
+@in_own_process
 @pytest.mark.parametrize("error", [errno.ENOSPC, DIES])
 def test_a_failing_disk_or_a_death_at_a_change_of_a_file(
     error: int, config: Config, puppets: Dataset, tmp_path: Path
@@ -104,12 +119,13 @@ def test_a_failing_disk_or_a_death_at_a_change_of_a_file(
         assert code == (CODE if error == DIES else REFUSED), (at, (tmp_path / "log").read_text())
         assert error == DIES or not any(run.rglob("*.partial"))
         check_readable(run)
-        train(run)
+        assert exit_code(start(partial(train, run), tmp_path / "log")) == 0, (tmp_path / "log").read_text()
         assert_same_end(run, tmp_path / "undisturbed")
 
 
-def test_a_killed_completer_begins_again(config: Config, puppets: Dataset, tmp_path: Path) -> None:
-    trained(config.replace(steps=2), puppets, tmp_path / "one")
+@in_own_process
+def test_a_killed_completer_ends_as_an_undisturbed_one(config: Config, puppets: Dataset, tmp_path: Path) -> None:
+    assert exit_code(start(partial(trained, config.replace(steps=2), puppets, tmp_path / "one"), tmp_path / "log")) == 0
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     learn = partial(complete, data=puppets, steps=10, device="cpu", bar=False)
     process = start(partial(learn, tmp_path / "one"), tmp_path / "log")
@@ -118,7 +134,7 @@ def test_a_killed_completer_begins_again(config: Config, puppets: Dataset, tmp_p
     exit_code(process)
     weights = []
     for name in ("one", "other"):
-        learn(tmp_path / name)
+        assert exit_code(start(partial(learn, tmp_path / name), tmp_path / "log")) == 0
         weights.append(load_file(tmp_path / name / "completer.safetensors"))
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
