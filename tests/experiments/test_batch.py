@@ -121,8 +121,8 @@ def test_data_are_prepared_once_and_looked_at_before_anything_runs(home: Path) -
     write_data(home, "nettles", test=False)
     calls: list[str] = []
 
-    def counting(name: str, source: object, scale: str) -> Callable[[], Path]:
-        return lambda: calls.append(name) or home / "data" / name  # type: ignore[func-returns-value]
+    def counting(name: str, source: object, scale: str) -> Callable[[], Dataset]:
+        return lambda: calls.append(name) or open_dataset(home / "data" / name)  # type: ignore[func-returns-value]
 
     with pytest.raises(PplkitError, match="try.yaml, run nettles-ppl-0: .*nettles has no split 'test'"):
         run_batch(small(home, datasets=["roses", "nettles"], seeds=[0, 1, 2]), counting)

@@ -241,7 +241,7 @@ def test_training_needs_no_other_notebook_and_the_later_ones_ask_for_it(tmp_path
 
 
 def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PplkitError, match="parameter 'stepz' is declared by none of the notebooks: .*steps"):
+    with pytest.raises(PplkitError, match="parameter 'stepz' is in none of the notebooks: .*steps"):
         run_notebooks("puppets", "puppets", {"stepz": 3, "scale": "smoke"}, root=tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -210,7 +210,7 @@ def test_prepared_with_photographs_some_of_which_only_the_test_has(tmp_path: Pat
         ({"source": "humanoid", "backgrounds": "here"}, "backgrounds is 'here'; give a folder, and textured"),
         ({"source": "textured", "backgrounds": 3}, "backgrounds is 3; give a folder"),
         ({"source": "textured", "backgrounds": "absent"}, "there is no folder absent"),
-        ({"source": "textured", "crop": "truth"}, "crop is 'truth', but pictures of textured are not cut"),
+        ({"source": "textured", "crop": "truth"}, "crop is 'truth', but images of textured are not cut"),
         ({"source": "textured", "crop": "left"}, "crop is 'left'; choose one of object, truth, center"),
     ],
 )

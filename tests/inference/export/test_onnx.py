@@ -50,7 +50,7 @@ def test_onnx_runtime_gives_the_poses_of_the_model(
     completed: bool, views: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For any number of images, though the model's own doublings are done in another way than the exported ones."""
-    monkeypatch.setattr(resampling, "SMALL", 2)
+    monkeypatch.setattr(resampling, "MIN_SIDE", 2)
     onnx = pytest.importorskip("onnx", reason=f"onnx {WANTED}")
     pytest.importorskip("onnxscript", reason=f"onnxscript {WANTED}")
     runtime = pytest.importorskip("onnxruntime", reason=f"onnxruntime {WANTED}")
