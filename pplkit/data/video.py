@@ -16,7 +16,7 @@ from pplkit.data.images import MAX_PIXELS, PAGE_SECONDS, page_count, read_pages
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
 MAX_MISSING_FRAMES = 10_000  # in one damaged place: times may be damaged as well
 MAX_GAP_SECONDS = 2.0  # between frames of a steady video that count as missing; a longer gap is a pause
-CONSTANT_FRACTION = 0.95  # of the intervals that are alike in a video of constant rate
+CONSTANT_FRACTION = 0.88  # of the intervals that are alike in a video of constant rate
 MAX_MISSING_SECONDS = 0.5  # at the end of a video before it counts as cut short
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
