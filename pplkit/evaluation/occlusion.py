@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
+from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, cover, points_in_mask
 from pplkit.data.sampling import evenly_spaced
@@ -53,7 +54,10 @@ def occlusion_report(
     Without labels, distances and errors are those from the model's own pose of the complete image.
     `confidence` and `analysis`: see `confidence_report` and `analyze_rounds`. The completed procedure learns what is
     hidden from iteration 1 on, not in its first answer. `callback` is called with the name of each setting when done.
+    Raises PplkitError if `amounts` hides nothing.
     """
+    if not any(amounts.values()):
+        raise PplkitError(f"nothing is hidden: give at least one amount of {', '.join(amounts) or 'some kind'}.")
     test = data["test"]
     index = evenly_spaced(test, limit)
     images = np.asarray(test.images[index])

@@ -175,7 +175,7 @@ def foreground_fraction(
     foreground = foreground or by_model(model, prepared) or by_border(pixels)
     if foreground is None:
         return None
-    points = model.estimate(prepared).keypoints.cpu().numpy() if keypoints is None else np.asarray(keypoints)[rows]
+    points = model.estimate(images[rows]).keypoints.cpu().numpy() if keypoints is None else np.asarray(keypoints)[rows]
     return foreground.fractions(points[foreground.rows])[0]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import HEIGHT, WIDTH, ground, standing, walk, with_squares
+from moving import HEIGHT, WIDTH, BrightFinder, ground, standing, walk, with_squares
 from PIL import Image
 from sources import film
 
@@ -20,22 +20,9 @@ from pplkit.models.layers import saliency
 from pplkit.viz.images import object_crops
 
 
-class Middle:
-    """A network's finder in whose eyes the object is the brightest third of a picture; dark ones have none."""
-
-    def __init__(self, pictures: list[np.ndarray]) -> None:
-        self.taught = len(pictures)
-
-    def blobs(self, picture: np.ndarray) -> np.ndarray:
-        y, x = np.nonzero(picture.mean(axis=-1) > 200)
-        if not len(x):
-            return np.empty((0, 5))
-        return np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1, picture.shape[0]]]) / picture.shape[0]
-
-
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saliency, "Finder", Middle)
+    monkeypatch.setattr(saliency, "Finder", BrightFinder)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import with_completer
 
+from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.occlusion import Covered, cover, objects
 from pplkit.data.sampling import evenly_spaced
@@ -269,3 +270,9 @@ def test_the_cost_is_measured_for_every_round(plain: PosePriorLearner, model: Po
     assert {name: len(times) for name, times in costs.items()} == {"published": 2, "completed": 2}
     assert min(min(times) for times in costs.values()) > 0
     assert list(inference_cost(plain, images, 0)) == ["published"]
+
+
+@pytest.mark.parametrize("amounts", [{}, {"center": [], "random": ()}])
+def test_hiding_nothing_is_refused(tiny: Config, puppets: Dataset, amounts: dict[str, Any]) -> None:
+    with pytest.raises(PplkitError, match="nothing is hidden: give at least one amount of"):
+        occlusion_report(PosePriorLearner(tiny).eval(), puppets, amounts=amounts)

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from pplkit.models.layers import saliency
+
 WIDTH, HEIGHT, SQUARE = 160, 120, 14
 
 
@@ -44,3 +46,16 @@ def check_around(boxes: np.ndarray, corners: np.ndarray, off: float = 2.5) -> No
     np.testing.assert_allclose(sides[:, 0], sides[:, 1])
     np.testing.assert_allclose(sides, 1.4 * SQUARE, atol=2 * off)
     np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, corners + SQUARE / 2, atol=off)
+
+
+class BrightFinder:
+    """In place of the network: the object is what is bright; dark images have none."""
+
+    def __init__(self, images: list[np.ndarray]) -> None:
+        assert images and all(image.shape == (saliency.SIDE, saliency.SIDE, 3) for image in images)
+
+    def blobs(self, image: np.ndarray) -> np.ndarray:
+        y, x = np.nonzero(image.mean(axis=-1) > 200)
+        if not len(x):
+            return np.empty((0, 5))
+        return np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1, image.shape[0]]]) / image.shape[0]

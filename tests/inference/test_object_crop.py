@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import HEIGHT, SQUARE, WIDTH, check_around, ground, standing, walk, with_squares
+from moving import HEIGHT, SQUARE, WIDTH, BrightFinder, check_around, ground, standing, walk, with_squares
 from PIL import Image
 
 from data_prep import folder, video
@@ -35,19 +35,6 @@ from pplkit.models.layers import saliency
 
 LARGE = 2  # times the usual frames: a small square in frames that are large enough for the object to be searched
 PLANE = ground(HEIGHT, WIDTH, contrast=20)
-
-
-class BrightFinder:
-    """In place of the network: the object is what is bright; dark images have none."""
-
-    def __init__(self, images: list[np.ndarray]) -> None:
-        assert images and all(image.shape == (saliency.SIDE, saliency.SIDE, 3) for image in images)
-
-    def blobs(self, image: np.ndarray) -> np.ndarray:
-        y, x = np.nonzero(image.mean(axis=-1) > 200)
-        if not len(x):
-            return np.empty((0, 5))
-        return np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1, image.shape[0]]]) / image.shape[0]
 
 
 @pytest.fixture(autouse=True)

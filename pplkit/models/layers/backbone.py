@@ -6,6 +6,7 @@ is downloaded at run time. Any other name is timm's, whose weights timm download
 
 import importlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -155,12 +156,12 @@ def pool(maps: Tensor, attention: Tensor) -> Tensor:
     return weights @ maps.flatten(2).transpose(1, 2) / weights.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
-class Stages(nn.Module):
+class Stages(nn.Module, ABC):
     """A network that gives feature maps of several strides."""
 
+    @abstractmethod
     def parts(self) -> list[nn.Module]:
         """The stages in order, the last of which may be trainable."""
-        raise NotImplementedError
 
 
 class LiteStages(Stages):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
@@ -40,7 +41,7 @@ class ResidualDown(nn.Module):
         return F.leaky_relu_(self.shortcut(x) + self.body(x), 0.2)
 
 
-class AffineRegressor(nn.Module):
+class AffineRegressor(nn.Module, ABC):
     """One affine 2 x 3 matrix per keypoint from features, attention maps and the keypoint prior (section 3.1).
 
     Subclasses say where features and attention come from. `affine_init`, the first affine maps: "random" as published;
@@ -99,9 +100,9 @@ class AffineRegressor(nn.Module):
         features, attention = self.attend(images)
         return self.descriptors(features, attention, prior), attention
 
+    @abstractmethod
     def attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, F, h, h) and attention (B, N, h * h) of the input."""
-        raise NotImplementedError
 
     def descriptors(self, features: Tensor, attention: Tensor, prior: Tensor) -> Tensor:
         """Attended features (B, F, h, h), attended position and prior of each keypoint: (B, N, 3 F)."""
