@@ -14,7 +14,7 @@ BUILD := import torch, torchvision; \
 	print("torch", torch.__version__, "| torchvision", torchvision.__version__, "| devices:", ", ".join(devices))
 
 # Those of 05 are of three trainings with more steps of the completer, as the notebook says.
-FIGURES := prior poses over_time
+FIGURES := prior poses tracks_vs_truth
 
 .PHONY: help setup run run-real notebooks test test-browser bench lint docs docs-links clean
 .DELETE_ON_ERROR:

@@ -26,10 +26,12 @@ from pplkit.training.saved_model import load
 
 pytestmark = pytest.mark.notebooks
 FIGURES = {
-    "batch", "curves", "reconstructions", "evolution", "prior", "bank_usage", "bank_effects", "prototypes", "poses",
-    "errors", "keypoint_errors", "best_and_worst", "shares", "hidden", "occlusion", "rounds_center", "rounds_random",
-    "amounts", "rounds_completed", "confidence", "sure", "drawn_to", "explorer", "landmark_errors", "landmarks",
-    "over_time",
+    "training_batch", "training_curves", "reconstructions", "prior_evolution", "prior", "bank_usage",
+    "bank_effects", "prototypes", "poses", "error_vs_mean_pose", "keypoint_errors", "best_and_worst_images",
+    "object_coverage", "occluded_images", "occlusion_error_by_round", "rounds_hidden_center",
+    "rounds_hidden_patches", "occlusion_error_by_amount", "completed_poses", "confidence_vs_error",
+    "poses_by_confidence", "nearest_prototypes", "prior_explorer", "landmark_errors", "landmarks",
+    "tracks_vs_truth",
 }  # fmt: skip
 LABELS = "image,landmark,x,y\n0,left hand,9,12\n2,left hand,10,14\n4,right hand,20,12\n2,right hand,21,13\n"
 
@@ -88,7 +90,9 @@ def test_a_model_that_sees_more_than_it_paints_goes_through_all_notebooks(tmp_pa
     for notebook in (folder / "notebooks").glob("*.ipynb"):
         cells = nbformat.read(notebook, as_version=4).cells
         assert not [one for cell in cells for one in cell.get("outputs", []) if one.output_type == "error"]
-    assert {"reconstructions", "prior", "poses", "amounts"} <= {path.stem for path in (folder / "figures").iterdir()}
+    assert {"reconstructions", "prior", "poses", "occlusion_error_by_amount"} <= {
+        path.stem for path in (folder / "figures").iterdir()
+    }
 
 
 def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
@@ -112,7 +116,7 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     folder = run_notebooks("films", "video-try", {"scale": "smoke"}, notebook, root=tmp_path)
     assert folder == tmp_path / "runs" / "video-try-smoke" and (tmp_path / "data" / "video-try-smoke").is_dir()
     assert {path.name for path in (folder / "overlay").iterdir()} == {"puppet-000.mp4", "puppet-000-tracks.mp4"}
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses", "tracks", "steadiness"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses", "tracks_over_time", "jitter"}
     assert (folder / "doctor.json").is_file()
     assert len((folder / "tracks.csv").read_text(encoding="utf8").splitlines()) == 1 + 6 * 16
     pictures = tmp_path / "my pictures"
@@ -207,7 +211,7 @@ def test_the_figures_are_no_empty_pages(executed: Executed) -> None:
     paths = sorted((executed.run / "figures").iterdir())
     assert {path.stem for path in paths} == FIGURES
     paths += sorted((executed.data / "figures").iterdir())
-    assert [path.stem for path in paths[len(FIGURES) :]] == ["labels", "samples", "spread", "videos"]
+    assert [path.stem for path in paths[len(FIGURES) :]] == ["labels", "pose_spread", "samples", "videos"]
     for path in paths:
         with Image.open(path) as image:
             assert np.asarray(image.convert("L")).std() > 5, path.name
@@ -222,7 +226,15 @@ def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
     assert "error" not in noise.read("evaluation.json")
     assert noise.read("occlusion.json")["measure"] == "distance to the pose of the complete image"
     made = {path.stem for path in (noise.run / "figures").iterdir()}
-    labelled = {"errors", "keypoint_errors", "best_and_worst", "shares", "landmark_errors", "landmarks", "over_time"}
+    labelled = {
+        "error_vs_mean_pose",
+        "keypoint_errors",
+        "best_and_worst_images",
+        "object_coverage",
+        "landmark_errors",
+        "landmarks",
+        "tracks_vs_truth",
+    }
     assert made == FIGURES - labelled
     assert "There are no landmarks yet" in said(noise.notebooks[3])
 
