@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pplkit.cli.options import Commands, add_command, name_and_value
+from pplkit.cli.options import Commands, add_command, name_and_value, settings_of
 from pplkit.core.project import data_folder
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add `batch`."""
-    parser = add_command(commands, batch)
+    parser = add_command(commands, batch, "--set")
     parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; docs/batches.md has an example")
     text = "runs at a time (default: the plan's; else one for each GPU or core)"
     parser.add_argument("--jobs", type=int, help=text)
@@ -32,7 +32,7 @@ def batch(arguments: argparse.Namespace) -> None:
     from pplkit.experiments.batch import run_batch
     from pplkit.experiments.plan import read_plan, slurm_options
 
-    plan = read_plan(arguments.plan, preset_for)
+    plan = read_plan(arguments.plan, preset_for, settings_of(arguments))
     jobs = plan.jobs if arguments.jobs is None else At(arguments.plan, "--jobs").whole(arguments.jobs, 1)
     slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
     run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")

@@ -9,10 +9,38 @@ from typing import Any
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import parse_json
 from pplkit.data.dataset import Dataset
+from pplkit.models.prior.config import Config
 
 Commands = Any  # what `ArgumentParser.add_subparsers` returns, a private class of argparse
 BEST = "auto, cpu, cuda, cuda:1 or mps (default: the best one present)"
 SEEN = "part of an image that the model sees: center (the largest square there), pad (all), object (a square around it)"
+
+
+def name_and_value(text: str) -> tuple[str, Any]:
+    """The type of NAME=VALUE options. A value is JSON, or True or False, else text; commas make a list (also "1,")."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    parsed = _json_or_text(value)
+    if isinstance(parsed, str) and "," in value:
+        return name, [_json_or_text(item) for item in value.removesuffix(",").split(",")]
+    return name, parsed
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return parse_json(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+
+
+PAIRS: dict[str, Any] = {
+    "type": name_and_value,
+    "metavar": "NAME=VALUE",
+    "action": "extend",
+    "nargs": "+",
+    "default": [],
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "run": {"type": Path, "metavar": "RUN", "help": "run folder of a trained model"},
     "--preset": {"help": "named settings (default: those of the data set's name or kind)"},
@@ -22,12 +50,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--device": {"help": BEST},
     "--iterations": {"type": int, "default": 0, "help": "rounds through the memory (default: 0; paper: 4)"},
     "--procedure": {"help": "completed or published (default: completed, where there is a completer and no rounds)"},
+    "--set": {
+        **PAIRS,
+        "help": "settings other than the preset's, such as keypoints=10 flip=false; docs/presets.md explains them",
+    },
     "--named": {"action": "store_true", "help": "write the landmarks of the run instead of its keypoints"},
     "--crop": {"help": f"{SEEN}; default: as in training, else center"},
     "--batch-size": {"type": int, "default": 64, "help": "images at a time through the model (default: 64)"},
     "--quiet": {"action": "store_true", "help": "no progress bar"},
 }
-TRAINING = ("--preset", "--steps", "--seed", "--device", "--devices")
+TRAINING = ("--preset", "--set", "--steps", "--seed", "--device", "--devices")
 
 
 def add_command(
@@ -43,27 +75,17 @@ def add_command(
     return parser
 
 
-def name_and_value(text: str) -> tuple[str, Any]:
-    """The type of NAME=VALUE options. A value is JSON, else text; commas make a list ("1," has one item)."""
-    name, separator, value = text.partition("=")
-    if not separator or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
-    parsed = _json_or_text(value)
-    if isinstance(parsed, str) and "," in value:
-        return name, [_json_or_text(item) for item in value.removesuffix(",").split(",")]
-    return name, parsed
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text
-
-
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those of the options `names` that were given."""
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def settings_of(arguments: argparse.Namespace, *options: str) -> dict[str, Any]:
+    """The settings of --set, and those of the given `options`, which go first."""
+    settings = dict(arguments.set)
+    if "name" in settings:
+        raise PplkitError("--set name=... is no setting of a model: take the settings of a preset by --preset.")
+    return Config.new_names(settings) | given(arguments, *options)
 
 
 def check_output(option: str, path: Path, *suffixes: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pplkit.cli.options import TRAINING, Commands, add_command, given, name_and_value, warn_about
+from pplkit.cli.options import PAIRS, TRAINING, Commands, add_command, given, settings_of, warn_about
 from pplkit.models.prior.config import Config
 
 
@@ -18,8 +18,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--scale", choices=("default", "smoke"), help="smoke: tiny, only to see that everything works")
     parser.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
     text = "options of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)"
-    pairs: dict[str, Any] = {"type": name_and_value, "action": "extend", "nargs": "+", "default": []}
-    parser.add_argument("--option", metavar="NAME=VALUE", help=text, **pairs)
+    parser.add_argument("--option", help=text, **PAIRS)
     parser.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
 
 
@@ -28,7 +27,13 @@ def run(arguments: argparse.Namespace) -> None:
     from data_prep.registry import preset_for
     from pplkit.experiments.notebooks import run_notebooks
 
-    parameters = given(arguments, "steps", "seed", "device", "devices", "size", "scale")
+    settings = settings_of(arguments, "steps", "seed")
+    parameters: dict[str, Any] = {name: settings.pop(name) for name in ("steps", "seed") if name in settings}
+    parameters |= given(arguments, "device", "devices", "size", "scale")
+    if "image_size" in settings:
+        parameters.setdefault("size", settings.pop("image_size"))
+    if settings:
+        parameters["settings"] = settings
     parameters["preset"] = arguments.preset or preset_for(arguments.dataset)
     parameters.setdefault("size", Config.preset(parameters["preset"]).image_size)
     if arguments.source is not None:
@@ -52,6 +57,7 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     smoke = parameters.get("scale") == "smoke"
     config = Config.preset(parameters["preset"])
     config = config.smoke() if smoke else config
+    config = config.replace(**parameters.get("settings", {}))
     config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
     config.replace(image_size=parameters["size"])  # raises for a wrong size before images are prepared
     source = {name: parameters[name] for name in ("source", "size", "options", "scale") if name in parameters}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pplkit import training
-from pplkit.cli.options import TRAINING, Commands, add_command, given, warn_about
+from pplkit.cli.options import TRAINING, Commands, add_command, given, settings_of, warn_about
 from pplkit.data.dataset import open_dataset
 from pplkit.models.prior.config import Config
 from pplkit.training.distributed import rank
@@ -35,7 +35,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     data = open_dataset(arguments.dataset)
     config = Config.preset(arguments.preset or preset_for(data.name))
-    config = config.replace(**given(arguments, "steps", "seed", "precision"))
+    config = config.replace(**settings_of(arguments, "steps", "seed", "precision"))
     if rank() == 0:
         warn_about(data)
     options = given(arguments, "device", "devices", "save_every", "deterministic")

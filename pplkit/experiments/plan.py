@@ -78,8 +78,10 @@ class Plan:
         return home() / "runs" / "batches" / name
 
 
-def read_plan(file: Path, preset_for: Callable[[str], str]) -> Plan:
+def read_plan(file: Path, preset_for: Callable[[str], str], settings: Mapping[str, Any] | None = None) -> Plan:
     """The plan in a YAML file; `preset_for` names the preset of a data set for which the plan has none.
+
+    `settings` go on top of those of every variant.
 
     Raises PplkitError, naming the file and the place in it, for whatever could not be run: unknown keys, settings,
     notebooks, parameters of notebooks, variants and presets, names that come twice, and values of a wrong type.
@@ -91,7 +93,7 @@ def read_plan(file: Path, preset_for: Callable[[str], str]) -> Plan:
             raise at.refuse(f"the key {key!r} is missing: add it, as in the example of docs/batches.md.")
     scale = at.to("scale").choice(plan.get("scale", "default"), SCALES)
     datasets = _datasets(at.to("datasets"), plan, preset_for, scale)
-    variants = _variants(at.to("variants"), plan.get("variants", ["ppl"]))
+    variants = _variants(at.to("variants"), plan.get("variants", ["ppl"]), settings or {})
     seeds = [at.to("seeds").whole(seed, 0) for seed in at.to("seeds").items(plan["seeds"])]
     device = at.to("device").choice(plan.get("device", "auto"), DEVICES)
     notebooks = _notebooks(at.to("notebooks"), plan.get("notebooks", list(NOTEBOOKS[1:])))
@@ -154,7 +156,7 @@ def _datasets(at: At, plan: Mapping[str, Any], preset_for: Callable[[str], str],
     return sources
 
 
-def _variants(at: At, values: Any) -> dict[str, dict[str, Any]]:
+def _variants(at: At, values: Any, added: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The settings of each variant that differ from the preset."""
     variants: dict[str, dict[str, Any]] = {}
     for name, entry in at.named(values).items():
@@ -167,11 +169,11 @@ def _variants(at: At, values: Any) -> dict[str, dict[str, Any]]:
         base = here.to("like").text(own.pop("like")) if "like" in own else "ppl" if own else name
         if base not in VARIANTS:
             raise here.refuse(f"variant {base!r} is unknown: give it settings, or choose one of {', '.join(VARIANTS)}.")
-        for setting in {"seed", "image_size", "name"} & set(own):
+        for setting in {"seed", "image_size", "name"} & {*own, *added}:
             raise here.refuse(f"a variant cannot set {setting!r}: say it under seeds, or as size of a data set.")
         if "predefined" in own:
             own["predefined"] = str(here.to("predefined").path(own["predefined"]))
-        variants[name] = {**VARIANTS[base].changes, **own}
+        variants[name] = {**VARIANTS[base].changes, **own, **added}
     at.distinct(list(variants), "two variants are called")
     return variants
 

@@ -11,7 +11,8 @@ from pplkit.cli.options import estimator_of, name_and_value
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("a=1", 1), ("a=0.5", 0.5), ("a=false", False), ("a=x", "x"), ("a=", ""), ("a=b=c", "b=c"), ("a=1,x", [1, "x"]),
+        ("a=1", 1), ("a=0.5", 0.5), ("a=false", False), ("a=True", True),
+        ("a=x", "x"), ("a=", ""), ("a=b=c", "b=c"), ("a=1,x", [1, "x"]),
         ("a=1,", [1]), ('a={"b": 1, "c": "x"}', {"b": 1, "c": "x"}),
     ],
 )  # fmt: skip

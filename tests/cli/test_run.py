@@ -28,12 +28,21 @@ def test_every_option_is_handed_over(
     assert cli.main(["run", "puppets", "--source", "quadruped"]) == 0  # a category of puppets is not a path
     line = "run birds --preset paper --steps 7 --seed 3 --device cpu --source raw --size 64 --scale smoke --name first"
     assert cli.main([*line.split(), "--option", "classes=1,2,3", "aligned=true", "--option", "split=test"]) == 0
+    assert (
+        cli.main(["run", "cub", "--set", "seed=4", "banks=4", "image_size=64", "--set", "regressor_channels=8,8,8,8"])
+        == 0
+    )
     options = {"classes": [1, 2, 3], "aligned": True, "split": "test"}
     parameters = {"preset": "paper", "steps": 7, "seed": 3, "device": "cpu", "size": 64, "scale": "smoke"}
     assert runs == [
         ("cub", "cub", {"preset": "paper-cub-three", "size": 128}),
         ("puppets", "puppets", {"preset": "puppets", "size": 64, "source": "quadruped"}),
         ("birds", "first", {**parameters, "source": str(tmp_path / "raw"), "options": options}),
+        (
+            "cub",
+            "cub",
+            {"seed": 4, "size": 64, "settings": {"banks": 4, "regressor_channels": [8, 8, 8, 8]}, "preset": "cub"},
+        ),
     ]
 
 
@@ -48,6 +57,8 @@ def test_every_option_is_handed_over(
         ("puppets --size 40", "image_size=40"),
         ("puppets --option legs=3", "option 'legs' is unknown"),
         ("puppets --steps 0", "steps=0 is too small"),
+        ("puppets --set bank=4", "setting 'bank' is unknown: perhaps 'banks' is meant"),
+        ("puppets --set name=paper", "--preset"),
         ("noise --preset puppets", "needs videos"),
         ("noise --preset images", "has no split 'test'"),
     ],

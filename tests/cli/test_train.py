@@ -17,6 +17,8 @@ def test_train_replaces_only_the_given_settings(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pplkit.training.train", lambda *given, **named: calls.append((*given, named)))
     assert cli.main(["train", "data/puppets", "runs/first", "--steps", "7", "--device", "cpu"]) == 0
     assert calls == [(Config.preset("puppets").replace(steps=7), data, Path("runs/first"), {"device": "cpu"})]
+    assert cli.main(["train", "data/puppets", "runs/first", "--set", "banks=4", "flip=False", "--set", "steps=9"]) == 0
+    assert calls[1][0] == Config.preset("puppets").replace(banks=4, flip=False, steps=9)
 
 
 def test_complete_hands_over_the_run_and_its_data(

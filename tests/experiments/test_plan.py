@@ -71,6 +71,8 @@ def test_variants_are_those_of_notebook_6_or_settings_on_top_of_one(home: Path) 
     made = read_plan(write_plan(home, variants=mine, seeds=[0], steps=5), preset_for)
     changes = VARIANTS["autolink"].changes
     assert made.variants["autolink"] == changes
+    added = read_plan(home / "try.yaml", preset_for, {"banks": 3}).variants
+    assert added == {name: {**own, "banks": 3} for name, own in made.variants.items()}
     autolink, late = made.combinations[0], made.combinations[1]
     assert late.config == autolink.config.replace(learning_rate=1e-4, steps=9, lr_hold=0.5)  # YAML reads 1e-4 as text
     assert late.parameters["train"]["settings"] == {
