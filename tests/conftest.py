@@ -21,6 +21,7 @@ from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import Completer
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import write_run
 from pplkit.training.tasks import prior as prior_task
 from pplkit.training.tasks.prior import build
 
@@ -80,6 +81,15 @@ def puppets(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             arrays = {"keypoints": made.keypoints, "visible": made.visible, "videos": made.videos, "masks": made.masks}
             writer.add(split, made.images, **arrays)
     return open_dataset(out)
+
+
+@pytest.fixture(scope="session")
+def untrained_run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder whose model has learned nothing."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("runs") / "first"
+    write_run(RunFolder(path), PosePriorLearner(tiny), {"version": "0", "data": "mice"})
+    return path
 
 
 def with_completer(model: PosePriorLearner) -> PosePriorLearner:

@@ -25,6 +25,7 @@ with suppress(ImportError):  # the images of phones
 SUFFIXES = frozenset(Image.registered_extensions()) - {".eps", ".ps", ".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 """File name endings of the image formats that Pillow reads by itself"""
 HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+HEIF_REMEDY = "pip install pillow-heif, or save them as JPEG"
 PAGED_SUFFIXES = frozenset((".gif", ".webp", ".tif", ".tiff", ".apng"))  # files that may hold several images
 PAGE_SECONDS = 0.04
 
@@ -163,11 +164,13 @@ def ignored_files(folder: Path, suffixes: Collection[str]) -> str:
     endings = ignored_endings(folder, suffixes)
     if not endings:
         return ""
-    remedy = " (pip install pillow-heif, or save them as JPEG)" if endings.keys() & HEIF_SUFFIXES else ""
-    counts = ", ".join(f"{count} {ending or 'without any'}" for ending, count in endings.most_common())
+    remedies = dict.fromkeys(HEIF_SUFFIXES, f" ({HEIF_REMEDY})")
+    counts = ", ".join(
+        f"{count} {ending or 'without any'}{remedies.get(ending, '')}" for ending, count in endings.most_common()
+    )
     total = sum(endings.values())
     files = "1 file with another ending is" if total == 1 else f"{total} files with other endings are"
-    return f"{files} left out of {folder}: {counts}{remedy}"
+    return f"{files} left out of {folder}: {counts}"
 
 
 def page_count(path: Path) -> int:

@@ -73,14 +73,18 @@ class FrameSource:
             raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, OBJECT))}.")
         self.size, self.crop, self.ahead, self.whole = size, crop, ahead, whole
         kind = "image or video of a format that Pillow or PyAV reads"
-        for folder in paths:
-            if folder.is_dir() and (sentence := ignored_files(folder, SUFFIXES | VIDEO_SUFFIXES)):
-                _warn(sentence)
+        self.paths = paths
         self.files = [
             file
             for path in paths
             for file in (list_files(path, SUFFIXES | VIDEO_SUFFIXES, kind) if path.is_dir() else [path])
         ]
+
+    def warn_of_ignored(self) -> None:
+        """Say on stderr how many files of the folders are neither images nor videos, by ending."""
+        for path in self.paths:
+            if path.is_dir() and (sentence := ignored_files(path, SUFFIXES | VIDEO_SUFFIXES)):
+                _warn(sentence)
 
     def __len__(self) -> int:
         return sum((frame_count(file) or 1) if is_video(file) else 1 for file in self.files)

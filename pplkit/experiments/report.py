@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import write_text
@@ -23,6 +22,9 @@ from pplkit.training.run_folder import RunFolder
 from pplkit.viz.drawing import image_bytes
 from pplkit.viz.prior import priors_figure
 from pplkit.viz.training import variant_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""
@@ -190,7 +192,7 @@ def _figures(dataset: str, runs: Runs) -> list[str]:
     return images
 
 
-def _image(figure: Figure, kind: str, title: str) -> str:
+def _image(figure: "Figure", kind: str, title: str) -> str:
     """The figure as HTML; the same runs give the same page."""
     form = "svg+xml" if kind == "svg" else kind
     data = base64.b64encode(image_bytes(figure, kind)).decode()

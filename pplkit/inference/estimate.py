@@ -105,8 +105,10 @@ def estimate_files(estimator: Estimator, paths: Sequence[Path]) -> dict[str, Any
     For each image its file, width, height, keypoints in pixels and confidence; for a video frame also its number and
     seconds. `write_poses` suits many images: it holds few of them at a time. Raises PplkitError for unreadable files.
     """
-    with closing(estimator.file_poses(estimator.frames(paths))) as poses:
+    source = estimator.frames(paths)
+    with closing(estimator.file_poses(source)) as poses:
         rows = [_json_row(pose) for pose in poses]
+    source.warn_of_ignored()
     return {**estimator.description(), "images": rows}
 
 
@@ -134,6 +136,7 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
             progress.update()
         if as_json:
             file.write("\n ]\n}\n")
+    source.warn_of_ignored()
     return number
 
 

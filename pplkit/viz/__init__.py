@@ -1,5 +1,15 @@
 """Figures, one function each, and poses drawn over videos; `save` keeps a figure in a run folder."""
 
+import os
+
+from pplkit.core.errors import PplkitError
+
+try:
+    import matplotlib  # noqa: F401
+except ValueError:
+    raise PplkitError(
+        f"MPLBACKEND={os.environ.get('MPLBACKEND')} is no backend of matplotlib: unset it, or set it to Agg."
+    ) from None
 from pplkit.viz.drawing import save
 from pplkit.viz.evaluation import ablation_points, best_and_worst, coverage_bars, error_bars, keypoint_errors
 from pplkit.viz.images import contact_sheet, landmarks_on_images, object_crops, pose_spread, video_strips

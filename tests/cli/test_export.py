@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import pplkit
@@ -15,19 +14,13 @@ from pplkit import cli
 from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.landmarks.fitting import MAP
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.training.run_folder import RunFolder
-from pplkit.training.saved_model import fingerprint, write_run
+from pplkit.training.saved_model import fingerprint
 
 
-@pytest.fixture(scope="module")
-def run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder whose model has learned nothing."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("runs") / "first"
-    write_run(RunFolder(path), PosePriorLearner(tiny), {"version": "0", "data": "mice"})
-    return path
+@pytest.fixture
+def run(untrained_run: Path) -> Path:
+    return untrained_run
 
 
 @pytest.fixture

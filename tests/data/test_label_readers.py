@@ -14,7 +14,6 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.label_readers import read_labels
 from pplkit.data.labels import Label, Labels, in_pixels, match
 
-CASES = SHARED / "cases"
 NAMES = ["nose", "tail"]
 POINTS = {"a.png": [(3.0, 4.5), (20.25, 11.0)], "b.png": [(5.0, 6.0), (np.nan, np.nan)]}
 

@@ -117,6 +117,10 @@ def test_deeplabcut_has_a_row_for_every_frame_of_a_video(tmp_path: Path) -> None
     export_poses(film([("a.mp4", 0), ("a.mp4", 5)]), "dlc", tmp_path / "poses.csv")
     table = pandas.read_csv(tmp_path / "poses.csv", header=[0, 1, 2], index_col=0)
     assert table.index.tolist() == list(range(6)) and table.isna().all(axis=1).tolist() == [0, 1, 1, 1, 1, 0]
+    export_poses(film([("a.mp4", 2)]), "dlc", tmp_path / "poses.csv")  # damaged at its beginning
+    assert [line.split(",")[:2] for line in (tmp_path / "poses.csv").read_text().splitlines()[3:5]] == [
+        ["0", ""], ["1", ""],
+    ]  # fmt: skip
     for two in ([("a.mp4", 0), ("b.mp4", 0)], [("a.mp4", 0), ("a.png", None)]):
         with pytest.raises(PplkitError, match="several videos, or of videos and images"):
             export_poses(film(two), "dlc", tmp_path / "two.csv")
