@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.object_crops import AUTO
+from data_prep.common.origin import check_origin, origin_of, record_origin
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import data_folder
 from pplkit.data.crops import current_name
@@ -66,6 +67,7 @@ class DataSource:
         size: int | None = None,
         options: Mapping[str, Any] | None = None,
         scale: str = "default",
+        refresh: bool = False,
     ) -> Callable[[], Dataset]:
         """A function that prepares the data set in <home>/data, or just opens it if it is there.
 
@@ -74,10 +76,11 @@ class DataSource:
             size: side of the images in pixels.
             options: options of the data set's module.
             scale: "default", or "smoke" for few images of 32 pixels.
+            refresh: prepare a folder that exists again, with the size and options that it had where none are given.
 
-        A folder that exists is never prepared anew: `size` and `options`, if given, are compared with it. Raises
-        PplkitError for a missing source, an unknown option, and a folder that was prepared otherwise; all that can be
-        checked without reading the files.
+        Otherwise a folder that exists is only compared with `source`, `size` and `options`, if given. Raises
+        PplkitError for a missing source, an unknown option, and a folder that was prepared otherwise or whose source
+        has changed since; all that can be checked without reading the images.
         """
         out = data_folder(self.name, scale)
         exists = (out / "dataset.json").exists()
@@ -92,30 +95,32 @@ class DataSource:
         prepare: Callable[..., Path] = importlib.import_module(f"data_prep.{self.kind}").prepare
         defaults = _parameters(prepare, (*COMMON_PARAMETERS, *FAULT_OPTIONS))
         known = _parameters(prepare, COMMON_PARAMETERS)
-        for name in options or {}:
-            if name not in known:
-                raise PplkitError(
-                    f"option {name!r} is unknown for dataset={self.name!r}: choose from {', '.join(known)}."
-                )
+        if unknown := [name for name in options or {} if name not in known]:
+            raise PplkitError(
+                f"option {unknown[0]!r} is unknown for dataset={self.name!r}: choose from {', '.join(known)}."
+            )
         arguments = {**defaults, **(SMOKE.get(self.kind, {}) if scale == "smoke" else {}), **(options or {})}
         arguments["size"] = SMOKE_SIZE if scale == "smoke" else size or DEFAULT_SIZE
         category = source or PUPPETS.get(self.name, "humanoid") if self.kind == "puppets" else ""
         if exists:
             data = open_dataset(out)
-            _check_same(data, "size", data.size, arguments["size"] if size else data.size)
-            if category and (source or options is not None):
-                _check_same(data, "source", data.name.removeprefix("puppets-"), category)
-            for name in defaults if options is not None else ():
-                if arguments[name] == AUTO:  # whatever that chose is right
-                    continue
-                if name in data.options or name in (options or {}):  # older folders lack newer options
-                    _check_same(data, name, data.options.get(name), arguments[name])
-            return lambda: data
+            if not refresh:
+                wanted = {name: arguments[name] for name in (defaults if options is not None else ())}
+                _check_options(data, wanted, options or {})
+                _check_same(data, "size", data.size, arguments["size"] if size else data.size)
+                if category and (source or options is not None):
+                    _check_same(data, "source", data.name.removeprefix("puppets-"), category)
+                elif source and not category:
+                    check_origin(data, source)
+                return lambda: data
+            recorded = {name: data.options[name] for name in defaults if name in data.options}
+            arguments |= recorded | dict(options or {}) | {"size": size or data.size, "overwrite": True}
+            source = source or data.origin.get("path", "")
         if not (category or source):
             raise PplkitError(
                 f"source is empty, but dataset={self.name!r} is made from downloaded files: name their folder."
             )
-        return lambda: open_dataset(prepare(category or source, out, **arguments))
+        return lambda: _prepare(prepare, category or source, out, arguments, "" if category else source)
 
 
 def resolve(name: str) -> DataSource:
@@ -141,6 +146,22 @@ def prepared(
 
 def _parameters(prepare: Callable[..., Path], without: tuple[str, ...]) -> dict[str, Any]:
     return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in without}
+
+
+def _prepare(prepare: Callable[..., Path], raw: str, out: Path, arguments: Mapping[str, Any], files: str) -> Dataset:
+    """The data set made from `raw`, with the origin of `files`, if there are any, recorded."""
+    origin = origin_of(files, arguments) if files else {}  # before, as files may come while it works
+    record_origin(prepare(raw, out, **arguments), origin)
+    return open_dataset(out)
+
+
+def _check_options(data: Dataset, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise PplkitError if `data` was prepared with other options than `wanted`, of which some were `given`."""
+    for name, value in wanted.items():
+        if value == AUTO:  # whatever that chose is right
+            continue
+        if name in data.options or name in given:  # older folders lack newer options
+            _check_same(data, name, data.options.get(name), value)
 
 
 def _check_same(data: Dataset, name: str, before: Any, requested: Any) -> None:

@@ -14,6 +14,8 @@ def add_commands(commands: Commands) -> None:
     parser = add_command(commands, run, *TRAINING)
     parser.add_argument("dataset", metavar="DATASET", help="name of the data set, such as puppets, cub or video-mine")
     parser.add_argument("--source", metavar="DIR", help="folder of the raw data set (puppets: the category)")
+    text = "prepare the data set again, such as after files were added to its source"
+    parser.add_argument("--refresh", action="store_true", help=text)
     parser.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     parser.add_argument("--scale", choices=("default", "smoke"), help="smoke: tiny, only to see that everything works")
     parser.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
@@ -45,11 +47,11 @@ def run(arguments: argparse.Namespace) -> None:
         options["labels"] = str(Path(str(options["labels"])).expanduser().resolve())
     if options:
         parameters["options"] = options
-    prepare_data(arguments.dataset, parameters)
+    prepare_data(arguments.dataset, parameters, arguments.refresh)
     run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
 
 
-def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
+def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> None:
     """Prepare or open the data set, and refuse settings that do not fit it before anything is trained."""
     from data_prep.registry import resolve
     from pplkit.experiments.notebooks import check_data
@@ -61,7 +63,7 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any]) -> None:
     config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
     config.replace(image_size=parameters["size"])  # raises for a wrong size before images are prepared
     source = {name: parameters[name] for name in ("source", "size", "options", "scale") if name in parameters}
-    data = resolve(dataset).preparation(**{"options": {}, **source})()
+    data = resolve(dataset).preparation(**{"options": {}, **source}, refresh=refresh)()
     check_data(data, config)
     if not smoke:
         warn_about(data)

@@ -112,6 +112,7 @@ def read_description(path: Path) -> tuple[Metadata, dict[str, int], dict[str, st
             f"{file} has schema {content.get('schema')}, this version reads schema {SCHEMA}; {PREPARE_AGAIN}"
         )
     try:
+        content.setdefault("origin", {})  # absent in data sets of version 0.1.0
         missing = [name for name in (*FIELDS, "splits", "sha256") if name not in content]
         if missing:
             raise PplkitError(f"the field {missing[0]!r} is missing")

@@ -43,6 +43,7 @@ class Metadata:
     licence: str = ""
     options: dict[str, Any] = field(default_factory=dict)  # how the data set was prepared
     dropped: list[tuple[str, str]] = field(default_factory=list)  # what was left out, and why
+    origin: dict[str, Any] = field(default_factory=dict)  # `path`, number of `files` and `sha256` of the raw data
 
     def __post_init__(self) -> None:
         try:
@@ -66,7 +67,7 @@ class Metadata:
         for limb, links in self.groups.items():
             _check_indices(f"groups[{limb!r}]", links, len(self.skeleton), "skeleton link")
         "".join([*self.keypoint_names, *self.class_names]).encode()  # raises where they are not text
-        dict(**self.options)
+        dict(**self.options, **{f"origin {key}": value for key, value in self.origin.items()})
 
 
 def _check_indices(key: str, indices: Sequence[int], count: int, noun: str) -> None:

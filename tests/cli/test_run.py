@@ -14,7 +14,7 @@ from pplkit.data.writer import DatasetWriter
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Records what the notebooks would be run with; no data set is prepared."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda dataset, parameters: None)
+    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *_: None)
     monkeypatch.setattr("pplkit.experiments.notebooks.run_notebooks", lambda *given: calls.append(given))
     return calls
 
