@@ -1,16 +1,17 @@
 """Your own images: any tree of images, with or without labels.
 
 SOURCE is a folder; all of its images (every format that Pillow reads, any size, gray, palette, alpha, 16 bit, turned
-as EXIF says) are taken, those in sub-folders too. You say yourself what licence they have.
+as EXIF says) are taken, those in sub-folders too. A file of several images (GIF, WebP, TIFF) is a video: all of them
+are taken, with names such as `a.gif frame 2`, counted from 0. You say yourself what licence they have.
 
 `labels` names COCO keypoints (.json), a table with the first line file,name,x,y,visible (.csv), DeepLabCut's
-CollectedData_*.csv or .h5 or its project folder, SLEAP's .slp (with the package sleap-io), or a folder of labelme's
-.json; see `pplkit.data.label_readers`. A file is named by its path below SOURCE, or by its last part where that is
-unique. Coordinates are pixels, 0 = center of the first; if all lie between 0 and 1, fractions of the image's sides.
-Those of the table count where visible is 1; in COCO 1 = labelled but hidden, 2 = seen. Images without a
-label stay, unlabelled, unless the crop comes from the labels. A label outside of its image is a fault; one that a
-crop cuts off counts as hidden. With labels the protocol is "cub" (each part on its own, visible ones only), else
-"pictures".
+CollectedData_*.csv or .h5 or its project folder, SLEAP's .slp (with the package sleap-io), a folder of labelme's .json,
+or poses that the kit wrote; see `pplkit.data.label_readers`. A file is named by its path below SOURCE, or by its last
+part where that is unique; labels of a file of several images are those of its first. Coordinates are pixels, 0 = center
+of the first; if all lie between 0 and 1, fractions of the image's sides. Those of the table count where visible is 1;
+in COCO 1 = labelled but hidden, 2 = seen. Images without a label stay, unlabelled, unless the crop comes from the
+labels. A label outside of its image is a fault; one that a crop cuts off counts as hidden. With labels the protocol is
+"cub" (each part on its own, visible ones only), else "pictures".
 
 `crop`: "center" the largest square in the middle; "pad" all of the image, the shorter side filled up with its
 outermost pixels; "object" a square around the object, which is looked for without labels
@@ -33,10 +34,11 @@ once.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -44,7 +46,8 @@ from PIL import Image
 from data_prep.common.command_line import parser, run
 from data_prep.common.duplicates import groups, near_pairs, superfluous
 from data_prep.common.ingest import Row, Task, write
-from data_prep.common.object_crops import AUTO, OBJECT, Sheet, choose_crop, image_cut, sample_images, warn
+from data_prep.common.object_crops import AUTO, OBJECT, Sheet, choose_crop, image_cut, sample_images, video_cut, warn
+from data_prep.common.object_crops import Cut as VideoCut
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Box, current_name, resized, to_crop
@@ -54,11 +57,12 @@ from pplkit.data.images import (
     list_images,
     page_count,
     read_image,
+    read_pages,
     relative_name,
     unreadable_heif,
 )
-from pplkit.data.label_readers import read_labels
-from pplkit.data.labels import Label, Labels, area, check_inside, extent, in_pixels, match
+from pplkit.data.label_readers import LABEL_SUFFIXES, read_labels
+from pplkit.data.labels import Label, Labels, area, check_inside, extent, frame_name, in_pixels, match
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import ImageSquares
 
@@ -70,10 +74,26 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "duplicates": ("report", "drop", "ignore"),
 }
 SPLITS = ("train", "test")
-Objects = Mapping[str, list[Label]]
 Options = Mapping[str, Any]
 Cut = Callable[[Path, Image.Image, Label | None], Box]
 """From an image, its file and its label to the part of it that is kept"""
+Sources = list[tuple[str, Label | None]]
+"""What becomes of an image: names of rows and their objects"""
+
+
+class Files(NamedTuple):
+    """The image files of a folder by their names, paths with /, and what labels say of them."""
+
+    paths: dict[str, Path]
+    pages: dict[str, int]  # number of images of the files with several
+    videos: dict[str, str]  # a name for what lies in one split and is one video: a folder of frames, or a file
+    marks: Labels | None
+    objects: dict[str, list[Label]]  # of each image
+    faults: dict[str, str]  # of files and images
+
+    def images(self, name: str) -> list[str]:
+        """The names of the images of a file."""
+        return [frame_name(name, number) for number in range(self.pages[name])] if name in self.pages else [name]
 
 
 def prepare(
@@ -104,18 +124,12 @@ def prepare(
     }  # fmt: skip
     _check(options)
     source = Path(source)
-    paths = {relative_name(path, source): path for path in list_images(source)}
-    if sentence := ignored_files(source, SUFFIXES | {".json", ".csv", ".h5", ".slp"}):
-        warn(sentence)
-    for name, path in paths.items():
-        if (pages := page_count(path)) > 1:
-            warn(f"{name} holds {pages} images, the first is used; data_prep.video takes all of them")
-    marks = None if labels is None else read_labels(Path(labels))
-    objects, faults = ({}, {}) if marks is None else match(marks, list(paths))
-    names, dropped, alike = _sorted_out(paths, objects, faults, options)
+    files = _files(source, None if labels is None else read_labels(Path(labels)), options)
+    paths, faults = files.paths, files.faults
+    names, dropped, alike = _sorted_out(files, options)
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
-    testing = _testing(names, alike, options)
+    testing = _testing(names, alike, files, options)
     found = ImageSquares(list(paths.values()), warn=warn) if options["crop"] in (AUTO, OBJECT) else None
     if found is not None:
         sample = partial(sample_images, found, [paths[name] for name in names if name not in faults])
@@ -124,42 +138,60 @@ def prepare(
     cut: Cut = partial(_around_label, margin=margin)
     if options["crop"] != "labels":
         cut = image_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
-    tasks, class_names = _tasks(names, paths, objects, faults, marks, testing, size, options, cut)
+    follow = partial(video_cut, known={}, sheet=sheet, threads=1) if options["crop"] == OBJECT else None
+    tasks, class_names = _tasks(names, files, testing, size, options, cut, follow)
     for path in unreadable_heif(source):
         dropped[relative_name(path, source)] = (
             "is HEIF that cannot be read here; pip install pillow-heif, or save it as JPEG"
         )
-    with _writer(out, size, overwrite, marks, {**options, "duplicate_groups": alike}, class_names) as writer:
+    with _writer(out, size, overwrite, files.marks, {**options, "duplicate_groups": alike}, class_names) as writer:
         for name, reason in dropped.items():
             writer.drop(name, f"{name} {reason}")
         write(writer, tasks, strict=strict, limit=limit, desc=source.name)
     sheet.write(writer.out)
+    if sentence := ignored_files(source, SUFFIXES | LABEL_SUFFIXES):
+        warn(sentence)
     return Path(out)
 
 
-def _sorted_out(
-    paths: Mapping[str, Path], objects: Objects, faults: Mapping[str, str], options: Options
-) -> tuple[list[str], dict[str, str], list[list[str]]]:
-    """The images to take in order, those that the options leave out and why, and groups of near-duplicates."""
+def _files(source: Path, marks: Labels | None, options: Options) -> Files:
+    paths: dict[str, Path] = {}
+    for path in list_images(source):
+        name = relative_name(path, source)
+        paths[f"{name} ({len(paths)})" if name in paths else name] = path  # bytes that are not text look the same
+    pages = {name: count for name, path in paths.items() if (count := page_count(path)) > 1}
+    frames = [frame_name(name, number) for name, count in pages.items() for number in range(count)]
+    objects, faults = ({}, {}) if marks is None else match(marks, [*paths, *frames])
+    for name in pages:  # labels of the file are those of its first image
+        objects.setdefault(frame_name(name, 0), objects.get(name, []))
+    videos = {name: _folder(name) if options["videos"] and name not in pages else name for name in paths}
+    return Files(paths, pages, videos, marks, objects, faults)
+
+
+def _sorted_out(files: Files, options: Options) -> tuple[list[str], dict[str, str], list[list[str]]]:
+    """The files to take in order, those that the options leave out and why, and groups of near-duplicates."""
+    paths, faults = files.paths, files.faults
     dropped = _outside_splits(paths) if options["splits"] == "folder" else {}
     if options["crop"] == "labels":
-        lacking = [name for name in paths if not objects.get(name) and name not in faults]
+        labeled = {name for name in paths if any(files.objects.get(image) for image in files.images(name))}
+        lacking = [name for name in paths if name not in labeled and name not in faults]
         dropped |= dict.fromkeys(lacking, "has no label, which crop='labels' needs; label it or choose another crop")
-    names = sorted((name for name in paths if name not in dropped), key=_order)
+    names = sorted((name for name in paths if name not in dropped), key=lambda name: _order(name, files.pages))
     ignored = options["duplicates"] == "ignore"
     pairs, unreadable = ([], set()) if ignored else near_pairs([paths[name] for name in names])
     unusable = {names[index] for index in unreadable} | set(faults)
     if options["videos"]:  # neighbors in a video are alike
-        pairs = [(i, j) for i, j in pairs if _folder(names[i]) != _folder(names[j])]
+        pairs = [(i, j) for i, j in pairs if files.videos[names[i]] != files.videos[names[j]]]
     alike = [[names[index] for index in group] for group in groups(pairs)]
     if options["duplicates"] == "drop":
         gone = superfluous(pairs)
         dropped |= {names[i]: f"is a near-duplicate of {names[j]}, which is kept" for i, j in gone.items()}
         names, alike = [name for index, name in enumerate(names) if index not in gone], []
     if options["videos"]:
-        usable = Counter(_folder(name) for name in names if name not in unusable)
+        single = [name for name in names if name not in unusable and name not in files.pages]
+        usable = Counter(map(_folder, single))
         reason = "is alone in its folder, but a video needs two frames; add some or do without videos"
-        alone = [name for name in names if usable[_folder(name)] == 1 and name not in unusable]
+        alone = [name for name in single if usable[_folder(name)] == 1]
         dropped |= dict.fromkeys(alone, reason)
         names = [name for name in names if name not in dropped]
     return names, dropped, alike
@@ -167,35 +199,35 @@ def _sorted_out(
 
 def _tasks(
     names: Sequence[str],
-    paths: Mapping[str, Path],
-    objects: Objects,
-    faults: Mapping[str, str],
-    marks: Labels | None,
+    files: Files,
     testing: set[str],
     size: int,
     options: Options,
     cut: Cut,
+    follow: Callable[[Path, int], VideoCut] | None,
 ) -> tuple[list[Task], list[str]]:
-    """What is to be made of each image, and the names of the classes."""
+    """What is to be made of each file, and the names of the classes; `follow` finds the object in several images."""
+    marks, faults = files.marks, files.faults
     kinds = {name: _class(name, options["splits"]) for name in names} if options["classes"] else {}
     class_names = sorted(set(kinds.values()))
-    films = {folder: number for number, folder in enumerate(dict.fromkeys(map(_folder, names)))}
-    tasks = [Task(name, partial(_fail, reason)) for name, reason in faults.items() if name not in paths]
-    for name in names:
+    videos = {video: number for number, video in enumerate(dict.fromkeys(files.videos[name] for name in names))}
+    tasks = [Task(name, partial(_fail, reason)) for name, reason in faults.items() if name not in files.paths]
+    for task_number, name in enumerate(names):
         if name in faults:
             tasks.append(Task(name, partial(_fail, faults[name])))
             continue
-        row = {
+        row: dict[str, Any] = {
             "split": "test" if name in testing else "train",
-            "video": films[_folder(name)] if options["videos"] else None,
+            "video": videos[files.videos[name]] if options["videos"] or files.pages else None,
             "class_index": class_names.index(kinds[name]) if kinds else None,
         }
-        given = _largest(objects.get(name, []), options["crop"], marks)
-        for number, label in enumerate(given, start=1):
-            called = name if len(given) == 1 else f"{name} #{number}"
-            fractions = marks is not None and marks.fractions
-            make = partial(_rows, paths[name], size, label, cut, fractions, source=called, **row)
-            tasks.append(Task(called, make))
+        images = [_objects(files, image, options["crop"]) for image in files.images(name)]
+        make = partial(_rows, files.paths[name], size, cut, marks is not None and marks.fractions, **row)
+        if name in files.pages:
+            box_at = None if follow is None else partial(follow, files.paths[name], task_number)
+            tasks.append(Task(name, partial(make, images, box_at), streamed=True))
+        else:
+            tasks += [Task(called, partial(make, [[(called, label)]], None)) for called, label in images[0]]
     return tasks, class_names
 
 
@@ -212,10 +244,11 @@ def _check(options: Options) -> None:
         raise PplkitError("crop='labels' cuts a frame where its labels are; with videos choose 'center' or 'pad'")
 
 
-def _order(name: str) -> tuple[str, list[tuple[str, int]], str]:
-    """A key that keeps a folder together and puts its frame 9 before frame 10."""
+def _order(name: str, pages: Container[str]) -> tuple[str, bool, list[tuple[str, int]], str]:
+    """A key that keeps the frames of a folder together and puts frame 9 before frame 10."""
     folder, _, last = name.rpartition("/")
-    return folder, [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)([0-9]*)", last)], last
+    parts = [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)([0-9]*)", last)]
+    return folder, name in pages, parts, last
 
 
 def _folder(name: str) -> str:
@@ -239,29 +272,29 @@ def _outside_splits(names: Mapping[str, Path]) -> dict[str, str]:
     return {name: reason for name in names if "/" not in name or name.split("/")[0] not in SPLITS}
 
 
-def _testing(names: Sequence[str], found: Sequence[Sequence[str]], options: Options) -> set[str]:
+def _testing(names: Sequence[str], found: Sequence[Sequence[str]], files: Files, options: Options) -> set[str]:
     """The names of the test split; what hangs together (a video, near-duplicates) goes there as a whole."""
     if options["splits"] == "folder":
         return {name for name in names if name.startswith("test/")}
-    unit: Callable[[str], str] = _folder if options["videos"] else str
-    units = sorted({unit(name) for name in names})
-    number = {name: index for index, name in enumerate(units)}
-    links = [(number[unit(group[0])], number[unit(other)]) for group in found for other in group[1:]]
+    units = sorted({files.videos[name] for name in names})
+    number = {name: units.index(files.videos[name]) for name in names}
+    links = [(number[group[0]], number[other]) for group in found for other in group[1:]]
     leader = {name: name for name in units}
     for group in groups([link for link in links if link[0] != link[1]]):
         leader |= dict.fromkeys((units[index] for index in group), units[group[0]])
     chosen = held_out(list(leader.values()), options["test_share"])
-    return {name for name in names if leader[unit(name)] in chosen}
+    return {name for name in names if leader[files.videos[name]] in chosen}
 
 
-def _largest(found: Sequence[Label], crop: str, marks: Labels | None) -> list[Label | None]:
+def _objects(files: Files, image: str, crop: str) -> Sources:
     """The objects that become images: all where each has a crop of its own, else the largest, or none."""
-    if marks is None:
-        return [None]
-    if crop == "labels":
-        return list(found)
-    blank = Label(np.full((len(marks.names), 2), np.nan), np.zeros(len(marks.names), bool), None)
-    return [max(found, key=area, default=blank)]
+    if files.marks is None:
+        return [(image, None)]
+    labels = files.objects.get(image, [])
+    if crop == "labels" and len(labels) != 1:
+        return [(f"{image} #{number}", label) for number, label in enumerate(labels, start=1)]
+    blank = Label(np.full((len(files.marks.names), 2), np.nan), np.zeros(len(files.marks.names), bool), None)
+    return [(image, max(labels, key=area, default=blank))]
 
 
 def _around_label(path: Path, image: Image.Image, label: Label | None, margin: float) -> Box:
@@ -271,18 +304,30 @@ def _around_label(path: Path, image: Image.Image, label: Label | None, margin: f
     return square
 
 
-def _rows(path: Path, size: int, label: Label | None, cut: Cut, fractions: bool, **row: Any) -> list[Row]:
-    image = read_image(path)
-    if label is not None:
-        label = in_pixels(label, *image.size) if fractions else label
-        check_inside(path, label, *image.size)
-    found = cut(path, image, label)
-    pixels = resized(image, size, found)
-    if label is None:
-        return [Row(image=pixels, **row)]
-    points = to_crop(label.points, found, size)
-    inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
-    return [Row(image=pixels, keypoints=points, visible=label.visible & inside, **row)]
+def _rows(
+    path: Path,
+    size: int,
+    cut: Cut,
+    fractions: bool,
+    objects: Sequence[Sources],
+    follow: Callable[[], VideoCut] | None,
+    **row: Any,
+) -> Iterator[Row]:
+    """The rows of each image of a file, from its objects."""
+    box_at = None if follow is None else follow()
+    images = read_pages(path) if len(objects) > 1 else [(0.0, read_image(path))]
+    for (seconds, image), sources in zip(images, objects, strict=True):
+        for source, label in sources:
+            if label is not None:
+                label = in_pixels(label, *image.size) if fractions else label
+                check_inside(path, label, *image.size)
+            box = cut(path, image, label) if box_at is None else box_at(seconds, image)
+            made = Row(image=resized(image, size, box), source=source, **row)
+            if label is not None:
+                points = to_crop(label.points, box, size)
+                inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
+                made = replace(made, keypoints=points, visible=label.visible & inside)
+            yield made
 
 
 def _writer(

@@ -7,6 +7,7 @@ import numpy as np
 from data_prep.synthetic.puppets import RATE, generate
 from pplkit.core.errors import PplkitError
 from pplkit.data.images import SUFFIXES, list_files
+from pplkit.data.reader import is_video
 from pplkit.data.video import SUFFIXES as VIDEO_SUFFIXES
 from pplkit.data.video_writer import write_video
 
@@ -19,7 +20,7 @@ def kind_of_source(source: Path) -> str:
     Raises PplkitError if there is no such file or folder, or neither images nor videos in it.
     """
     if source.is_file():
-        if source.suffix.lower() in VIDEO_SUFFIXES:
+        if source.suffix.lower() in VIDEO_SUFFIXES or is_video(source):
             return "video"
         raise PplkitError(f"{source} does not have the file name of a video: give a video, or a folder of images.")
     suffixes = [path.suffix.lower() for path in list_files(source, VIDEO_SUFFIXES | SUFFIXES, "image or video")]

@@ -28,11 +28,11 @@ from PIL import Image
 
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import Row, Task, write
-from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, choose_crop, sample_videos, video_cut
+from data_prep.common.object_crops import AUTO, OBJECT, Cut, Sheet, choose_crop, sample_videos, video_cut, warn
 from data_prep.common.splits import check_share, hash_fraction, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, current_name, resized
-from pplkit.data.images import list_files, relative_name
+from pplkit.data.images import ignored_files, list_files, relative_name
 from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frames, reader, times
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import Squares
@@ -95,6 +95,8 @@ def convert(
     with writer:
         write(writer, tasks, desc=writer.metadata.name, unit="video", **limits)
     sheet.write(writer.out)
+    if source.is_dir() and (sentence := ignored_files(source, SUFFIXES)):
+        warn(sentence)
 
 
 def _check(rate: float | None, frames: int | None, start: float, end: float | None) -> None:

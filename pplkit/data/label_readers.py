@@ -13,11 +13,12 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, read_json, read_text
-from pplkit.data.labels import Faults, Label, Labels
+from pplkit.data.labels import Faults, Label, Labels, frame_name
 
 MAX_COORDINATE = 1e7  # pixels
 MAX_NAMES = 1000  # of keypoints
 MAX_POINTS = 20_000_000  # names times files of a table: each file has room for all
+LABEL_SUFFIXES = frozenset((".json", ".csv", ".h5", ".slp"))
 TABLE = ["file", "name", "x", "y", "visible"]
 KINDS = (
     "COCO keypoints (.json), a table file,name,x,y,visible (.csv), DeepLabCut (CollectedData_*.csv or .h5, or the "
@@ -339,7 +340,7 @@ def _sleap(path: Path) -> Labels:
     for frame in content.labeled_frames:
         filename = frame.video.filename
         one_file = isinstance(filename, (str, Path))
-        file = f"{filename} frame {frame.frame_idx}" if one_file else str(filename[frame.frame_idx])
+        file = frame_name(str(filename), frame.frame_idx) if one_file else str(filename[frame.frame_idx])
         points = [np.asarray(instance.numpy(), np.float64) for instance in frame.user_instances]
         objects[file] = [_visible(point) for point in points]
     links = [(int(a), int(b)) for a, b in skeleton.edge_inds]

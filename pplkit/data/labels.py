@@ -45,6 +45,11 @@ class Labels:
         return bool(len(values) and ((values >= 0) & (values <= 1)).all() and (values % 1).any())
 
 
+def frame_name(file: str, number: int) -> str:
+    """The name of an image of a file with several, or of a video, counted from 0."""
+    return f"{file} frame {number}"
+
+
 def in_pixels(label: Label, width: int, height: int) -> Label:
     """A label given in fractions of the image's sides, in pixels."""
     sides = np.array([width, height])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pplkit.models.prior.model import PosePriorLearner
 from pplkit.viz.drawing import BLUE, keypoint_colors, strong_links
 
 BATCH_SIZE = 16  # images held at full size
+MAX_STEM = 50  # letters of a file's name in the name of its drawing
 THICKNESS = 1 / 90  # of the strongest link, in longer sides of the image
 LEAST_RIM_PIXELS = 3  # thickness from which on lines and points have a rim, which on a small image would hide them
 
@@ -90,12 +92,18 @@ def _drained(times: list[float]) -> Iterator[float]:
 def pose_images(
     model: PosePriorLearner, files: Sequence[Path], out: Path, crop: str = "center", **options: Any
 ) -> list[Path]:
-    """Images with their poses drawn over them, as PNG files in the folder `out`; returns these. See `pose_video`."""
+    """Images, and all those of files with several, with their poses drawn over them, as PNG files in the folder `out`.
+
+    Returns the files. For `crop` and `options` see `pose_video`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as images:
-        for number, (file, image) in enumerate(zip(files, overlays(model, images, **options), strict=True)):
-            written.append(out / f"{number:05d}-{file.stem}.png")  # files of two folders may have one name
+    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as source:
+        frames, shown = tee(source)
+        for number, (frame, image) in enumerate(zip(frames, overlays(model, shown, **options), strict=True)):
+            page = "" if frame.number is None else f"-{frame.number}"
+            # Files of two folders may have one name, and one may be as long as a file system allows.
+            written.append(out / f"{number:05d}-{frame.file.stem[:MAX_STEM]}{page}.png")
             Image.fromarray(image).save(written[-1])
     return written
 

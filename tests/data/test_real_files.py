@@ -1,6 +1,7 @@
 """Files that people really have: what was read wrong once, and further ones of the same kinds."""
 
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import damaged_media
 import numpy as np
 import pytest
 from damaged_media import DAMAGES, IMAGES, VIDEOS, outcome, painted, shown
+from moving import standing
 from PIL import Image
 
 from data_prep import folder, video
+from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.images import ignored_files, page_count, read_image, read_pages, read_reduced, upright_size
@@ -125,12 +128,44 @@ def test_the_pages_of_an_image_file_are_frames(ending: str, tmp_path: Path) -> N
         assert [shot.seconds for shot in shots] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
 
 
-def test_pages_that_a_folder_leaves_out_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("endings", [("gif",), ("webp", "tif")])
+def test_the_pages_of_a_file_in_a_folder_are_one_video(endings: Sequence[str], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    save_pages(tmp_path / "in" / "stack.tif")
-    Image.fromarray(scene()).save(tmp_path / "in" / "one.png")
-    folder.prepare(tmp_path / "in", tmp_path / "out", 32, test_share=0, duplicates="ignore")
-    assert "stack.tif holds 5 images, the first is used" in capsys.readouterr().err
+    for number in range(6):
+        save_pages(tmp_path / "in" / f"{number}.{endings[number % len(endings)]}")
+        Image.fromarray(scene(5 * number)).save(tmp_path / "in" / f"{number}.png")
+    data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 32, test_share=0.3, duplicates="ignore"))
+    files = [{source.split(" frame ")[0] for source in split.sources} for split in data.splits.values()]
+    assert not files[0] & files[1] and len(files[0] | files[1]) == 12 and sum(map(len, data.splits.values())) == 36
+    for split in data.splits.values():
+        assert split.videos is not None
+        pages = {(source.split(" frame ")[0], int(v)) for source, v in zip(split.sources, split.videos, strict=True)}
+        assert len(pages) == len(set(split.videos.tolist())) and np.all(np.diff(split.videos) >= 0)
+        assert [source for source in split.sources if "frame" in source][-1].endswith("frame 4")
+
+
+def test_the_object_of_a_file_with_pages_is_followed(tmp_path: Path) -> None:
+    pages, corners = standing(20)
+    (tmp_path / "in").mkdir()
+    first, *others = map(Image.fromarray, pages)
+    first.save(tmp_path / "in" / "a.tif", save_all=True, append_images=others)
+    train = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 28, crop="object"))["train"]
+    assert len(train) == 20 and train.images[:][:, 10:18, 10:18].min() > 150  # the bright square is in the middle
+
+
+def test_labels_belong_to_the_page_they_name_or_to_the_first(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save_pages(tmp_path / "in" / "a.tif")
+    save_pages(tmp_path / "in" / "b.gif")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,name,x,y,visible\na.tif,nose,30,20,1\nb.gif frame 3,nose,40,20,1\n")
+    for crop, count in (("pad", 10), ("labels", 2)):
+        data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / crop, 32, labels, crop, test_share=0, margin=9))
+        train = data["train"]
+        assert train.visible is not None and len(train) == count
+        assert [source for source, visible in zip(train.sources, train.visible[:, 0], strict=True) if visible] == [
+            "a.tif frame 0", "b.gif frame 3",
+        ]  # fmt: skip
 
 
 def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
@@ -142,6 +177,30 @@ def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
         and "2 .heic (pip install pillow-heif, or save them as JPEG), 1 .txt" in sentence
     )
     assert "3 files" not in ignored_files(tmp_path, {".png", ".heic", ".txt"})
+
+
+@pytest.mark.parametrize("command", ["estimate", "export", "folder", "video"])
+def test_each_command_ends_with_what_it_left_out(
+    command: str, untrained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("IMG_1.heic", "a.txt", "b.txt"):
+        (source / name).write_bytes(b"x")
+    if command == "video":
+        write_video(source / "v.mp4", [scene(n) for n in range(3)], 10)
+    else:
+        Image.fromarray(scene()).save(source / "a.png")
+    poses = ["estimate" if command == "estimate" else "export", str(untrained_run), "--out", str(tmp_path / "p.csv")]
+    status = {
+        "estimate": lambda: cli.main([*poses, str(source)]),
+        "export": lambda: cli.main([*poses, "--format", "csv", "--images", str(source)]),
+        "folder": lambda: folder.main([str(source), str(tmp_path / "out"), "--size", "32"]),
+        "video": lambda: video.main([str(source), str(tmp_path / "out"), "--size", "32"]),
+    }[command]()
+    last = capsys.readouterr().err.splitlines()[-1]
+    left_out = f"are left out of {source}: 2 .txt, 1 .heic (pip install pillow-heif, or save them as JPEG)"
+    assert status == 0 and last.endswith(f": 3 files with other endings {left_out}")
 
 
 def test_images_of_phones_are_read(tmp_path: Path) -> None:

@@ -86,3 +86,12 @@ def test_videos_and_folders_of_images(model: PosePriorLearner, tmp_path: Path) -
     written = pose_images(model, files, tmp_path / "out", "pad")
     assert [path.name for path in written] == ["00000-a.png", "00001-b.png"]
     assert Image.open(written[1]).size == (30, 20)
+
+
+def test_pages_are_drawn_and_long_names_shortened(model: PosePriorLearner, tmp_path: Path) -> None:
+    stack, long = tmp_path / "s.gif", tmp_path / f"{'ü' * 120}.png"  # a name of 244 bytes
+    pages = [Image.new("RGB", (30, 20), color) for color in ("red", "blue")]
+    pages[0].save(stack, save_all=True, append_images=pages[1:])
+    pages[0].save(long)
+    written = pose_images(model, [stack, long], tmp_path / "out", "pad")
+    assert [path.name for path in written] == ["00000-s-0.png", "00001-s-1.png", f"00002-{'ü' * 50}.png"]
