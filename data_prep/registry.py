@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from data_prep.common.object_crops import AUTO
 from data_prep.common.origin import check_origin, origin_of, record_origin
+from data_prep.user_media import kind_of_source
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import data_folder
 from pplkit.data.crops import current_name
@@ -131,6 +133,21 @@ def resolve(name: str) -> DataSource:
 def preset_for(dataset: str) -> str:
     """The settings that a data set of this name is trained with; see `DataSource.preset`."""
     return resolve(dataset).preset
+
+
+def prepare_source(
+    source: str | Path, name: str, size: int | None, options: Mapping[str, Any], scale: str, refresh: bool
+) -> Dataset:
+    """See `pplkit.prepare`."""
+    path = Path(source).expanduser()
+    if not name and path.exists():
+        name = f"{kind_of_source(path)}-{re.sub(r'[^a-z0-9]+', '-', path.resolve().stem.lower()).strip('-') or 'mine'}"
+    elif not name:
+        name, source = str(source), ""
+    data = resolve(name)
+    if size is None and not (data_folder(name, scale) / "dataset.json").exists():
+        size = PRESETS[data.preset].get("image_size", DEFAULT_SIZE)
+    return data.preparation(str(path.resolve()) if path.exists() else str(source), size, options, scale, refresh)()
 
 
 def prepared(

@@ -5,7 +5,6 @@ commands, settings and the API are made from the package. Warnings and links to 
 """
 
 import argparse
-import ast
 import dataclasses
 import html.parser
 import importlib
@@ -84,25 +83,11 @@ def command_pages() -> Iterator[tuple[str, str]]:
     yield "commands/index", f"# Commands\n\n{links}\n" + toctree(list(summaries), "hidden:")
 
 
-def settings() -> Iterator[tuple[str, str, str]]:
-    """Each setting of `pplkit.Config` in order: group, name and the comment that explains it."""
-    source = Path(config.__file__).read_text(encoding="utf-8")
-    (settings_class,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Config")
-    names = {field.name for field in dataclasses.fields(config.Config)}
-    lines, group, last = source.splitlines(), "", settings_class.body[0].end_lineno or 0
-    for node in settings_class.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in names:
-            above = [line.strip()[1:].strip() for line in lines[last : node.lineno - 1] if line.strip().startswith("#")]
-            group, last = " ".join(above) or group, node.end_lineno or 0
-            comments = [line.partition("  # ")[2] for line in lines[node.lineno - 1 : last]]
-            yield group, node.target.id, " ".join(comments)
-
-
 def settings_page() -> str:
     """All settings with defaults and comments, and what each preset changes."""
     defaults = {field.name: field.default for field in dataclasses.fields(config.Config)}
     parts = ["# Settings\n\nThe defaults are the published ones, the preset `paper`.\n"]
-    for group, members in itertools.groupby(settings(), key=lambda setting: setting[0]):
+    for group, members in itertools.groupby(config.Config.explanations(), key=lambda setting: setting[0]):
         parts += [f"## {group[:1].upper()}{group[1:]}\n"] if group else []
         rows = [[f"`{name}`", f"`{defaults[name]!r}`", cell(comment)] for _, name, comment in members]
         parts.append(table(["setting", "default", "meaning"], rows))
@@ -126,6 +111,7 @@ def api_pages() -> Iterator[tuple[str, str]]:
         yield f"api/{room}", page
     names = [[f"`pplkit.{n}`", _home(n)] for n in pplkit.__all__ if not n.startswith("_")]
     index = "# API\n\nNames that stay from version to version:\n\n" + table(["name", "defined as"], names)
+    index += "\n```{eval-rst}\n.. autofunction:: pplkit.prepare\n```\n"
     yield "api/index", f"{index}\nThe rooms, from the ground up:\n\n" + toctree(list(rooms))
 
 

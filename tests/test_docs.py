@@ -231,7 +231,7 @@ def test_the_site_has_every_page_command_setting_and_module(tmp_path: Path) -> N
     settings = (tmp_path / "settings.md").read_text(encoding="utf-8")
     fields = dataclasses.fields(pplkit.Config)
     assert [field.name for field in fields if f"| `{field.name}` | `{field.default!r}` |" not in settings] == []
-    assert [name for _, name, comment in build.settings() if not comment.strip()] == []
+    assert [name for _, name, comment in build.config.Config.explanations() if not comment.strip()] == []
     api = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("api/*.md"))
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES if path.stem[0] != "_"]
     assert [name for name in modules if f".. automodule:: {name}\n" not in api] == []

@@ -44,7 +44,7 @@ def evenly_chosen(items: Sequence[Item], most: int) -> list[Item]:
 
 
 def choose_crop(crop: str, default: str, sample: Sample) -> str:
-    """`crop`, or for "auto" what the sample suggests; a line on stdout then says which it is and why."""
+    """`crop`, or for "auto" what the sample suggests; a line on stderr then says which it is and why."""
     if crop != AUTO:
         return crop
     fractions, reason = sample()
@@ -53,7 +53,7 @@ def choose_crop(crop: str, default: str, sample: Sample) -> str:
         fraction = float(np.median(fractions))
         choice, relation = (OBJECT, "less than") if fraction < SMALL_FRACTION else (default, "at least")
         reason = f"the object takes up {fraction:.1%} of the frame, {relation} a quarter"
-    print(f"crop={choice}: {reason}.", flush=True)
+    warn(f"crop={choice}: {reason}.")
     return choice
 
 

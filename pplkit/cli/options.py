@@ -107,11 +107,9 @@ def warn_about(data: Dataset) -> None:
 def estimator_of(arguments: argparse.Namespace, *options: str, device: str = "auto") -> Any:
     """The `Estimator` of the run, on --device or else `device`, with the given ones of `options`."""
     from pplkit import training
-    from pplkit.experiments import project_runs
     from pplkit.inference.estimate import Estimator
     from pplkit.inference.landmarks import fitting
 
     model = training.load(arguments.run, arguments.device or device)
     landmarks = fitting.load_landmarks(arguments.run, model) if arguments.named else None
-    crop = arguments.crop or project_runs.crop_of(arguments.run)
-    return Estimator(model, crop=crop, landmarks=landmarks, **given(arguments, *options))
+    return Estimator(model, crop=arguments.crop or model.crop, landmarks=landmarks, **given(arguments, *options))

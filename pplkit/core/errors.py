@@ -2,7 +2,14 @@
 
 
 class PplkitError(Exception):
-    """Wrong input. The message is one sentence that names the file or setting and what to do."""
+    """Wrong input. The message is one sentence that names the file or setting and what to do.
+
+    >>> try:
+    ...     pplkit.open_dataset("nowhere")
+    ... except pplkit.PplkitError as error:
+    ...     print(str(error)[:26])
+    there is no folder nowhere
+    """
 
 
 class Diverged(PplkitError):

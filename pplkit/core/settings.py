@@ -1,15 +1,17 @@
 """Settings of a method: a frozen dataclass that is read from and written to JSON, with its names and types checked."""
 
+import ast
 import dataclasses
-import difflib
+import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ class Settings:
         known = [field.name for field in dataclasses.fields(self)]
         for name, value in changes.items():
             if name not in known:
-                nearest = difflib.get_close_matches(name, known, n=1)
-                advice = f"perhaps {nearest[0]!r} is meant" if nearest else f"choose one of {', '.join(sorted(known))}"
-                raise PplkitError(f"setting {name!r} is unknown: {advice}.")
+                raise PplkitError(f"setting {name!r} is unknown: {choice(name, sorted(known))}.")
             changes[name] = _converted(name, value, getattr(self, name))
         return dataclasses.replace(self, **changes)
 
@@ -59,6 +59,20 @@ class Settings:
         before, now = type(self)().to_dict() | self.new_names(old), self.to_dict()
         before, now = json.loads(json.dumps(before)), json.loads(json.dumps(now))
         return {name: (before[name], value) for name, value in now.items() if before[name] != value}
+
+    @classmethod
+    def explanations(cls) -> Iterator[tuple[str, str, str]]:
+        """Each setting in order: the comment above its group, its name, and the comment that explains it."""
+        lines = inspect.getsource(cls).splitlines()
+        (definition,) = ast.parse("\n".join(lines)).body
+        assert isinstance(definition, ast.ClassDef)
+        names, group, last = {field.name for field in dataclasses.fields(cls)}, "", definition.body[0].end_lineno or 0
+        for node in definition.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in names:
+                above = [line.strip()[1:].strip() for line in lines[last : node.lineno - 1] if line.strip()[:1] == "#"]
+                group, last = " ".join(above) or group, node.end_lineno or 0
+                comments = [line.partition("  # ")[2] for line in lines[node.lineno - 1 : last]]
+                yield group, node.target.id, " ".join(comments).strip()
 
     def to_json(self) -> str:
         """Readable JSON text, one setting a line."""

@@ -87,6 +87,10 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
 
     Raises PplkitError, naming the file, if one is missing or damaged, of another schema, or if a shape, type, count
     or coordinate is wrong.
+
+    >>> data = pplkit.open_dataset("data/puppets")
+    >>> {name: data[name].images.shape for name in data}
+    {'train': (20, 32, 32, 3), 'test': (9, 32, 32, 3)}
     """
     path = Path(path)
     metadata, counts, hashes = read_description(path)

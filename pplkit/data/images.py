@@ -1,5 +1,8 @@
 """Image files of every format and mode that Pillow reads, as upright RGB images, with clear errors."""
 
+import base64
+import html
+import io
 import os
 import warnings
 from collections import Counter
@@ -28,6 +31,7 @@ HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 HEIF_REMEDY = "pip install pillow-heif, or save them as JPEG"
 PAGED_SUFFIXES = frozenset((".gif", ".webp", ".tif", ".tiff", ".apng"))  # files that may hold several images
 PAGE_SECONDS = 0.04
+THUMBNAIL = 480  # pixels of the longer side
 
 
 def read_image(path: Path, least: int | None = None) -> Image.Image:
@@ -238,6 +242,17 @@ def path_inside(folder: Path, name: str) -> Path:
     if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
         raise PplkitError(f"{name!r} does not lie in {folder}, as it should; correct the list that names it")
     return folder / name
+
+
+def html_summary(summary: object, image: Image.Image | None = None) -> str:
+    """What Jupyter shows of an object: its `repr`, above an image of at most THUMBNAIL pixels a side."""
+    text = f"<pre>{html.escape(repr(summary))}</pre>"
+    if image is None:
+        return text
+    small, file = image.convert("RGB"), io.BytesIO()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.save(file, "PNG")
+    return f'{text}<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -61,6 +61,10 @@ def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int =
     """A copy of images with gray patches of a 32 x 32 grid; see `hidden_patches` for kind and amount.
 
     Images are uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], of NumPy or torch, and so are those returned.
+
+    >>> images = pplkit.open_dataset("data/puppets")["test"].images[:3]
+    >>> int(pplkit.occlude(images, kind="center", amount=8)[0, 16, 16, 0])
+    128
     """
     tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
     last = tensor.dtype == torch.uint8

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from pplkit.data.video import frame_count, readable
 
 DRAFT_SCALE = 2  # a JPEG is decoded to at least this many times the model's pixels a side, instead of to all
 OBJECT = "object"  # the crop that follows the object
+CROPPERS: dict[str, Callable[[], Cropper]] = {}  # crops that rooms above find; pplkit/__init__.py adds "object"
 FRAMES_AHEAD = 64  # squares that are made before they are asked for
 DECODED_AHEAD = 8  # video frames that wait at full size
 
@@ -48,8 +49,8 @@ class FrameSource:
     Args:
         paths: files and folders; the files of a folder come in the order of their names.
         size: side of the squares, in pixels.
-        crop: "center" or "pad" as in `crop_square`, or what finds squares that follow the object
-            (`pplkit.inference.object_crop`).
+        crop: "center" or "pad" as in `crop_square`, "object" for squares that follow the object
+            (`pplkit.inference.object_crop`), or what finds such squares.
         ahead: number of squares that are made before they are asked for.
         whole: whether to keep the whole images as well.
 
@@ -68,10 +69,7 @@ class FrameSource:
         *,
         whole: bool = False,
     ) -> None:
-        crop = current_name(crop) if isinstance(crop, str) else crop
-        if isinstance(crop, str) and crop not in CROPS:
-            raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, OBJECT))}.")
-        self.size, self.crop, self.ahead, self.whole = size, crop, ahead, whole
+        self.size, self.crop, self.ahead, self.whole = size, named_crop(crop), ahead, whole
         kind = "image or video of a format that Pillow or PyAV reads"
         self.paths = paths
         self.files = [
@@ -141,6 +139,31 @@ class FrameSource:
 
         with closing(readable(file)) as shots, closing(read_ahead(shots, DECODED_AHEAD)) as decoded:
             yield from prefetch(decoded, make, self.ahead)
+
+
+def named_crop(crop: str | Cropper) -> str | Cropper:
+    """A crop of CROPS, or what finds the squares of another; raises PplkitError for an unknown name."""
+    if not isinstance(crop, str) or (crop := current_name(crop)) in CROPS:
+        return crop
+    if crop not in CROPPERS:
+        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, *CROPPERS))}.")
+    return CROPPERS[crop]()
+
+
+def read_whole(frames: Sequence[Frame]) -> list[np.ndarray]:
+    """The whole images of frames, uint8 (H, W, 3), read again where they were not kept."""
+    videos: dict[tuple[Path, int | None], np.ndarray] = {}
+    for file in {frame.file for frame in frames if frame.image is None and frame.number is not None}:
+        wanted = {frame.number for frame in frames if frame.file == file}
+        with closing(readable(file, quiet=True)) as shots:
+            needed = ((number, image) for _, image, number in shots if number in wanted)
+            videos |= {(file, number): np.asarray(image) for number, image in islice(needed, len(wanted))}
+    return [
+        frame.image if frame.image is not None
+        else np.asarray(read_image(frame.file)) if frame.number is None
+        else videos[frame.file, frame.number]
+        for frame in frames
+    ]  # fmt: skip
 
 
 def is_video(path: Path) -> bool:

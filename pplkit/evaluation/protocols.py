@@ -71,6 +71,10 @@ def evaluate(
     its results depend on the order of the samples in the fourth digit.
     Raises PplkitError for another protocol, a wrong shape, sets without a label, or fewer labelled training samples
     than the linear map has numbers for a coordinate.
+
+    >>> points = np.random.default_rng(0).uniform(-1, 1, (100, 4, 2))
+    >>> round(pplkit.evaluate("cub", points[:80], points[:80], points[80:], points[80:]).error, 6)
+    0.0
     """
     test = _points("test", test_keypoints, test_labels, test_visible)
     if protocol == "matching":

@@ -38,6 +38,10 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
 
     The maximum passes its gradient to one link per pixel, the first of equally strong ones, so only the winner is kept:
     memory does not grow with the number of links. NVIDIA GPUs have kernels of their own where Triton is installed.
+
+    >>> ends = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
+    >>> pplkit.link_map(ends, torch.ones(2, 2), size=32, thickness=5e-3).shape
+    torch.Size([1, 1, 32, 32])
     """
     pairs = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
     weights = connectivity[pairs[0], pairs[1]]

@@ -20,7 +20,6 @@ from pplkit.data.crops import from_crop
 from pplkit.data.images import as_text
 from pplkit.data.reader import Frame, FrameSource
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.inference.object_crop import cropper
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
 
@@ -86,7 +85,7 @@ class Estimator:
 
     def frames(self, paths: Sequence[Path], *, whole: bool = False) -> FrameSource:
         """The frames of images, videos and folders, cropped for the model; `whole` keeps the images."""
-        return FrameSource(paths, self.model.config.image_size, cropper(self.crop), self.batch_size, whole=whole)
+        return FrameSource(paths, self.model.config.image_size, self.crop, self.batch_size, whole=whole)
 
     def file_poses(self, source: FrameSource) -> Generator[ImagePose, None, None]:
         """The poses of `frames`, one by one; closing it ends the threads that read. For errors see FrameSource."""

@@ -23,9 +23,8 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.data.background import SAMPLE, SIDE, changed, moving_blobs, reduced, scene_of, still_blobs, unlike
 from pplkit.data.crop_path import followed, in_parts, rivals, squares_around, stays, together
-from pplkit.data.crops import Box, Cropper, NoObject
+from pplkit.data.crops import Box, NoObject
 from pplkit.data.images import read_reduced, upright_size
-from pplkit.data.reader import OBJECT
 from pplkit.data.video import PartlyRead, frames
 from pplkit.geometry.registration import displacement, estimate_shift, estimate_transform
 from pplkit.models.layers import saliency
@@ -392,8 +391,3 @@ class ObjectCropper:
     def pictures(self, files: Sequence[Path], say: Callable[[str], None]) -> Callable[[Path], Box]:
         """A function from one of the images to its square."""
         return ImageSquares(files, warn=say).box
-
-
-def cropper(crop: str) -> str | Cropper:
-    """A crop by its name, as `data.reader.FrameSource` takes it."""
-    return ObjectCropper() if crop == OBJECT else crop

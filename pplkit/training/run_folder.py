@@ -30,7 +30,9 @@ from pplkit.core.files import (
 )
 from pplkit.core.locks import locked
 from pplkit.core.version import __version__
+from pplkit.data.crops import CROPS, current_name
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.reader import OBJECT
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import Checkpoint, Damaged, read_checkpoint, restore, weights
 from pplkit.training.task import TrainingSettings
@@ -196,6 +198,19 @@ def _row(line: bytes) -> dict[str, Any]:
         return row if sound and all(np.asarray(value).dtype.kind in "iuf" for value in row.values()) else {}
     except (ValueError, OverflowError):
         return {}
+
+
+def crop_of(folder: RunFolder) -> str:
+    """The crop that the data set of a run was prepared with: "center", "pad" or "object".
+
+    "center" also where the data set is missing, or has a crop that other files cannot have, such as a box in pixels.
+    """
+    try:
+        crop = data_of(folder).options.get("crop")
+    except PplkitError:
+        return "center"
+    crop = current_name(crop) if isinstance(crop, str) else None
+    return crop if crop in (*CROPS, OBJECT) else "center"
 
 
 def data_of(folder: RunFolder) -> Dataset:

@@ -27,7 +27,7 @@ from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.released_weights import load_official
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import check_length, restore
-from pplkit.training.run_folder import MODEL, RunFolder
+from pplkit.training.run_folder import MODEL, RunFolder, crop_of
 
 SCHEMA = "pplkit-model-1"
 COMPLETER = "completer.safetensors"
@@ -99,6 +99,10 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
     "auto" is the best device present.
     Raises PplkitError if the folder holds no finished checkpoint, or one of another version, or was changed since it
     was handed on.
+
+    >>> model = pplkit.load("runs/puppets")
+    >>> model.estimate("bird.jpg").keypoints.shape
+    torch.Size([4, 2])
     """
     folder = RunFolder(Path(run))
     content = folder.read("config.json", "config", "made_by")
@@ -115,6 +119,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
         step = restore(found, model, None)
         restore_completer(folder, model)
         model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
+    model.crop = crop_of(folder)
     return to_device(model, device)
 
 

@@ -1,5 +1,6 @@
 """Poses drawn over images and videos at their own resolution."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import tee
@@ -7,22 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor, ImageDraw, ImageOps
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import same_file
-from pplkit.data.reader import Frame, FrameSource
+from pplkit.data.image_inputs import as_image
+from pplkit.data.reader import Frame, FrameSource, read_whole
 from pplkit.data.video import frame_rate, readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import Estimator
-from pplkit.inference.object_crop import cropper
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.models.prior.outputs import Poses
 from pplkit.viz.drawing import BLUE, keypoint_colors, strong_links
 
 BATCH_SIZE = 16  # images held at full size
 MAX_STEM = 50  # letters of a file's name in the name of its drawing
 THICKNESS = 1 / 90  # of the strongest link, in longer sides of the image
+SHEET = 16  # images of a sheet at most ...
+TILE = 256  # ... and the pixels of each, a side
 LEAST_RIM_PIXELS = 3  # thickness from which on lines and points have a rim, which on a small image would hide them
 
 
@@ -72,7 +76,7 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     """
     check_output(source, out)
     rate, times = frame_rate(source), list[float]()
-    with closing(iter(FrameSource([source], model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as images:
+    with closing(iter(FrameSource([source], model.config.image_size, crop, BATCH_SIZE, whole=True))) as images:
         return write_video(out, overlays(model, _timed(images, times), **options), rate, _drained(times))
 
 
@@ -98,7 +102,7 @@ def pose_images(
     """
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with closing(iter(FrameSource(files, model.config.image_size, cropper(crop), BATCH_SIZE, whole=True))) as source:
+    with closing(iter(FrameSource(files, model.config.image_size, crop, BATCH_SIZE, whole=True))) as source:
         frames, shown = tee(source)
         for number, (frame, image) in enumerate(zip(frames, overlays(model, shown, **options), strict=True)):
             page = "" if frame.number is None else f"-{frame.number}"
@@ -119,6 +123,29 @@ def overlays(
     for pose in Estimator(model, iterations, batch_size=BATCH_SIZE).poses(images):
         assert pose.frame.image is not None
         yield draw_pose(pose.frame.image, pose.points, *skeleton, pose.confidence, least)
+
+
+def draw_poses(poses: Poses, least: float = 0.0) -> Image.Image:
+    """A single image with its pose, at its own size, or a sheet of at most SHEET of several images."""
+    if poses.prior is None or not poses.frames:
+        raise PplkitError("these poses do not say of which images they are: take those of model.estimate(...).")
+    skeleton, points = strong_links(poses.prior()), poses.pixels().numpy()
+    chosen = np.unique(np.linspace(0, len(poses) - 1, min(len(poses), SHEET)).round().astype(int))
+    points = points.reshape(len(poses), -1, 2)
+    confidence = poses.confidence.numpy().reshape(len(poses), -1)
+    drawn = [
+        Image.fromarray(draw_pose(np.asarray(as_image(image)), points[n], *skeleton, confidence[n], least))
+        for n, image in zip(chosen, read_whole([poses.frames[n] for n in chosen]), strict=True)
+    ]
+    if len(poses) == 1:
+        return drawn[0]
+    columns = math.ceil(math.sqrt(len(drawn)))
+    sheet = Image.new("RGB", (columns * TILE, -(-len(drawn) // columns) * TILE), "white")
+    for number, image in enumerate(drawn):
+        tile = ImageOps.contain(image, (TILE - 4, TILE - 4))
+        left, top = (TILE - tile.width) // 2, (TILE - tile.height) // 2
+        sheet.paste(tile, (number % columns * TILE + left, number // columns * TILE + top))
+    return sheet
 
 
 def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks) -> Path:

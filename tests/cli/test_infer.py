@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -12,10 +12,18 @@ from pplkit.inference.estimate import Estimator
 Calls = list[tuple[Any, ...]]
 
 
+class Loaded(NamedTuple):
+    """What a model is loaded from, and its device."""
+
+    run: Path
+    device: str = "cpu"
+    crop: str = "center"
+
+
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are the run and the device that they would be loaded from and to."""
-    monkeypatch.setattr("pplkit.training.load", lambda run, device="cpu": (run, device))
+    monkeypatch.setattr("pplkit.training.load", Loaded)
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.load_landmarks", lambda run, model: f"landmarks of {run}")
 
 
@@ -28,8 +36,8 @@ def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkey
     line = ["estimate", "runs/first", "a.png", "b.mp4", "--out", str(out), "--iterations", "4"]
     more = ["--crop", "pad", "--procedure", "published", "--batch-size", "8", "--device", "cpu", "--quiet", "--named"]
     assert cli.main(line) == 0 and cli.main([*line, *more]) == 0
-    plain = Estimator((Path("runs/first"), "auto"), 4)  # type: ignore[arg-type]
-    named = Estimator((Path("runs/first"), "cpu"), 4, "pad", "published", 8, "landmarks of runs/first")  # type: ignore[arg-type]
+    plain = Estimator(Loaded(Path("runs/first"), "auto"), 4)  # type: ignore[arg-type]
+    named = Estimator(Loaded(Path("runs/first")), 4, "pad", "published", 8, "landmarks of runs/first")  # type: ignore[arg-type]
     paths = [Path("a.png"), Path("b.mp4")]
     assert calls == [(plain, paths, out, {"bar": True}), (named, paths, out, {"bar": False})]
 
@@ -52,7 +60,7 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     assert cli.main(line) == 0
     more = f"--video {video} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
     assert cli.main([*line, *more]) == 0
-    model: Any = (Path("runs/first"), "auto")
+    model: Any = Loaded(Path("runs/first"), "auto")
     plain, named = Estimator(model), Estimator(model, crop="pad", landmarks="landmarks of runs/first")  # type: ignore[arg-type]
     options = {"smoothing": 0.0, "gap": 3, "least": 0.5, "bar": False}
     assert calls == [
@@ -79,9 +87,9 @@ def test_landmarks_are_suggested_or_fitted(
     assert cli.main(["landmarks", str(tmp_path)]) == 0
     assert cli.main(["landmarks", str(tmp_path), "mine.csv", "--device", "cpu"]) == 0
     assert calls == [
-        ((tmp_path, "auto"), data, tmp_path / "landmarks.csv", "train"),
+        (Loaded(tmp_path, "auto"), data, tmp_path / "landmarks.csv", "train"),
         ("save", tmp_path / "landmarks.json"),
-        ((tmp_path, "cpu"), data, Path("mine.csv"), "train"),
+        (Loaded(tmp_path), data, Path("mine.csv"), "train"),
         ("save", tmp_path / "landmarks.json"),
     ]
     assert "so good" in capsys.readouterr().out

@@ -27,8 +27,7 @@ def test_an_option_without_a_name_is_refused(text: str) -> None:
 
 
 def test_the_crop_is_the_given_one_or_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pplkit.training.load", lambda run, device: None)
-    monkeypatch.setattr("pplkit.experiments.project_runs.crop_of", lambda run: "object")
+    monkeypatch.setattr("pplkit.training.load", lambda run, device: Namespace(crop="object"))
     arguments = {"run": Path("a"), "device": None, "named": False}
     assert estimator_of(Namespace(crop=None, **arguments)).crop == "object"
     assert estimator_of(Namespace(crop="pad", **arguments)).crop == "pad"

@@ -15,8 +15,8 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.validation import faults
 from pplkit.data.video_writer import write_video
-from pplkit.experiments.project_runs import crop_of
 from pplkit.models.layers import saliency
+from pplkit.training.run_folder import RunFolder, crop_of
 from pplkit.viz.images import object_crops
 
 
@@ -52,7 +52,7 @@ def test_auto_takes_the_object_where_it_is_small_and_says_so(
 ) -> None:
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
     out = prepared("video-a", str(clip), 32)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "crop=object: the object takes up 1." in said and "% of the frame, less than a quarter." in said
     data = open_dataset(out)
     assert data.options["crop"] == "object" and not faults(out) and (out / SHEET).exists()
@@ -71,12 +71,12 @@ def test_auto_takes_the_center_where_the_object_fills_the_frame_or_frames_are_sm
     large = with_squares([ground(HEIGHT, WIDTH, contrast=20)] * 30, corners, 90).repeat(2, axis=1).repeat(2, axis=2)
     path = write_video(tmp_path / "large.mp4", large, 10)
     data = open_dataset(video.prepare(path, tmp_path / "one", 32))
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert data.options["crop"] == "center" and "crop=center: the object takes up" in said and "at least" in said
     assert object_crops(data) is None and not (tmp_path / "one" / SHEET).exists()
     data = open_dataset(video.prepare(film(tmp_path / "small.mp4", 8), tmp_path / "two", 32))
     assert data.options["crop"] == "center"
-    assert "crop=center: frames have fewer than 160 pixels a side." in capsys.readouterr().out
+    assert "crop=center: frames have fewer than 160 pixels a side." in capsys.readouterr().err
 
 
 def test_photographs_are_cut_around_the_object_in_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ def test_photographs_are_cut_around_the_object_in_each(tmp_path: Path, capsys: p
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     labels, options = tmp_path / "labels.csv", {"duplicates": "ignore", "test_share": 0}
     data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 64, labels, **options))
-    assert "crop=object: the object takes up 7.1% of the frame" in capsys.readouterr().out
+    assert "crop=object: the object takes up 7.1% of the frame" in capsys.readouterr().err
     assert [name for name, _ in data.dropped] == ["07.png"] and (tmp_path / "out" / SHEET).exists()
     keypoints = data["train"].keypoints
     assert keypoints is not None and len(keypoints) == 19
@@ -104,14 +104,14 @@ def test_the_crop_of_a_run_is_that_of_its_data(tmp_path: Path, monkeypatch: pyte
     class Data:
         options: dict[str, object] = {}
 
-    monkeypatch.setattr("pplkit.experiments.project_runs.data_of", lambda folder: Data)
+    monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: Data)
     for given, expected in ((None, "center"), ("object", "object"), ("pad", "pad"), ("labels", "center")):
         Data.options = {} if given is None else {"crop": given}
-        assert crop_of(tmp_path) == expected
+        assert crop_of(RunFolder(tmp_path)) == expected
     Data.options = {"crop": [0, 0, 9, 9]}
-    assert crop_of(tmp_path) == "center"
+    assert crop_of(RunFolder(tmp_path)) == "center"
     monkeypatch.undo()
-    assert crop_of(tmp_path / "gone") == "center"
+    assert crop_of(RunFolder(tmp_path / "gone")) == "center"
 
 
 def test_evenly_spread_items() -> None:

@@ -23,7 +23,6 @@ from pplkit.inference.object_crop import (
     ImageSquares,
     Squares,
     TimedFrames,
-    cropper,
     find_boxes,
     find_squares,
     in_order,
@@ -211,7 +210,7 @@ def test_preparation_and_use_see_the_same_squares_of_a_video(tmp_path: Path) -> 
     np.testing.assert_allclose(boxes, find_boxes([np.asarray(image) for _, image, _ in readable(clip)]), atol=1e-9)
     check_around(boxes / LARGE, corners)
     data = open_dataset(video.prepare(clip, tmp_path / "out", 64, crop="object", test_share=0, rate=5))
-    used = list(FrameSource([clip], 64, cropper("object")))
+    used = list(FrameSource([clip], 64, "object"))
     assert data.options["crop"] == "object" and len(used) == 40 and len(data["train"]) == 20
     np.testing.assert_array_equal(np.asarray(data["train"].images), np.stack([frame.square for frame in used[::2]]))
     for frame, (x, y) in zip(used, corners, strict=True):
@@ -232,7 +231,7 @@ def test_a_folder_of_frames_is_a_video_in_the_order_of_its_numbers(tmp_path: Pat
     check_around(np.array([squares.box(file) for file in files]), corners)
     assert not warnings and squares.fraction(files[0]) == pytest.approx(SQUARE**2 / (WIDTH * HEIGHT), rel=0.5)
     data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 32, crop="object", videos="folder"))
-    used = {frame.file.name: frame.square for frame in FrameSource([*files, lone], 32, cropper("object"))}
+    used = {frame.file.name: frame.square for frame in FrameSource([*files, lone], 32, "object")}
     for split in data.splits.values():
         for name, image in zip(split.sources, np.asarray(split.images), strict=True):
             np.testing.assert_array_equal(image, used[name])
@@ -250,13 +249,13 @@ def test_an_image_without_an_object_is_cropped_to_its_center_with_a_warning(
     x, y = np.random.default_rng(0).integers(0, (150, 118))
     np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], [x + 24, y + 20], atol=1)
     assert right - left == pytest.approx(1.4 * 48, abs=1.5) == bottom - top
-    used = list(FrameSource(files, 32, cropper("object")))
+    used = list(FrameSource(files, 32, "object"))
     message = capsys.readouterr().err
     assert message.startswith("pplkit: ") and message.count("\n") == 1
     assert "1.png shows no object" in message and message.endswith("its center is taken\n")
     assert used[1].box == (20, 0, 180, 160) and used[0].box == (left, top, right, bottom)
     np.testing.assert_array_equal(used[0].square, resized(Image.open(files[0]), 32, used[0].box))
     with pytest.raises(PplkitError, match=r"1\.png shows no object"):
-        list(FrameSource([files[1]], 32, cropper("object")))
+        list(FrameSource([files[1]], 32, "object"))
     with pytest.raises(PplkitError, match="crop='all' is unknown: choose one of center, pad, object"):
         list(FrameSource(files, 32, "all"))

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sources import film
 
 from data_prep.user_media import film_puppets
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center, from_crop, resized, whole
-from pplkit.data.reader import FrameSource
+from pplkit.data.reader import FrameSource, read_whole
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.viz.overlay import draw_pose, overlays, pose_images, pose_video
+from pplkit.models.prior.outputs import Poses
+from pplkit.viz.drawing import strong_links
+from pplkit.viz.overlay import TILE, draw_pose, overlays, pose_images, pose_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 
@@ -95,3 +98,22 @@ def test_pages_are_drawn_and_long_names_shortened(model: PosePriorLearner, tmp_p
     pages[0].save(long)
     written = pose_images(model, [stack, long], tmp_path / "out", "pad")
     assert [path.name for path in written] == ["00000-s-0.png", "00001-s-1.png", f"00002-{'ü' * 50}.png"]
+
+
+def test_drawn_poses_of_files_arrays_and_videos(tiny: Config, tmp_path: Path) -> None:
+    """One image at its own size, several as a sheet; of a video the frames that are meant."""
+    model = PosePriorLearner(tiny).eval()
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    poses = model.estimate(image)
+    expected = draw_pose(image, poses.pixels().numpy(), *strong_links(model.prior()))
+    for drawn in (poses.draw(), model.estimate(tmp_path / "a.png").draw(), model.estimate([image])[0].draw()):
+        np.testing.assert_array_equal(np.asarray(drawn), expected)
+    np.testing.assert_array_equal(np.asarray(poses.draw(least=1.1)), image)
+    film(tmp_path / "b.mp4", count=5)
+    frames = model.estimate(tmp_path / "b.mp4")
+    assert len(frames) == 5 and frames.draw().size == (3 * TILE, 2 * TILE)
+    shown = list(FrameSource([tmp_path / "b.mp4"], 32, whole=True))
+    np.testing.assert_array_equal(read_whole([frames.frames[3]])[0], shown[3].image)
+    with pytest.raises(PplkitError, match="do not say of which images they are"):
+        Poses(poses.keypoints, poses.confidence).draw()

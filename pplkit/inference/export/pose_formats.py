@@ -25,7 +25,9 @@ import numpy as np
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_json
 from pplkit.core.version import __version__
+from pplkit.data.images import as_text
 from pplkit.inference.estimate import CSV_HEADER, csv_rows
+from pplkit.models.prior.outputs import Poses
 from pplkit.training.saved_model import to_tell
 
 ENDINGS = {"coco": (".json",), "csv": (".csv",), "dlc": (".csv", ".h5"), "sleap": (".slp",)}
@@ -80,6 +82,19 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
         raise PplkitError(f"{source} holds no poses ({message}): write it with `pplkit estimate`.") from None
 
 
+def table_of(poses: Poses) -> PoseTable:
+    """The poses that `model.estimate` returned; keypoints are called by their numbers."""
+    if poses.prior is None or not poses.frames:
+        raise PplkitError("these poses do not say of which images they are: take those of model.estimate(...).")
+    points, prior, frames = poses.pixels().numpy().astype(np.float64), poses.prior(), poses.frames
+    points = points.reshape(len(poses), -1, 2)
+    return PoseTable(
+        [as_text(frame.file) for frame in frames], [frame.number for frame in frames], [frame.size for frame in frames],
+        points, poses.confidence.numpy().astype(np.float64).reshape(points.shape[:2]),
+        [str(number) for number in range(points.shape[1])], prior.links(), to_tell(prior.made_by),
+    )  # fmt: skip
+
+
 def read_poses(path: Path) -> PoseTable:
     """The poses of a JSON file of `pplkit estimate`; raises PplkitError naming it."""
     if path.suffix.lower() != ".json":
@@ -111,6 +126,12 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
     }
     with atomic_path(out) as partial:
         writers[kind](poses, partial)
+
+
+def export_estimated(poses: Poses, out: Path, kind: str = "coco", visible: float = 0.0) -> Path:
+    """`export_poses` of what `model.estimate` returned; returns the file."""
+    export_poses(table_of(poses), kind, out, visible)
+    return out
 
 
 def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:

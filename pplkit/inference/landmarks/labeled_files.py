@@ -12,7 +12,6 @@ from pplkit.data.crops import to_crop
 from pplkit.data.label_readers import read_labels
 from pplkit.data.labels import Label, area, in_pixels
 from pplkit.data.reader import FrameSource
-from pplkit.inference.object_crop import cropper
 
 FOLDERS_ABOVE = 3  # in which the images of a file of labels are looked for
 
@@ -42,7 +41,7 @@ def read_labeled_files(path: Path, size: int, crop: str = "center") -> LabeledIm
         example = next(iter(labels.objects), "none")
         raise PplkitError(f"{path} names images such as {example!r}, and none lies beside it: put it above its images.")
     images, points = [], []
-    with closing(iter(FrameSource(list(files), size, cropper(crop)))) as frames:
+    with closing(iter(FrameSource(list(files), size, crop))) as frames:
         for frame in frames:
             label = files[frame.file]
             label = in_pixels(label, *frame.size) if labels.fractions else label

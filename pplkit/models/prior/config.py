@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,6 +81,11 @@ class Config(Settings):
 
     Sections in the comments are those of the paper (arXiv 2410.03858); "released" is the authors' code.
     Raises PplkitError for values that no model can have (checked at construction).
+
+    >>> pplkit.Config.preset("puppets").replace(steps=500, keypoints=12).keypoints
+    12
+
+    Settings, with their defaults and what they may be::
     """
 
     OLD_NAMES: ClassVar[Mapping[str, str]] = OLD_SETTINGS
@@ -91,9 +97,7 @@ class Config(Settings):
     max_rotation: float = 0.0  # random rotations up to this, in radians
     max_shift: float = 0.0  # random changes of scale, and shifts in [-1, 1] units, each up to this
     brightness: float = 0.0  # random changes of brightness, by factors from e^-this to e^this; with a backbone
-    reference: str = (
-        "masked"  # where the decoder sees the appearance: in "masked" blocks or another "frame" of the video
-    )
+    reference: str = "masked"  # where the decoder sees the appearance: "masked" blocks, or another "frame" of the video
     mask_grid: int = 16  # masked reference: blocks per side (8 for hands)
     mask_ratio: float = 0.8  # masked reference: fraction of the blocks hidden (0.9 hands and flowers)
     paint_size: int = 0  # side of the reconstruction, a divisor of image_size; 0 = image_size
@@ -105,7 +109,7 @@ class Config(Settings):
     position_weight: float = 0.0  # of positions beside features when parts are clustered; for aligned images
     backbone_views: int = 12  # of each image, whose features are cached
     # pose
-    keypoints: int = 16  # N
+    keypoints: int = 16  # N, the number of points that are learned
     thickness: float = 5e-4  # link width σ in squared [-1, 1] units (paper); 1e-3 is the released default
     thickness_start: float = 0.0  # if set, σ falls from here to `thickness` over the first half of the steps
     connectivity_scale: float = 512.0  # s in W = softplus(s θ): multiplies the links' learning rate
@@ -120,7 +124,7 @@ class Config(Settings):
     prior_links_trainable: bool = True  # whether W learns
     predefined: str = ""  # file of a PosePrior (prior.json) with the predefined parts
     # hierarchical memory
-    banks: int = 34  # m
+    banks: int = 34  # m, the number of banks
     vectors: int = 16  # k, of each bank
     dimension: int = 512  # d of a vector
     decay: float = 0.9  # of the moving averages
@@ -240,3 +244,25 @@ class Config(Settings):
         if "predefined" in differences and same_prior(*differences["predefined"], folder):
             del differences["predefined"]
         return differences
+
+
+def _allowed(name: str, default: object) -> str:
+    """What a setting may be, in a few letters."""
+    if name in CHOICES:
+        return ", ".join(CHOICES[name])
+    if name in INTEGERS:
+        least, most = INTEGERS[name]
+        return f"{least} to {most}" + f", for each of {RESOLUTIONS.get(name)} resolutions" * (name in RESOLUTIONS)
+    if name in POSITIVE:
+        return "above 0"
+    if name in NOT_NEGATIVE or name.startswith("weight_"):
+        return "0 or more"
+    if name == "adam_beta2" or name in BELOW_ONE or name in OF_STEPS:
+        return "0 to 1" if name in OF_STEPS else "0 to below 1" if name in BELOW_ONE else "between 0 and 1"
+    return {bool: "True or False", str: "text"}.get(type(default), "a number")
+
+
+with suppress(OSError):  # where there is no source, help says less
+    for _, _name, _text in Config.explanations():
+        _default = getattr(Config, _name)
+        Config.__doc__ = f"{Config.__doc__}\n        {_name} = {_default!r} ({_allowed(_name, _default)}): {_text}"

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
+from pplkit.data.image_inputs import NO_PIXELS, as_floats, batch_frames, frames_of, hide, is_batch, is_single
+from pplkit.data.reader import Frame
 from pplkit.geometry.coordinates import apply_affine, tta_transforms, warp
 from pplkit.geometry.link_map import link_map
 from pplkit.models.layers.backbone import Backbone, pool, resample
@@ -35,13 +39,19 @@ WEAK_LINK = 0.2  # relative to the strongest; in trial runs, keypoints that took
 
 
 class PosePriorLearner(nn.Module):
-    """Learns keypoints, their links and the prior from images of one category; all sizes come from `config`."""
+    """Learns keypoints, their links and the prior from images of one category; all sizes come from `config`.
+
+    >>> model = pplkit.load("runs/puppets")
+    >>> model.prior().keypoints.shape
+    (4, 2)
+    """
 
     def __init__(self, config: Config, *, pretrained: bool = False) -> None:
         """`pretrained` loads the backbone's published weights, from which a training starts."""
         super().__init__()
         self.config = config
         self.made_by: dict[str, object] = {}
+        self.crop = "center"  # the square of an image that was seen in training: "center", "pad" or "object"
         self.thickness = config.thickness  # training may start with thicker links
         self.memory = HierarchicalMemory(
             config.keypoints, config.banks, config.vectors, config.dimension, decay=config.decay,
@@ -308,33 +318,64 @@ class PosePriorLearner(nn.Module):
     @torch.no_grad()
     def estimate(
         self,
-        images: Tensor | np.ndarray,
+        images: Any,
         iterations: int = 0,
         batch_size: int = 64,
         *,
         procedure: str | None = None,
         hidden: Tensor | np.ndarray | None = None,
+        crop: str | None = None,
     ) -> Poses:
-        """Poses of images: uint8 (B, H, W, 3) RGB, or float (B, 3, H, W) in [-1, 1]; any size, resized as needed.
+        """Poses of images: a batch of arrays, one image, a list of images, an image file, a video, or a folder of them.
+
+        A batch is uint8 (B, H, W, 3) RGB or float (B, 3, H, W) in [-1, 1], and is resized as it is, unless a crop is
+        given. A single image is a PIL image, an array without B, or a path; its answer has no B either. Of images and
+        files the model sees the square `crop`: "center", "pad" or "object"; by default that of its training images.
+        Keypoints are in [-1, 1] of this square, `Poses.pixels` in pixels of the original image.
 
         `procedure` as in `procedure`. `iterations` is the number of published rounds after the first pose, 4 in the
-        paper; see `iterate`. `hidden`, bool (B, H, W), marks pixels that are known to be covered by something else:
-        the completer ignores them, and needs no rounds; without it, `iterations` means "published" unless a procedure
-        is given. Raises PplkitError for other shapes or types, and for `iterations` below 0.
+        paper; see `iterate`. `hidden`, bool (B, H, W), marks pixels of a batch that are known to be covered: the
+        completer ignores them, and needs no rounds; without it, `iterations` means "published" unless a procedure is
+        given. Raises PplkitError for other shapes, types and files, and for numbers out of range.
+
+        >>> model.estimate(data["test"].images[:3]).keypoints.shape
+        torch.Size([3, 4, 2])
+        >>> model.estimate("bird.jpg").pixels().shape  # (N, 2), in pixels of the file
+        torch.Size([4, 2])
         """
         procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
-        if iterations < 0:
-            raise PplkitError(f"iterations={iterations} is below 0: give 0 or more.")
+        for name, number, least in (("iterations", iterations, 0), ("batch_size", batch_size, 1)):
+            if not isinstance(number, int | np.integer) or number < least:
+                raise PplkitError(f"{name}={number!r} is not possible: give a whole number, {least} or more.")
+        frames: list[Frame] = []
         poses = []
         with self._frozen():
-            for start in range(0, len(images), batch_size):
-                batch = self.prepare(images[start : start + batch_size])
-                mask = None if hidden is None else self._hidden_mask(hidden[start : start + batch_size], len(batch))
+            for batch, mask in self._batches(images, batch_size, crop, hidden, frames):
                 if procedure == "completed":
                     poses.append(self.poses(hide(batch, mask), procedure))
                 else:
                     poses.append(self.iterate(batch, iterations, procedure=procedure, decode_last=False)[-1].poses)
-        return concatenate_poses(poses, self.config.keypoints)
+        estimated = concatenate_poses(poses, self.config.keypoints)
+        estimated = replace(estimated, frames=frames, side=self.config.image_size, prior=self.prior)
+        return estimated[0] if is_single(images) else estimated
+
+    def _batches(
+        self, images: Any, size: int, crop: str | None, hidden: Tensor | np.ndarray | None, frames: list[Frame]
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Images as `estimate` takes them, in batches as `iterate` does, with their masks; `frames` grows by theirs."""
+        if is_batch(images) and crop is None:
+            for start in range(0, len(images), size):
+                inputs = self.prepare(images[start : start + size])
+                mask = None if hidden is None else self._hidden_mask(hidden[start : start + size], len(inputs))
+                yield inputs, mask
+            frames += batch_frames(images)
+            return
+        if hidden is not None:
+            raise PplkitError("hidden is for a batch of arrays without a crop: give uint8 (B, H, W, 3).")
+        remaining = frames_of(images, self.config.image_size, crop or self.crop)
+        while batch := list(islice(remaining, size)):
+            frames += [frame._replace(square=NO_PIXELS) for frame in batch]
+            yield self.prepare(np.stack([frame.square for frame in batch])), None
 
     def _hidden_mask(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
         """`hidden` as `iterate` takes it; raises PplkitError for another shape."""
@@ -347,43 +388,11 @@ class PosePriorLearner(nn.Module):
         return F.interpolate(mask[:, None].float(), size=(side, side))[:, 0].to(self.alpha.device) > 0.5
 
     def prepare(self, images: Tensor | np.ndarray) -> Tensor:
-        """Images as `estimate` takes them, to float (B, 3, S, S) in [-1, 1] on the model's device."""
-        if not isinstance(images, (Tensor, np.ndarray)):
-            raise PplkitError(
-                f"images of type {type(images).__name__} cannot be read: give an array, uint8 (B, H, W, 3) or float "
-                "(B, 3, H, W) in [-1, 1]; `pplkit estimate` reads files."
-            )
-        tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
-        tensor = tensor.to(self.alpha.device)
-        if tensor.dtype == torch.uint8 and tensor.ndim == 4 and tensor.shape[-1] == 3:
-            tensor = tensor.permute(0, 3, 1, 2).float() / 127.5 - 1
-        elif not (tensor.is_floating_point() and tensor.ndim == 4 and tensor.shape[1] == 3):
-            raise PplkitError(
-                f"images of shape {tuple(tensor.shape)} and type {tensor.dtype} cannot be read: give uint8 "
-                "(B, H, W, 3) or float (B, 3, H, W) in [-1, 1]."
-            )
-        if tensor.is_floating_point() and tensor.numel() and not _in_range(tensor):
-            raise PplkitError(
-                f"float images from {float(tensor.min()):g} to {float(tensor.max()):g} cannot be read: give values in "
-                "[-1, 1], or uint8 (B, H, W, 3)."
-            )
-        side = self.config.image_size
+        """A batch as `estimate` takes it, to float (B, 3, S, S) in [-1, 1] on the model's device."""
+        tensor, side = as_floats(images, self.alpha.device), self.config.image_size
         if tensor.shape[-2:] != (side, side):
             tensor = F.interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
         return tensor.float().contiguous(memory_format=torch.channels_last)
-
-
-def _in_range(images: Tensor) -> bool:
-    """Whether values may be in [-1, 1]: all finite and hardly beyond, and some of several below 0."""
-    low, high = float(images.min()), float(images.max())
-    return -1.5 <= low <= high <= 1.5 and (low < 0 or low == high)  # NaN compares false
-
-
-def hide(images: Tensor, hidden: Tensor | None) -> Tensor:
-    """Images (B, 3, S, S) in [-1, 1], gray where `hidden`, bool (B, S, S), is set."""
-    if hidden is None:
-        return images
-    return images.masked_fill(hidden[:, None], 0.0).contiguous(memory_format=torch.channels_last)
 
 
 def inverse_softplus(value: Tensor) -> Tensor:

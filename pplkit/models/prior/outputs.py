@@ -1,16 +1,25 @@
 """Outputs of a model: of a forward pass, poses with their confidence, rounds of iterative inference."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from pplkit.core.words import counted
+from pplkit.data.crops import from_crop
+from pplkit.data.images import html_summary
+from pplkit.data.reader import Frame
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.models.prior.memory import MemoryOutput
 from pplkit.models.prior.parts import PartMaps
+from pplkit.models.prior.pose_prior import PosePrior
 
 CONFIDENCE_SCALE = 0.05  # [-1, 1] units: the expected error at which a confidence falls to 1/e
 
@@ -24,8 +33,8 @@ class Output(NamedTuple):
     keypoints: Tensor  # T' (B, N, 2)
     second_keypoints: Tensor  # T' of the second views (B, N, 2), (0, N, 2) without them
     connectivity: Tensor  # W (N, N)
-    link_map: Tensor  # S (B, 1, S, S)
-    reconstruction: Tensor  # (B, 3, S, S)
+    link_map: Tensor  # S (B, 1, S, 2)
+    reconstruction: Tensor  # (B, 3, S, 2)
     memory: MemoryOutput
     parts: PartMaps | None = None  # of the images, then of the second views; with a backbone
 
@@ -37,14 +46,68 @@ class Output(NamedTuple):
         return self._replace(**tensors, memory=memory, parts=parts)
 
 
-@dataclass(frozen=True)
+ABOVE: dict[str, Callable[..., Any]] = {}  # what rooms above do with poses; pplkit/__init__.py fills it
+
+
+@dataclass(frozen=True, repr=False)
 class Poses:
-    """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU."""
+    """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU.
+
+    Of a single image there is no B. `poses[3]` is the pose in image 3, `len(poses)` the number of images.
+    """
 
     keypoints: Tensor
     confidence: Tensor
     distance: Tensor | None = None  # (B, N) expected error of a completed keypoint, in image sides
     hidden: Tensor | None = None  # (B, N) probability that a completed keypoint is hidden
+    frames: Sequence[Frame] = ()  # the images, with the squares that the model saw
+    side: int = 0  # of these squares when the model saw them, in pixels
+    prior: Callable[[], PosePrior] | None = None  # of the model, for links and their widths
+
+    def __len__(self) -> int:
+        return len(self.keypoints) if self.keypoints.ndim == 3 else 1
+
+    def __getitem__(self, index: int) -> "Poses":
+        """The pose in one image."""
+        if self.keypoints.ndim == 2 or not -len(self) <= index < len(self):
+            raise IndexError(f"there is no image {index} among {counted(len(self), 'image')}")
+        names = ("keypoints", "confidence", "distance", "hidden")
+        parts = {name: value[index] for name in names if (value := getattr(self, name)) is not None}
+        return replace(self, **parts, frames=self.frames[index : index + 1 or None])
+
+    def pixels(self) -> Tensor:
+        """Keypoints (B, N, 2), of a single image (N, 2), in pixels of the original image, 0 = center of the first."""
+        points = self.keypoints.reshape(len(self), *self.keypoints.shape[-2:]).numpy()
+        pixels = [from_crop(part, frame.box, self.side) for part, frame in zip(points, self.frames, strict=True)]
+        return torch.as_tensor(np.array(pixels), dtype=torch.float32).reshape(self.keypoints.shape)
+
+    def draw(self, least: float = 0.0) -> Image.Image:
+        """A PIL image: a single image with its pose; of several images a sheet of at most 16, evenly chosen.
+
+        Keypoints with a confidence below `least` are left out.
+
+        >>> model.estimate("bird.jpg").draw().save("drawn.png")
+        """
+        return ABOVE["draw"](self, least)  # type: ignore[no-any-return]
+
+    def export(self, path: str | os.PathLike[str], format: str = "coco", visible: float = 0.0) -> Path:
+        """Write the poses for other programs and return the file; see `pplkit.inference.export.pose_formats`.
+
+        `format` is "coco" (.json), "csv", "dlc" (.csv or .h5) or "sleap" (.slp); `visible` the confidence from which
+        COCO calls a keypoint visible. Raises PplkitError for another format or ending.
+
+        >>> model.estimate(["bird.jpg"]).export("poses.json", format="coco").name
+        'poses.json'
+        """
+        return ABOVE["export"](self, Path(path), format, visible)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        shape, images = tuple(self.keypoints.shape), counted(len(self), "image")
+        mean = f", mean confidence {float(self.confidence.mean()):.2f}" if self.confidence.numel() else ""
+        return f"Poses of {images}: {shape[-2]} keypoints{mean}\n  .keypoints {shape} in [-1, 1], .pixels(), .draw()"
+
+    def _repr_html_(self) -> str:
+        return html_summary(self, self.draw() if self.frames else None)
 
 
 class CompleterOutput(NamedTuple):
@@ -65,10 +128,10 @@ class CompleterOutput(NamedTuple):
 class Iteration:
     """One round of iterative inference: its input, the pose T', and what was reconstructed from it, if anything was."""
 
-    images: Tensor  # (B, 3, S, S) the input of this round
+    images: Tensor  # (B, 3, S, 2) the input of this round
     poses: Poses  # T', on the device
     decoded_pose: Tensor | None = None  # (B, N, 2) T'_recon of the memory; of a completed round T' itself
-    reconstruction: Tensor | None = None  # (B, 3, S, S), the next round's input
+    reconstruction: Tensor | None = None  # (B, 3, S, 2), the next round's input
 
 
 def confidence(attention: Tensor) -> Tensor:
@@ -82,7 +145,8 @@ def concatenate_poses(parts: Sequence[Poses], keypoints: int) -> Poses:
     if not parts:
         return Poses(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints))
     names = ("keypoints", "confidence", *(("distance", "hidden") if parts[0].distance is not None else ()))
-    return Poses(*(torch.cat([getattr(part, name) for part in parts]).cpu() for name in names))
+    tensors: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in names}
+    return Poses(**tensors)
 
 
 def concatenate_rounds(rounds: Sequence[Iteration]) -> Iteration:

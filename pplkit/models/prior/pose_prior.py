@@ -20,6 +20,10 @@ class PosePrior:
 
     keypoints T: float32 (N, 2), (x, y) in [-1, 1]. connectivity W: float32 (N, N), symmetric, zero diagonal, >= 0.
     `made_by` says which run, config, data and version it came from. Raises PplkitError for other shapes.
+
+    >>> prior = pplkit.PosePrior.load("runs/puppets/prior.json")
+    >>> prior.keypoints.shape, len(prior.links(threshold=0.0))
+    ((4, 2), 6)
     """
 
     keypoints: np.ndarray

@@ -72,6 +72,9 @@ def load_official(
     or, where there is a state dict only, as the released code has them. Every tensor is used, apart from constants.
     Where a tensor's axis is a coordinate it is turned from (row, column) to (x, y). Raises PplkitError for a file
     without a state dict, and for missing, unknown or ill-shaped tensors.
+
+    >>> pplkit.load_official("released.pt").config.keypoints
+    16
     """
     state, numbers = (source, {}) if isinstance(source, Mapping) else read_state(Path(source))
     label = "the state dict" if isinstance(source, Mapping) else str(source)

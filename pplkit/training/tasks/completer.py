@@ -71,6 +71,10 @@ def complete(
     completer/ of the run folder.
     Raises PplkitError if the run is not trained or in use, the data has no training images or the device is missing,
     Diverged if the loss stays not finite.
+
+    >>> model = pplkit.complete("runs/puppets", pplkit.open_dataset("data/puppets"), steps=2, bar=False)
+    >>> model.procedure()
+    'completed'
     """
     if steps is not None and steps < 1:
         raise PplkitError(f"steps={steps} of the completer is too small: give a larger whole number.")

@@ -52,6 +52,11 @@ def train(
     `precision` overrides the config's, `watch` is the old name of `callback`; all else is as in `training.loop.fit`.
     Rank 0 writes checkpoints, metrics.jsonl, prior_history.jsonl, prior.json and training.json to the run folder.
     Raises PplkitError for settings that do not fit the data, and as `fit` does.
+
+    >>> data = pplkit.open_dataset("data/puppets")
+    >>> config = pplkit.Config.preset("puppets").smoke().replace(steps=2)
+    >>> pplkit.train(config, data, "runs/mine", device="cpu", bar=False).steps
+    2
     """
     if precision := precision or os.environ.get("LT_PRECISION"):  # `fabric run` takes the option for itself
         config = config.replace(precision=precision)

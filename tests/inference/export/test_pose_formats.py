@@ -11,7 +11,10 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.label_readers import read_labels
+from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.export.pose_formats import PoseTable, coco, export_poses, pose_table, read_poses
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 
 
 def content(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -184,3 +187,20 @@ def test_a_failure_leaves_what_was_there(poses: PoseTable, tmp_path: Path, monke
     with pytest.raises(PplkitError, match="no room"):
         export_poses(poses, "csv", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "before" and len(list(tmp_path.glob("a*"))) == 1
+
+
+def test_estimated_poses_are_those_of_the_same_files(tiny: Config, tmp_path: Path) -> None:
+    """`poses.export` writes what `pplkit export` writes, up to the rounding of JSON."""
+    model = PosePriorLearner(tiny).eval()
+    for number, size in enumerate([(30, 44), (32, 32)]):
+        pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    expected = coco(pose_table(estimate_files(Estimator(model), [tmp_path])))
+    content = json.loads(model.estimate(tmp_path).export(tmp_path / "poses.json").read_text())
+    assert content["images"] == expected["images"] and content["categories"] == expected["categories"]
+    for ours, theirs in zip(content["annotations"], expected["annotations"], strict=True):
+        np.testing.assert_allclose(ours["keypoints"], theirs["keypoints"], atol=0.0101)
+    one = model.estimate(tmp_path / "0.png").export(tmp_path / "one.csv", format="csv")
+    assert one.read_text().count("\n") == 5
+    with pytest.raises(PplkitError, match="format='cocoo' is unknown"):
+        model.estimate(tmp_path).export(tmp_path / "poses.json", format="cocoo")

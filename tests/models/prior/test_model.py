@@ -106,8 +106,11 @@ def test_images_of_other_sizes_are_resized(model: PosePriorLearner, height: int,
 
 
 def test_a_number_of_rounds_below_0_is_refused(model: PosePriorLearner) -> None:
-    with pytest.raises(PplkitError, match="iterations=-1 is below 0"):
+    with pytest.raises(PplkitError, match="iterations=-1 is not possible"):
         model.estimate(pictures(), iterations=-1)
+    for wrong in ({"iterations": 2.5}, {"batch_size": 0}):
+        with pytest.raises(PplkitError, match="is not possible: give a whole number"):
+            model.estimate(pictures(), **wrong)
 
 
 def test_the_answers_to_several_views_are_taken_back_and_averaged(tiny: Config) -> None:
@@ -163,7 +166,7 @@ def test_no_images_no_poses(model: PosePriorLearner) -> None:
         (np.zeros((2, 8, 8, 4), np.uint8), r"\(2, 8, 8, 4\)"),
         (np.zeros((2, 8, 8, 3), np.int64), "int64"),
         (torch.zeros(2, 8, 8, 3), r"\(2, 8, 8, 3\)"),
-        (torch.zeros(3, 8, 8), r"\(3, 8, 8\)"),
+        (torch.zeros(3, 8), r"\(3, 8\)"),
     ],
 )
 def test_images_that_cannot_be_read_are_refused(model: PosePriorLearner, given: Any, shape: str) -> None:
@@ -242,8 +245,10 @@ def test_frozen_links_are_not_revived() -> None:
         (np.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32), r"float images from 0 to 1 cannot be read"),
         (np.linspace(-3, 255, 3 * 32 * 32).reshape(1, 3, 32, 32), r"from -3 to 255"),
         (np.full((1, 3, 32, 32), np.nan), "from nan"),
-        ([np.zeros((32, 32, 3), np.uint8)], "images of type list cannot be read: give an array"),
-        ("x.png", "images of type str"),
+        (np.linspace(0, 1, 3 * 32 * 32).reshape(3, 32, 32), r"float images from 0 to 1 cannot be read"),
+        ([np.zeros((32, 32), np.uint8)], r"images of shape \(32, 32\)"),
+        ("x.png", "x.png is missing"),
+        (7, "an image of type int cannot be read"),
     ],
 )
 def test_images_of_a_range_or_kind_that_is_not_meant_are_refused(tiny: Config, images: Any, message: str) -> None:

@@ -1,11 +1,19 @@
 """How sure a pose is, by hand, and poses of several batches as one."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
+from pplkit.core.errors import PplkitError
+from pplkit.data.image_inputs import NO_PIXELS
+from pplkit.data.reader import Frame
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import (
     CONFIDENCE_SCALE,
     CompleterOutput,
@@ -69,3 +77,48 @@ def test_a_round_of_several_batches_becomes_one(decoded: bool) -> None:
         assert torch.equal(found.reconstruction, images + 1)
     else:
         assert found.decoded_pose is None and found.reconstruction is None
+
+
+def test_pixels_of_the_original_by_hand() -> None:
+    """The square from (10, 0) to (50, 40) of a file, seen at 32 pixels: 1.25 of the file's for each."""
+    frame = Frame(Path("a.png"), None, None, (60, 40), (10, 0, 50, 40), NO_PIXELS)
+    found = Poses(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2), frames=[frame], side=32).pixels()
+    torch.testing.assert_close(found, torch.tensor([[10.125, 0.125], [48.875, 38.875]]))
+
+
+def test_poses_are_taken_apart_image_by_image() -> None:
+    several = poses(0, 3, completed=True)
+    assert len(several) == 3 and len(list(several)) == 3
+    last = several[-1]
+    assert len(last) == 1 and torch.equal(last.keypoints, several.keypoints[2]) and last.hidden is not None
+    with pytest.raises(IndexError, match="there is no image 3 among 3 images"):
+        several[3]
+
+
+def test_one_image_has_one_answer(tiny: Config, tmp_path: Path) -> None:
+    """From an array, a PIL image and a file it is the same one, with the square that training saw."""
+    model = PosePriorLearner(tiny).eval()
+    model.crop = "pad"
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 44, 3), dtype=np.uint8)
+    image, file = Image.fromarray(pixels), tmp_path / "a.png"
+    image.save(file)
+    expected = model.estimate(file)
+    assert expected.keypoints.shape == (4, 2) and expected.confidence.shape == (4,)
+    for form in (pixels, image, str(file)):
+        assert torch.equal(model.estimate(form).keypoints, expected.keypoints)
+    for several in ([image, image], tmp_path, [file]):
+        found = model.estimate(several)
+        assert found.keypoints.shape[1:] == (4, 2)
+        torch.testing.assert_close(found.keypoints[-1], expected.keypoints)
+    assert not torch.allclose(model.estimate(pixels, crop="center").keypoints, expected.keypoints)
+    with pytest.raises(PplkitError, match="hidden is for a batch"):
+        model.estimate(file, hidden=np.zeros((30, 44), bool))
+
+
+def test_a_batch_is_cropped_where_a_crop_is_given(tiny: Config) -> None:
+    model = PosePriorLearner(tiny).eval()
+    batch = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    expected = model.estimate(np.ascontiguousarray(batch[:, :, 8:40]))
+    found = model.estimate(batch, crop="center")
+    torch.testing.assert_close(found.keypoints, expected.keypoints)
+    torch.testing.assert_close(found.pixels() - expected.pixels(), torch.tensor([8.0, 0.0]).expand(2, 4, 2))
