@@ -25,7 +25,7 @@ help:
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
-	@echo "make test-browser          notebooks and the page of a batch in the system's Chromium; pictures in .browser/"
+	@echo "make test-browser          notebooks, pages of runs and batches in the system's Chromium; pictures in .browser/"
 	@echo "make bench                 what a training step costs, beside a plain implementation; also bench.json and .png"
 	@echo "make lint                  ruff, mypy and import-linter"
 	@echo "make docs                  the documentation as a site that can be searched: docs/_build/html/index.html"

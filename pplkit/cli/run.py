@@ -1,4 +1,4 @@
-"""`pplkit run`: from raw images to an evaluated model, through notebooks 01 to 05."""
+"""`pplkit run`: from raw images to an evaluated model and the page of the run, through notebooks 01 to 05."""
 
 import argparse
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.cli.options import PAIRS, TRAINING, Commands, add_command, given, settings_of, warn_about
+from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 
 
@@ -22,12 +23,14 @@ def add_commands(commands: Commands) -> None:
     text = "options of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)"
     parser.add_argument("--option", help=text, **PAIRS)
     parser.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
+    text = "hide parts of the images as well: notebook 05 (default: for data sets with labels that are not your own)"
+    parser.add_argument("--occlusion", action=argparse.BooleanOptionalAction, help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prepare a data set, train, distil, evaluate and occlude: notebooks 01 to 05."""
-    from data_prep.registry import preset_for
-    from pplkit.experiments.notebooks import run_notebooks
+    """Prepare a data set, train, distil and evaluate: notebooks 01 to 04, and 05 with parts of the images hidden."""
+    from data_prep.registry import preset_for, resolve
+    from pplkit.experiments.notebooks import NOTEBOOKS, run_notebooks
 
     settings = settings_of(arguments, "steps", "seed")
     parameters: dict[str, Any] = {name: settings.pop(name) for name in ("steps", "seed") if name in settings}
@@ -47,11 +50,15 @@ def run(arguments: argparse.Namespace) -> None:
         options["labels"] = str(Path(str(options["labels"])).expanduser().resolve())
     if options:
         parameters["options"] = options
-    prepare_data(arguments.dataset, parameters, arguments.refresh)
-    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters)
+    data = prepare_data(arguments.dataset, parameters, arguments.refresh)
+    occlusion = arguments.occlusion
+    if occlusion is None:  # a first look at files of one's own would spend most of its time on it
+        occlusion = data.protocol != "pictures" and resolve(arguments.dataset).kind not in ("folder", "video")
+    notebooks = NOTEBOOKS if occlusion else NOTEBOOKS[:-1]
+    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters, notebooks, page=True)
 
 
-def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> None:
+def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> Dataset:
     """Prepare or open the data set, and refuse settings that do not fit it before anything is trained."""
     from data_prep.registry import resolve
     from pplkit.experiments.notebooks import check_data
@@ -67,3 +74,4 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = Fa
     check_data(data, config)
     if not smoke:
         warn_about(data)
+    return data

@@ -22,7 +22,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--deterministic", action="store_true", default=None, help=text)
 
     parser = add_command(commands, doctor)
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder; doctor.json is written to it")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="run folder; doctor.json and index.html are written to it"
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: cpu)")
 
     parser = add_command(commands, complete, "run", "--device")
@@ -47,9 +49,11 @@ def train(arguments: argparse.Namespace) -> None:
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what went wrong in a training, and what to try."""
     from pplkit.evaluation.diagnosis.report import diagnose, finding_table
+    from pplkit.experiments.run_page import write_run_page
 
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **given(arguments, "device"))
     print("\n".join(finding_table(report)))
+    print(f"The page of the run is {write_run_page(arguments.run)}.")
 
 
 def complete(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,7 @@
 """Run the numbered notebooks one after the other into a run folder, with papermill."""
 
 import ast
-import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +16,15 @@ from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 from pplkit.core.project import data_folder, home, run_folder
 from pplkit.data.dataset import Dataset
+from pplkit.experiments.run_page import write_run_page
+from pplkit.experiments.run_progress import RunProgress
+from pplkit.experiments.run_summary import path_to_type, summary_lines, verdict
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config
-from pplkit.training.run_folder import RunFolder
 
 NOTEBOOKS = ("01_data_preparation", "02_training", "03_prior_distillation", "04_evaluation", "05_occlusion")
 KERNEL_START_SECONDS = 300  # a cold or busy machine takes longer than the 60 of papermill
-PRINT_EVERY_SECONDS = 20  # lines about the progress of a training
+EVALUATION = "04_evaluation"  # after which there is enough for a first look
 RESULTS = ("training", "evaluation", "occlusion")
 
 
@@ -34,12 +34,14 @@ def run_notebooks(
     parameters: Mapping[str, Any],
     notebooks: Sequence[str] = NOTEBOOKS,
     root: Path | None = None,
+    page: bool = False,
 ) -> Path:
-    """Execute `notebooks` in order, print a summary and return the run folder <root>/runs/<run_name>.
+    """Execute `notebooks` in order, print how far they are, and return the run folder <root>/runs/<run_name>.
 
     A notebook runs in its own folder, with those of `parameters`, `dataset` and `run` that its parameters cell
     declares; the executed copy goes to <run folder>/notebooks. At scale "smoke" the run folder is <run_name>-smoke.
-    `root` (default: `home()`) holds data/, runs/ and, if the shipped notebooks are not wanted, notebooks/.
+    `root` (default: `home()`) holds data/, runs/ and, if the shipped notebooks are not wanted, notebooks/. With `page`,
+    the page of the run is written, first after the evaluation, and at the end a summary is printed.
     Raises PplkitError for a wrong name, a missing notebook or a parameter that no notebook declares, before anything
     runs; and for a notebook that fails, naming its executed copy, which holds the traceback.
     """
@@ -54,13 +56,24 @@ def run_notebooks(
         raise PplkitError(f"parameter {unknown[0]!r} is in none of the notebooks: choose from {', '.join(known)}.")
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     values = {**parameters, "dataset": dataset, "run": run_name}
-    with _project_home(root), _progress_printed(RunFolder(run)):
-        for number, (path, names) in enumerate(sources.items(), start=1):
-            print(f"[{number}/{len(sources)}] {path.stem}", flush=True)
+    with _project_home(root), RunProgress(run, [path.stem for path in sources]) as progress:
+        for path, names in sources.items():
+            progress.begin(path.stem)
             own = {name: value for name, value in values.items() if name in names}
             _execute(path, run / "notebooks" / path.name, own)
-    _print_summary(run, time.monotonic() - start)
+            if page and path.stem == EVALUATION and path.stem != list(sources)[-1].stem:
+                progress.say(f"a first look is ready: {write_run_page(run)}")
+    if page:
+        _print_summary(run, time.monotonic() - start)
     return run
+
+
+def _print_summary(run: Path, seconds: float) -> None:
+    lines = [*summary_lines(run), f"Look at {write_run_page(run)}"]
+    if verdict(run)[0] == "bad":
+        lines.insert(1, f"`pplkit doctor {path_to_type(run)}` says what to try.")
+    print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
+    print("\n".join(f"  {line}" for line in lines), flush=True)
 
 
 def publish(run: Path, out: Path, leave: Sequence[str] = ()) -> list[Path]:
@@ -140,34 +153,9 @@ def _project_home(root: Path) -> Iterator[None]:
             os.environ["PPLKIT_HOME"] = before
 
 
-@contextmanager
-def _progress_printed(run: RunFolder) -> Iterator[None]:
-    """Prints the progress of a training while the notebooks run, which show it only in themselves."""
-    done = threading.Event()
-
-    def print_progress() -> None:
-        before = None
-        while not done.wait(PRINT_EVERY_SECONDS):
-            rows = run.rows("metrics.jsonl")
-            if rows and rows[-1]["step"] != before:
-                config = run.read("config.json", "config")["config"]
-                step, loss = rows[-1]["step"], rows[-1].get("loss", math.nan)
-                speed = (step - (before or 0)) * config["batch_size"] / PRINT_EVERY_SECONDS
-                text = "" if before is None else f", {speed:.0f} images/s"  # the first steps began at an unknown time
-                print(f"      step {step} of {config['steps']}, loss {loss:.3f}{text}", flush=True)
-                before = step
-
-    thread = threading.Thread(target=print_progress, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
     options: dict[str, Any] = {"kernel_name": "python3", "cwd": source.parent, "start_timeout": KERNEL_START_SECONDS}
+    options["progress_bar"] = False  # it counts cells, of which one trains for minutes
     options["extra_arguments"] = ["--log-level=ERROR"]  # newer kernels warn of each local connection
     try:
         papermill.execute_notebook(source, executed, parameters, **options)
@@ -181,29 +169,6 @@ def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
         raise PplkitError(
             f"the kernel of notebook {source.stem} stopped ({error}): check the free memory and look at {executed}."
         ) from error
-
-
-def _print_summary(run: Path, seconds: float) -> None:
-    """Print the main numbers of the run's results, and where the rest is."""
-    rows = []
-    for result in RESULTS:
-        if (run / f"{result}.json").is_file():
-            values = numbers({**RunFolder(run).read(f"{result}.json"), "made_by": {}})
-            rows += [(result, name, f"{value:.5g}" if value % 1 else f"{value:.0f}") for name, value in values.items()]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
-    for result, name, text in rows:
-        print(f"  {result:<{widths[0]}}  {name:<{widths[1]}}  {text:>{widths[2]}}")
-    if (run / "doctor.json").is_file():
-        report = RunFolder(run).read("doctor.json")
-        fraction = report.get("numbers", {}).get("on_foreground")
-        if fraction is not None:
-            print(f"  {fraction:.0%} of the keypoints lie on what stands out as object")
-        names = ", ".join(finding["name"] for finding in report["findings"])
-        print(f"  doctor: {f'{names}; `pplkit doctor {run}` says what to try' if names else 'no findings'}")
-    for folder in ("figures", "notebooks"):
-        if (run / folder).is_dir():
-            print(f"  {folder}: {run / folder}")
 
 
 def numbers(result: Mapping[str, Any], depth: int = 2) -> dict[str, float]:

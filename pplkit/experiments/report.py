@@ -1,6 +1,5 @@
 """The results of a batch: summary.csv, and index.html, one file that a browser opens without a server."""
 
-import base64
 import csv
 import io
 import os
@@ -16,6 +15,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import write_text
 from pplkit.experiments.ablations import FRACTIONS, UNITS
+from pplkit.experiments.html_page import data_address, html_page
 from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.run_folder import RunFolder
@@ -52,7 +52,6 @@ th { background: #f4f4f4 } td.number { text-align: right; white-space: nowrap; f
 td.reason { overflow-wrap: anywhere; min-width: 18rem } img { max-width: 100% }
 .finished { color: #0072B2 } .failed { color: #B34700; font-weight: bold } .missing { color: #5a5a5a }
 """
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the page loads and runs nothing
 MARKS = {"finished": "✓", "failed": "✗", "missing": "–"}  # beside the colours, which not everybody sees
 
 
@@ -122,14 +121,7 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
         parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>", _measures(own)]
         parts += [*_figures(dataset, own), "</details>"]
     parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(folder.name)}</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+    return html_page(folder.name, STYLE, parts)
 
 
 Runs = Sequence[tuple[Outcome, Mapping[str, Any]]]
@@ -194,9 +186,8 @@ def _figures(dataset: str, runs: Runs) -> list[str]:
 
 def _image(figure: "Figure", kind: str, title: str) -> str:
     """The figure as HTML; the same runs give the same page."""
-    form = "svg+xml" if kind == "svg" else kind
-    data = base64.b64encode(image_bytes(figure, kind)).decode()
-    return f'<h3>{escape(title)}</h3><div><img alt="{escape(title)}" src="data:image/{form};base64,{data}"></div>'
+    address = data_address(image_bytes(figure, kind), kind)
+    return f'<h3>{escape(title)}</h3><div><img alt="{escape(title)}" src="{address}"></div>'
 
 
 def _runs(folder: Path, outcomes: Sequence[Outcome]) -> str:

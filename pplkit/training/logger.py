@@ -1,4 +1,4 @@
-"""What is written and shown while training: metrics, history, checkpoints, the progress bar, the callback."""
+"""What is written and shown while training: metrics, history, checkpoints, the progress, the callback."""
 
 import math
 import time
@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import WriteError, read_json, remove, sync, write_json
+from pplkit.core.progress import ProgressLine, time_left
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.task import Task
@@ -72,12 +72,12 @@ class TrainingLogger:
         self.precision = made_by.get("precision", task.config.precision)
         self.lines = [METRICS, task.history] if task.history else [METRICS]
         self.first, self.began = first, time.perf_counter()
-        self.bar = tqdm(total=self.config.steps, initial=first, disable=not bar, unit="step", mininterval=2)
+        self.progress = ProgressLine(shown=bar)
         self.step = self.saved = first
         self.loss = math.nan
         self.go_back(first)
         if first:
-            self.bar.write(f"continues {run.path} after step {first}")
+            self._say(f"continues {run.path} after step {first}")
 
     def go_back(self, step: int) -> None:
         """Go on after `step`: lines logged later are dropped, as they will come again."""
@@ -86,14 +86,14 @@ class TrainingLogger:
                 self.run.cut(name, step)
         rows = self.run.rows(METRICS)
         self.loss = rows[-1].get("loss", math.nan) if rows else math.nan
-        self.bar.update(step - self.step)
         self.step = self.saved = step
 
     def log(self, step: int, row: dict[str, float], every: int) -> None:
         """Add a row of losses; `every` is the number of steps between rows."""
-        self.bar.update(step - self.step)
         self.step, self.loss = step, row["loss"]
-        self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {self.speed():.0f} images/s", refresh=False)
+        speed = self.speed()
+        left = time_left(step, self.config.steps, speed / self.config.batch_size)
+        self.progress.show(f"{left}, loss {row['loss']:.3f}, {speed:.0f} images/s")
         with self._writing():
             self.run.append(METRICS, {"step": step, **row})
             every *= max(1, self.config.steps // (40 * every))  # snapshots about forty times over a run
@@ -102,7 +102,6 @@ class TrainingLogger:
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, after the lines that belong before it are on the disk."""
-        self.bar.update(step - self.step)
         self.step = step
         with self._writing():
             for name in self.lines:
@@ -123,7 +122,7 @@ class TrainingLogger:
     def note(self, notes: list[str], new: int = 0) -> None:
         """Write down all notes, and say the last `new`."""
         for note in notes[len(notes) - new :]:
-            self.bar.write(note)
+            self._say(note)
         with self._writing():
             if notes:
                 write_json(self.run.path / NOTES, {"notes": notes})
@@ -138,13 +137,16 @@ class TrainingLogger:
             checkpoints.write(path, checkpoints.weights(self.task.model, self.optimizer), about)
         return str(path)
 
+    def _say(self, sentence: str) -> None:
+        self.progress.close()
+        print(sentence, flush=True)
+
     def speed(self) -> float:
         """Images per second since this call began."""
         return max(0, self.step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
 
     def finish(self, device: str, notes: list[str]) -> Result:
-        """Close the bar, write what the task makes and the summary; a run that was finished before keeps its own."""
-        self.bar.close()
+        """Write what the task makes and the summary; a run that was finished before keeps its own."""
         path = self.run.path / "training.json"
         if self.first >= self.config.steps and path.is_file():
             with suppress(PplkitError, TypeError):
@@ -165,7 +167,6 @@ class TrainingLogger:
         try:
             yield
         except WriteError as error:
-            self.bar.close()
             said = f"the training stopped at step {self.step}, as {error.detail}"
             raise PplkitError(f"{said}; {self._kept()}.") from None
 

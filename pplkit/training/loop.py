@@ -65,7 +65,7 @@ def fit(
             more, the training runs in these.
         callback: called after each logged step, here or in the launcher's rank 0; it may save or stop (see `Callback`).
             A stopped training returns what was done, and calling again continues it.
-        bar: show a progress bar.
+        bar: show the progress: step, time left, loss and speed.
         save_every: steps between checkpoints, else SAVE_EVERY_STEPS.
         deterministic: replace or refuse operations that add up in a changing order. A CPU has none, a GPU can.
 
@@ -125,6 +125,7 @@ def _fit(
         logger = None
         if fabric.is_global_zero:
             logger = TrainingLogger(run, task, optimizer, first, made_by, show, bar)
+            stack.callback(logger.progress.close)
         loop = _Loop(fabric, task, run, logger, step, optimizer, save_every or SAVE_EVERY_STEPS)
         return loop.run(checkpoint, made_by)
 

@@ -55,14 +55,14 @@ def draw_connectivity(figure: Figure, axis: Axes, prior: PosePrior, threshold: f
         bar.ax.axhline(threshold * most, color=ORANGE, linewidth=2)
 
 
-def prior_evolution(rows: Sequence[Mapping[str, Any]], count: int = 6) -> Figure:
+def prior_evolution(rows: Sequence[Mapping[str, Any]], count: int = 6, columns: int = 6) -> Figure:
     """The prior at `count` times during training; rows of prior_history.jsonl (step, keypoints, connectivity)."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))
     priors = {
         f"step {rows[k]['step']}": PosePrior(np.array(rows[k]["keypoints"]), np.array(rows[k]["connectivity"]))
         for k in chosen
     }
-    return priors_figure(priors, count)
+    return priors_figure(priors, columns)
 
 
 def priors_figure(priors: Mapping[str, PosePrior], columns: int = 6) -> Figure:

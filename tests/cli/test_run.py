@@ -1,6 +1,7 @@
 """`pplkit run` hands its options to the notebooks, and refuses wrong input before it makes anything."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 
 from pplkit import cli
 from pplkit.data.writer import DatasetWriter
+from pplkit.experiments.notebooks import NOTEBOOKS
 
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Records what the notebooks would be run with; no data set is prepared."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *_: None)
-    monkeypatch.setattr("pplkit.experiments.notebooks.run_notebooks", lambda *given: calls.append(given))
+    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *given: SimpleNamespace(protocol="h36m"))
+    monkeypatch.setattr("pplkit.experiments.notebooks.run_notebooks", lambda *given, page: calls.append(given))
     return calls
 
 
@@ -34,7 +36,8 @@ def test_every_option_is_handed_over(
     )
     options = {"classes": [1, 2, 3], "aligned": True, "split": "test"}
     parameters = {"preset": "paper", "steps": 7, "seed": 3, "device": "cpu", "size": 64, "scale": "smoke"}
-    assert runs == [
+    assert {given[3] for given in runs} == {NOTEBOOKS}
+    assert [given[:3] for given in runs] == [
         ("cub", "cub", {"preset": "paper-cub-three", "size": 128}),
         ("puppets", "puppets", {"preset": "puppets", "size": 64, "source": "quadruped"}),
         ("birds", "first", {**parameters, "source": str(tmp_path / "raw"), "options": options}),
@@ -44,6 +47,24 @@ def test_every_option_is_handed_over(
             {"seed": 4, "size": 64, "settings": {"banks": 4, "regressor_channels": [8, 8, 8, 8]}, "preset": "cub"},
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "protocol", "hides"),
+    [
+        ("puppets", "h36m", True),
+        ("flowers", "pictures", False),
+        ("folder-roses", "cub", False),  # labels or not: a first look at files of one's own is short
+        ("video-cats --occlusion", "pictures", True),
+        ("puppets --no-occlusion", "h36m", False),
+    ],
+)
+def test_parts_of_images_are_hidden_in_labelled_data_or_when_asked_for(
+    line: str, protocol: str, hides: bool, runs: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *given: SimpleNamespace(protocol=protocol))
+    assert cli.main(["run", *line.split()]) == 0
+    assert ("05_occlusion" in runs[0][3]) == hides and len(runs[0][3]) == 4 + hides
 
 
 @pytest.mark.parametrize(
@@ -67,7 +88,9 @@ def test_wrong_input_is_refused_before_a_run_is_made(
     line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
-    monkeypatch.setattr("pplkit.experiments.notebooks.run_notebooks", lambda *_: pytest.fail("notebooks were run"))
+    monkeypatch.setattr(
+        "pplkit.experiments.notebooks.run_notebooks", lambda *_, **options: pytest.fail("notebooks were run")
+    )
     with DatasetWriter(tmp_path / "data" / "noise", name="noise", size=64) as writer:
         writer.add("train", np.zeros((4, 64, 64, 3), np.uint8))
     assert cli.main(["run", *line.split()]) == 2

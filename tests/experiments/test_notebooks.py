@@ -1,5 +1,6 @@
 """Notebooks run in order with their own parameters, and what stops them is named."""
 
+import json
 import os
 from pathlib import Path
 
@@ -30,10 +31,8 @@ def test_notebooks_run_in_order_with_their_own_parameters(tmp_path: Path, capsys
         tmp_path / "notebooks",
         "02_second",
         'run = "none"  # a name\nsteps = 1  # of training',
-        "import json, os\nfrom pathlib import Path\nfolder = Path(os.environ['PPLKIT_HOME']) / 'runs' / run\n"
-        "said = (folder / 'first.txt').read_text()\nassert 'size' not in globals()\n"
-        "result = {'error': 2.5, 'steps': steps, 'said': said, 'config': {'seed': 0}, 'test': {'ours': 0.125}}\n"
-        "(folder / 'evaluation.json').write_text(json.dumps(result))",
+        "import os\nfrom pathlib import Path\nfolder = Path(os.environ['PPLKIT_HOME']) / 'runs' / run\n"
+        "assert (folder / 'first.txt').read_text() and 'size' not in globals() and steps == 7",
     )
     before = os.environ.get("PPLKIT_HOME")
     run = driver.run_notebooks("d", "r", {"size": 64, "steps": 7}, ("01_first", "02_second"), tmp_path)
@@ -42,12 +41,34 @@ def test_notebooks_run_in_order_with_their_own_parameters(tmp_path: Path, capsys
     assert (run / "first.txt").read_text() == "d 64 notebooks"
     executed = [nbformat.read(run / "notebooks" / f"{name}.ipynb", as_version=4) for name in ("01_first", "02_second")]
     assert all(notebook.cells[-1].execution_count for notebook in executed)
-    said = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in said if line.startswith("  evaluation")] == [
-        ["evaluation", "error", "2.5"],
-        ["evaluation", "steps", "7"],
-        ["evaluation", "test.ours", "0.125"],
-    ]
+    lines = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["[1 of 2] 01_first", "[2 of 2] 02_second"]
+    assert not (run / "index.html").exists()
+
+
+def test_a_run_with_a_page_has_one_before_the_occlusion_and_ends_with_a_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, findings in (
+        ("04_evaluation", [{"name": "few", "number": 1, "most": 0, "says": "s", "means": "m", "try": "t"}]),
+        ("05_occlusion", []),
+    ):
+        report = json.dumps({"findings": findings, "numbers": {}})
+        code = f"from pathlib import Path\nPath('../runs/r/doctor.json').write_text({report!r})"
+        write_notebook(tmp_path / "notebooks", name, 'run = "none"  # a name', code)
+    run = tmp_path / "runs" / "r"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({"config": {}, "made_by": {}}), encoding="utf8")
+    driver.run_notebooks("d", "r", {}, ("04_evaluation", "05_occlusion"), tmp_path, page=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith(f"a first look is ready: {run / 'index.html'}") and "05_occlusion" in lines[2]
+    assert lines[4].startswith("r: done in 0 min")
+    assert lines[5:] == ["  Good: the doctor finds nothing wrong.", f"  Look at {run / 'index.html'}"]
+    driver.run_notebooks("d", "r", {}, ("04_evaluation",), tmp_path, page=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:] == [
+        "  Not good yet: few. m", "  `pplkit doctor runs/r` says what to try.", f"  Look at {run / 'index.html'}"
+    ]  # fmt: skip
 
 
 def test_a_parameter_that_no_notebook_declares_stops_before_anything_runs(tmp_path: Path) -> None:

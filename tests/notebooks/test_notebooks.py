@@ -258,23 +258,6 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_summary_has_the_numbers_of_the_run_and_what_went_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "runs" / "one"
-    run.mkdir(parents=True)
-    (run / "evaluation.json").write_text(json.dumps({"error": 0.25, "made_by": {"threads": 1}}), encoding="utf8")
-    run_notebooks("one", "one", {}, (), tmp_path)
-    assert capsys.readouterr().out.splitlines()[2:] == [
-        "  evaluation  error  0.25",
-        f"  notebooks: {run / 'notebooks'}",
-    ]
-    for names, told in ([], "no findings"), (["few", "flat"], f"few, flat; `pplkit doctor {run}` says what to try"):
-        (run / "doctor.json").write_text(json.dumps({"findings": [{"name": name} for name in names]}), encoding="utf8")
-        run_notebooks("one", "one", {}, (), tmp_path)
-        assert capsys.readouterr().out.splitlines()[3:-1] == [f"  doctor: {told}"]
-
-
 def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Path) -> None:
     new = nbformat.v4
     outputs = [new.new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
