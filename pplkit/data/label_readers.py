@@ -1,11 +1,12 @@
-"""Files of labels: COCO keypoints, tables, DeepLabCut projects, SLEAP and labelme.
+"""Files of labels: COCO keypoints, tables, DeepLabCut projects, SLEAP and labelme, and poses that the kit wrote.
 
 COCO's bbox (left, top, width, height) counts from the image's upper left corner.
 """
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, read_json, read_text
-from pplkit.data.labels import Faults, Label, Labels, frame_name
+from pplkit.data import deeplabcut
+from pplkit.data.images import PAGED_SUFFIXES
+from pplkit.data.labels import Faults, Label, Labels, frame_name, named_label, visible_label
+from pplkit.data.video import SUFFIXES as VIDEO_SUFFIXES
 
 MAX_COORDINATE = 1e7  # pixels
 MAX_NAMES = 1000  # of keypoints
 MAX_POINTS = 20_000_000  # names times files of a table: each file has room for all
 LABEL_SUFFIXES = frozenset((".json", ".csv", ".h5", ".slp"))
 TABLE = ["file", "name", "x", "y", "visible"]
+POSE_TABLE = ("file", "frame", "keypoint", "x", "y", "confidence")  # as `inference.estimate` writes it
 KINDS = (
     "COCO keypoints (.json), a table file,name,x,y,visible (.csv), DeepLabCut (CollectedData_*.csv or .h5, or the "
-    "project's folder), SLEAP (.slp) or a folder of labelme's .json"
+    "project's folder), SLEAP (.slp), a folder of labelme's .json, or poses that pplkit wrote"
 )
 
 
@@ -32,7 +37,7 @@ def read_labels(path: Path) -> Labels:
     Raises PplkitError for a file that is missing, damaged, of no known kind or without any label; what is wrong with
     the labels of one image is a fault of that image.
     """
-    readers = {".json": _coco, ".csv": _csv, ".h5": _deeplabcut_h5, ".slp": _sleap}
+    readers = {".json": _coco, ".csv": _csv, ".h5": deeplabcut.read_h5, ".slp": _sleap}
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
@@ -45,7 +50,7 @@ def read_labels(path: Path) -> Labels:
 def _folder(path: Path) -> Labels:
     tables = sorted([*path.glob("CollectedData_*.csv"), *path.glob("labeled-data/*/CollectedData_*.csv")])
     if tables:
-        return _project(path, [_csv(table) for table in tables])
+        return deeplabcut.merged(path, [_csv(table) for table in tables])
     files = sorted(path.rglob("*.json"))
     if files:
         return _labelme(path, files)
@@ -56,8 +61,10 @@ def _folder(path: Path) -> Labels:
 
 def _coco(path: Path) -> Labels:
     content = read_json(path, "give COCO keypoints, or save it as UTF-8", MAX_TABLE_BYTES)
+    if "annotations" not in content and "images" in content:
+        return _poses(path, _json_poses(content["images"], content.get("names")))
     try:
-        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        files = {image["id"]: _image_name(image) for image in content["images"]}
         kinds = {kind["id"]: kind for kind in content["categories"] if kind.get("keypoints")}
         notes = [note for note in content["annotations"] if not note.get("iscrowd")]
         notes = [(note["image_id"], note) for note in notes if note.get("category_id") in kinds]
@@ -74,7 +81,7 @@ def _coco(path: Path) -> Labels:
         raise PplkitError(f"{path} has keypoints that are no list of at most {MAX_NAMES} names; correct it")
     _check_any(path, content["annotations"], notes, files)
     objects: dict[str, list[Label]] = {name: [] for name in files.values()}
-    listed = Counter(str(image["file_name"]) for image in content["images"])
+    listed = Counter(map(_image_name, content["images"]))
     faults = {name: f"{path} lists {name} twice; leave one" for name, count in listed.items() if count > 1}
     for image, note in notes:
         if image not in files:
@@ -87,6 +94,13 @@ def _coco(path: Path) -> Labels:
                 f"{path} has a wrong annotation {note.get('id')} of {files[image]} ({error}); correct it"
             )
     return Labels(path, names, _skeleton(path, kind, len(names)), objects, faults)
+
+
+def _image_name(image: Mapping[str, Any]) -> str:
+    """The file of an image, and where that is a video or has several images, the frame."""
+    file, frame = str(image["file_name"]), image.get("frame_id")
+    several = Path(file).suffix.lower() in VIDEO_SUFFIXES | PAGED_SUFFIXES
+    return frame_name(file, int(frame)) if several and frame is not None else file
 
 
 def _check_any(path: Path, given: Sequence[Any], notes: Sequence[tuple[Any, Any]], files: Mapping[Any, str]) -> None:
@@ -137,11 +151,14 @@ def _annotation(note: Mapping[str, Any], count: int) -> Label:
 def _csv(path: Path) -> Labels:
     text = read_text(path, "save it as UTF-8", MAX_TABLE_BYTES)
     try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
     except csv.Error as error:
         raise PplkitError(f"{path} is no table of CSV ({error}); its lines must be {','.join(TABLE)}") from error
     if rows and rows[0][:1] == ["scorer"]:
-        return _deeplabcut(path, rows)
+        return deeplabcut.table_labels(path, rows)
+    if rows and tuple(rows[0]) == POSE_TABLE:
+        poses = filter(any, rows[1:])
+        return _poses(path, ((file, frame or None, name, (x, y)) for file, frame, name, x, y, _ in poses))
     if not rows or rows[0] != TABLE:
         first = text.splitlines()[0] if text else ""
         marks = {";": "semicolons", "\t": "tabs"}
@@ -170,7 +187,26 @@ def _table(path: Path, cells: Sequence[tuple[int, list[str]]]) -> Labels:
             points[name] = _point(*values)
         except ValueError as error:
             faults[file] = f"{path} has a wrong line {number} for {file} ({error}); correct it"
-    return Labels(path, names, [], {file: [_label(names, points)] for file, points in by_file.items()}, faults)
+    return Labels(path, names, [], {file: [named_label(names, points)] for file, points in by_file.items()}, faults)
+
+
+def _json_poses(images: Any, names: Any) -> Iterator[tuple[str, Any, str, Any]]:
+    for image in images:
+        for number, point in enumerate(image["keypoints"]):
+            yield image["file"], image.get("frame"), names[number] if names else str(number), point
+
+
+def _poses(path: Path, points: Iterable[tuple[str, Any, str, Any]]) -> Labels:
+    """Poses that `pplkit estimate` or `export` wrote: file, frame of a video or None, keypoint, (x, y)."""
+    by_image: dict[str, dict[str, tuple[float, float]]] = {}
+    try:
+        for file, frame, name, (x, y) in points:
+            image = str(file) if frame is None else frame_name(file, int(frame))
+            by_image.setdefault(image, {})[str(name)] = (float(x), float(y))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise PplkitError(f"{path} holds no poses of pplkit ({reason(error)}); give {KINDS}") from None
+    names = list(dict.fromkeys(name for by_name in by_image.values() for name in by_name))
+    return Labels(path, names, [], {image: [named_label(names, by_name)] for image, by_name in by_image.items()})
 
 
 def _point(x: str, y: str, visible: str) -> tuple[float, float]:
@@ -183,113 +219,6 @@ def _point(x: str, y: str, visible: str) -> tuple[float, float]:
     if not np.isfinite((float(x), float(y))).all():
         raise ValueError(f"({x}, {y}) are not numbers")
     return float(x), float(y)
-
-
-def _label(names: Sequence[str], by_name: Mapping[str, tuple[float, float]]) -> Label:
-    points = np.array([by_name.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
-    return _visible(points)
-
-
-def _visible(points: np.ndarray) -> Label:
-    """Points (J, 2), all of which are visible but those that are NaN."""
-    return Label(points, np.asarray(np.isfinite(points).all(1)), None)
-
-
-def _deeplabcut(path: Path, rows: Sequence[Sequence[str]]) -> Labels:
-    """A table of DeepLabCut: lines scorer, bodyparts, coords, for several animals also individuals, then an image each.
-
-    The first columns are the image's path, in one column or one a folder.
-    """
-    head = {row[0]: row for row in rows[:4] if row and row[0] in ("scorer", "individuals", "bodyparts", "coords")}
-    if "bodyparts" not in head or "coords" not in head:
-        raise PplkitError(f"{path} has no lines 'bodyparts' and 'coords', as DeepLabCut writes them; export it again")
-    columns = [index for index, name in enumerate(head["coords"]) if name in ("x", "y")]
-    body = [row for row in rows[len(head) :] if any(row)]
-    if not columns or not body or any(len(row) <= columns[-1] for row in (*head.values(), *body)):
-        raise PplkitError(f"{path} has lines that are too short, or no points; export it again")
-    individuals = head.get("individuals", [""] * len(head["coords"]))
-    keys = [(individuals[index], head["bodyparts"][index], head["coords"][index]) for index in columns]
-    files = ["/".join(cell for cell in row[: columns[0]] if cell) for row in body]
-    try:
-        values = np.array([[float(row[index] or "nan") for index in columns] for row in body])
-    except ValueError as error:
-        raise PplkitError(f"{path} has coordinates that are not numbers ({error}); correct it") from None
-    return _individuals(path, keys, files, values)
-
-
-def _individuals(path: Path, keys: Sequence[tuple[str, str, str]], files: Sequence[str], values: np.ndarray) -> Labels:
-    """Labels of DeepLabCut; `keys` (individual, body part, x or y) name the columns of values (files, columns)."""
-    names = list(dict.fromkeys(name for _, name, _ in keys))
-    position = {key: number for number, key in enumerate(keys)}
-    objects: dict[str, list[Label]] = {}
-    for file, row in zip(files, values, strict=True):
-        labels = []
-        for individual in dict.fromkeys(individual for individual, _, _ in keys):
-            points = {
-                name: (row[position[individual, name, "x"]], row[position[individual, name, "y"]])
-                for name in names
-                if (individual, name, "x") in position and (individual, name, "y") in position
-            }
-            label = _label(names, points)
-            if np.isfinite(label.points).any():
-                labels.append(label)
-        objects[file] = labels
-    return Labels(path, names, [], objects)
-
-
-def _deeplabcut_h5(path: Path) -> Labels:
-    """DeepLabCut's .h5 in pandas' fixed format, read as plain arrays: nothing in it is executed."""
-    try:
-        import h5py
-    except ImportError:
-        raise PplkitError(f"{path} is read by the package h5py: pip install 'pplkit[data]'") from None
-    try:
-        with h5py.File(path, "r") as file:
-            group = file[next(iter(file))]
-            files = ["/".join(level) for level in _levels(group, "axis1")]
-            values = np.concatenate(
-                [np.asarray(group[f"block{n}_values"]) for n in range(int(group.attrs["nblocks"]))], 1
-            )
-            items = [item for n in range(int(group.attrs["nblocks"])) for item in _levels(group, f"block{n}_items")]
-    except (OSError, KeyError, ValueError, TypeError, StopIteration, UnicodeError) as error:
-        raise PplkitError(
-            f"{path} is not a table of DeepLabCut in pandas' fixed format ({reason(error)}): give the "
-            "CollectedData_*.csv beside it"
-        ) from None
-    keys = [(item[-3] if len(item) > 3 else "", item[-2], item[-1]) for item in items]
-    columns = [number for number, key in enumerate(keys) if key[2] in ("x", "y")]
-    return _individuals(path, [keys[number] for number in columns], files, values[:, columns].astype(np.float64))
-
-
-def _levels(group: Any, axis: str) -> list[tuple[str, ...]]:
-    """The entries of an axis of pandas' fixed format, plain or of several levels."""
-
-    def texts(name: str) -> list[str]:
-        return [
-            value.decode() if isinstance(value, bytes) else str(value) for value in np.asarray(group[name]).tolist()
-        ]
-
-    if axis in group:
-        return [(text,) for text in texts(axis)]
-    levels = sorted(name for name in group if name.startswith(f"{axis}_level"))
-    labels = [np.asarray(group[name.replace("_level", "_label")]).tolist() for name in levels]
-    columns = [[texts(name)[code] for code in codes] for name, codes in zip(levels, labels, strict=True)]
-    return list(zip(*columns, strict=True))
-
-
-def _project(path: Path, tables: Sequence[Labels]) -> Labels:
-    """The tables of a DeepLabCut project as one."""
-    names = list(dict.fromkeys(name for table in tables for name in table.names))
-    objects = {}
-    for table in tables:
-        order = [table.names.index(name) if name in table.names else -1 for name in names]
-        for file, labels in table.objects.items():
-            objects[file] = [_ordered(label, order) for label in labels]
-    return Labels(path, names, [], objects)
-
-
-def _ordered(label: Label, order: Sequence[int]) -> Label:
-    return _visible(np.concatenate([label.points, [[np.nan, np.nan]]])[list(order)])
 
 
 def _labelme(path: Path, files: Sequence[Path]) -> Labels:
@@ -318,14 +247,14 @@ def _labelme(path: Path, files: Sequence[Path]) -> Labels:
     if not names:
         raise PplkitError(f"{path} has no .json of labelme with points; give {KINDS}")
     objects = {
-        name: [_label(names, points)._replace(box=boxes.get((name, group))) for group, points in groups.items()]
+        name: [named_label(names, points)._replace(box=boxes.get((name, group))) for group, points in groups.items()]
         for name, groups in shapes.items()
     }
     return Labels(path, names, [], objects, faults)
 
 
 def _sleap(path: Path) -> Labels:
-    """SLEAP's .slp, read by sleap-io: instances that a person labeled, of image sequences."""
+    """SLEAP's .slp, read by sleap-io: instances that a person labeled, or if there are none, the predicted ones."""
     try:
         import sleap_io
     except ImportError:
@@ -337,11 +266,13 @@ def _sleap(path: Path) -> Labels:
     skeleton = content.skeletons[0]
     names = [node.name for node in skeleton.nodes]
     objects: dict[str, list[Label]] = {}
+    labeled = any(frame.user_instances for frame in content.labeled_frames)
     for frame in content.labeled_frames:
         filename = frame.video.filename
         one_file = isinstance(filename, (str, Path))
         file = frame_name(str(filename), frame.frame_idx) if one_file else str(filename[frame.frame_idx])
-        points = [np.asarray(instance.numpy(), np.float64) for instance in frame.user_instances]
-        objects[file] = [_visible(point) for point in points]
+        instances = frame.user_instances if labeled else frame.predicted_instances
+        points = [np.asarray(instance.numpy(), np.float64) for instance in instances]
+        objects[file] = [visible_label(point) for point in points]
     links = [(int(a), int(b)) for a, b in skeleton.edge_inds]
     return Labels(path, names, links, objects)

@@ -4,8 +4,9 @@ Pixel coordinates count from 0 = center of the first pixel, in the image as it i
 `label_readers` reads the files.
 """
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +49,23 @@ class Labels:
 def frame_name(file: str, number: int) -> str:
     """The name of an image of a file with several, or of a video, counted from 0."""
     return f"{file} frame {number}"
+
+
+def visible_label(points: np.ndarray) -> Label:
+    """Points (J, 2), all of which are visible but those that are NaN."""
+    return Label(points, np.asarray(np.isfinite(points).all(1)), None)
+
+
+def named_label(names: Sequence[str], by_name: Mapping[str, tuple[float, float]]) -> Label:
+    """An object by the points of its keypoints; those that are missing or NaN are unlabeled."""
+    points = np.array([by_name.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
+    return visible_label(points)
+
+
+def file_and_number(image: str) -> tuple[str, int]:
+    """The file and the number that a `frame_name` says; the name itself and 0 for any other."""
+    match = re.fullmatch(r"(.+) frame (\d+)", image, re.DOTALL)
+    return (match[1], int(match[2])) if match else (image, 0)
 
 
 def in_pixels(label: Label, width: int, height: int) -> Label:

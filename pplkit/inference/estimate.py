@@ -18,6 +18,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.data.crops import from_crop
 from pplkit.data.images import as_text
+from pplkit.data.label_readers import POSE_TABLE
 from pplkit.data.reader import Frame, FrameSource
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.model import PosePriorLearner
@@ -26,7 +27,6 @@ from pplkit.models.prior.outputs import Poses
 BATCH_SIZE = 64  # images
 MIN_PART = 8  # images of a batch for a thread of a CPU
 ENDINGS = (".json", ".csv")
-CSV_HEADER = ("file", "frame", "keypoint", "x", "y", "confidence")
 
 
 class ImagePose(NamedTuple):
@@ -171,7 +171,7 @@ def _json_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], No
 def _csv_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], None]:
     """Begins a CSV file and returns a function that adds the lines of an image."""
     table, names = csv.writer(file, lineterminator="\n"), estimator.names
-    table.writerow(CSV_HEADER)
+    table.writerow(POSE_TABLE)
     return lambda pose: table.writerows(
         csv_rows(as_text(pose.frame.file), pose.frame.number, names, pose.points, pose.confidence)
     )
@@ -180,6 +180,6 @@ def _csv_writer(file: TextIO, estimator: Estimator) -> Callable[[ImagePose], Non
 def csv_rows(
     file: str, frame: int | None, names: Sequence[str], points: np.ndarray, confidence: np.ndarray
 ) -> Iterator[tuple[Any, ...]]:
-    """The lines of one image, with points (N, 2) and confidence (N,); see CSV_HEADER."""
+    """The lines of one image, with points (N, 2) and confidence (N,); see POSE_TABLE."""
     rows = zip(names, points.round(2).tolist(), confidence.round(4).tolist(), strict=True)
     return ((file, "" if frame is None else frame, name, *point, value) for name, point, value in rows)

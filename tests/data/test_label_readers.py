@@ -93,8 +93,9 @@ def write_labelme(folder: Path) -> Path:
 
 def write_sleap(folder: Path) -> Path:
     sleap = pytest.importorskip("sleap_io", reason="sleap-io is not installed")
-    skeleton = sleap.Skeleton(NAMES)
-    video = sleap.Video(filename=list(POINTS))
+    skeleton = sleap.Skeleton(list(NAMES))
+    about = {"type": "ImageVideo", "filename": "a.png", "filenames": list(POINTS), "shape": [2, 40, 40, 3]}
+    video = sleap.Video("a.png", None, about, open_backend=False)
     frames = [
         sleap.LabeledFrame(
             video=video, frame_idx=number, instances=[sleap.Instance.from_numpy(np.array(points), skeleton=skeleton)]

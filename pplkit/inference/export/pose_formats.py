@@ -26,7 +26,8 @@ from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_json
 from pplkit.core.version import __version__
 from pplkit.data.images import as_text
-from pplkit.inference.estimate import CSV_HEADER, csv_rows
+from pplkit.data.label_readers import POSE_TABLE
+from pplkit.inference.estimate import csv_rows
 from pplkit.models.prior.outputs import Poses
 from pplkit.training.saved_model import to_tell
 
@@ -173,7 +174,7 @@ def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
 def _write_csv(poses: PoseTable, out: Path) -> None:
     with out.open("w", encoding="utf8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(CSV_HEADER)
+        table.writerow(POSE_TABLE)
         for image, frame, *pose in zip(poses.files, poses.frames, poses.keypoints, poses.confidence, strict=True):
             table.writerows(csv_rows(image, frame, poses.names, *pose))
 

@@ -73,6 +73,38 @@ def test_coco_read_by_pycocotools(poses: PoseTable, tmp_path: Path, capsys: pyte
     assert read.cats[1]["keypoints"] == ["nose", "tail, tip", "paw"] and read.cats[1]["skeleton"] == [[2, 1], [2, 3]]
 
 
+FORMATS = [("coco", ".json"), ("csv", ".csv"), ("dlc", ".csv"), ("dlc", ".h5"), ("sleap", ".slp"), (None, ".json")]
+
+
+@pytest.mark.parametrize(("kind", "ending"), FORMATS)
+@pytest.mark.parametrize("of_video", [False, True])
+def test_poses_are_read_back_as_labels(
+    kind: str | None, ending: str, of_video: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the formats of `export`, and in the JSON of `estimate` (None)."""
+    for package in {".h5": ("tables", "h5py"), ".slp": ("sleap_io",)}.get(ending, ()):
+        pytest.importorskip(package)
+    written, path = content(tmp_path), tmp_path / f"poses{ending}"
+    if of_video:
+        written["images"] = [
+            row | {"file": "a, b.mp4", "frame": 2 * number, "seconds": 0.1, "width": 30, "height": 10}
+            for number, row in enumerate(written["images"])
+        ]
+    if kind is None:
+        path.write_text(json.dumps(written))
+    else:
+        export_poses(pose_table(written), kind, path)
+    labels = read_labels(path)
+    objects = {name: label for name, (label, *more) in ((n, o or [None]) for n, o in labels.objects.items()) if label}
+    names = (
+        [f"a, b.mp4 frame {2 * number}" for number in range(3)] if of_video else [r["file"] for r in written["images"]]
+    )
+    assert labels.names == written["names"] and not labels.faults
+    assert list(objects) == (["0", "2", "4"] if of_video and kind == "dlc" else names)
+    for label, row in zip(objects.values(), written["images"], strict=True):
+        np.testing.assert_allclose(label.points, row["keypoints"], atol=0.01)
+
+
 def test_coco_labels_a_data_set_of_images(poses: PoseTable, tmp_path: Path) -> None:
     export_poses(poses, "coco", tmp_path / "poses.json", visible=0.3)
     labels = read_labels(tmp_path / "poses.json")

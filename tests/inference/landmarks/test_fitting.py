@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moving import standing
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset
+from pplkit.data.video_writer import write_video
 from pplkit.geometry.coordinates import to_pixels
 from pplkit.inference.landmarks.fitting import (
     MAP,
@@ -170,3 +172,26 @@ def test_landmarks_are_fitted_to_labels_of_another_tool(
         (tmp_path / f"{number}.png").unlink()
     with pytest.raises(PplkitError, match=r"names images such as '0\.png', and none lies beside it"):
         name_landmarks(model, puppets, tmp_path / "sub" / "labels.csv")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "tif"])
+def test_labels_of_frames_lie_on_their_frames_and_missing_images_are_counted(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A video, and a file of several images, of a bright square that moves; the file alone means its first image."""
+    pages, corners = standing(12)
+    if suffix == "mp4":
+        write_video(tmp_path / "v.mp4", pages, 10)
+    else:
+        first, *others = map(Image.fromarray, pages)
+        first.save(tmp_path / "v.tif", save_all=True, append_images=others)
+    names = {f"v.{suffix} frame 7": 7, f"v.{suffix} frame 3": 3, f"v.{suffix}": 0, "gone.png": 1}
+    rows = [f"{name},nose,{corners[n][0] + 7},{corners[n][1] + 7},1" for name, n in names.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,name,x,y,visible", *rows]))
+    labeled = read_labeled_files(tmp_path / "labels.csv", 80, "pad")
+    assert (
+        len(labeled.images) == 3 and "1 not beside it or in a folder above, such as gone.png" in capsys.readouterr().err
+    )
+    for image, (point,) in zip(labeled.images, to_pixels(labeled.labels, 80), strict=True):
+        x, y = point.round().astype(int)
+        assert image[y - 1 : y + 2, x - 1 : x + 2].min() > 200
