@@ -5,6 +5,7 @@ The canary is a file that exists if a hostile file had its way; a careless reade
 
 import io
 import os
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,7 @@ from data_prep.common.archives import unpack
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.images import read_image
+from pplkit.data.label_readers import read_labels
 from pplkit.data.video import frames
 from pplkit.data.writer import DatasetWriter
 from pplkit.experiments import report as batch_report
@@ -104,6 +106,17 @@ def test_torchscript(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "ran" not in capfd.readouterr().out
     torch.jit.load(tmp_path / "script.pt")
     assert "ran" in capfd.readouterr().out
+
+
+def test_a_table_of_deeplabcut_that_calls(canary: Path, tmp_path: Path) -> None:
+    """pandas pickles the names of its columns, and calls what they say."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        table = file.create_group("df_with_missing").create_dataset("table", data=np.zeros(3))
+        table.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(Call(canary), 0))
+    with pytest.raises(PplkitError, match="is not a table of DeepLabCut"):
+        read_labels(tmp_path / "t.h5")
+    assert not sings(canary)
 
 
 def test_an_array_with_pickled_objects(canary: Path, tmp_path: Path) -> None:

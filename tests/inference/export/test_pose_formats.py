@@ -95,7 +95,7 @@ def test_poses_are_read_back_as_labels(
     else:
         export_poses(pose_table(written), kind, path)
     labels = read_labels(path)
-    objects = {name: label for name, (label, *more) in ((n, o or [None]) for n, o in labels.objects.items()) if label}
+    objects = {name: candidates[0] for name, candidates in labels.objects.items() if candidates}
     names = (
         [f"a, b.mp4 frame {2 * number}" for number in range(3)] if of_video else [r["file"] for r in written["images"]]
     )
