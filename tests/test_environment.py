@@ -59,10 +59,10 @@ def test_every_import_is_a_declared_dependency() -> None:
     for path in [*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")]:
         # These say so where a package of an extra is missing.
         formats = ("data", "sleap")
-        extras = {"pose_formats.py": formats, "label_readers.py": formats, "onnx.py": ("onnx",)}.get(path.name, ())
+        extras = {"pose_formats.py": formats, "label_readers.py": ("sleap",), "onnx.py": ("onnx",)}.get(path.name, ())
         extras = (
             ("data",)
-            if "data_prep" in path.parts or path.name in ("images.py", "video.py", "video_writer.py")
+            if "data_prep" in path.parts or path.name in ("deeplabcut.py", "images.py", "video.py", "video_writer.py")
             else extras
         )
         known = declared | {IMPORT_NAMES.get(name, name) for extra in extras for name in bounds(EXTRAS[extra])}
