@@ -122,7 +122,7 @@ class DataSource:
             raise PplkitError(
                 f"source is empty, but dataset={self.name!r} is made from downloaded files: name their folder."
             )
-        return lambda: _prepare(prepare, category or source, out, arguments, "" if category else source)
+        return lambda: _prepare(prepare, category or source, out, arguments, None if category else options or {})
 
 
 def resolve(name: str) -> DataSource:
@@ -165,9 +165,12 @@ def _parameters(prepare: Callable[..., Path], without: tuple[str, ...]) -> dict[
     return {name: p.default for name, p in inspect.signature(prepare).parameters.items() if name not in without}
 
 
-def _prepare(prepare: Callable[..., Path], raw: str, out: Path, arguments: Mapping[str, Any], files: str) -> Dataset:
-    """The data set made from `raw`, with the origin of `files`, if there are any, recorded."""
-    origin = origin_of(files, arguments) if files else {}  # before, as files may come while it works
+def _prepare(
+    prepare: Callable[..., Path], raw: str, out: Path, arguments: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> Dataset:
+    """The data set made from `raw`, with its origin and the given `options` recorded; None for what has no files."""
+    # The origin is looked at before, as files may come while the preparation works.
+    origin = {} if options is None else {**origin_of(raw, arguments), "options": dict(options)}
     record_origin(prepare(raw, out, **arguments), origin)
     return open_dataset(out)
 

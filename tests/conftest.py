@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

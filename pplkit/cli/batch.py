@@ -22,6 +22,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("plan", type=Path, metavar="PLAN", help="YAML file; docs/batches.md has an example")
     text = "runs at a time (default: the plan's; else one for each GPU or core)"
     parser.add_argument("--jobs", type=int, help=text)
+    parser.add_argument("--threads", type=int, help="threads of each run (default: the plan's, else 1)")
     text = "run on a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
     parser.add_argument("--slurm", type=name_and_value, nargs="*", metavar="NAME=VALUE", help=text)
 
@@ -34,6 +35,8 @@ def batch(arguments: argparse.Namespace) -> None:
 
     plan = read_plan(arguments.plan, preset_for, settings_of(arguments))
     jobs = plan.jobs if arguments.jobs is None else At(arguments.plan, "--jobs").whole(arguments.jobs, 1)
+    threads = plan.threads if arguments.threads is None else At(arguments.plan, "--threads").whole(arguments.threads, 1)
+    plan = replace(plan, threads=threads)
     slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
     run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
 

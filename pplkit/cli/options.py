@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--seed": {"type": int, "help": "seed of everything random"},
     "--devices": {"type": int, "help": "processes that train together, one on each GPU (default: 1)"},
     "--device": {"help": BEST},
+    "--threads": {"type": int, "help": "threads of a CPU (default: one for each core that is free now)"},
     "--iterations": {"type": int, "default": 0, "help": "rounds through the memory (default: 0; paper: 4)"},
     "--procedure": {"help": "completed or published (default: completed, where there is a completer and no rounds)"},
     "--set": {
@@ -59,7 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--batch-size": {"type": int, "default": 64, "help": "images at a time through the model (default: 64)"},
     "--quiet": {"action": "store_true", "help": "no progress bar"},
 }
-TRAINING = ("--preset", "--set", "--steps", "--seed", "--device", "--devices")
+TRAINING = ("--preset", "--set", "--steps", "--seed", "--device", "--devices", "--threads")
 
 
 def add_command(

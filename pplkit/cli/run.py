@@ -1,13 +1,19 @@
 """`pplkit run`: from raw images to an evaluated model and the page of the run, through notebooks 01 to 05."""
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pplkit.cli.options import PAIRS, TRAINING, Commands, add_command, given, settings_of, warn_about
+from pplkit.core.project import run_folder
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.threads import choose_threads
 
 
 def add_commands(commands: Commands) -> None:
@@ -55,7 +61,17 @@ def run(arguments: argparse.Namespace) -> None:
     if occlusion is None:  # a first look at files of one's own would spend most of its time on it
         occlusion = data.protocol != "pictures" and resolve(arguments.dataset).kind not in ("folder", "video")
     notebooks = NOTEBOOKS if occlusion else NOTEBOOKS[:-1]
+    limit_threads(run_folder(arguments.name or arguments.dataset, arguments.scale or "default"), arguments)
     run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters, notebooks, page=True)
+
+
+def limit_threads(folder: Path, arguments: argparse.Namespace) -> None:
+    """Let the notebooks use as many threads as --threads says, or as there are free cores where they have no GPU."""
+    if arguments.threads is None and arguments.device in (None, "auto") and torch.accelerator.is_available():
+        return
+    count, why = choose_threads(arguments.threads, RunFolder(folder).recorded_threads())
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    print(f"{folder.name}: {count} thread{'s' * (count > 1)} ({why})", flush=True)
 
 
 def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> Dataset:

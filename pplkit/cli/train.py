@@ -40,7 +40,7 @@ def train(arguments: argparse.Namespace) -> None:
     config = config.replace(**settings_of(arguments, "steps", "seed", "precision"))
     if rank() == 0:
         warn_about(data)
-    options = given(arguments, "device", "devices", "save_every", "deterministic")
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
     training.train(config, data, arguments.run, **options)
     if rank() == 0:
         print(f"The run is in {arguments.run}.")

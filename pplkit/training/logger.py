@@ -15,6 +15,7 @@ from pplkit.core.progress import ProgressLine, time_left
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.task import Task
+from pplkit.training.threads import SlowdownWatch
 
 METRICS = "metrics.jsonl"
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did
@@ -75,6 +76,7 @@ class TrainingLogger:
         self.progress = ProgressLine(shown=bar)
         self.step = self.saved = first
         self.loss = math.nan
+        self.slowdown = SlowdownWatch()
         self.go_back(first)
         if first:
             self._say(f"continues {run.path} after step {first}")
@@ -88,8 +90,8 @@ class TrainingLogger:
         self.loss = rows[-1].get("loss", math.nan) if rows else math.nan
         self.step = self.saved = step
 
-    def log(self, step: int, row: dict[str, float], every: int) -> None:
-        """Add a row of losses; `every` is the number of steps between rows."""
+    def log(self, step: int, row: dict[str, float], every: int) -> str | None:
+        """Add a row of losses; `every` is the number of steps between rows. Returns a notice if it has slowed down."""
         self.step, self.loss = step, row["loss"]
         speed = self.speed()
         left = time_left(step, self.config.steps, speed / self.config.batch_size)
@@ -99,6 +101,7 @@ class TrainingLogger:
             every *= max(1, self.config.steps // (40 * every))  # snapshots about forty times over a run
             if self.task.history and (step % every == 0 or step == self.config.steps):
                 self.run.append(self.task.history, {"step": step, **(self.task.snapshot() or {})})
+        return self.slowdown.notice((step - self.first) * self.config.batch_size)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, after the lines that belong before it are on the disk."""

@@ -30,6 +30,7 @@ from pplkit.training.run_folder import RunFolder
 from pplkit.training.runtime import machine_description, working
 from pplkit.training.step import Step, StepResult
 from pplkit.training.task import Rank, Task
+from pplkit.training.threads import choose_threads, running_threads
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -53,6 +54,7 @@ def fit(
     bar: bool = True,
     save_every: int | None = None,
     deterministic: bool = False,
+    threads: int | None = None,
 ) -> Result:
     """Train a task, or continue where the run folder stopped.
 
@@ -68,6 +70,7 @@ def fit(
         bar: show the progress: step, time left, loss and speed.
         save_every: steps between checkpoints, else SAVE_EVERY_STEPS.
         deterministic: replace or refuse operations that add up in a changing order. A CPU has none, a GPU can.
+        threads: of a CPU; by default one for each core that is free now, see `threads.choose_threads`.
 
     Ctrl-C and SIGTERM save a checkpoint and raise Interrupted. A step whose loss or gradients are not finite is skipped
     (`skipped` in metrics.jsonl), and after more than a few in a row the training goes back to the last good checkpoint,
@@ -81,7 +84,7 @@ def fit(
     precision = usable_precision(task.config.precision, device)
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     job = partial(_fit, task=task, run=folder, bar=bar, precision=precision)
-    job = partial(job, save_every=save_every, deterministic=deterministic)
+    job = partial(job, save_every=save_every, deterministic=deterministic, threads=threads)
     if launched():
         return as_launched(partial(job, show=callback), device, precision)
     if devices > 1:
@@ -98,11 +101,17 @@ def _fit(
     save_every: int | None = None,
     deterministic: bool = False,
     precision: str = "32-true",
+    threads: int | None = None,
 ) -> Result:
     """The training in one process; all do the same with their shares of the batches, and rank 0 writes."""
     rank = Rank(fabric.device, fabric.global_rank, fabric.world_size, precision)
     with ExitStack() as stack:
         stack.enter_context(working(fabric.device, deterministic))
+        if threads or (fabric.device.type == "cpu" and rank.world_size == 1):
+            count, why = choose_threads(threads, run.recorded_threads())
+            stack.enter_context(running_threads(count))
+            if bar or threads is None and "OMP_NUM_THREADS" not in os.environ:
+                print(f"training on {count} thread{'s' * (count > 1)} ({why})", flush=True)
         stack.callback(task.end)
         with fabric.rank_zero_first(local=True):  # which may download
             task.setup(rank)
@@ -187,8 +196,8 @@ class _Loop:
             if worst > patience(self.config.precision) or (last and not self.step.finite(result.batch)):
                 self._go_back(worst)
                 return None
-        if row:
-            self._on_rank_zero(lambda logger: logger.log(step, row, LOG_EVERY_STEPS))
+        if row and (notice := self._on_rank_zero(lambda logger: logger.log(step, row, LOG_EVERY_STEPS))):
+            self._note(f"step {step}: {notice}")
         due = step // self.save_every > self.saved // self.save_every
         if last or (due and not self.averages.streak()):
             self._save()

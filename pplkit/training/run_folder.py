@@ -134,6 +134,13 @@ class RunFolder:
         rows = [row for row in self.rows(name) if row["step"] <= step]
         write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in rows))
 
+    def recorded_threads(self) -> int | None:
+        """The number of threads that a training with checkpoints ran on; None where there is none."""
+        if not self.checkpoints():
+            return None
+        count = self.read("config.json", "config").get("made_by", {}).get("threads")
+        return count if isinstance(count, int) else None
+
     def checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"))

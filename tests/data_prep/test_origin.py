@@ -27,7 +27,7 @@ def _images(folder: Path, count: int) -> Path:
 
 def test_origin_is_path_count_and_hash_of_the_files(photos: Path) -> None:
     data = open_dataset(data_prep.prepared("folder-a", str(photos), 32))
-    assert data.origin == origin_of(str(photos), {}) and data.origin["files"] == 4
+    assert data.origin == {**origin_of(str(photos), {}), "options": {}} and data.origin["files"] == 4
     assert data.origin["path"] == str(photos)
     (photos / ".DS_Store").write_bytes(b"x")
     assert data_prep.prepared("folder-a", str(photos)) == data.path

@@ -11,6 +11,7 @@ from typing import Any
 from pplkit.core.files import write_json
 from pplkit.data.dataset import Dataset, Split
 from pplkit.evaluation.diagnosis import measurements
+from pplkit.evaluation.diagnosis.advice import advice, command, options_of
 from pplkit.evaluation.diagnosis.checks import CHECKS, IMAGE_CHECKS, Check, Numbers
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -46,7 +47,12 @@ def diagnose(run: str | os.PathLike[str], data: Dataset, device: str = "cpu") ->
         gave_up = (folder.path / DIVERGED).exists()
         numbers |= measurements.measure_training(config, folder.rows("metrics.jsonl"), step, gave_up)
     numbers = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    report = {"made_by": made_by, "findings": findings(config, numbers, keypoints), "numbers": numbers}
+    faults = findings(config, numbers, keypoints, options_of(data))
+    for fault in faults:
+        check = next(check for check in CHECKS if check.name == fault["name"])
+        if line := command(check, config, data, folder.path):
+            fault["command"] = line
+    report = {"made_by": made_by, "findings": faults, "numbers": numbers}
     write_json(folder.path / "doctor.json", report)
     return report
 
@@ -85,7 +91,7 @@ def diagnose_images(data: Dataset) -> list[dict[str, Any]]:
     Without labels: whether the object is small, cut off, or does not stand out, in at most 64 training images, in a
     few seconds. Raises nothing; what cannot be measured is no finding. See `warning_lines` for lines of text.
     """
-    return _failed(IMAGE_CHECKS, Config(), _image_numbers(data))
+    return _failed(IMAGE_CHECKS, Config(), _image_numbers(data), options=options_of(data))
 
 
 def warning_lines(faults: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -94,14 +100,18 @@ def warning_lines(faults: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def findings(
-    config: Config, numbers: Numbers, keypoints: Mapping[str, Sequence[int]] | None = None
+    config: Config,
+    numbers: Numbers,
+    keypoints: Mapping[str, Sequence[int]] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The faults that numbers show, without those that another one explains.
 
     Each with its `name`, the `number` and what it `says`, its limit (`most` or `least`), what it `means` and what to
-    `try`. `keypoints`: for a number that counts keypoints, their indices from 0; they are added to `says`.
+    `try`: settings and options of the preparation that are not so already, and more. `keypoints`: for a number that
+    counts keypoints, their indices from 0, which are added to `says`. `options`: those of the data set, and its `size`.
     """
-    return _failed(CHECKS, config, numbers, keypoints or {})
+    return _failed(CHECKS, config, numbers, keypoints or {}, options or {})
 
 
 def _failed(
@@ -109,6 +119,7 @@ def _failed(
     config: Config,
     numbers: Numbers,
     keypoints: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     failed = [check for check in checks if check.fails(config, numbers)]
     explained = {name for check in failed for name in check.explains}
@@ -119,7 +130,7 @@ def _failed(
             "says": ": ".join(filter(None, (check.description, ", ".join(map(str, keypoints.get(check.number, ())))))),
             **{bound: limit for bound in ("most", "least") if (limit := getattr(check, bound)) is not None},
             "means": check.meaning,
-            "try": check.remedy.format(**config.to_dict()),
+            "try": advice(check, config, options),
         }
         for check in failed
         if check.name not in explained
@@ -127,12 +138,13 @@ def _failed(
 
 
 def finding_table(report: Mapping[str, Any]) -> list[str]:
-    """Lines of text: a row for each finding of a report, or one sentence if there are none."""
+    """Lines of text: a row for each finding of a report and the command that tries the advice, or one sentence."""
     if not report["findings"]:
         return [f"No findings: {len(report['numbers'])} numbers are as in runs that went well."]
     lines = _row(list(COLUMN_WIDTHS)) + _row(["-" * width for width in COLUMN_WIDTHS.values()])
     for finding in report["findings"]:
-        lines += _row([finding["name"], _measure(finding), finding["means"], finding["try"]]) + [""]
+        lines += _row([finding["name"], _measure(finding), finding["means"], finding["try"]])
+        lines += [f"  {finding['command']}", ""] if "command" in finding else [""]
     return lines[:-1]
 
 

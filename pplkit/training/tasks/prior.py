@@ -46,6 +46,7 @@ def train(
     bar: bool = True,
     save_every: int | None = None,
     deterministic: bool = False,
+    threads: int | None = None,
 ) -> Result:
     """Train a model on data["train"], or continue where the run folder stopped, and write its prior.
 
@@ -62,7 +63,7 @@ def train(
         config = config.replace(precision=precision)
     task = PriorTask(config, data)
     options: dict[str, Any] = {"device": device, "devices": devices, "callback": callback or watch, "bar": bar}
-    return fit(task, run, **options, save_every=save_every, deterministic=deterministic)
+    return fit(task, run, **options, save_every=save_every, deterministic=deterministic, threads=threads)
 
 
 class PriorTask(Task):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -314,8 +314,15 @@ def test_blobs_by_hand() -> None:
     assert measurements.measure_foreground(Foreground(np.arange(4), 0 * masks, "motion")) == {}
 
 
+class Splits(dict[str, Split]):
+    """A data set as far as its images are looked at."""
+
+    options: ClassVar[dict[str, Any]] = {}
+    size = 64
+
+
 def image_findings(train: Split) -> list[dict[str, Any]]:
-    data: Any = {"train": train}
+    data: Any = Splits({"train": train})
     return diagnose_images(data)
 
 
