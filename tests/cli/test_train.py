@@ -14,6 +14,7 @@ def test_train_replaces_only_the_given_settings(monkeypatch: pytest.MonkeyPatch)
     calls: list[tuple[Any, ...]] = []
     data = SimpleNamespace(name="puppets")
     monkeypatch.setattr("pplkit.cli.train.open_dataset", lambda path: data)
+    monkeypatch.setattr("pplkit.cli.train.warn_about", lambda data: None)
     monkeypatch.setattr("pplkit.training.train", lambda *given, **named: calls.append((*given, named)))
     assert cli.main(["train", "data/puppets", "runs/first", "--steps", "7", "--device", "cpu"]) == 0
     assert calls == [(Config.preset("puppets").replace(steps=7), data, Path("runs/first"), {"device": "cpu"})]
