@@ -9,17 +9,17 @@ humanoid.
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from tqdm import tqdm
 
 from data_prep.common.splits import hash_fraction, held_out
 from data_prep.scenes import CROPS, boxes, cropped
 from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, layout
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import PplkitError
+from pplkit.core.progress import ProgressLine
 from pplkit.data.crops import current_name
 from pplkit.data.images import list_images, relative_name
 from pplkit.data.writer import DatasetWriter
@@ -82,16 +82,15 @@ def prepare(
         ("test", FIRST_TEST_VIDEO, test_videos, test_frames, PICKED),
         ("films", FIRST_TEST_VIDEO, films, film_frames, 1),
     )
-    with (
-        DatasetWriter(out, size=size, overwrite=overwrite, **_about(source, world, options)) as writer,
-        tqdm(total=sum(count * length for _, _, count, length, _ in parts), unit="image", desc=source) as bar,
-    ):
+    line, done, total = ProgressLine(), 0, sum(count * length for _, _, count, length, _ in parts)
+    with closing(line), DatasetWriter(out, size=size, overwrite=overwrite, **_about(source, world, options)) as writer:
         for split, start, count, length, every in parts:
             for made in _made(world, range(start, start + count), length, every, photographs[split != "train"]):
                 shown = [(video, i % length * every) for i, video in enumerate(made.videos)]
                 names = [f"{source} seed {seed} video {video} frame {frame}" for video, frame in shown]
                 writer.add(split, **vars(made), sources=names)
-                bar.update(len(names))
+                done += len(names)
+                line.count(done, total, f"{source}, images")
     return Path(out)
 
 

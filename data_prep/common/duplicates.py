@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.progress import counted
 from pplkit.data.images import read_image
 
 BITS = 4
@@ -31,7 +31,7 @@ DRAFT = 64  # a JPEG need not be decoded finer than this
 def near_pairs(paths: Sequence[Path]) -> tuple[list[tuple[int, int]], set[int]]:
     """Pairs (i, j), i < j, of near-duplicates among the images, and which of the images cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(tqdm(pool.map(_cells, paths), total=len(paths), desc="duplicates", unit="image"))
+        found = list(counted(pool.map(_cells, paths), len(paths), "looking for duplicates"))
     rows = np.array([row for row, cells in enumerate(found) if cells is not None], np.int64)
     unreadable = set(range(len(paths))) - set(rows.tolist())
     if not len(rows):

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.progress import counted
 from pplkit.data.crops import Box, resized, to_crop
 from pplkit.data.images import read_image
 from pplkit.data.prefetch import core_count, prefetch, read_ahead
@@ -106,7 +106,7 @@ def write(
     left_out: list[PplkitError] = []
     results = _results(tasks, writer.metadata.size)
     with closing(results):  # at once, so that no thread is left behind an error
-        for task, result in zip(tasks, tqdm(results, total=len(tasks), desc=desc, unit=unit), strict=True):
+        for task, result in zip(tasks, counted(results, len(tasks), f"{desc}, {unit}s"), strict=True):
             rows = 0
             with closing(result) as parts:
                 for part in parts:

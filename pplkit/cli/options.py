@@ -58,7 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--named": {"action": "store_true", "help": "write the landmarks of the run instead of its keypoints"},
     "--crop": {"help": f"{SEEN}; default: as in training, else center"},
     "--batch-size": {"type": int, "default": 64, "help": "images at a time through the model (default: 64)"},
-    "--quiet": {"action": "store_true", "help": "no progress bar"},
+    "--quiet": {"action": "store_true", "help": "no progress"},
 }
 TRAINING = ("--preset", "--set", "--steps", "--seed", "--device", "--devices", "--threads")
 

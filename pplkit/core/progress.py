@@ -3,8 +3,11 @@
 import shutil
 import sys
 import time
-from typing import TextIO
+from collections.abc import Generator, Iterable
+from typing import TextIO, TypeVar
 
+T = TypeVar("T")
+TERMINAL_SECONDS = 0.1  # between two states of the line in a terminal
 FIRST_SECONDS = 10  # until a file gets its first line
 EVERY_SECONDS, EVERY_SHARE = 15, 0.1  # between two lines of a file, at least: a time, and a part of the time so far
 
@@ -16,26 +19,43 @@ class ProgressLine:
         self.file, self.shown = file or sys.stderr, shown
         self.terminal = self.file.isatty()
         self.start = time.monotonic()
-        self.due, self.open = self.start + FIRST_SECONDS, False
+        self.due, self.open = self.start + FIRST_SECONDS * (not self.terminal), False
 
     def show(self, text: str) -> None:
-        """Say how far the work is; in a file only when a line is due."""
-        if not self.shown:
+        """Say how far the work is, if a line is due."""
+        now = time.monotonic()
+        if not self.shown or now < self.due:
             return
-        line, now = f"{time.strftime('%H:%M:%S')}  {text}", time.monotonic()
+        line = f"{time.strftime('%H:%M:%S')}  {text}"
         if self.terminal:
             columns = shutil.get_terminal_size().columns - 1
             print(f"\r{line[:columns]}\x1b[K", end="", file=self.file, flush=True)
-            self.open = True
-        elif now >= self.due:
+            self.open, self.due = True, now + TERMINAL_SECONDS
+        else:
             print(line, file=self.file, flush=True)
             self.due = now + max(EVERY_SECONDS, EVERY_SHARE * (now - self.start))
+
+    def count(self, done: int, total: int, what: str) -> None:
+        """Say how many of about `total` pieces of work are done, and how long the others take."""
+        left = duration((total - done) * (time.monotonic() - self.start) / done) if 0 < done < total else ""
+        self.show(f"{what}: {done} of {max(done, total)}{left and f', about {left} left'}")
 
     def close(self) -> None:
         """End the line that is being rewritten, so that others can follow."""
         if self.open:
             print(file=self.file, flush=True)
             self.open = False
+
+
+def counted(items: Iterable[T], total: int, what: str, shown: bool = True) -> Generator[T, None, None]:
+    """The same items; stderr says how many of about `total` are done, and how long the others take."""
+    line = ProgressLine(shown=shown)
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            line.count(done, total, what)
+    finally:
+        line.close()
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pplkit.core.project import data_folder, home, run_folder
 from pplkit.data.dataset import Dataset
 from pplkit.experiments.run_page import write_run_page
 from pplkit.experiments.run_progress import RunProgress
-from pplkit.experiments.run_summary import path_to_type, summary_lines, verdict
+from pplkit.experiments.run_summary import summary_lines, verdict
 from pplkit.models.prior.batches import check
 from pplkit.models.prior.config import Config
 
@@ -71,7 +72,8 @@ def run_notebooks(
 def _print_summary(run: Path, seconds: float) -> None:
     lines = [*summary_lines(run), f"Look at {write_run_page(run)}"]
     if verdict(run)[0] == "bad":
-        lines.insert(1, f"`pplkit doctor {path_to_type(run)}` says what to try.")
+        folder = os.path.relpath(run) if run.is_relative_to(Path.cwd()) else run
+        lines.insert(1, f"`pplkit doctor {shlex.quote(str(folder))}` says what to try.")
     print(f"\n{run.name}: done in {int(seconds) // 60} min {int(seconds) % 60} s")
     print("\n".join(f"  {line}" for line in lines), flush=True)
 

@@ -47,7 +47,7 @@ class RunProgress:
         if (self.run.path / "training.json").is_file():
             with suppress(PplkitError):
                 self.speed = float(self.run.read("training.json").get("images_per_second", 0.0))
-        number = self.notebooks.index(notebook)
+        number = self._number(notebook)
         remaining = sum(self._cost(name) for name in self.notebooks[number:])
         left = f", about {duration(remaining)} left" if remaining and notebook in COSTS else ""
         self.say(f"[{number + 1} of {len(self.notebooks)}] {notebook}{left}")
@@ -64,24 +64,30 @@ class RunProgress:
         return seconds + images / self.speed if self.speed and seconds else 0.0
 
     def _watch(self) -> None:
-        before: tuple[float, int] | None = None  # when the first new step was seen, and which
+        first: tuple[float, int] | None = None  # when the first new line came, and after which step
+        last = -1
         while not self.done.wait(LOOK_EVERY_SECONDS):
             if self.current != TRAINING:
                 continue
             with suppress(PplkitError, KeyError, OSError):  # the training writes at the same time
                 rows, now = self.run.rows("metrics.jsonl"), time.monotonic()
-                if not rows:
+                if not rows or rows[-1]["step"] == last:
                     continue
-                before = before or (now, rows[-1]["step"])
-                self._show(rows[-1], before, now)
+                last = rows[-1]["step"]
+                first = first or (now, last)
+                self._show(rows[-1], last - first[1], now - first[0])
 
-    def _show(self, row: dict[str, Any], before: tuple[float, int], now: float) -> None:
-        config, (start, first) = self.run.read("config.json", "config")["config"], before
-        if (step := row["step"]) <= first:
-            return
-        rate = (step - first) / (now - start)
+    def _show(self, row: dict[str, Any], steps: int, seconds: float) -> None:
+        """Say what a line of metrics.jsonl says; `steps` were done in the `seconds` before."""
+        config, after = self.run.read("config.json", "config")["config"], self.notebooks[self._number(TRAINING) + 1 :]
+        rate = steps / seconds if seconds else 0.0
         self.speed = rate * config["batch_size"]
-        text = f"{time_left(step, config['steps'], rate)}, loss {row.get('loss', 0.0):.3f}, {self.speed:.0f} images/s"
-        after = self.notebooks[self.notebooks.index(TRAINING) + 1 :]
-        whole = (config["steps"] - step) / rate + REST_SECONDS + sum(map(self._cost, after))
-        self.line.show(text + (f"; about {duration(whole)} left of the whole run" if after else ""))
+        text = f"{time_left(row['step'], config['steps'], rate)}, loss {row.get('loss', 0.0):.3f}"
+        if rate:
+            text += f", {self.speed:.0f} images/s"
+            whole = (config["steps"] - row["step"]) / rate + REST_SECONDS + sum(map(self._cost, after))
+            text += f"; about {duration(whole)} left of the whole run" if after else ""
+        self.line.show(text)
+
+    def _number(self, notebook: str) -> int:
+        return self.notebooks.index(notebook)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
+from pplkit.core.progress import counted
 from pplkit.data.crops import from_crop
 from pplkit.data.images import as_text
 from pplkit.data.label_readers import POSE_TABLE
@@ -115,16 +115,15 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
     """Write the poses of images, videos and folders to `out` while they are estimated; returns the number of images.
 
     A .json file has the content of `estimate_files`, one image a line. A .csv file has a line for each point: file,
-    frame (empty for an image), keypoint (number or name), x, y, confidence. `bar` shows progress on a terminal.
+    frame (empty for an image), keypoint (number or name), x, y, confidence. `bar` shows progress.
     Raises PplkitError, and leaves `out` as it was, for another ending and for files that cannot be read or written.
     """
     if out.suffix.lower() not in ENDINGS:
         raise PplkitError(f"{out} ends in neither of {', '.join(ENDINGS)}: give the file one of these endings.")
     source, number = estimator.frames(paths), 0
-    progress = tqdm(total=len(source) if bar else None, unit="image", disable=None if bar else True)
     with (
-        progress,
-        closing(estimator.file_poses(source)) as poses,
+        closing(estimator.file_poses(source)) as estimates,
+        closing(counted(estimates, len(source) if bar else 0, "images", shown=bar)) as poses,
         atomic_path(out) as partial,
         partial.open("w", encoding="utf8", newline="") as file,
     ):
@@ -132,7 +131,6 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
         write = _json_writer(file, estimator) if as_json else _csv_writer(file, estimator)
         for number, pose in enumerate(poses, 1):  # noqa: B007
             write(pose)
-            progress.update()
         if as_json:
             file.write("\n ]\n}\n")
     source.warn_of_ignored()

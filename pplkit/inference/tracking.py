@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
+from pplkit.core.progress import counted
 from pplkit.data.reader import is_video
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
 from pplkit.inference.estimate import Estimator, ImagePose
@@ -59,7 +59,7 @@ def track(
         smoothing: how far smoothing may move points, in pixels of the model's images; 0 for none.
         gap: the longest gap, in frames, that is filled.
         least: a keypoint below this fraction of its median confidence counts as not visible.
-        bar: whether to show progress on a terminal.
+        bar: whether to show progress.
 
     Raises:
         PplkitError: for a file that is not a video or cannot be read, and for numbers below 0.
@@ -93,15 +93,13 @@ def _poses(estimator: Estimator, video: Path, bar: bool) -> tuple[list[ImagePose
     poses: list[ImagePose] = []
     squares, step = list[np.ndarray](), 1
     source = estimator.frames([video])
-    progress = tqdm(total=len(source) if bar else None, unit="image", disable=None if bar else True)
-    with progress, closing(estimator.file_poses(source)) as estimates:
-        for pose in estimates:
+    with closing(estimator.file_poses(source)) as estimates:
+        for pose in counted(estimates, len(source) if bar else 0, "frames", shown=bar):
             if len(poses) % step == 0:
                 squares.append(pose.frame.square)
                 if len(squares) > 2 * MAX_IMAGES:
                     squares, step = squares[::2], 2 * step
             poses.append(pose._replace(frame=pose.frame._replace(square=np.empty(0))))
-            progress.update()
     return poses, np.stack(squares)
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from pplkit.core import progress
-from pplkit.core.progress import ProgressLine, duration, time_left
+from pplkit.core.progress import ProgressLine, counted, duration, time_left
 
 
 class Terminal(io.StringIO):
@@ -38,10 +38,21 @@ def test_a_terminal_has_one_line_that_is_rewritten(clock: list[float], monkeypat
     terminal = Terminal()
     line = ProgressLine(terminal)
     line.show("one")
+    line.show("too soon")
+    clock[0] += 1
     line.show("a text that is wider")
     line.close()
     line.close()
     assert terminal.getvalue() == "\r12:00:00  one\x1b[K\r12:00:00  a text th\x1b[K\n"
+
+
+def test_items_are_counted_with_the_time_left(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.sys, "stderr", io.StringIO())
+    for _ in counted(iter("abc"), 2, "files"):  # of a video the number of frames is a guess
+        clock[0] += 30
+    assert progress.sys.stderr.getvalue().splitlines() == [
+        "12:00:00  files: 1 of 2, about 30 s left", "12:00:00  files: 2 of 2", "12:00:00  files: 3 of 3"
+    ]  # fmt: skip
 
 
 def test_progress_that_is_not_shown_writes_nothing() -> None:

@@ -67,7 +67,7 @@ def test_a_run_with_a_page_has_one_before_the_occlusion_and_ends_with_a_summary(
     driver.run_notebooks("d", "r", {}, ("04_evaluation",), tmp_path, page=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[3:] == [
-        "  Not good yet: few. m", "  `pplkit doctor runs/r` says what to try.", f"  Look at {run / 'index.html'}"
+        "  Not good yet: few. m", f"  `pplkit doctor {run}` says what to try.", f"  Look at {run / 'index.html'}"
     ]  # fmt: skip
 
 

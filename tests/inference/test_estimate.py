@@ -168,7 +168,7 @@ def test_a_failure_leaves_the_file_as_it_was(model: PosePriorLearner, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "poses.csv"]
 
 
-def test_a_progress_bar_is_shown_on_a_terminal_alone(
+def test_short_work_shows_its_progress_in_a_terminal_alone(
     model: PosePriorLearner, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [picture(tmp_path / "a.png")]
@@ -178,7 +178,7 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(
     write_poses(Estimator(model), files, tmp_path / "poses.csv", bar=False)
     assert capsys.readouterr().err == ""
     write_poses(Estimator(model), files, tmp_path / "poses.csv")
-    assert "1/1" in capsys.readouterr().err
+    assert "images: 1 of 1" in capsys.readouterr().err
 
 
 def test_iterations_and_procedure_reach_the_model(tiny: Config, tmp_path: Path) -> None:
