@@ -20,7 +20,7 @@ from pplkit.viz.occlusion import (
     occlusion_curves,
     occlusion_rounds,
 )
-from pplkit.viz.overlay import pose_images, pose_video, track_video
+from pplkit.viz.overlay import pose_images, pose_video, shown_file, track_video
 from pplkit.viz.prior import bank_effects, bank_usage, prior_evolution, prior_figure, priors_figure, prototypes_figure
 from pplkit.viz.tracking import jitter_bars, tracks_over_time, tracks_vs_truth
 from pplkit.viz.training import reconstructions, training_batch, training_curves, training_state, variant_curves
@@ -30,6 +30,6 @@ __all__ = [
     "coverage_bars", "error_bars", "jitter_bars", "keypoint_errors", "landmarks_on_images", "memory_attraction",
     "object_crops", "occlusion_amounts", "occlusion_curves", "occlusion_rounds", "pose_images", "pose_spread",
     "pose_video", "prior_evolution", "prior_figure", "priors_figure", "prototypes_figure", "reconstructions", "save",
-    "track_video", "tracks_over_time", "tracks_vs_truth", "training_batch", "training_curves", "training_state",
-    "variant_curves", "video_strips",
+    "shown_file", "track_video", "tracks_over_time", "tracks_vs_truth", "training_batch", "training_curves",
+    "training_state", "variant_curves", "video_strips",
 ]  # fmt: skip

@@ -23,6 +23,8 @@ from pplkit.models.prior.outputs import Poses
 from pplkit.viz.drawing import BLUE, keypoint_colors, strong_links
 
 BATCH_SIZE = 16  # images held at full size
+SHOWN_WIDTH = 480  # CSS pixels of what a notebook shows
+EMBEDDED_BYTES = 8 * 2**20  # the largest video that a notebook keeps in itself
 MAX_STEM = 50  # letters of a file's name in the name of its drawing
 THICKNESS = 1 / 90  # of the strongest link, in longer sides of the image
 SHEET = 16  # images of a sheet at most ...
@@ -78,6 +80,19 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     rate, times = frame_rate(source), list[float]()
     with closing(iter(FrameSource([source], model.config.image_size, crop, BATCH_SIZE, whole=True))) as images:
         return write_video(out, overlays(model, _timed(images, times), **options), rate, _drained(times))
+
+
+def shown_file(path: Path) -> Any:
+    """A written video or image as the last expression of a cell: played in the notebook, from the notebook's own file.
+
+    Videos above EMBEDDED_BYTES are played from their place instead, so that the notebook stays small.
+    """
+    from IPython.display import Image as ShownImage
+    from IPython.display import Video
+
+    if path.suffix.lower() != ".mp4":
+        return ShownImage(filename=str(path), width=SHOWN_WIDTH)
+    return Video(str(path), embed=path.stat().st_size <= EMBEDDED_BYTES, width=SHOWN_WIDTH)
 
 
 def _timed(images: Iterable[Frame], times: list[float]) -> Iterator[Frame]:

@@ -13,9 +13,11 @@ from data_prep.user_media import film_puppets
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center, from_crop, resized, whole
 from pplkit.data.reader import FrameSource, read_whole
+from pplkit.data.video_writer import write_video
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
+from pplkit.viz import overlay
 from pplkit.viz.drawing import strong_links
 from pplkit.viz.overlay import TILE, draw_pose, overlays, pose_images, pose_video
 
@@ -117,3 +119,12 @@ def test_drawn_poses_of_files_arrays_and_videos(tiny: Config, tmp_path: Path) ->
     np.testing.assert_array_equal(read_whole([frames.frames[3]])[0], shown[3].image)
     with pytest.raises(PplkitError, match="do not say of which images they are"):
         Poses(poses.keypoints, poses.confidence).draw()
+
+
+def test_a_notebook_plays_the_video_and_keeps_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", [np.zeros((16, 16, 3), np.uint8)] * 3, 5)
+    assert "data:video/mp4;base64," in overlay.shown_file(path)._repr_html_()
+    monkeypatch.setattr(overlay, "EMBEDDED_BYTES", 10)
+    assert "base64" not in overlay.shown_file(path)._repr_html_()
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    assert overlay.shown_file(tmp_path / "a.png")._repr_mimebundle_()[0]["image/png"]

@@ -153,7 +153,7 @@ class _Panel:
         back = Button(description="Back to the prior", icon="undo", tooltip="the mean of every bank")
         limits = {"min": 0.0, "max": 1.0, "step": 0.01}
         self.threshold = FloatSlider(description="hide links below", value=explorer.threshold, **limits, **wide)
-        self.pose = canvas(LARGE_SIDE, points=count, draggable=True, live=True)
+        self.pose = canvas(LARGE_SIDE, points=count, draggable=True, live=True, labels=True)
         self.heat = canvas(SMALL_SIDE, title="link map", image_size=explorer.model.config.image_size)
         self.near = canvas(SMALL_SIDE, points=count)
         self.weights = Image(format="png", layout={"width": "340px", "height": "320px"})
