@@ -19,7 +19,7 @@ from pplkit.core.files import check_file
 from pplkit.data.crops import Box, around, resized, to_crop
 from pplkit.data.images import MAX_PIXELS
 from pplkit.data.schema import MAX_COORDINATE
-from pplkit.data.video import TIME_TOLERANCE, frames, reader, times
+from pplkit.data.video import TIME_TOLERANCE, frame_table, frames, reader
 
 JOINTS = 32
 POSES = ("MyPoseFeatures/D2_Positions", "Poses_D2_Positions")
@@ -66,7 +66,7 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
     poses_file = _file(video, POSES, ".cdf")
     poses = _poses(poses_file)
     masks_file = _file(video, MASKS, ".mat") if masks else None
-    shown = times(film, None, 0.0, None)
+    shown = frame_table(film).times(None, 0.0, None)
     if len(shown) < len(poses) - SLACK:  # before the first row: it is unknown which joints belong to which frame
         raise PplkitError(f"{film} ends after {len(shown)} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
     end = shown[len(poses)] if len(poses) < len(shown) else None

@@ -33,7 +33,7 @@ from data_prep.common.splits import check_share, hash_fraction, held_out
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import CROPS, Box, current_name, resized
 from pplkit.data.images import ignored_files, list_files, relative_name
-from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frames, reader, times
+from pplkit.data.video import SUFFIXES, TIME_TOLERANCE, frame_table, frames, reader
 from pplkit.data.writer import DatasetWriter
 from pplkit.inference.object_crop import Squares
 
@@ -149,11 +149,11 @@ def _rows(
     chosen: np.ndarray | float | None = rate
     boundary = -np.inf if share == 1 else np.inf
     if count is not None or 0 < share < 1:
-        found = times(path, rate, start, end)
-        if count is not None and len(found):
-            chosen = found = found[np.unique(np.linspace(0, len(found) - 1, count).round().astype(int))]
-        if 0 < share < 1 and len(found) >= 4:
-            boundary = found[-max(2, round(share * len(found)))] - TIME_TOLERANCE
+        times = frame_table(path).times(rate, start, end)
+        if count is not None and len(times):
+            chosen = times = times[np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))]
+        if 0 < share < 1 and len(times) >= 4:
+            boundary = times[-max(2, round(share * len(times)))] - TIME_TOLERANCE
     waiting: dict[str, Row | None] = {}
     box = cut()
     for time, image in frames(path, start, end, chosen, threads):

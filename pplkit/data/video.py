@@ -14,10 +14,12 @@ from pplkit.core.files import check_file
 from pplkit.data.images import MAX_PIXELS, PAGE_SECONDS, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
-MAX_MISSING_FRAMES = 10_000  # in one damaged place: times may be damaged as well
 MAX_GAP_SECONDS = 2.0  # between frames of a steady video that count as missing; a longer gap is a pause
 CONSTANT_FRACTION = 0.88  # of the intervals that are alike in a video of constant rate
 MAX_MISSING_SECONDS = 0.5  # at the end of a video before it counts as cut short
+MAX_DELAYED_FRAMES = 64  # that a decoder with several threads holds back at the end of a video
+MAX_INDEX_FRACTION = 0.25  # of a Matroska file after its last packet
+TS_PACKET_SIZES = (188, 192, 204)  # bytes of MPEG transport streams: plain, with times, with error correction
 FORMATS = (
     "mov,asf,avi,dv,flv,gif,h264,hevc,mpegvideo,mpegts,mpeg,m4v,matroska,mjpeg,mxf,nut,ogg,rm,yuv4mpegpipe,ivf,apng"
 )
@@ -83,112 +85,139 @@ def readable(path: Path, quiet: bool = False) -> Generator[tuple[float, Image.Im
 def _numbered_frames(
     path: Path, start: float, end: float | None, selection: np.ndarray | float | None, threads: int
 ) -> Generator[tuple[float, Image.Image, int], None, None]:
-    """As `frames`, with the number of each frame, from 0 for the first that is decoded.
+    """As `frames`, with the number of each frame in the table of the video.
 
-    The pages of an image file with several are frames as well.
+    The pages of an image file with several are frames as well. A decoder with several threads loses the frames that
+    are ready when one of them fails, so that one thread decodes a damaged video again.
     """
-    due = _due(selection, start)
+    due, limit = _due(selection, start), np.inf if end is None else end - TIME_TOLERANCE
     if page_count(path) > 1:
         for number, (time, image) in enumerate(read_pages(path)):
-            if start - TIME_TOLERANCE <= time < (np.inf if end is None else end - TIME_TOLERANCE) and due(time):
+            if start - TIME_TOLERANCE <= time < limit and due(time):
                 yield time, image, number
         return
-    table = frame_table(path)
-    number, faults, count = -1, 0, 0
-    with _opened(path, threads) as (container, stream, first):
-        step = _step(stream)
-        time = -step
-        if start > 0:
-            with suppress(reader().FFmpegError):  # what cannot be sought is read from its beginning
-                container.seek(int((start + first) / stream.time_base), stream=stream)
-        for frame in _decoded(container, stream):
-            if frame is None or frame.is_corrupt:
-                faults += 1
-                continue
-            time = time + step if frame.time is None else frame.time - first
-            count += 1
-            number = table.number(time, number + 1)
-            # After an error the time of a frame that is not in the table tells how many are missing.
-            if faults and not len(table.times) and 0 < round(time / step) - number <= MAX_MISSING_FRAMES:
-                number = round(time / step)
-            if end is not None and time >= end - TIME_TOLERANCE:
-                break
-            if time >= start - TIME_TOLERANCE and due(time):
-                yield time, _upright(frame, stream.sample_aspect_ratio), number
-        else:
-            length = _length(container, stream)
-            missing = 0 if length is None else min(length, end or np.inf) - time
-            if number >= 0 and missing > max(MAX_MISSING_SECONDS, 3 * step):
-                raise PartlyRead(f"{path} is cut short: it ends at {time:.1f} of {length:.1f} seconds; {REMEDY}")
-            lost = max(table.missing + len(table.times), stream.frames) - count if start <= 0 else 0
-            if number >= 0 and not faults and lost > 0:
-                raise PartlyRead(
-                    f"{path} lacks {lost} frame{'s' * (lost > 1)}, by its times or its own count; {REMEDY}"
-                )
-    if faults:
-        fault = PartlyRead if number >= 0 else PplkitError
-        raise fault(f"{path} is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}")
-
-
-def times(path: Path, rate: float | None, start: float, end: float | None) -> np.ndarray:
-    """The times in seconds of the frames that `frames` would give at this rate, without decoding them."""
-    stamps = _stamps(path)
-    if not stamps:  # a raw stream has none: its frames are counted
-        with suppress(PartlyRead):
-            stamps.extend(time for time, _ in frames(path, 0.0, None, None))
-    due = _due(rate, start)
-    first_time, last_time = start - TIME_TOLERANCE, np.inf if end is None else end - TIME_TOLERANCE
-    return np.array([time for time in sorted(stamps) if first_time <= time < last_time and due(time)])
+    table, count = frame_table(path), 0
+    for workers in (threads, 1)[threads == 1 :]:
+        done, count, faults, number, first_time, time = count, 0, 0, -1, 0.0, -np.inf
+        with _opened(path, workers) as (container, stream, first):
+            if start > 0:
+                with suppress(reader().FFmpegError):  # what cannot be sought is read from its beginning
+                    container.seek(int((start + first) / stream.time_base), stream=stream)
+            for frame in _decoded(container, stream):
+                if frame is not None:
+                    now = max(0.0, time + table.step) if frame.time is None else frame.time - first
+                if frame is None or frame.is_corrupt or now < time:
+                    faults += 1
+                    if workers != 1:
+                        break
+                    continue
+                time, count, first_time = now, count + 1, first_time if count else now
+                number = table.number(time, number + 1)
+                if time >= limit:
+                    break
+                if count > done and time >= start - TIME_TOLERANCE and due(time):
+                    yield time, _upright(frame, stream.sample_aspect_ratio), number
+        stored = int((table.seconds[table.stored] > first_time - TIME_TOLERANCE).sum())
+        unread = max(stored, table.listed if start <= 0 else 0) - count
+        if not faults and (time >= limit or not 0 < unread <= MAX_DELAYED_FRAMES):
+            break
+    if loss := table.loss(time, limit, faults, unread):
+        raise (PartlyRead if number >= 0 else PplkitError)(f"{path} {loss}")
 
 
 class FrameTable(NamedTuple):
-    """The frames of a video by the times in its container, without decoding them; empty where there are none."""
+    """The frames of a video by the times in its file, without decoding them: preparing, reading, drawing use it."""
 
-    times: np.ndarray  # (n,) seconds from the first frame, ascending
-    numbers: np.ndarray  # (n,) number of each frame, from 0
-    missing: int  # frames that the numbers leave out
+    seconds: np.ndarray  # (T,) of each frame number, from the first frame, ascending; guessed for frames not stored
+    stored: np.ndarray  # (T,) bool: whether the file holds the frame
+    step: float  # usual seconds between two frames
+    length: float | None  # seconds that the file says it has
+    listed: int  # frames that the file says it has; 0 if it does not say
+    cut: bool  # whether the file ends early
 
     def number(self, time: float, default: int) -> int:
-        """The number of the frame at a time; `default` if the table has none there."""
-        if not len(self.times):
-            return default
-        after = min(int(np.searchsorted(self.times, time)), len(self.times) - 1)
-        nearest = (
-            max(0, after - 1) if abs(self.times[max(0, after - 1)] - time) < abs(self.times[after] - time) else after
-        )
-        return int(self.numbers[nearest]) if abs(self.times[nearest] - time) < 2 * TIME_TOLERANCE else default
+        """The number of the frame at a time; if there is none, `default`, but no more than the last."""
+        after = int(np.searchsorted(self.seconds, time))
+        near = [row for row in (after - 1, after) if 0 <= row < len(self.seconds)]
+        for row in sorted(near, key=lambda row: abs(self.seconds[row] - time)):
+            if abs(self.seconds[row] - time) < 2 * TIME_TOLERANCE:
+                return row
+        return min(default, max(0, len(self.seconds) - 1))
+
+    def times(self, rate: float | None, start: float, end: float | None) -> np.ndarray:
+        """The times in seconds of the frames that `frames` would give at this rate."""
+        due, first, limit = _due(rate, start), start - TIME_TOLERANCE, np.inf if end is None else end - TIME_TOLERANCE
+        return np.array([time for time in self.seconds[self.stored] if first <= time < limit and due(time)])
+
+    def loss(self, last: float, limit: float, faults: int, unread: int) -> str:
+        """What is missing of a video that was read to the second `last`, of `limit` at most; "" for nothing."""
+        length = min(self.length or 0.0, limit)
+        holes = self.seconds[~self.stored & (self.seconds < last)]
+        if faults:
+            return f"is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}"
+        if last >= limit:
+            return ""
+        if length - last > max(MAX_MISSING_SECONDS, 3 * self.step):
+            return f"is cut short: it ends at {max(0, last):.1f} of {length:.1f} seconds; {REMEDY}"
+        if unread > 0:
+            return f"has {unread} frame{'s' * (unread > 1)} that cannot be read; {REMEDY}"
+        if self.cut:
+            return f"is cut short or damaged after {max(0, last):.1f} seconds; {REMEDY}"
+        if len(holes):
+            return (
+                f"has no frame at {len(holes)} of its regular times, first at {holes[0]:.2f} seconds: they were lost, "
+                "or never recorded; frame numbers count them"
+            )
+        return ""
 
 
 def frame_table(path: Path) -> FrameTable:
-    """The table of a video's frames; raises PplkitError for one that cannot be opened.
+    """The table of a video's frames, or of an image file's pages; raises PplkitError for one that cannot be opened.
 
-    Where nearly all frames come at one interval, longer ones of up to MAX_GAP_SECONDS are holes, and the numbers after
-    them count the missing frames; else, and after a longer pause, frames are counted as they come.
+    Where nearly all frames come at one interval, a gap that is a multiple of it, of up to MAX_GAP_SECONDS, is a hole,
+    and frame numbers count the frames that would fill it; other gaps are pauses. Frames without times come at the
+    rate that the file says.
     """
-    times = np.unique(np.round(_stamps(path), 6))
-    if len(times) < 3:
-        return FrameTable(times, np.arange(len(times)), 0)
-    gaps = np.diff(times)
-    usual = float(np.median(gaps))
-    steps = np.ones(len(gaps), int)
-    if (np.abs(gaps - usual) < max(0.1 * usual, 1.5 * TIME_TOLERANCE)).mean() > CONSTANT_FRACTION:
-        holes = gaps <= MAX_GAP_SECONDS
-        steps[holes] = np.maximum(1, np.round(gaps[holes] / usual)).astype(int)
-    numbers = np.concatenate([[0], np.cumsum(steps)])
-    return FrameTable(times, numbers, int(numbers[-1]) + 1 - len(times))
-
-
-def _stamps(path: Path) -> list[float]:
-    """Seconds of the packets of a video from its first frame, as far as they have times."""
-    stamps: list[float] = []
     if page_count(path) > 1:
-        return stamps
-    with _opened(path, 1) as (container, stream, first), suppress(reader().FFmpegError):
-        for packet in container.demux(stream):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if packet.size and stamp is not None and not packet.is_discard:
-                stamps.append(float(stamp * stream.time_base) - first)
-    return stamps
+        times, header = np.array([time for time, _ in read_pages(path)]), (PAGE_SECONDS, None, 0, False)
+    else:
+        times, header = _packets(path)
+    gaps = np.diff(times)
+    if len(gaps) < 2:
+        return FrameTable(times, np.ones(len(times), bool), *header)
+    step = float(np.median(gaps))
+    usual = np.abs(gaps - step) < max(0.1 * step, 1.5 * TIME_TOLERANCE)
+    steps = np.ones(len(gaps), int)
+    if usual.mean() > CONSTANT_FRACTION and step > 2 * TIME_TOLERANCE:
+        step = float(gaps[usual].mean())
+        multiples = np.round(gaps / step)
+        hole = (np.abs(gaps - multiples * step) < 2 * TIME_TOLERANCE) & (gaps <= MAX_GAP_SECONDS)
+        steps = np.where(hole, np.maximum(1, multiples), 1).astype(int)
+    numbers = np.concatenate([[0], np.cumsum(steps)])
+    rows = np.arange(numbers[-1] + 1)
+    return FrameTable(np.interp(rows, numbers, times), np.isin(rows, numbers), step, *header[1:])
+
+
+def _packets(path: Path) -> tuple[np.ndarray, tuple[float, float | None, int, bool]]:
+    """The ascending times of a video's packets; `step`, `length`, `listed` and `cut` as in FrameTable."""
+    stamps, count, hidden, end = list[float](), 0, 0, 0
+    with _opened(path, 1) as (container, stream, first):
+        with suppress(reader().FFmpegError):
+            for packet in container.demux():
+                end = max(end, (packet.pos or 0) + packet.size)
+                if packet.stream_index != stream.index or not packet.size:
+                    continue
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if packet.is_discard:  # by an edit list
+                    hidden += 1
+                elif stamp is not None:
+                    stamps.append(float(stamp * stream.time_base) - first)
+                count += not packet.is_discard
+        kind, size, step = container.format.name, container.size, _step(stream)
+        cut = kind == "mpegts" and all(size % packet_size for packet_size in TS_PACKET_SIZES)
+        cut = cut or (kind.startswith("matroska") and size - end > MAX_INDEX_FRACTION * size)
+        times = np.unique(np.round(stamps, 6)) if stamps else step * np.arange(count)
+        return times, (step, _length(container, stream), max(0, stream.frames - hidden), cut)
 
 
 def frame_count(path: Path) -> int | None:
@@ -199,14 +228,6 @@ def frame_count(path: Path) -> int | None:
         length = _length(container, stream)
         return stream.frames or (None if length is None else round(length / _step(stream)))
     return None
-
-
-def frame_rate(path: Path) -> float:
-    """Frames a second; raises PplkitError for a video that cannot be read."""
-    if page_count(path) > 1:
-        return 1 / PAGE_SECONDS
-    with _opened(path, 1) as (_, stream, _):
-        return 1 / _step(stream)
 
 
 def frame_size(path: Path) -> tuple[int, int]:
@@ -236,7 +257,10 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise PplkitError(f"{path} has a format that cannot be decoded here; {REMEDY}")
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # of later frames, too
+        options = {"max_pixels": str(MAX_PIXELS)}  # of later frames, too
+        if stream.codec_context.name == "mjpeg":  # whose decoder would return the rest of a damaged frame
+            options["err_detect"] = "explode"
+        stream.codec_context.options = options
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         width, height = stream.codec_context.width, stream.codec_context.height
@@ -257,8 +281,10 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             packet = next(packets, None)
         except av.FFmpegError:
             yield None
-            return
+            packet = None
         if packet is None:
+            with suppress(av.FFmpegError, EOFError):
+                yield from stream.codec_context.decode(None)
             return
         if packet.is_corrupt:
             yield None

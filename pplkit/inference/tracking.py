@@ -18,6 +18,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.core.progress import counted
 from pplkit.data.reader import is_video
+from pplkit.data.video import frame_table
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
 from pplkit.inference.estimate import Estimator, ImagePose
 from pplkit.inference.foreground import MAX_IMAGES, foreground_fraction
@@ -76,8 +77,10 @@ def track(
     if landmarks is not None and landmarks.side_accuracy is not None:
         swapped = viterbi_swaps(raw, landmarks.pairs)
         raw, confidence = (swap_sides(values, landmarks.pairs, swapped) for values in (raw, confidence))
-    raw, confidence = _all_frames(raw, numbers, np.nan), _all_frames(confidence, numbers, 0)
-    seconds = np.interp(np.arange(len(raw)), numbers, [pose.frame.seconds or 0.0 for pose in poses])
+    seconds = frame_table(video).seconds
+    raw, confidence = (
+        _all_frames(values, numbers, len(seconds), missing) for values, missing in ((raw, np.nan), (confidence, 0))
+    )
     weights = confidence_weights(confidence, least)
     known = weights > 0
     side = float(np.median([pose.frame.box[2] - pose.frame.box[0] for pose in poses]))
@@ -103,9 +106,9 @@ def _poses(estimator: Estimator, video: Path, bar: bool) -> tuple[list[ImagePose
     return poses, np.stack(squares)
 
 
-def _all_frames(values: np.ndarray, numbers: np.ndarray, missing: float) -> np.ndarray:
-    """Values (n, ...) of the frames `numbers` (n,) with a row for each frame; `missing` for unreadable frames."""
-    rows = np.full((numbers[-1] + 1, *values.shape[1:]), missing, values.dtype)
+def _all_frames(values: np.ndarray, numbers: np.ndarray, total: int, missing: float) -> np.ndarray:
+    """Values (n, ...) of the frames `numbers` (n,) with a row for each of `total`; `missing` for unreadable frames."""
+    rows = np.full((total, *values.shape[1:]), missing, values.dtype)
     rows[numbers] = values
     return rows
 

@@ -14,7 +14,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import same_file
 from pplkit.data.image_inputs import as_image
 from pplkit.data.reader import Frame, FrameSource, read_whole
-from pplkit.data.video import frame_rate, readable
+from pplkit.data.video import frame_table, readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import Estimator
 from pplkit.inference.tracking import Tracks
@@ -77,9 +77,10 @@ def pose_video(model: PosePriorLearner, source: Path, out: Path, crop: str = "ce
     are those of `overlays`. Raises PplkitError for a video that cannot be read, or a file that cannot be written.
     """
     check_output(source, out)
-    rate, times = frame_rate(source), list[float]()
     with closing(iter(FrameSource([source], model.config.image_size, crop, BATCH_SIZE, whole=True))) as images:
-        return write_video(out, overlays(model, _timed(images, times), **options), rate, _drained(times))
+        timed, drawn = tee(images)
+        times = (image.seconds or 0.0 for image in timed)
+        return write_video(out, overlays(model, drawn, **options), 1 / frame_table(source).step, times)
 
 
 def shown_file(path: Path) -> Any:
@@ -93,19 +94,6 @@ def shown_file(path: Path) -> Any:
     if path.suffix.lower() != ".mp4":
         return ShownImage(filename=str(path), width=SHOWN_WIDTH)
     return Video(str(path), embed=path.stat().st_size <= EMBEDDED_BYTES, width=SHOWN_WIDTH)
-
-
-def _timed(images: Iterable[Frame], times: list[float]) -> Iterator[Frame]:
-    """The same images; their seconds are put into `times` as they come."""
-    for image in images:
-        times.append(image.seconds or 0.0)
-        yield image
-
-
-def _drained(times: list[float]) -> Iterator[float]:
-    """Take the seconds out in order."""
-    while True:
-        yield times.pop(0)
 
 
 def pose_images(
@@ -171,13 +159,7 @@ def track_video(model: PosePriorLearner, source: Path, out: Path, tracks: Tracks
     unnamed = tracks.names == [str(number) for number in range(model.config.keypoints)]
     skeleton = strong_links(model.prior()) if unnamed else ([], [])
     check_output(source, out)
-    rate, times = frame_rate(source), list[float]()
-    points, nowhere = dict(enumerate(tracks.points)), np.full(tracks.points.shape[1:], np.nan)
-
-    def drawn(frames: Iterable[tuple[float, Image.Image, int]]) -> Iterator[np.ndarray]:
-        for seconds, image, number in frames:  # the decoder may give other frames of a damaged video than before
-            times.append(seconds)
-            yield draw_pose(np.asarray(image), points.get(number, nowhere), *skeleton)
-
     with closing(readable(source, quiet=True)) as frames:
-        return write_video(out, drawn(frames), rate, _drained(times))
+        timed, shown = tee(frames)
+        drawn = (draw_pose(np.asarray(image), tracks.points[number], *skeleton) for _, image, number in shown)
+        return write_video(out, drawn, 1 / frame_table(source).step, (seconds for seconds, *_ in timed))

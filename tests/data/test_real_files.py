@@ -19,7 +19,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.data.images import ignored_files, page_count, read_image, read_pages, read_reduced, upright_size
 from pplkit.data.reader import FrameSource, is_video
-from pplkit.data.video import frame_table, frames, times
+from pplkit.data.video import frame_table, frames
 from pplkit.data.video_writer import write_video
 
 
@@ -105,7 +105,7 @@ def test_a_raw_stream_without_times_has_as_many_frames_as_asked_for(ending: str,
         for number in range(40):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number), format="rgb24")))
         file.mux(stream.encode())
-    assert len(times(path, None, 0.0, None)) == 40
+    assert len(frame_table(path).times(None, 0.0, None)) == 40
     data = open_dataset(video.prepare(path, tmp_path / "out", 32, frames=10, crop="center"))
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 8, "test": 2}
 
@@ -262,11 +262,11 @@ def test_holes_of_a_steady_video_are_counted_and_pauses_are_not(tmp_path: Path) 
     steady = [0.04 * number for number in range(40) if number not in (10, 11, 12)]
     write_video(tmp_path / "hole.mp4", [scene(n) for n in range(len(steady))], 25, iter(steady))
     table = frame_table(tmp_path / "hole.mp4")
-    assert table.missing == 3 and table.numbers.tolist() == [n for n in range(40) if n not in (10, 11, 12)]
+    assert np.flatnonzero(~table.stored).tolist() == [10, 11, 12] and len(table.seconds) == 40
     pause = [0.04 * number + 30 * (number >= 6) for number in range(40)]
     write_video(tmp_path / "pause.mp4", [scene(n) for n in range(40)], 25, iter(pause))
     table = frame_table(tmp_path / "pause.mp4")
-    assert table.missing == 0 and table.numbers.tolist() == list(range(40))
+    assert table.stored.tolist() == [True] * 40
     uneven = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.3, 40)) - 0.02
     write_video(tmp_path / "uneven.mp4", [scene(n) for n in range(40)], 25, iter(uneven.tolist()))
-    assert frame_table(tmp_path / "uneven.mp4").missing == 0
+    assert frame_table(tmp_path / "uneven.mp4").stored.tolist() == [True] * 40

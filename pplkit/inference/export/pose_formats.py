@@ -16,6 +16,7 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 
 import csv
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_jso
 from pplkit.core.version import __version__
 from pplkit.data.images import as_text
 from pplkit.data.label_readers import POSE_TABLE
+from pplkit.data.video import frame_table
 from pplkit.inference.estimate import csv_rows
 from pplkit.models.prior.outputs import Poses
 from pplkit.training.saved_model import to_tell
@@ -191,7 +193,7 @@ def _write_deeplabcut(poses: PoseTable, out: Path, *, as_csv: bool) -> None:
     values = np.concatenate((poses.keypoints, poses.confidence[..., None]), axis=-1).reshape(len(index), -1)
     levels = ("scorer", "bodyparts", "coords")
     if None not in sources and index:  # other tools take row k for frame k
-        rows = np.full((max(index) + 1, values.shape[1]), np.nan)
+        rows = np.full((_frame_total(poses.files[0], max(index) + 1), values.shape[1]), np.nan)
         rows[index] = values
         index, values = list(range(len(rows))), rows
     if as_csv:
@@ -255,4 +257,14 @@ def _videos(poses: PoseTable) -> tuple[list[dict[str, Any]], list[tuple[int, int
             about["type"] = "MediaVideo"
         about["shape"][0] = max(about["shape"][0], frame + 1)
         places.append((numbers[key], frame))
+    for about in videos.values():
+        if about["type"] == "MediaVideo":
+            about["shape"][0] = _frame_total(about["filename"], about["shape"][0])
     return list(videos.values()), places
+
+
+def _frame_total(file: str, least: int) -> int:
+    """The frames of a video, those after the last pose as well; `least` where the file is not there."""
+    with suppress(PplkitError):
+        least = max(least, len(frame_table(Path(file)).seconds))
+    return least
