@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -68,11 +69,30 @@ def _read(path: Path, least: int | None) -> tuple[Image.Image, Image.Image | Non
         if least:
             image.draft("RGB", (least, least))
         image.load()
+        if image.format == "JPEG":
+            _check_scan(path, image, least)
         _check_size(path, image)  # again: an image inside an icon has a size of its own
         size = _upright(image, size)
         ImageOps.exif_transpose(image, in_place=True)
         opacity = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
         return as_rgb(image), opacity, size
+
+
+def _check_scan(path: Path, image: Image.Image, least: int | None) -> None:
+    """Raise ValueError for a JPEG whose data ends before its pixels.
+
+    libjpeg then makes the rest gray, with a warning that Pillow does not pass on. Of such an image, data that is put
+    in at the end changes the pixels.
+    """
+    if image.getpixel((image.width - 1, image.height - 1)) not in (128, (128, 128, 128)):
+        return
+    content = path.read_bytes()
+    end = content.rfind(b"\xff\xd9")
+    with Image.open(BytesIO(content[:end] + 64 * b"\x55" + content[end:])) as longer:
+        if least:
+            longer.draft("RGB", (least, least))
+        if longer.tobytes() != image.tobytes():
+            raise ValueError("its data ends before its pixels")
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def _numbered_frames(
                     if workers != 1:
                         break
                     continue
-                time, count, first_time = now, count + 1, first_time if count else now
+                time, count, first_time = now, count + 1, first_time if count or start <= 0 else now
                 number = table.number(time, number + 1)
                 if time >= limit:
                     break

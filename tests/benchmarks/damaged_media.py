@@ -3,10 +3,10 @@
 python tests/benchmarks/damaged_media.py [--count 200] [--seed 0] [--kinds mp4-h264 png ...]
 
 Files of ten kinds of video and ten of images are changed in some bytes, cut, blanked in one place, or (videos) written
-again without some packets. A case is good if each frame shows the number under which it is returned, or a sentence says
-that something is missing or the file cannot be read; it is silent if a frame shows another number without any sentence.
-(A stream that is cut has no length that it could fall short of: what it still shows is right.)
-The last line counts both; the exit status is 1 if there is a silent case.
+again without some packets. A case is right if each frame shows the number under which it is returned and none before
+the last is missing, said if a sentence says that something is missing or the file cannot be read, and else silent.
+Changed bytes may make a sound file of another picture: a case is unnoticed if FFmpeg, told to check all it can, reports
+nothing either. The last line counts the cases; the exit status is 1 if there is a silent one.
 """
 
 import argparse
@@ -106,31 +106,59 @@ def damaged(rng: random.Random, kind: str, damage: str, folder: Path) -> Path:
     return path
 
 
+def noticed(path: Path) -> bool:
+    """Whether FFmpeg reports anything about a file: an error, a message, or a frame marked as corrupt."""
+    import av
+
+    strict = {"err_detect": "crccheck+bitstream+buffer+explode"}
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as messages, av.open(str(path), options=strict) as file:
+            stream = file.streams.video[0]
+            stream.codec_context.options, stream.codec_context.thread_count = strict, 1
+            corrupt = [part.is_corrupt for packet in file.demux(stream) for part in (packet, *packet.decode())]
+        return bool(messages) or any(corrupt)
+    except av.FFmpegError:
+        return True
+    finally:
+        av.logging.set_level(None)
+
+
+def verdict(path: Path, damage: str, fault: str) -> str:
+    """What `outcome` returns for a fault, "" for none, of which no sentence spoke."""
+    content = damage in ("bytes", "blank")  # times and lengths show the other damages
+    return fault and (f"unnoticed: {fault}" if content and not noticed(path) else fault) or "right"
+
+
 def outcome(kind: str, damage: str, seed: int) -> str:
-    """ "right", "said" or what was silently wrong."""
+    """ "right", "said", "unnoticed: " and what is wrong, or what was silently wrong."""
     rng = random.Random(f"{kind} {damage} {seed}")
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()) as said:
         if kind in IMAGES:
             number = random.Random(f"{kind} {damage} {seed}").randrange(2**BITS)
+            path = damaged(rng, kind, damage, Path(name))
             try:
-                seen = shown(np.asarray(read_image(damaged(rng, kind, damage, Path(name)))))
+                seen = shown(np.asarray(read_image(path)))
             except PplkitError:
                 return "said"
-            return "right" if seen in (number, None) else f"the image shows {seen}, not {number}"
+            return verdict(path, damage, "" if seen in (number, None) else f"the image shows {seen}, not {number}")
         path = damaged(rng, kind, damage, Path(name))
-        wrong = []
+        wrong, numbers, fault = [], [], ""
         try:
             for _, image, number in readable(path):
                 seen = shown(np.asarray(image)) if image.size == (WIDTH, HEIGHT) else None
+                numbers.append(number)
                 if seen not in (number, None):
                     wrong.append((number, seen))
         except PplkitError:
             return "said"
         if said.getvalue():
             return "said"
+        if numbers != list(range(len(numbers))):
+            fault = "numbers are left out"
         if wrong:
-            return f"{len(wrong)} frames show another number, such as {wrong[0][1]} as {wrong[0][0]}"
-        return "right"
+            fault = f"{len(wrong)} frames show another number, such as {wrong[0][1]} as {wrong[0][0]}"
+        return verdict(path, damage, fault)
 
 
 def cases(count: int, seed: int, kinds: list[str]) -> Iterator[tuple[str, str, int]]:
@@ -152,10 +180,11 @@ def main(arguments: list[str] | None = None) -> int:
     counts: Counter[str] = Counter()
     for kind, damage, seed in cases(options.count, options.seed, options.kinds):
         result = outcome(kind, damage, seed)
-        counts[result if result in ("right", "said") else "silent"] += 1
+        sort = result.split(":")[0]
+        counts[sort if sort in ("right", "said", "unnoticed") else "silent"] += 1
         if result not in ("right", "said"):
             print(f"{kind} {damage} {seed}: {result}", flush=True)
-    print(", ".join(f"{counts[name]} {name}" for name in ("right", "said", "silent")))
+    print(", ".join(f"{counts[name]} {name}" for name in ("right", "said", "unnoticed", "silent")))
     return int(counts["silent"] > 0)
 
 
