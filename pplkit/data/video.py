@@ -118,7 +118,7 @@ def _numbered_frames(
                 if count > done and time >= start - TIME_TOLERANCE and due(time):
                     yield time, _upright(frame, stream.sample_aspect_ratio), number
         stored = int((table.seconds[table.stored] > first_time - TIME_TOLERANCE).sum())
-        unread = max(stored, table.listed if start <= 0 else 0) - count
+        unread = max(stored, table.listed - int((~table.stored).sum()) if start <= 0 else 0) - count
         if not faults and (time >= limit or not 0 < unread <= MAX_DELAYED_FRAMES):
             break
     if loss := table.loss(time, limit, faults, unread):

@@ -13,13 +13,16 @@ from data_prep.user_media import film_puppets
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import center, from_crop, resized, whole
 from pplkit.data.reader import FrameSource, read_whole
+from pplkit.data.video import readable
 from pplkit.data.video_writer import write_video
+from pplkit.inference.estimate import Estimator
+from pplkit.inference.tracking import track
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
 from pplkit.viz import overlay
 from pplkit.viz.drawing import strong_links
-from pplkit.viz.overlay import TILE, draw_pose, overlays, pose_images, pose_video
+from pplkit.viz.overlay import TILE, draw_pose, overlays, pose_images, pose_video, track_video
 
 POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 
@@ -91,6 +94,19 @@ def test_videos_and_folders_of_images(model: PosePriorLearner, tmp_path: Path) -
     written = pose_images(model, files, tmp_path / "out", "pad")
     assert [path.name for path in written] == ["00000-a.png", "00001-b.png"]
     assert Image.open(written[1]).size == (30, 20)
+
+
+def test_drawn_videos_keep_the_clock_of_their_source(model: PosePriorLearner, tmp_path: Path) -> None:
+    """Uneven times, a pause of 30 seconds, and frames that were never recorded."""
+    seconds = [0.0, 0.04, 0.08, 0.12, 0.3, 0.31, 30.31, 30.35, 30.6, 30.7]
+    write_video(tmp_path / "v.mp4", [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)], 25, seconds)
+    tracks = track(Estimator(model), tmp_path / "v.mp4", bar=False)
+    np.testing.assert_allclose(tracks.seconds, seconds, atol=1e-3)
+    for out in (
+        track_video(model, tmp_path / "v.mp4", tmp_path / "tracks.mp4", tracks),
+        pose_video(model, tmp_path / "v.mp4", tmp_path / "poses.mp4"),
+    ):
+        assert [time for time, *_ in readable(out)] == pytest.approx(seconds, abs=1e-3)
 
 
 def test_pages_are_drawn_and_long_names_shortened(model: PosePriorLearner, tmp_path: Path) -> None:

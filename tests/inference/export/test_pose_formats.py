@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sources
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
@@ -160,6 +161,12 @@ def test_deeplabcut_has_a_row_for_every_frame_of_a_video(tmp_path: Path) -> None
         with pytest.raises(PplkitError, match="several videos, or of videos and images"):
             export_poses(film(two), "dlc", tmp_path / "two.csv")
     assert not list(tmp_path.glob("two*"))
+
+
+def test_deeplabcut_has_rows_for_the_frames_after_the_last_pose(tmp_path: Path) -> None:
+    video = sources.film(tmp_path / "a.mp4", 8)
+    export_poses(film([(str(video), 0), (str(video), 5)]), "dlc", tmp_path / "poses.csv")
+    assert len((tmp_path / "poses.csv").read_text().splitlines()) == 3 + 8
 
 
 def test_sleap_read_by_sleap_io(poses: PoseTable, tmp_path: Path) -> None:
