@@ -178,8 +178,9 @@ def frame_table(path: Path) -> FrameTable:
     and frame numbers count the frames that would fill it; other gaps are pauses. Frames without times come at the
     rate that the file says.
     """
+    header: tuple[float, float | None, int, bool] = (PAGE_SECONDS, None, 0, False)
     if page_count(path) > 1:
-        times, header = np.array([time for time, _ in read_pages(path)]), (PAGE_SECONDS, None, 0, False)
+        times = np.array([time for time, _ in read_pages(path)])
     else:
         times, header = _packets(path)
     gaps = np.diff(times)
