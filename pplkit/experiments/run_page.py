@@ -229,6 +229,7 @@ def _findings(run: Path) -> Iterator[str]:
         number, limit = (f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}" for x in (finding["number"], finding[bound]))
         measured = f"{says}: {number} (at {bound} {limit})"
         text = f"<strong>{name}</strong><p>{means}</p><p>Try: {remedy}.</p>"
+        text += f"<pre><code>{escape(finding['command'])}</code></pre>" if "command" in finding else ""
         yield f'<div class="finding">{text}<p class="note">{measured}</p></div>'
 
 

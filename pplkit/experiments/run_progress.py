@@ -44,7 +44,7 @@ class RunProgress:
     def begin(self, notebook: str) -> None:
         """Say that a notebook begins, and how long those that remain take, once that can be told."""
         self.current = notebook
-        if (self.run.path / "training.json").is_file():
+        if not self.speed and (self.run.path / "training.json").is_file():  # trained before
             with suppress(PplkitError):
                 self.speed = float(self.run.read("training.json").get("images_per_second", 0.0))
         number = self._number(notebook)

@@ -1,14 +1,13 @@
 """Whether a run went well, in a few sentences, from the files in its folder; and the commands that come next."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
 
-from pplkit.core.errors import PplkitError
 from pplkit.data.schema import error_unit
-from pplkit.models.prior.config import Config
+from pplkit.evaluation.diagnosis.advice import made_by_notebooks, run_name, training_command
 from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.presets import PRESETS
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import read_config
 
@@ -89,43 +88,32 @@ def path_to_type(run: Path) -> str:
     return shlex.quote(f"runs/{run.name}" if run.parent.name == "runs" else str(run))
 
 
-def run_command(run: Path) -> str | None:
-    """The `pplkit run` that made or continues this run; None for a run that was made otherwise."""
+def run_command(run: Path, name: str = "", **changes: Any) -> str | None:
+    """The `pplkit run` that continues this run, or makes one called `name` with other settings; None if that cannot be.
+
+    A run that notebooks did not make, or whose preset is not known, has no such command.
+    """
     folder = RunFolder(run)
-    made_by = folder.read("config.json", "made_by")["made_by"]
-    if not (run / "notebooks" / "02_training.ipynb").is_file() or "data_path" not in made_by:
+    made_by, config = folder.read("config.json", "made_by")["made_by"], read_config(folder)
+    if not made_by_notebooks(run) or config.name not in PRESETS or "data_path" not in made_by:
         return None
-    config, scale = read_config(folder), "smoke" if run.name.endswith("-smoke") else "default"
-    dataset, name = (text.removesuffix("-smoke") for text in (Path(made_by["data_path"]).name, run.name))
-    try:
-        usual = Config.preset(config.name)
-    except PplkitError:
-        return None
-    usual = usual.smoke() if scale == "smoke" else usual
-    words = ["pplkit", "run", dataset, "--preset", config.name]
-    words += ["--name", name] * (name != dataset) + ["--scale", scale] * (scale == "smoke")
-    changes = {setting: new for setting, (_, new) in config.differences(usual.to_dict(), run).items()}
-    for option, setting in (("--steps", "steps"), ("--seed", "seed"), ("--size", "image_size")):
-        if setting in changes:
-            words += [option, str(changes.pop(setting))]
-    words += ["--set"] * bool(changes) + [f"{setting}={json.dumps(value)}" for setting, value in changes.items()]
-    return shlex.join(words)
+    return training_command(config.replace(**changes), run / made_by["data_path"], run, name or run_name(run))
 
 
 def next_commands(run: Path) -> dict[str, str]:
     """Commands that work as they are, from the folder that holds runs/, and what each does."""
-    folder, name, again = path_to_type(run), shlex.quote(run.name), run_command(run)
-    commands = {}
+    folder, name, commands = path_to_type(run), run_name(run), dict[str, str]()
     if verdict(run)[0] in ("bad", "open"):
         commands[f"pplkit doctor {folder}"] = "See what is wrong and what to try; this page is renewed"
     if occlusion := occlusion_command(run):
         commands[occlusion] = "Measure how well poses are found where parts of the image are hidden"
-    if again and not {"--seed", "--name"} & set(shlex.split(again)):
-        commands[f"{again} --name {name}-seed-1 --seed 1"] = (
-            "Train again with another seed: what both agree on is not chance"
-        )
+    seed = read_config(RunFolder(run)).seed + 1
+    if other := run_command(run, f"{name}-seed-{seed}", seed=seed):
+        commands[other] = "Train again with another seed: what both agree on is not chance"
     commands[f"pplkit landmarks {folder} --suggest 10"] = "See which ten images to label so that points get names"
-    commands[f"pplkit export {folder} --model {name}-model"] = "Write weights, prior and a model card to hand on"
+    commands[f"pplkit export {folder} --model {shlex.quote(name)}-model"] = (
+        "Write weights, prior and a model card to hand on"
+    )
     return commands
 
 

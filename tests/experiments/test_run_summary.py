@@ -59,15 +59,15 @@ def test_the_summary_says_where_points_lie_and_errors_with_their_unit(folder: Pa
 
 
 def test_commands_repeat_the_options_of_the_run_and_can_be_parsed(folder: Path) -> None:
-    config = Config.preset("cub").replace(steps=77, banks=4, flip=not Config.preset("cub").flip)
+    config = Config.preset("cub").replace(image_size=192, steps=77, banks=4, flip=not Config.preset("cub").flip)
     write(folder, config={"config": config.to_dict(), "made_by": {"data_path": "../../data/cub-three"}})
     assert run_command(folder) is None  # trained, but not by `pplkit run`
     (folder / "notebooks" / "02_training.ipynb").touch()
     command = run_command(folder)
     assert command is not None
     arguments = build_parser().parse_args(shlex.split(command)[1:])
-    assert (arguments.dataset, arguments.name, arguments.preset, arguments.steps) == ("cub-three", "mine", "cub", 77)
-    assert dict(arguments.set) == {"banks": 4, "flip": config.flip} and (arguments.seed, arguments.size) == (None, None)
+    assert (arguments.dataset, arguments.name, arguments.preset, arguments.size) == ("cub-three", "mine", "cub", 192)
+    assert dict(arguments.set) == {"steps": 77, "banks": 4, "flip": config.flip}
     for line in next_commands(folder):
         build_parser().parse_args(shlex.split(line)[1:])
     assert f"{command} --occlusion" in next_commands(folder)

@@ -55,17 +55,36 @@ def command(check: Check, config: Config, data: Dataset, run: Path) -> str | Non
         return None
     if options or other_preset:
         return _prepare_and_run(config, data, options, other_preset)
-    executed = any((run / "notebooks").glob("*.ipynb"))
-    smoke = executed and data.path.name.endswith("-smoke")
-    preset = Config.preset(config.name)
-    different = _differences(config.replace(**settings), preset.smoke() if smoke else preset)
-    name = run.name.removesuffix("-smoke") if smoke else run.name
+    name = run_name(run)
     name = name if check.continues else _next_name(run.parent, name)
+    return training_command(config.replace(**settings), data.path, run, name)
+
+
+def made_by_notebooks(run: Path) -> bool:
+    """Whether `pplkit run` made the run folder."""
+    return any((run / "notebooks").glob("*.ipynb"))
+
+
+def run_name(run: Path) -> str:
+    """The name of a run, as --name takes it."""
+    return run.name.removesuffix("-smoke") if made_by_notebooks(run) else run.name
+
+
+def training_command(config: Config, data: Path, run: Path, name: str) -> str:
+    """The command that trains with `config`, settings of a known preset, on the data set in a folder.
+
+    `pplkit run --name NAME` if notebooks made the folder `run`, else `pplkit train` in the folder `name` beside it.
+    """
+    executed = made_by_notebooks(run)
+    smoke = executed and data.name.endswith("-smoke")
+    preset = Config.preset(config.name)
+    preset = preset.smoke() if smoke else preset
     if executed:
-        words = ["run", data.path.name.removesuffix("-smoke"), "--name", name, *(["--scale", "smoke"] if smoke else [])]
+        words = ["run", data.name.removesuffix("-smoke"), "--name", name, *(["--scale", "smoke"] if smoke else [])]
+        words += ["--size", str(config.image_size)] if config.image_size != preset.image_size else []
     else:
-        words = ["train", os.path.relpath(data.path), os.path.relpath(run.parent / name)]
-    return shlex.join(["pplkit", *words, "--preset", config.name, *_pairs("--set", different)])
+        words = ["train", os.path.relpath(data), os.path.relpath(run.parent / name)]
+    return shlex.join(["pplkit", *words, "--preset", config.name, *_pairs("--set", _differences(config, preset))])
 
 
 def options_of(data: Dataset) -> dict[str, Any]:
