@@ -77,7 +77,8 @@ def convert(
     if crop not in (AUTO, OBJECT):
         _crop(crop)
     paths = [source] if source.is_file() else list_files(source, SUFFIXES, "video")
-    names = [source.name] if source.is_file() else [relative_name(path, source) for path in paths]
+    folder = source.parent if source.is_file() else source
+    names = [relative_name(path, folder) for path in paths]
     testing = _testing(names, test_share)
     known: dict[Path, Squares] = {}
     if isinstance(crop, str):

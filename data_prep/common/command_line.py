@@ -8,6 +8,7 @@ from typing import Any
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_text
+from pplkit.core.words import replace_unprintable
 from pplkit.data.dataset import open_dataset
 
 
@@ -41,6 +42,7 @@ def parser(description: str | None, source: str = "the folder as downloaded") ->
 
 def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
     """Prepare as the command line says and print the counts; returns the exit status, 2 after an error."""
+    replace_unprintable()
     options: dict[str, Any] = vars(command.parse_args(arguments))
     try:
         data = open_dataset(prepare(**options))

@@ -1,7 +1,6 @@
 """The command line: the parser of all commands, and what becomes of errors."""
 
 import argparse
-import io
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import NoReturn
 from pplkit.cli import batch, convert, data, export, infer, run, train
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
+from pplkit.core.words import replace_unprintable
 from pplkit.training.distributed import error_to_report, launched, rank
 
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 = done, 2 = wrong input or failed runs of a batch (one line on stderr, no traceback), 130 = interrupted, 143 =
     ended by SIGTERM after saving. Where a launcher started several processes, each reports its own errors.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end a command
+    replace_unprintable()
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere) if rank() else nullcontext():
         parser = build_parser()
         if not (sys.argv[1:] if arguments is None else arguments):

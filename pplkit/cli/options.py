@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.files import parse_json
+from pplkit.core.files import check_writable, parse_json
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 
@@ -90,11 +90,12 @@ def settings_of(arguments: argparse.Namespace, *options: str) -> dict[str, Any]:
 
 
 def check_output(option: str, path: Path, *suffixes: str) -> None:
-    """Raise PplkitError if the folder of an output file is missing, or its name does not end in one of `suffixes`."""
+    """Raise PplkitError for a file whose folder is missing, that cannot be written, or ends in none of `suffixes`."""
     if not path.parent.is_dir():
         raise PplkitError(f"the folder {path.parent} of {option} does not exist: create it, or name another file.")
     if suffixes and path.suffix.lower() not in suffixes:
         raise PplkitError(f"{option} {path} does not end in {' or '.join(suffixes)}: choose such a name.")
+    check_writable(path)
 
 
 def warn_about(data: Dataset) -> None:

@@ -90,6 +90,15 @@ def sync(path: Path) -> None:
             _sync(path)
 
 
+def check_writable(path: Path) -> None:
+    """Raise WriteError unless a file of this name can be made."""
+    partial = path.with_name(path.name + PARTIAL)
+    with _write_errors(path):
+        if not partial.exists():
+            partial.touch()
+            partial.unlink()
+
+
 def remove(*paths: Path) -> None:
     """Remove those of the files that exist, for good. Raises WriteError."""
     for path in paths:

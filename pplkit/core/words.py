@@ -1,7 +1,16 @@
 """Numbers and names in sentences for people."""
 
+import io
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def replace_unprintable() -> None:
+    """Have stdout and stderr replace what a terminal cannot show, so that it does not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def counted(number: int, noun: str) -> str:

@@ -251,9 +251,9 @@ def relative_name(path: Path, source: Path) -> str:
     return as_text(path.relative_to(source))
 
 
-def as_text(path: Path) -> str:
-    """A path in UTF-8: bytes of its name that are not text are replaced."""
-    return path.as_posix().encode("utf8", "surrogateescape").decode("utf8", "replace")
+def as_text(path: Path, errors: str = "replace") -> str:
+    """A path in UTF-8: bytes of its name that are not text are replaced, or with "surrogateescape" kept for JSON."""
+    return path.as_posix().encode("utf8", "surrogateescape").decode("utf8", errors)
 
 
 def path_inside(folder: Path, name: str) -> Path:

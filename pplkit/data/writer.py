@@ -146,7 +146,8 @@ class DatasetWriter:
 
     def _publish(self, hashes: dict[str, str]) -> None:
         for split, lines in self._sources.items():
-            (self._partial / split / "sources.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+            text = "".join(f"{line}\n" for line in lines)
+            (self._partial / split / "sources.txt").write_text(text, encoding="utf8", errors="replace")
         counts = {split: len(lines) for split, lines in self._sources.items()}
         content = {"schema": SCHEMA, **asdict(self.metadata), "splits": counts, "sha256": hashes}
         (self._partial / "dataset.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")

@@ -154,7 +154,7 @@ def _json_row(pose: ImagePose) -> dict[str, Any]:
     frame = pose.frame
     time = {} if frame.number is None else {"frame": frame.number, "seconds": round(frame.seconds or 0.0, 4)}
     return {
-        "file": str(frame.file), **time, "width": frame.size[0], "height": frame.size[1],
+        "file": as_text(frame.file, "surrogateescape"), **time, "width": frame.size[0], "height": frame.size[1],
         "keypoints": pose.points.round(2).tolist(), "confidence": pose.confidence.round(4).tolist(),
     }  # fmt: skip
 

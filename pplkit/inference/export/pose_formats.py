@@ -17,7 +17,7 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 import csv
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,8 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
         "dlc": lambda poses, path: _write_deeplabcut(poses, path, as_csv=out.suffix == ".csv"),
         "sleap": _write_sleap,
     }
+    if kind != "coco":  # JSON can hold names that are not text
+        poses = replace(poses, files=[as_text(Path(file)) for file in poses.files])
     with atomic_path(out) as partial:
         writers[kind](poses, partial)
 
@@ -211,10 +213,12 @@ def _write_deeplabcut(poses: PoseTable, out: Path, *, as_csv: bool) -> None:
             f"{error.name} is missing, which writes .h5: pip install 'pplkit[data]', or use .csv."
         ) from None
     frame = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(heads, names=levels), index=index)
-    with pd.HDFStore(out, "w") as store:
+    # In memory: PyTables takes no name of a file that is not text.
+    with pd.HDFStore("poses.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as store:
         store.put("df_with_missing", frame, format="table", track_times=False)
         # pandas 3 omits it; pandas 1 and 2, which DeepLabCut uses, then take the table for one before 0.15
         store.get_storer("df_with_missing").attrs.pandas_version = "0.15.2"
+        out.write_bytes(store._handle.get_file_image())
 
 
 def _write_sleap(poses: PoseTable, out: Path) -> None:
