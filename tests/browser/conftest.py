@@ -72,6 +72,13 @@ class Lab(NamedTuple):
         nbformat.write(notebook, self.root / f"{name}.ipynb")
         return self._address_of(name)
 
+    def put_cells(self, name: str, cells: list[str]) -> str:
+        """Put a notebook with these cells of code there; returns its address."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.root / f"{name}.ipynb")
+        return self._address_of(name)
+
     def put_published(self, name: str) -> str:
         """Put a notebook there as it is, with its outputs; returns its address."""
         shutil.copyfile(NOTEBOOKS / f"{name}.ipynb", self.root / f"{name}.ipynb")

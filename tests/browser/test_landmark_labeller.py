@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sources import patchwork
 
 from pplkit.inference.landmarks.label_table import read_points
 
@@ -101,3 +102,33 @@ def fitted_and_drawn(clicks: Labeller) -> None:
         page.keyboard.press("Shift+Enter")
     page.locator(DRAWN).wait_for()
     page.locator(DRAWN).scroll_into_view_if_needed()
+
+
+def test_photographs_are_clicked_at_their_own_size(
+    lab: Any, page: Any, run_all: Callable[[str], None], picture: Any
+) -> None:
+    """The image on the board has the pixels of the file, not those of the prepared image."""
+    photos = lab.home / "photos"
+    photos.mkdir()
+    for number in range(6):
+        patchwork(photos / f"{number}.png", number, (320, 240))
+    cells = [
+        "from pathlib import Path\nimport pplkit\nfrom data_prep import prepared",
+        "from pplkit.viz.widgets import LandmarkLabeller",
+        f"data = pplkit.open_dataset(prepared('folder-big', {str(photos)!r}, 32, {{'crop': 'center'}}))",
+        "LandmarkLabeller(data, 2, ['spot'], Path('clicks.csv'))",
+    ]
+    run_all(lab.put_cells("clicks", cells))
+    image = page.locator(".pplkit-canvas image")
+    image.wait_for()
+    width = image.evaluate(
+        "shown => new Promise(done => {const copy = new Image(); copy.onload = () => done(copy.naturalWidth);"
+        "copy.src = shown.href.baseVal;})"
+    )
+    assert width == 240
+    box = page.locator(".pplkit-canvas svg").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.get_by_text("Image 2 of 2: click spot").wait_for()
+    (x, y) = next(iter(read_points(lab.root / "clicks.csv").values()))
+    assert abs(x - 15.5) < 0.5 and abs(y - 15.5) < 0.5  # pixels of the prepared image
+    picture("full_size", page.locator(".jp-OutputArea-output:has(.pplkit-canvas)"))

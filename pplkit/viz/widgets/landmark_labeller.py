@@ -11,37 +11,47 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Split
+from pplkit.data.dataset import Dataset, Split
 from pplkit.data.sampling import evenly_spaced
 from pplkit.inference.landmarks.fitting import find_image
+from pplkit.inference.landmarks.source_squares import source_squares
 from pplkit.viz.images import contact_sheet, landmarks_on_images
 from pplkit.viz.widgets.canvas import as_lists, canvas, on_click, on_drag, png
 from pplkit.viz.widgets.label_session import LabelSession
 from pplkit.viz.widgets.notebook_host import attended, bundle
 
-SIDE = 420  # CSS pixels of the image
+SIDE = 560  # CSS pixels of the image
 
 
 class LandmarkLabeller:
     """The last expression of a cell: images to click landmarks on, or a figure where nobody is there to click.
 
-    It takes a split, the positions of the images to show or how many of them (1 or more; all, if there are fewer), the
+    It takes a split or, for images as sharp as their source files, the data set whose training images are labeled; the
+    positions of the images to show or how many of them (1 or more; all, if there are fewer), the
     names of the landmarks in the order of clicking, and the table that keeps the clicks. `state` is its `LabelSession`.
     Without names there is nothing to click. Raises PplkitError for no image, one that the split does not have, and as
     `LabelSession` does.
     """
 
     def __init__(
-        self, split: Split, images: int | Sequence[int] | np.ndarray, names: Sequence[str], path: Path
+        self, source: Dataset | Split, images: int | Sequence[int] | np.ndarray, names: Sequence[str], path: Path
     ) -> None:
+        split = source["train"] if isinstance(source, Dataset) else source
         chosen = _positions(images, split)
         self.images = np.asarray(split.images[np.array(chosen)])
         self.state = LabelSession(chosen, names, self.images.shape[1], path, partial(_rename, split))
         self._panel: _Panel | None = None
+        self._source = source
+
+    def squares(self) -> Sequence[np.ndarray]:
+        """The images as they are shown: the prepared ones, or, of a data set, as sharp as its source files."""
+        if isinstance(self._source, Dataset):
+            return source_squares(self._source, self._source["train"], list(map(int, self.state.images)))
+        return list(self.images)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         if self._panel is None and self.state.names and attended():
-            self._panel = _Panel(self.state, self.images)
+            self._panel = _Panel(self.state, self.squares(), self.images.shape[1])
         return bundle(self._panel and self._panel.whole, self.figure())
 
     def figure(self) -> Figure:
@@ -80,7 +90,7 @@ def _rename(split: Split, name: str) -> str:
 class _Panel:
     """The widgets: each changes the state, and all show it."""
 
-    def __init__(self, state: LabelSession, images: np.ndarray) -> None:
+    def __init__(self, state: LabelSession, images: Sequence[np.ndarray], size: int) -> None:
         from ipywidgets import HTML, Button, HBox, ToggleButtons, VBox
 
         def button(name: str, icon: str, tooltip: str, act: Any) -> Any:
@@ -90,7 +100,7 @@ class _Panel:
 
         self.state, self.images, self._showing = state, images, False
         options: dict[str, Any] = {"clickable": True, "draggable": True, "labels": True, "names": state.names}
-        self.canvas = canvas(SIDE, points=len(state.names), image_size=images.shape[1], **options)
+        self.canvas = canvas(SIDE, points=len(state.names), image_size=size, **options)
         self.next = ToggleButtons(options=self._names(), value=0, tooltips=["click it next"] * len(state.names))
         self.text = HTML()
         buttons = [
