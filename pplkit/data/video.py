@@ -11,7 +11,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_file
-from pplkit.data.images import MAX_PIXELS, PAGE_SECONDS, page_count, read_pages
+from pplkit.data.images import MAX_PIXELS, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
 MAX_GAP_SECONDS = 2.0  # between frames of a steady video that count as missing; a longer gap is a pause
@@ -178,11 +178,10 @@ def frame_table(path: Path) -> FrameTable:
     and frame numbers count the frames that would fill it; other gaps are pauses. Frames without times come at the
     rate that the file says.
     """
-    header: tuple[float, float | None, int, bool] = (PAGE_SECONDS, None, 0, False)
     if page_count(path) > 1:
         times = np.array([time for time, _ in read_pages(path)])
-    else:
-        times, header = _packets(path)
+        return FrameTable(times, np.ones(len(times), bool), float(np.median(np.diff(times))), None, 0, False)
+    times, header = _packets(path)
     gaps = np.diff(times)
     if len(gaps) < 2:
         return FrameTable(times, np.ones(len(times), bool), *header)
@@ -201,23 +200,22 @@ def frame_table(path: Path) -> FrameTable:
 
 def _packets(path: Path) -> tuple[np.ndarray, tuple[float, float | None, int, bool]]:
     """The ascending times of a video's packets; `step`, `length`, `listed` and `cut` as in FrameTable."""
-    stamps, count, hidden, end = list[float](), 0, 0, 0
+    stamps, hidden, end = list[float | None](), 0, 0
     with _opened(path, 1) as (container, stream, first):
         with suppress(reader().FFmpegError):
             for packet in container.demux():
                 end = max(end, (packet.pos or 0) + packet.size)
                 if packet.stream_index != stream.index or not packet.size:
                     continue
+                hidden += packet.is_discard  # by an edit list
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                if packet.is_discard:  # by an edit list
-                    hidden += 1
-                elif stamp is not None:
-                    stamps.append(float(stamp * stream.time_base) - first)
-                count += not packet.is_discard
+                if not packet.is_discard:
+                    stamps.append(None if stamp is None else float(stamp * stream.time_base) - first)
         kind, size, step = container.format.name, container.size, _step(stream)
         cut = kind == "mpegts" and all(size % packet_size for packet_size in TS_PACKET_SIZES)
         cut = cut or (kind.startswith("matroska") and size - end > MAX_INDEX_FRACTION * size)
-        times = np.unique(np.round(stamps, 6)) if stamps else step * np.arange(count)
+        known = [stamp for stamp in stamps if stamp is not None]
+        times = np.unique(np.round(known, 6)) if known else step * np.arange(len(stamps))
         return times, (step, _length(container, stream), max(0, stream.frames - hidden), cut)
 
 

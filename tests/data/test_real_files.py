@@ -245,7 +245,7 @@ def test_phones_images_that_cannot_be_read_are_left_out_and_named(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*VIDEOS, *IMAGES])
 def test_damage_is_never_silent(kind: str) -> None:
-    """Ten random damages of each sort over all kinds; `python tests/benchmarks/damaged_media.py` tries more."""
+    """Each damage of ten kinds of video and ten of images; `python tests/benchmarks/damaged_media.py` tries more."""
     damages = DAMAGES if kind in VIDEOS else DAMAGES[:3]
     for number, damage in enumerate(damages):
         assert outcome(kind, damage, 1000 + number) in ("right", "said")

@@ -144,6 +144,11 @@ def test_pages_have_a_table(tmp_path: Path) -> None:
     pages = [Image.fromarray(painted(number)) for number in range(4)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     assert frame_table(tmp_path / "a.tif").seconds.tolist() == pytest.approx([0, 0.04, 0.08, 0.12])
+    pages = [Image.fromarray(painted(number)) for number in range(20)]
+    times = [100] * 19 + [300]
+    times[4] = 200  # a page that is shown longer is no hole
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=times)
+    assert frame_table(tmp_path / "a.gif").stored.tolist() == [True] * 20
 
 
 def test_a_missing_video_has_its_sentence(tmp_path: Path) -> None:
