@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import SHARED
 from moving import standing
 from PIL import Image
 
+from data_prep import folder
 from pplkit.core.errors import PplkitError
-from pplkit.data.dataset import Dataset
+from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.video_writer import write_video
 from pplkit.geometry.coordinates import to_pixels
 from pplkit.inference.landmarks.fitting import (
@@ -26,6 +28,7 @@ from pplkit.inference.landmarks.labeled_files import read_labeled_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
+from pplkit.training.saved_model import load
 
 
 def table(path: Path, *rows: str) -> Path:
@@ -195,3 +198,14 @@ def test_labels_of_frames_lie_on_their_frames_and_missing_images_are_counted(
     for image, (point,) in zip(labeled.images, to_pixels(labeled.labels, 80), strict=True):
         x, y = point.round().astype(int)
         assert image[y - 1 : y + 2, x - 1 : x + 2].min() > 200
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "dlc_reaching").is_dir(), reason="no ../shared/data/dlc_reaching")
+def test_a_real_project_gives_named_landmarks_with_an_error(tmp_path: Path, untrained_run: Path) -> None:
+    """By the commands of docs/landmarks_and_tracks.md, with a model that has learned nothing."""
+    project = SHARED / "data" / "dlc_reaching"
+    images = project / "labeled-data" / "reachingvideo1"
+    data = open_dataset(folder.prepare(images, tmp_path / "out", 32, crop="center", duplicates="ignore"))
+    landmarks = name_landmarks(load(untrained_run), data, images / "CollectedData_Mackenzie.csv")
+    assert landmarks.names == ["Hand", "Finger1", "Tongue", "Joystick1", "Joystick2"]
+    assert sum(map(len, data.splits.values())) == 55 and np.isfinite(landmarks.error).all()
