@@ -11,6 +11,7 @@ from pathlib import Path
 from data_prep.common.command_line import parser, run
 from data_prep.common.ingest import image_task, write_dataset
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import center
 from pplkit.data.images import list_images
 
@@ -33,7 +34,7 @@ def prepare(
     """
     source = Path(source)
     if category is not None and category not in CATEGORIES:
-        raise PplkitError(f"category is {category!r}; choose one of {', '.join(CATEGORIES)}")
+        raise PplkitError(f"category is {category!r}; {choice(category, CATEGORIES)}")
     chosen = CATEGORIES if category is None else (category,)
     testing = "test" if (source / "test").is_dir() else "val"
     tasks = []

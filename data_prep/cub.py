@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.common.command_line import parser, read_table, run
+from data_prep.common.command_line import ListAction, numbers, parser, read_table, run
 from data_prep.common.ingest import image_task, write
 from data_prep.common.matlab import read_mat
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import Box
 from pplkit.data.images import path_inside
 from pplkit.data.writer import DatasetWriter
@@ -151,7 +152,7 @@ def _cleaned(path: Path) -> list[str]:
 
 def _chosen_classes(source: Path, classes: Sequence[int] | None, variant: str) -> dict[int, str]:
     if variant not in VARIANTS:
-        raise PplkitError(f"variant is {variant!r}; choose one of {', '.join(VARIANTS)}")
+        raise PplkitError(f"variant is {variant!r}; {choice(variant, VARIANTS)}")
     known = _by_number(source / "classes.txt")
     if variant == "three":
         known = {number: name for number, name in known.items() if number <= 3}
@@ -236,7 +237,9 @@ def _writer(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     command = parser(__doc__)
-    command.add_argument("--classes", type=int, nargs="+", help="ids of the classes to keep (default: all)")
+    command.add_argument(
+        "--classes", type=numbers, nargs="+", action=ListAction, help="ids of the classes to keep (default: all)"
+    )
     command.add_argument("--variant", choices=VARIANTS, default="all", help="choice and split of images (default: all)")
     return run(prepare, command, arguments)
 

@@ -50,6 +50,7 @@ from data_prep.common.object_crops import AUTO, OBJECT, Sheet, choose_crop, imag
 from data_prep.common.object_crops import Cut as VideoCut
 from data_prep.common.splits import check_share, held_out
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import Box, current_name, resized, to_crop
 from pplkit.data.images import (
     SUFFIXES,
@@ -234,7 +235,7 @@ def _tasks(
 def _check(options: Options) -> None:
     for name, choices in CHOICES.items():
         if options[name] not in choices:
-            raise PplkitError(f"{name} is {options[name]!r}; choose one of {', '.join(map(repr, choices))}")
+            raise PplkitError(f"{name} is {options[name]!r}; {choice(options[name], choices)}")
     check_share(options["test_share"])
     if not 0 <= options["margin"] < 10:
         raise PplkitError(f"margin is {options['margin']}; give a share of the square's side, 0 or more and below 10")

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.common.command_line import parser, run
+from data_prep.common.command_line import ListAction, numbers, parser, run, texts
 from data_prep.common.ingest import Row, Task, write
 from data_prep.common.matlab import read_numbers
 from data_prep.common.object_crops import (
@@ -52,6 +52,7 @@ from data_prep.common.object_crops import (
 )
 from data_prep.h36m_raw import JOINTS, REMEDY, Video, check_packages, in_crop, rows, shrunk
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import Box, resized
 from pplkit.data.images import read_image
 from pplkit.data.writer import DatasetWriter
@@ -131,7 +132,7 @@ def prepare(
 
 def _check_options(every: int, subjects: Sequence[int] | None, actions: Sequence[str] | None, crop: str) -> None:
     if crop not in CROPS:
-        raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
+        raise PplkitError(f"crop is {crop!r}; {choice(crop, CROPS)}")
     if not isinstance(every, int) or every < 1:
         raise PplkitError(f"every is {every!r}; give a whole number of at least 1: of so many frames one is kept")
     people = tuple(subject for split in SUBJECTS.values() for subject in split)
@@ -145,7 +146,7 @@ def _layout(source: Path, layout: str | None) -> str:
     if not source.is_dir():
         raise PplkitError(f"there is no folder {source}; give the one that holds S1, S5, ... of Human3.6M")
     if layout is not None and layout not in LAYOUTS:
-        raise PplkitError(f"layout is {layout!r}; choose one of {', '.join(LAYOUTS)}")
+        raise PplkitError(f"layout is {layout!r}; {choice(layout, LAYOUTS)}")
     found = [kind for kind, folder in LAYOUTS.items() if any(source.glob(f"S*/{folder}"))]
     wanted = [layout] if layout is not None else found
     if len(wanted) > 1:
@@ -278,8 +279,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--every", type=int, default=10, help="of so many frames one is kept (default: %(default)s)")
     command.add_argument("--masks", action="store_true", help="write the masks of the people as well")
     command.add_argument("--crop", choices=CROPS, default=AUTO, help="the square that is kept (default: %(default)s)")
-    command.add_argument("--subjects", type=int, nargs="+", help="numbers of the subjects to keep (default: all)")
-    command.add_argument("--actions", nargs="+", help="actions to keep, such as Posing (default: all six)")
+    command.add_argument(
+        "--subjects", type=numbers, nargs="+", action=ListAction, help="numbers of the subjects to keep (default: all)"
+    )
+    command.add_argument(
+        "--actions", type=texts, nargs="+", action=ListAction, help="actions to keep, such as Posing (default: all six)"
+    )
     return run(prepare, command, arguments)
 
 

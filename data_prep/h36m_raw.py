@@ -16,6 +16,7 @@ from data_prep.common.ingest import Row
 from data_prep.common.object_crops import Cut
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
+from pplkit.core.words import quantity
 from pplkit.data.crops import Box, around, resized, to_crop
 from pplkit.data.images import MAX_PIXELS
 from pplkit.data.schema import MAX_COORDINATE
@@ -68,7 +69,9 @@ def rows(video: Video, size: int, every: int, masks: bool, follow: Callable[[], 
     masks_file = _file(video, MASKS, ".mat") if masks else None
     shown = frame_table(film).times(None, 0.0, None)
     if len(shown) < len(poses) - SLACK:  # before the first row: it is unknown which joints belong to which frame
-        raise PplkitError(f"{film} ends after {len(shown)} frames, {poses_file.name} has {len(poses)}; {REMEDY}")
+        raise PplkitError(
+            f"{film} ends after {quantity(len(shown), 'frame')}, {poses_file.name} has {len(poses)}; {REMEDY}"
+        )
     end = shown[len(poses)] if len(poses) < len(shown) else None
     cut = None if follow is None else follow()
     with _masks(_find(video, BOXES, ".mat")) as box_of, _masks(masks_file) as mask_of:

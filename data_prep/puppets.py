@@ -20,6 +20,7 @@ from data_prep.synthetic.puppets import CATEGORIES, PICKED, Puppets, generate, l
 from data_prep.synthetic.scenes import generate_wide
 from pplkit.core.errors import PplkitError
 from pplkit.core.progress import ProgressLine
+from pplkit.core.words import choice
 from pplkit.data.crops import current_name
 from pplkit.data.images import list_images, relative_name
 from pplkit.data.writer import DatasetWriter
@@ -97,12 +98,12 @@ def prepare(
 def _world(source: str, crop: str, backgrounds: str | Path | None, seed: int, size: int) -> _World:
     """What `source` names; raises PplkitError for another name, and for options that are not for it."""
     if source not in SOURCES:
-        raise PplkitError(f"source {source!r} is unknown; choose one of {', '.join(SOURCES)}")
+        raise PplkitError(f"source {source!r} is unknown; {choice(source, SOURCES)}")
     name, _, category = source.partition("-")
     if name not in WORLDS:
         name, category = "", source
     if crop not in CROPS:
-        raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
+        raise PplkitError(f"crop is {crop!r}; {choice(crop, CROPS)}")
     if crop != "object" and name != "wide":
         raise PplkitError(f"crop is {crop!r}, but images of {source} are not cut: leave it out or choose wide")
     if backgrounds is not None and not (name and isinstance(backgrounds, str | Path)):

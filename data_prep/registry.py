@@ -10,9 +10,10 @@ from typing import Any
 
 from data_prep.common.object_crops import AUTO
 from data_prep.common.origin import check_origin, origin_of, record_origin
-from data_prep.user_media import kind_of_source
+from data_prep.user_media import check_name, kind_of_source
 from pplkit.core.errors import PplkitError
-from pplkit.core.project import data_folder
+from pplkit.core.project import data_folder, home
+from pplkit.core.words import choice, nearest
 from pplkit.data.crops import current_name
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.models.prior.presets import PRESETS
@@ -58,10 +59,25 @@ class DataSource:
                 return str(name)
         if self.kind is None:
             raise PplkitError(
-                f"no settings are named after the data set {self.name!r}: correct its name, or name a preset, such as "
-                "videos or photographs."
+                f"no settings are named after the data set {self.name!r}: correct its name"
+                f"{f' ({close}?)' if (close := self.nearest) else ''}, or name a preset, such as videos or photographs."
             )
         return "videos" if self.kind in VIDEO_KINDS else "photographs"
+
+    @property
+    def nearest(self) -> str:
+        """The known name that was probably meant; "" if none is near."""
+        return nearest(
+            self.name, (*KINDS, *PUPPETS, *(path.parent.name for path in home().glob("data/*/dataset.json")))
+        )
+
+    def _unknown(self, out: Path, source: str) -> PplkitError:
+        check_name(self.name, None, source)
+        advice = f"perhaps {close!r} is meant; else " if (close := self.nearest) else ""
+        return PplkitError(
+            f"dataset={self.name!r} is not known by name and {out} is absent: {advice}prepare it there with "
+            f"pplkit.data.writer.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
+        )
 
     def preparation(
         self,
@@ -88,10 +104,7 @@ class DataSource:
         exists = (out / "dataset.json").exists()
         if self.kind is None:
             if not exists:
-                raise PplkitError(
-                    f"dataset={self.name!r} is not known by name and {out} is absent: prepare it there with "
-                    f"pplkit.data.writer.DatasetWriter, or choose a name that begins with {', '.join(KINDS)}."
-                )
+                raise self._unknown(out, source)
             return lambda: open_dataset(out)
         # Imported here, so that `python -m data_prep.cub` does not find its own module loaded already.
         prepare: Callable[..., Path] = importlib.import_module(f"data_prep.{self.kind}").prepare
@@ -99,7 +112,7 @@ class DataSource:
         known = _parameters(prepare, COMMON_PARAMETERS)
         if unknown := [name for name in options or {} if name not in known]:
             raise PplkitError(
-                f"option {unknown[0]!r} is unknown for dataset={self.name!r}: choose from {', '.join(known)}."
+                f"option {unknown[0]!r} is unknown for dataset={self.name!r}: {choice(unknown[0], known)}."
             )
         arguments = {**defaults, **(SMOKE.get(self.kind, {}) if scale == "smoke" else {}), **(options or {})}
         arguments["size"] = SMOKE_SIZE if scale == "smoke" else size or DEFAULT_SIZE
@@ -122,6 +135,7 @@ class DataSource:
             raise PplkitError(
                 f"source is empty, but dataset={self.name!r} is made from downloaded files: name their folder."
             )
+        check_name(self.name, self.kind, source)
         return lambda: _prepare(prepare, category or source, out, arguments, None if category else options or {})
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from data_prep.synthetic.puppets import CATEGORIES, RATE, Puppets
 from data_prep.synthetic.scenes import AT_ONCE, SIDES, Film, Scenes
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import center, resized, to_crop
 from pplkit.data.images import list_images
 from pplkit.data.schema import MAX_COORDINATE
@@ -36,7 +37,7 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     each image.
     """
     if crop not in CROPS:
-        raise PplkitError(f"crop is {crop!r}; choose one of {', '.join(CROPS)}")
+        raise PplkitError(f"crop is {crop!r}; {choice(crop, CROPS)}")
     height, width = scenes.masks.shape[1:]
     found = np.empty((len(scenes.videos), 4))
     for video in np.unique(scenes.videos):

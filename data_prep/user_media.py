@@ -19,13 +19,35 @@ def kind_of_source(source: Path) -> str:
 
     Raises PplkitError if there is no such file or folder, or neither images nor videos in it.
     """
+    images, videos = _counts(source)
+    return "video" if videos > images else "folder"
+
+
+def _counts(source: Path) -> tuple[int, int]:
+    """The numbers of images and of videos; raises as `kind_of_source`."""
     if source.is_file():
         if source.suffix.lower() in VIDEO_SUFFIXES or is_video(source):
-            return "video"
+            return 0, 1
         raise PplkitError(f"{source} does not have the file name of a video: give a video, or a folder of images.")
     suffixes = [path.suffix.lower() for path in list_files(source, VIDEO_SUFFIXES | SUFFIXES, "image or video")]
     videos = sum(suffix in VIDEO_SUFFIXES - SUFFIXES for suffix in suffixes)
-    return "video" if videos > len(suffixes) - videos else "folder"
+    return len(suffixes) - videos, videos
+
+
+def check_name(name: str, kind: str | None, source: str) -> None:
+    """Raise PplkitError, with the name to use, if a data set's name does not say what its source holds.
+
+    `kind` is what the name says: "folder", "video", another kind, for which nothing is checked, or None.
+    """
+    path = Path(source).expanduser()
+    if kind not in ("folder", "video", None) or not source or not path.exists():
+        return
+    images, videos = _counts(path)
+    if not (images if kind == "folder" else videos if kind else 0):
+        holds = "video" if videos > images else "folder"
+        content = "is a video" if path.is_file() else "holds videos" if holds == "video" else "holds images"
+        better = holds if name == kind else f"{holds}-{name.removeprefix(f'{kind}-')}"
+        raise PplkitError(f"{source} {content}: call the data set {better} instead of {name}.")
 
 
 def film_puppets(out: Path, scale: str = "default", seed: int = 0) -> Path:

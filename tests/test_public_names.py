@@ -4,6 +4,7 @@ import doctest
 import json
 from pathlib import Path
 from shutil import copytree
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -80,7 +81,8 @@ def test_own_images_to_drawn_poses_and_coco_in_one_import(
     monkeypatch.setattr("data_prep.registry.PRESETS", {"photographs": {"image_size": 32}})
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
     assert str(pplkit.__doc__).count("\n>>> ") == 7
-    run_examples(pplkit, "pplkit", 1)
+    quiet = ModuleType("pplkit", str(pplkit.__doc__).replace('data, "runs/photos")', 'data, "runs/photos", bar=False)'))
+    run_examples(quiet, "pplkit", 1)
     content = json.loads((here / "poses.json").read_text())
     assert len(content["images"]) == len(content["annotations"]) == 26
     assert content["images"][0]["file_name"].endswith("photos/00.jpg") and content["images"][0]["width"] == 48

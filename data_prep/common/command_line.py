@@ -40,6 +40,24 @@ def parser(description: str | None, source: str = "the folder as downloaded") ->
     return command
 
 
+class ListAction(argparse.Action):
+    """The values of a list option, parted by spaces or commas: its type, such as `numbers`, splits at commas."""
+
+    def __call__(self, _: Any, namespace: argparse.Namespace, values: Any, __: Any = None) -> None:
+        """Keep all of them in one list."""
+        setattr(namespace, self.dest, [value for part in values for value in part])
+
+
+def texts(text: str) -> list[str]:
+    """The texts between commas."""
+    return [part for part in text.split(",") if part]
+
+
+def numbers(text: str) -> list[int]:
+    """The whole numbers between commas."""
+    return [int(part) for part in texts(text)]
+
+
 def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
     """Prepare as the command line says and print the counts; returns the exit status, 2 after an error."""
     replace_unprintable()
@@ -50,7 +68,8 @@ def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, argument
         print(f"data_prep: {error}", file=sys.stderr)
         return 2
     counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    print(f"{data.path}: {counts} images of {data.size} pixels")
+    nouns = "image" if sum(map(len, data.splits.values())) == 1 else "images"
+    print(f"{data.path}: {counts} {nouns} of {data.size} pixels")
     if data.dropped:
         print(f"{len(data.dropped)} left out; the first: {': '.join(data.dropped[0])} (all are in dataset.json)")
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_json
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 
 
@@ -59,4 +60,4 @@ def check_origin(data: Dataset, source: str) -> None:
 
 
 def _files(count: int, kind: str = "") -> str:
-    return f"{count:,} {kind} file{'s' * (count != 1)}".replace("  ", " ")
+    return quantity(count, f"{kind} file".strip())

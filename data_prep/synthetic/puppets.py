@@ -22,6 +22,7 @@ from data_prep.synthetic.clutter import clutter, photograph
 from data_prep.synthetic.posing import Figures, capsules, figures, keypoints, visible
 from data_prep.synthetic.rendering import Array, Capsules, as_mask, backgrounds, layered, quantised
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 
 CATEGORIES = ("humanoid", "quadruped", "hand")
 
@@ -55,7 +56,7 @@ class Puppets:
 def body_of(category: str) -> Body:
     """The body of a category; raises PplkitError if it is unknown."""
     if category not in BODIES:
-        raise PplkitError(f"category {category!r} is unknown; choose one of {', '.join(CATEGORIES)}")
+        raise PplkitError(f"category {category!r} is unknown; {choice(category, CATEGORIES)}")
     return BODIES[category]
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pplkit.cli.options import Commands, add_command, name_and_value, settings_of
+from pplkit.cli.options import PAIRS, Commands, add_command, settings_of
 from pplkit.core.project import data_folder
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
+from pplkit.training.runtime import check_device
 
 if TYPE_CHECKING:
     from pplkit.experiments.plan import Source
@@ -24,7 +25,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--jobs", type=int, help=text)
     parser.add_argument("--threads", type=int, help="threads of each run (default: the plan's, else 1)")
     text = "run on a SLURM cluster, with these options beside the plan's, such as partition=gpu gpus=1"
-    parser.add_argument("--slurm", type=name_and_value, nargs="*", metavar="NAME=VALUE", help=text)
+    parser.add_argument("--slurm", help=text, **{**PAIRS, "nargs": "*", "default": None})
 
 
 def batch(arguments: argparse.Namespace) -> None:
@@ -38,6 +39,8 @@ def batch(arguments: argparse.Namespace) -> None:
     threads = plan.threads if arguments.threads is None else At(arguments.plan, "--threads").whole(arguments.threads, 1)
     plan = replace(plan, threads=threads)
     slurm = slurm_options(At(arguments.plan, "--slurm"), {**plan.slurm, **dict(arguments.slurm or ())})
+    if arguments.slurm is None:
+        check_device(plan.device)
     run_batch(replace(plan, jobs=jobs, slurm=slurm), prepare, "local" if arguments.slurm is None else "slurm")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pplkit.cli.options import Commands, add_command
 from pplkit.core.errors import PplkitError, reason
+from pplkit.core.words import quantity
 from pplkit.data.dataset import open_dataset
 from pplkit.data.sampling import evenly_spaced
 from pplkit.data.validation import faults, summary
@@ -24,7 +25,7 @@ def check(arguments: argparse.Namespace) -> None:
     messages = faults(arguments.dataset)
     if messages:
         print("\n".join(messages))
-        raise PplkitError(f"{arguments.dataset} has {len(messages)} fault{'s' * (len(messages) > 1)}, named above.")
+        raise PplkitError(f"{arguments.dataset} has {quantity(len(messages), 'fault')}, named above.")
     data = open_dataset(arguments.dataset)
     print("\n".join(summary(data)))
     split = next(iter(data.splits.values()))

@@ -7,7 +7,7 @@ from pplkit import training
 from pplkit.cli.options import Commands, add_command, check_output, estimator_of
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import same_file, write_bytes
-from pplkit.core.words import counted
+from pplkit.core.words import quantity
 from pplkit.inference import estimate as estimation
 from pplkit.inference.export import model_card, onnx, pose_formats
 
@@ -75,4 +75,4 @@ def _export_poses(arguments: argparse.Namespace) -> None:
         estimator = estimator_of(arguments, "iterations", "procedure", device="cpu")
         poses = pose_formats.pose_table(estimation.estimate_files(estimator, arguments.images))
     pose_formats.export_poses(poses, arguments.format, arguments.out, arguments.visible)
-    print(f"The poses of {counted(len(poses.files), 'image')} are in {arguments.out}.")
+    print(f"The poses of {quantity(len(poses.files), 'image')} are in {arguments.out}.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pplkit import training
 from pplkit.cli.options import Commands, add_command, check_output, estimator_of, given
-from pplkit.core.words import counted
+from pplkit.core.words import quantity
 from pplkit.inference import estimate as estimation
 from pplkit.inference import tracking
 from pplkit.inference.landmarks import fitting
@@ -42,7 +42,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     check_output("--out", arguments.out, ".json", ".csv")
     estimator = estimator_of(arguments, "iterations", "procedure", "batch_size")
     count = estimation.write_poses(estimator, arguments.paths, arguments.out, bar=not arguments.quiet)
-    print(f"The poses of {counted(count, 'image')} are in {arguments.out}.")
+    print(f"The poses of {quantity(count, 'image')} are in {arguments.out}.")
 
 
 def landmarks(arguments: argparse.Namespace) -> None:

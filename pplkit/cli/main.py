@@ -2,21 +2,36 @@
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stderr
-from difflib import get_close_matches
 from importlib.metadata import version
 from typing import NoReturn
 
 from pplkit.cli import batch, convert, data, export, infer, run, train
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
-from pplkit.core.words import replace_unprintable
+from pplkit.core.words import nearest, replace_unprintable
 from pplkit.training.distributed import error_to_report, launched, rank
+from pplkit.training.runtime import check_device
 
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
+GROUPS = {
+    "From images to a model": ("run", "train", "batch", "complete"),
+    "How good it is": ("doctor", "check"),
+    "Poses of other images and videos": ("estimate", "track", "landmarks", "export"),
+    "From elsewhere": ("convert-official",),
+}
+EXAMPLES = {
+    "pplkit run puppets --scale smoke": "everything once, within minutes",
+    "pplkit run folder-roses --source photos": "a folder of images",
+    "pplkit run video-mouse --source clips": "a video, or a folder of videos",
+    "pplkit doctor runs/video-mouse": "what went wrong, and what to try",
+    "pplkit track runs/video-mouse day.mp4 --out tracks.csv": "keypoints of each frame",
+}
+CONTINUED = ("run", "train", "batch", "complete")  # given again, these commands go on where they stopped
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,12 +45,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that suggests the name of a misspelled command."""
+    """A parser that suggests the name of a misspelled command, and whose overview of all commands is in groups."""
 
     def error(self, message: str) -> NoReturn:
         name, _, choices = message.partition("invalid choice: ")[2].partition(" (choose from ")
-        close = get_close_matches(name.strip("'"), [choice.strip("')") for choice in choices.split(", ")], 1)
-        super().error(f"{message}; did you mean {close[0]!r}?" if close else message)
+        close = nearest(name.strip("'"), [choice.strip("')") for choice in choices.split(", ")])
+        super().error(f"{message}; did you mean {close!r}?" if close else message)
+
+    def format_help(self) -> str:
+        groups = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        if not groups:
+            return super().format_help()
+        summaries = {action.dest: action.help for action in groups[0]._choices_actions}
+        lines = [f"usage: {self.prog} COMMAND ...", "", str(self.description), ""]
+        for title, names in GROUPS.items():
+            lines += [f"{title}:", *(f"  {name:<18}{summaries[name]}" for name in names), ""]
+        lines += ["Examples:", *(f"  {line:<56}{text}" for line, text in EXAMPLES.items()), ""]
+        return "\n".join(
+            [*lines, f"{self.prog} COMMAND --help explains a command; --version says which kit this is.", ""]
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if launched() and parsed.handler is not train.train:
             raise PplkitError("only `pplkit train` takes several processes: start this command without a launcher.")
+        check_device(getattr(parsed, "device", None) or "auto")
         parsed.handler(parsed)
     except PplkitError as error:
         if message := error_to_report(error):
@@ -61,6 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as error:
         if not rank():
-            print(f"pplkit: {error if str(error) else 'interrupted'}", file=sys.stderr, flush=True)
+            print(
+                f"pplkit: {str(error) or 'interrupted.'}{_continuation(parsed, arguments)}", file=sys.stderr, flush=True
+            )
         return 128 + getattr(error, "number", signal.SIGINT)
     return 0
+
+
+def _continuation(parsed: argparse.Namespace, arguments: Sequence[str] | None) -> str:
+    """The command that continues what was interrupted, if there is one."""
+    if parsed.handler.__name__ not in CONTINUED:
+        return ""
+    return f" To continue: {shlex.join(['pplkit', *(sys.argv[1:] if arguments is None else arguments)])}"

@@ -34,13 +34,24 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-PAIRS: dict[str, Any] = {
-    "type": name_and_value,
-    "metavar": "NAME=VALUE",
-    "action": "extend",
-    "nargs": "+",
-    "default": [],
-}
+class _Pairs(argparse.Action):
+    """NAME=VALUE options, also given several times; values without a name go on with the list before them."""
+
+    def __call__(self, _: Any, namespace: argparse.Namespace, values: Any, __: Any = None) -> None:
+        texts: list[str] = []
+        for text in values:
+            if texts and not text.partition("=")[0].isidentifier():
+                texts[-1] = f"{texts[-1].removesuffix(',')},{text}"
+            else:
+                texts.append(text)
+        try:
+            pairs = [name_and_value(text) for text in texts]
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), *pairs])
+
+
+PAIRS: dict[str, Any] = {"metavar": "NAME=VALUE", "action": _Pairs, "nargs": "+", "default": []}
 OPTIONS: dict[str, dict[str, Any]] = {
     "run": {"type": Path, "metavar": "RUN", "help": "run folder of a trained model"},
     "--preset": {"help": "named settings (default: those of the data set's name or kind)"},

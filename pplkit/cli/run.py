@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--size", type=int, help="side of the prepared images in pixels (default: the preset's)")
     parser.add_argument("--scale", choices=("default", "smoke"), help="smoke: tiny, only to see that everything works")
     parser.add_argument("--name", metavar="RUNNAME", help="name of the run folder in runs/ (default: DATASET)")
-    text = "options of the data set's preparation, such as classes=1,2,3 or classes=1, (a list of one)"
+    text = "options of the data set's preparation, such as classes=1,2,3 or classes=1 2 3 (a list of one: classes=1,)"
     parser.add_argument("--option", help=text, **PAIRS)
     parser.add_argument("--variant", help="short for --option variant=..., such as three for cub (classes 1 to 3)")
     text = "hide parts of the images as well: notebook 05 (default: for data sets with labels that are not your own)"
@@ -36,7 +36,11 @@ def add_commands(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare a data set, train, distil and evaluate: notebooks 01 to 04, and 05 with parts of the images hidden."""
     from data_prep.registry import preset_for, resolve
+    from data_prep.user_media import check_name
     from pplkit.experiments.notebooks import NOTEBOOKS, run_notebooks
+
+    if arguments.preset is None and resolve(arguments.dataset).kind is None:
+        check_name(arguments.dataset, None, arguments.source or "")
 
     settings = settings_of(arguments, "steps", "seed")
     parameters: dict[str, Any] = {name: settings.pop(name) for name in ("steps", "seed") if name in settings}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 
 
 def home() -> Path:
@@ -44,7 +45,7 @@ def run_folder(run: str, scale: str = "default") -> Path:
 
 def _folder(kind: str, what: str, name: str, scale: str) -> Path:
     if scale not in SCALES:
-        raise PplkitError(f"scale={scale!r} is unknown: choose one of {', '.join(SCALES)}.")
+        raise PplkitError(f"scale={scale!r} is unknown: {choice(scale, SCALES)}.")
     if name in ("", ".", "..") or Path(name).name != name or not name.isprintable():
         raise PplkitError(f"{what}={name!r} cannot name a folder: use letters, digits, - and _ only.")
     return home() / kind / (name if scale == "default" else f"{name}-{scale}")

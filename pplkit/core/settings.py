@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import json
 import math
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,12 @@ class Settings:
                 group, last = " ".join(above) or group, node.end_lineno or 0
                 comments = [line.partition("  # ")[2] for line in lines[node.lineno - 1 : last]]
                 yield group, node.target.id, " ".join(comments).strip()
+
+    def __repr__(self) -> str:
+        """What differs from the defaults, as a call that makes the same settings."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        changes = [f"{name}={value!r}" for name, value in self.to_dict().items() if value != defaults[name]]
+        return textwrap.fill(f"{type(self).__name__}({', '.join(changes)})", 110, subsequent_indent="  ", max_lines=10)
 
     def to_json(self) -> str:
         """Readable JSON text, one setting a line."""

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHORT_LIST = 40  # names that are listed although one is near
+
 
 def replace_unprintable() -> None:
     """Have stdout and stderr replace what a terminal cannot show, so that it does not end a command."""
@@ -13,15 +15,21 @@ def replace_unprintable() -> None:
             stream.reconfigure(errors="replace")
 
 
-def counted(number: int, noun: str) -> str:
+def quantity(number: int, noun: str) -> str:
     """A number with its noun: "1 image", "2 images", "1,000 images"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def nearest(name: object, known: Iterable[object]) -> str:
+    """The known name that was probably meant; "" if none is near."""
+    names = {str(entry).lower(): str(entry) for entry in known}
+    return "".join(names[close] for close in get_close_matches(str(name).lower(), names, n=1))
+
+
 def choice(name: object, known: Iterable[object]) -> str:
-    """What to do about an unknown name: the nearest known one, if one is near, and all of them if they are few."""
-    names = [str(one) for one in known]
-    close = get_close_matches(str(name), names, n=1)
-    if close:
-        return f"perhaps {close[0]!r} is meant"
-    return f"choose one of {', '.join(names)}"
+    """What to do about an unknown name: choose one of those known, perhaps the nearest."""
+    names = [str(entry) for entry in known]
+    advice = f"perhaps {close!r} is meant" if (close := nearest(name, names)) else ""
+    if advice and len(names) > SHORT_LIST:
+        return advice
+    return "; ".join(filter(None, (f"choose one of {', '.join(names)}", advice)))

@@ -9,6 +9,7 @@ import yaml
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import read_text
+from pplkit.core.words import choice
 
 MAX_YAML_BYTES = 2**17
 
@@ -68,7 +69,7 @@ class At(NamedTuple):
             if not isinstance(key, str):
                 raise self.refuse(f"the key {key!r} is not text: put it in quotes.")
             if keys and key not in keys:
-                raise self.refuse(f"the key {key!r} is unknown: choose from {', '.join(keys)}.")
+                raise self.refuse(f"the key {key!r} is unknown: {choice(key, keys)}.")
         return dict(value)
 
     def items(self, value: Any) -> list[Any]:
@@ -102,7 +103,7 @@ class At(NamedTuple):
     def choice(self, value: Any, known: Sequence[str]) -> str:
         """One of `known`."""
         if value not in known:
-            raise self.refuse(f"{value!r} is unknown: choose one of {', '.join(known)}.")
+            raise self.refuse(f"{value!r} is unknown: {choice(value, known)}.")
         return str(value)
 
     def distinct(self, names: Sequence[Any], problem: str) -> None:

@@ -20,16 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_json, read_text
+from pplkit.core.words import choice, quantity
+from pplkit.data.images import html_summary
 from pplkit.data.npy_shards import Shards, load_array
+from pplkit.data.sampling import evenly_spaced
 from pplkit.data.schema import DTYPES, PREPARE_AGAIN, SCHEMA, SHARDED, SPLIT_NAME, Metadata, array_of, check_array
 
 FIELDS = tuple(entry.name for entry in fields(Metadata))
 
 
-@dataclass(frozen=True, eq=False)
+STRIP = 6  # images that Jupyter shows of a data set
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """One part of a data set: n images of S x S pixels with J keypoints. Arrays that the data set lacks are None."""
 
@@ -51,8 +58,16 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        arrays = {name: getattr(self, name) for name in DTYPES}
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if value is not None)
+        return f"Split {self.name!r}: {shapes}"
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+    def _repr_html_(self) -> str:
+        return html_summary(self, _strip(self))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset(Metadata):
     """An open data set: its metadata, and its splits as `data["train"]`; `"test" in data` tells if there is one."""
 
@@ -63,7 +78,7 @@ class Dataset(Metadata):
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
-            raise PplkitError(f"{self.path} has no split {split!r}; choose one of {', '.join(self.splits)}")
+            raise PplkitError(f"{self.path} has no split {split!r}; {choice(split, self.splits)}")
         return self.splits[split]
 
     def __iter__(self) -> Iterator[str]:
@@ -71,6 +86,14 @@ class Dataset(Metadata):
 
     def __contains__(self, split: object) -> bool:
         return split in self.splits
+
+    def __repr__(self) -> str:
+        head = f"Dataset {self.name!r} in {self.path}: {self.size} x {self.size} pixels"
+        points = f", {quantity(len(self.keypoint_names), 'labelled point')}" if self.keypoint_names else ""
+        return "\n  ".join([head + points, *map(repr, self.splits.values())])
+
+    def _repr_html_(self) -> str:
+        return html_summary(self, _strip(next(iter(self.splits.values()))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes open the folder themselves: pickling would copy mapped arrays whole."""
@@ -80,6 +103,11 @@ class Dataset(Metadata):
     def labelled(self) -> Split:
         """The split that a protocol's map is fitted on: "labelled" if there is one, else "train"."""
         return self.splits.get("labelled") or self["train"]
+
+
+def _strip(split: Split) -> Image.Image:
+    """Some images of a split beside one another."""
+    return Image.fromarray(np.hstack([np.asarray(split.images[i]) for i in evenly_spaced(split, STRIP)]))
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:
@@ -144,7 +172,8 @@ def read_sources(file: Path, count: int) -> list[str]:
         raise PplkitError(f"{file} is missing; {PREPARE_AGAIN}")
     sources = read_text(file, PREPARE_AGAIN).splitlines()
     if len(sources) != count:
-        raise PplkitError(f"{file} has {len(sources)} lines, dataset.json counts {count} images; {PREPARE_AGAIN}")
+        lines, images = quantity(len(sources), "line"), quantity(count, "image")
+        raise PplkitError(f"{file} has {lines}, dataset.json counts {images}; {PREPARE_AGAIN}")
     return sources
 
 

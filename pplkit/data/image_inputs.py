@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.crops import Cropper
@@ -63,6 +64,16 @@ def _in_range(images: Tensor) -> bool:
     """Whether values may be in [-1, 1]: all finite and hardly beyond, and some of several below 0."""
     low, high = float(images.min()), float(images.max())
     return -1.5 <= low <= high <= 1.5 and (low < 0 or low == high)  # NaN compares false
+
+
+def as_mask(hidden: Array, images: Tensor) -> Tensor:
+    """bool (B, H, W) at the size of float images (B, 3, S, S), on their device, or PplkitError."""
+    mask = torch.as_tensor(hidden)
+    if mask.ndim != 3 or len(mask) != len(images):
+        raise PplkitError(
+            f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), a mask for each image."
+        )
+    return F.interpolate(mask[:, None].float(), size=images.shape[-2:])[:, 0].to(images.device) > 0.5
 
 
 def hide(images: Tensor, hidden: Tensor | None) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
+from pplkit.core.words import quantity
 
 MAX_PIXELS = 100_000_000  # of an image: more would take gigabytes
 BAND_PIXELS = 2**22  # of an image with more than 8 bits, converted at a time
@@ -193,7 +194,7 @@ def ignored_files(folder: Path, suffixes: Collection[str]) -> str:
         f"{count} {ending or 'without any'}{remedies.get(ending, '')}" for ending, count in endings.most_common()
     )
     total = sum(endings.values())
-    files = "1 file with another ending is" if total == 1 else f"{total} files with other endings are"
+    files = f"{quantity(total, 'file')} with {'another ending is' if total == 1 else 'other endings are'}"
     return f"{files} left out of {folder}: {counts}"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, read_json, read_text
+from pplkit.core.words import quantity
 from pplkit.data import deeplabcut
 from pplkit.data.images import PAGED_SUFFIXES
 from pplkit.data.labels import Faults, Label, Labels, frame_name, named_label, visible_label
@@ -114,8 +115,9 @@ def _check_any(path: Path, given: Sequence[Any], notes: Sequence[tuple[Any, Any]
     if not any(image in files for image, _ in notes):
         image, other = notes[0][0], next(iter(files), None)
         raise PplkitError(
-            f"{path} has {len(notes)} annotations, and none of them belongs to one of its {len(files)} images: their "
-            f"image_id is such as {image!r}, the id of images such as {other!r}; write both the same way"
+            f"{path} has {quantity(len(notes), 'annotation')}, and none of them belongs to one of its "
+            f"{quantity(len(files), 'image')}: their image_id is such as {image!r}, the id of images such as "
+            f"{other!r}; write both the same way"
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.crops import CROPS, Box, Cropper, NoObject, current_name, resized
 from pplkit.data.images import SUFFIXES, ignored_files, list_files, page_count, read_image, read_reduced
 from pplkit.data.prefetch import prefetch, read_ahead
@@ -146,7 +147,7 @@ def named_crop(crop: str | Cropper) -> str | Cropper:
     if not isinstance(crop, str) or (crop := current_name(crop)) in CROPS:
         return crop
     if crop not in CROPPERS:
-        raise PplkitError(f"crop={crop!r} is unknown: choose one of {', '.join((*CROPS, *CROPPERS))}.")
+        raise PplkitError(f"crop={crop!r} is unknown: {choice(crop, (*CROPS, *CROPPERS))}.")
     return CROPPERS[crop]()
 
 

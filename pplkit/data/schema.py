@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 
 SCHEMA = 2  # of dataset.json; 2: `dropped`
 PROTOCOLS = ("h36m", "taichi", "cub", "matching", "pictures")
@@ -58,7 +59,7 @@ class Metadata:
         if not isinstance(self.size, int) or self.size < 2:
             raise PplkitError(f"size is {self.size!r}; give the side of the images in pixels, an integer of at least 2")
         if self.protocol not in PROTOCOLS:
-            raise PplkitError(f"protocol is {self.protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+            raise PplkitError(f"protocol is {self.protocol!r}; {choice(self.protocol, PROTOCOLS)}")
         for key in ("skeleton", "flip_pairs", "swap_pairs"):
             pairs = [(operator.index(a), operator.index(b)) for a, b in getattr(self, key)]
             object.__setattr__(self, key, pairs)  # JSON has lists only

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset, Split, read_description, read_sources
 from pplkit.data.npy_shards import file_hash, load_array
 from pplkit.data.schema import PREPARE_AGAIN, SHARDED, array_of, check_array
@@ -64,9 +65,9 @@ def summary(data: Dataset) -> list[str]:
 
 
 def _contents(split: Split) -> str:
-    parts = [f"{len(split)} images"]
+    parts = [quantity(len(split), "image")]
     if split.videos is not None:
-        parts.append(f"{len(np.unique(split.videos))} videos")
+        parts.append(quantity(len(np.unique(split.videos)), "video"))
     if split.keypoints is not None:
         labelled = np.isfinite(split.keypoints).all(-1)
         parts.append(f"{labelled.sum()} of {labelled.size} keypoints labelled")

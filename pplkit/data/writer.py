@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
+from pplkit.core.words import quantity
 from pplkit.data.npy_shards import NpyWriter, file_hash
 from pplkit.data.schema import SCHEMA, SHARDED, SPLIT_NAME, Metadata, as_stored, check_array
 from pplkit.data.staging import NEW, OLD, begin, clear_up, settle
@@ -91,7 +92,8 @@ class DatasetWriter:
             first = len(self._sources.get(split, []))
             sources = [f"{split}-{number}" for number in range(first, first + count)]
         if len(sources) != count:
-            raise PplkitError(f"{split} sources has {len(sources)} lines for {count} images; give one for each")
+            lines = quantity(len(sources), "line")
+            raise PplkitError(f"{split} sources has {lines} for {quantity(count, 'image')}; give one for each")
         if count == 0:
             return
         if split in self._arrays and self._arrays[split].keys() != arrays.keys():

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 from pplkit.data.occlusion import Covered, Occluders, cover, points_in_mask
 from pplkit.data.sampling import evenly_spaced
@@ -239,7 +240,7 @@ def seed_table(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
     All reports must have the same settings; hidden labels follow in brackets.
     """
-    lines = [f"% of the image side, {len(reports)} runs", *_table(reports, 30, _mean_and_deviation)]
+    lines = [f"% of the image side, {quantity(len(reports), 'run')}", *_table(reports, 30, _mean_and_deviation)]
     for procedure in reports[0]["confidence"]:
         for name in ("auroc", "rank_correlation"):
             values = [report["confidence"][procedure].get(name) for report in reports]

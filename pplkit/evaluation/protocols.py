@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 
 REGRESSIONS = ("h36m", "taichi", "cub")
 TAICHI_PIXELS = 255
@@ -80,7 +81,7 @@ def evaluate(
     if protocol == "matching":
         return _matching(test)
     if protocol not in REGRESSIONS:
-        raise PplkitError(f"protocol {protocol!r} gives no score; choose one of {', '.join(REGRESSIONS)}, matching")
+        raise PplkitError(f"protocol {protocol!r} gives no score; {choice(protocol, (*REGRESSIONS, 'matching'))}")
     train = _points("train", train_keypoints, train_labels, train_visible)
     for part in ("keypoints", "labels"):
         trained, tested = getattr(train, part).shape[1], getattr(test, part).shape[1]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Split
 from pplkit.geometry.coordinates import sides_per_unit
 from pplkit.geometry.trajectories import MIN_LAG_FRAMES, jitter, lag, smooth
@@ -97,7 +98,7 @@ def tracking_summary(report: dict[str, float]) -> list[str]:
     """Lines of text of a `tracking_report`."""
     percent = {name: f"{100 * value:.2f}" for name, value in report.items() if name.startswith(("error", "jitter"))}
     lines = [
-        f"{report['films']} videos, {report['frames']} frames",
+        f"{quantity(int(report['films']), 'video')}, {quantity(int(report['frames']), 'frame')}",
         f"error {percent['error_found']} % of the image side raw, {percent['error_smooth']} smooth",
         f"jitter {percent['jitter_found']} % per frame² raw, {percent['jitter_smooth']} smooth: "
         f"{report['jitter_left']:.2f} of it is left, at most half in {report['halved']:.0%} of the videos",

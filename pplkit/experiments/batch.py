@@ -12,6 +12,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_json, write_json
 from pplkit.core.locks import locked
 from pplkit.core.project import home, run_folder, same_prior
+from pplkit.core.words import quantity
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset
 from pplkit.experiments.executors import execute
@@ -65,8 +66,8 @@ def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
         failures = _run_missing(plan, cluster)
     if failures:
         raise PplkitError(
-            f"{len(failures)} of {len(plan.combinations)} runs failed: correct what {plan.folder / 'summary.csv'} "
-            "says of them, and call again for what is missing."
+            f"{len(failures)} of {quantity(len(plan.combinations), 'run')} failed: correct what "
+            f"{plan.folder / 'summary.csv'} says of them, and call again for what is missing."
         )
     return plan.folder
 
@@ -169,7 +170,9 @@ class Worker:
 def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:
     """Run what is missing and write the report; returns why runs failed, by name."""
     tasks = {combination.run: combination for combination in plan.combinations if missing(combination, plan.scale)}
-    print(f"{len(plan.combinations)} runs, {len(plan.combinations) - len(tasks)} of them finished", flush=True)
+    print(
+        f"{quantity(len(plan.combinations), 'run')}, {len(plan.combinations) - len(tasks)} of them finished", flush=True
+    )
     ended: dict[str, str] = {}
 
     def note(name: str, failure: str) -> None:

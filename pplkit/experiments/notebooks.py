@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 from pplkit.core.project import data_folder, home, run_folder
+from pplkit.core.words import choice
 from pplkit.data.dataset import Dataset
 from pplkit.experiments.run_page import write_run_page
 from pplkit.experiments.run_progress import RunProgress
@@ -54,7 +55,7 @@ def run_notebooks(
     sources = {path: declared_parameters(path) for path in (notebook_file(name, root) for name in notebooks)}
     known = sorted(set().union(*sources.values()))
     if unknown := sorted(set(parameters) - set(known)):
-        raise PplkitError(f"parameter {unknown[0]!r} is in none of the notebooks: choose from {', '.join(known)}.")
+        raise PplkitError(f"parameter {unknown[0]!r} is in none of the notebooks: {choice(unknown[0], known)}.")
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     values = {**parameters, "dataset": dataset, "run": run_name}
     with _project_home(root), RunProgress(run, [path.stem for path in sources]) as progress:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import SCALES, data_folder, home, run_folder
+from pplkit.core.words import choice
 from pplkit.core.yaml_file import At, like, read_yaml
 from pplkit.experiments.notebooks import NOTEBOOKS, declared_parameters, notebook_file
 from pplkit.models.prior.config import Config
@@ -168,7 +169,7 @@ def _variants(at: At, values: Any, added: Mapping[str, Any]) -> dict[str, dict[s
             raise here.refuse("pplkit defines a variant of this name: give the one with these settings another.")
         base = here.to("like").text(own.pop("like")) if "like" in own else "ppl" if own else name
         if base not in VARIANTS:
-            raise here.refuse(f"variant {base!r} is unknown: give it settings, or choose one of {', '.join(VARIANTS)}.")
+            raise here.refuse(f"variant {base!r} is unknown: give it settings, or {choice(base, VARIANTS)}.")
         for setting in {"seed", "image_size", "name"} & {*own, *added}:
             raise here.refuse(f"a variant cannot set {setting!r}: say it under seeds, or as size of a data set.")
         if "predefined" in own:
@@ -202,8 +203,8 @@ def _parameters(at: At, values: Any, notebooks: Mapping[str, Mapping[str, Any]])
         if name in FILLED:
             raise at.to(name).refuse(f"a batch sets it: say it by the plan's {FILLED[name]}.")
         if name not in defaults:
-            choice = ", ".join(sorted(set(defaults) - set(FILLED)))
-            raise at.to(name).refuse(f"none of the notebooks has this parameter: choose from {choice}.")
+            known = sorted(set(defaults) - set(FILLED))
+            raise at.to(name).refuse(f"none of the notebooks has this parameter: {choice(name, known)}.")
         default, parameters[name] = defaults[name], like(value, defaults[name])
         kinds = (int, float) if isinstance(default, float) else (type(default),)
         if default is not None and type(parameters[name]) not in kinds:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import write_text
+from pplkit.core.words import quantity
 from pplkit.experiments.ablations import FRACTIONS, UNITS
 from pplkit.experiments.html_page import data_address, html_page
 from pplkit.experiments.notebooks import RESULTS, numbers
@@ -111,7 +112,7 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
     datasets = list(dict.fromkeys(outcome.dataset for outcome in outcomes))
     states = ", ".join(f"{sum(outcome.status == state for outcome in outcomes)} {state}" for state in MARKS)
     parts = [
-        f"<h1>{escape(folder.name)}</h1><p>{len(outcomes)} runs: {states}.",
+        f"<h1>{escape(folder.name)}</h1><p>{quantity(len(outcomes), 'run')}: {states}.",
         "Mean ± standard deviation (n - 1) of the finished seeds; their number in brackets.</p>",
         "<h2>In short</h2>",
         _overview(runs, datasets),

@@ -17,6 +17,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.core.progress import counted
+from pplkit.core.words import quantity
 from pplkit.data.reader import is_video
 from pplkit.data.video import frame_table
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
@@ -145,7 +146,7 @@ def summary(tracks: Tracks) -> list[str]:
     acceleration = f"acceleration {before:.2f} % of the square's side per frame² as estimated, {after:.2f} smooth"
     missing = np.isnan(tracks.points).any(-1)
     return [
-        f"{len(tracks.seconds)} frames, {len(tracks.names)} point{'s' * (len(tracks.names) > 1)}",
+        f"{quantity(len(tracks.seconds), 'frame')}, {quantity(len(tracks.names), 'point')}",
         *([] if np.isnan(before + after) else [acceleration]),  # needs three frames in a row
         f"filled {tracks.filled.mean():.1%}, left open {missing.mean():.1%}",
         *([] if tracks.on_object is None else [f"{tracks.on_object:.0%} of the keypoints lie on the object"]),

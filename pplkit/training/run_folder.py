@@ -30,6 +30,7 @@ from pplkit.core.files import (
 )
 from pplkit.core.locks import locked
 from pplkit.core.version import __version__
+from pplkit.core.words import quantity
 from pplkit.data.crops import CROPS, current_name
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.reader import OBJECT
@@ -93,7 +94,9 @@ class RunFolder:
         if changed := ", ".join(name for name in self.changed(config) if name not in FREE):
             raise PplkitError(f"{self.path} holds a run with other settings ({changed}): {again}")
         if config.steps < (done := int(self.checkpoints()[-1].stem.partition("-")[2])):
-            raise PplkitError(f"{self.path} has done {done} steps already: give as many steps, or another run name.")
+            raise PplkitError(
+                f"{self.path} has done {quantity(done, 'step')} already: give as many steps, or another run name."
+            )
         if self.read("config.json", "made_by")["made_by"].get("data_sha256") != made_by.get("data_sha256"):
             raise PplkitError(f"{self.path} was trained on other data than {made_by.get('data')}: {again}")
 

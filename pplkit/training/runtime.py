@@ -36,6 +36,16 @@ def machine_description(device: torch.device, processes: int, deterministic: boo
     return {"device": kind, "devices": processes, "threads": torch.get_num_threads(), "deterministic": deterministic}
 
 
+def check_device(device: str) -> None:
+    """Raise PplkitError if there is no such device here, without waking it; "auto" is the best present."""
+    kind, _, number = device.partition(":")
+    mps = int(torch.backends.mps.is_available())
+    present = {"auto": 1, "cpu": 1, "cuda": torch.cuda.device_count(), "mps": mps}
+    if not int(number if number.isdigit() else 0) < present.get(kind, 0):
+        here = ", ".join(name for name, count in present.items() if count)
+        raise PplkitError(f"device={device!r} is not available here: choose one of {here}.")
+
+
 @contextmanager
 def working(device: torch.device, deterministic: bool) -> Iterator[None]:
     """Inside, operations that add up in a changing order are replaced or refused, if `deterministic`.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import read_image
 from pplkit.viz.drawing import (
@@ -99,7 +100,7 @@ def pose_spread(images: Images, keypoints: Images | None = None, links: Links = 
         points = as_array(keypoints)
         draw_plane(axes[0, 2], "mean pose", ticks=False)
         draw_skeleton(axes[0, 2], np.nanmean(points, axis=0), links, size=22)
-        draw_plane(axes[0, 3], f"labels of {len(points)} images", ticks=False)
+        draw_plane(axes[0, 3], f"labels of {quantity(len(points), 'image')}", ticks=False)
         for number, color in enumerate(keypoint_colors(points.shape[1])):
             axes[0, 3].scatter(*points[:, number].T, s=3, color=color, alpha=0.25, linewidths=0)
     return figure

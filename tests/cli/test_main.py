@@ -9,7 +9,7 @@ import pytest
 
 import pplkit
 from pplkit import cli
-from pplkit.cli.main import build_parser, main
+from pplkit.cli.main import EXAMPLES, GROUPS, build_parser, main
 
 COMMANDS = ["run", "batch", "train", "doctor", "complete", "estimate", "landmarks", "track", "export", "check"]
 
@@ -29,7 +29,28 @@ def test_an_interruption_is_status_130(monkeypatch: pytest.MonkeyPatch, capsys: 
 
     monkeypatch.setattr("pplkit.cli.run.prepare_data", interrupt)
     assert cli.main(["run", "puppets"]) == 130
-    assert capsys.readouterr().err == "pplkit: interrupted\n"
+    assert capsys.readouterr().err == "pplkit: interrupted. To continue: pplkit run puppets\n"
+    monkeypatch.setattr("pplkit.cli.data.faults", interrupt)
+    assert cli.main(["check", "a"]) == 130 and capsys.readouterr().err == "pplkit: interrupted.\n"
+
+
+def test_a_missing_device_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    for line in (["run", "puppets", "--device", "cuda:1"], ["doctor", "nowhere", "--device", "gpu"]):
+        assert main(line) == 2
+        assert re.search("device='(cuda:1|gpu)' is not available here: choose one of .*cuda", capsys.readouterr().err)
+
+
+def test_the_overview_names_each_command_once_and_its_examples_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    overview = capsys.readouterr().out
+    names = [name for group in GROUPS.values() for name in group]
+    assert sorted(names) == sorted([*COMMANDS, "convert-official"]) and all(f"{title}:" in overview for title in GROUPS)
+    for line in EXAMPLES:
+        build_parser().parse_args(line.split()[1:])
+        assert line in overview
 
 
 def test_python_m_pplkit_is_the_same_command() -> None:
@@ -40,7 +61,7 @@ def test_python_m_pplkit_is_the_same_command() -> None:
 
 
 def test_version_help_and_misspelled_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0 and "commands" in capsys.readouterr().out
+    assert main([]) == 0 and "Examples:" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0 and pplkit.__version__ in capsys.readouterr().out

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pplkit.cli.main import build_parser
 from pplkit.cli.options import estimator_of, name_and_value
 
 
@@ -18,6 +19,14 @@ from pplkit.cli.options import estimator_of, name_and_value
 )  # fmt: skip
 def test_values_are_json_or_text(text: str, value: object) -> None:
     assert name_and_value(text) == ("a", value)
+
+
+@pytest.mark.parametrize("line", ["classes=1,2,3", "classes=1 2 3", "classes=1, 2 3", "classes=1 2,3"])
+def test_lists_are_parted_by_commas_or_spaces(line: str) -> None:
+    parsed = build_parser().parse_args(["run", "cub", "--option", *line.split(), "variant=three", "--option", "a=1"])
+    assert parsed.option == [("classes", [1, 2, 3]), ("variant", "three"), ("a", 1)]
+    parsed = build_parser().parse_args(["batch", "plan.yaml", "--slurm"])
+    assert parsed.slurm == []
 
 
 @pytest.mark.parametrize("text", ["classes", "=1", "two words=1"])

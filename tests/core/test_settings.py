@@ -36,7 +36,10 @@ def test_settings_are_replaced_and_come_back_from_json() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"step": 4}, "setting 'step' is unknown: perhaps 'steps' is meant."),
+        (
+            {"step": 4},
+            "setting 'step' is unknown: choose one of flip, name, rate, sizes, steps; perhaps 'steps' is meant.",
+        ),
         ({"xyz": 4}, "setting 'xyz' is unknown: choose one of flip, name, rate, sizes, steps."),
         ({"steps": True}, "setting steps=True must be of type int."),
         ({"steps": 4.0}, "setting steps=4.0 must be of type int."),

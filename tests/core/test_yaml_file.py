@@ -55,7 +55,7 @@ AT = At(Path("plan.yaml")).to("seeds")
     [
         (AT.mapping, [1], "[1] must be a mapping: write entries such as 'name: value'."),
         (AT.mapping, {1: 2}, "the key 1 is not text: put it in quotes."),
-        (lambda value: AT.mapping(value, ["a"]), {"b": 1}, "the key 'b' is unknown: choose from a."),
+        (lambda value: AT.mapping(value, ["a"]), {"b": 1}, "the key 'b' is unknown: choose one of a."),
         (AT.items, [], "[] must be a list of one or more, such as [a, b]."),
         (AT.items, ["a", "A"], "two entries are 'A', ignoring case: rename or remove one."),
         (AT.named, {}, "it is empty: name at least one."),

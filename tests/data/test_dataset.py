@@ -146,7 +146,7 @@ def test_no_image_is_an_error(tmp_path: Path) -> None:
         ({"keypoints": np.full((3, 3, 2), 57.0)}, "far outside"),
         ({"visible": np.ones((3, 3))}, "train visible must be bool"),
         ({"classes": np.array([0, 1, 2])}, "class_names"),
-        ({"sources": ["one"]}, "1 lines for 3 images"),
+        ({"sources": ["one"]}, "1 line for 3 images"),
     ],
 )
 def test_wrong_arrays_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -211,7 +211,7 @@ def drop_field(folder: Path) -> None:
             lambda f: np.save(f / "train/keypoints.npy", np.full((10, 3, 2), np.inf, np.float32)),
             r"keypoints\.npy holds",
         ),
-        (lambda f: (f / "train/sources.txt").write_text("a\n"), r"sources\.txt has 1 lines"),
+        (lambda f: (f / "train/sources.txt").write_text("a\n"), r"sources\.txt has 1 line"),
     ],
 )
 def test_a_damaged_data_set_names_the_file_and_the_remedy(tmp_path: Path, spoil: Any, message: str) -> None:

@@ -53,7 +53,7 @@ def test_every_fault_is_named(folder: Path) -> None:
     (folder / "train/sources.txt").write_text("one\n")
     found = faults(folder)
     assert len(found) == 4 and not any("\n" in fault for fault in found)
-    for part in ("images-00001.npy is missing", "images-00002.npy has changed", "videos.npy must be", "has 1 lines"):
+    for part in ("images-00001.npy is missing", "images-00002.npy has changed", "videos.npy must be", "has 1 line"):
         assert sum(part in fault for fault in found) == 1, part
 
 

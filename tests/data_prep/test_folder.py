@@ -167,7 +167,7 @@ def test_a_bad_file_is_left_out_and_named_or_stops_a_strict_run(kind: str, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": "round"}, "crop is 'round'; choose one of 'center', 'pad', 'labels'"),
+        ({"crop": "round"}, "crop is 'round'; choose one of center, pad, labels"),
         ({"crop": "labels"}, "crop is 'labels', but there are none"),
         ({"test_share": 1.0}, "test_share is 1.0; give the share"),
         ({"margin": -1}, "margin is -1; give a share"),
@@ -257,6 +257,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     patchwork(tmp_path / "in" / "a.png", 0)
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "--size", "16", "--duplicates", "drop"]) == 0
-    assert "1 train images of 16 pixels" in capsys.readouterr().out
+    assert "1 train image of 16 pixels" in capsys.readouterr().out
     assert main([str(tmp_path / "gone"), str(tmp_path / "x")]) == 2
     assert "there is no folder" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data_prep.user_media import film_puppets, kind_of_source
+from data_prep.user_media import check_name, film_puppets, kind_of_source
 from pplkit.core.errors import PplkitError
 
 
@@ -27,3 +27,35 @@ def test_a_source_that_is_neither_is_named(tmp_path: Path) -> None:
         kind_of_source(tmp_path / "notes.txt")
     with pytest.raises(PplkitError, match="holds no image or video"):
         kind_of_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "source", "message"),
+    [
+        (
+            "folder-mice",
+            "folder",
+            "clip.mp4",
+            "clip.mp4 is a video: call the data set video-mice instead",
+        ),
+        ("folder", "folder", "clips", "clips holds videos: call the data set video instead of folder"),
+        (
+            "video-roses",
+            "video",
+            "photos",
+            "photos holds images: call the data set folder-roses instead",
+        ),
+        ("roses", None, "photos", "photos holds images: call the data set folder-roses instead of roses"),
+    ],
+)
+def test_the_name_to_use_is_said(
+    name: str, kind: str | None, source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("clip.mp4", "clips/a.mp4", "photos/a.png"):
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).touch()
+    with pytest.raises(PplkitError, match=message):
+        check_name(name, kind, source)
+    check_name(name, "cub", source)
+    check_name(name, kind, "")

@@ -134,7 +134,7 @@ def test_data_are_prepared_once_and_looked_at_before_anything_runs(home: Path) -
     [
         (["daisies"], "try.yaml, datasets.daisies: dataset='daisies' is not known by name and .*daisies is absent"),
         (["puppets", "cub"], "try.yaml, datasets.cub: source is empty, but dataset='cub' is made from downloaded"),
-        ({"puppets": {"options": {"film": 1}}}, "datasets.puppets: option 'film' is unknown .*choose from videos"),
+        ({"puppets": {"options": {"film": 1}}}, "datasets.puppets: option 'film' is unknown .*choose one of videos"),
     ],
 )
 def test_unknown_data_are_refused_before_any_is_prepared(
@@ -222,7 +222,7 @@ def test_one_plan_runs_once_at_a_time(home: Path) -> None:
 
 def test_a_run_that_another_process_works_on_is_left_alone(home: Path) -> None:
     plan = small(home)
-    with locked(home / "runs/roses-ppl-0", "held"), pytest.raises(PplkitError, match="1 of 1 runs failed"):
+    with locked(home / "runs/roses-ppl-0", "held"), pytest.raises(PplkitError, match="1 of 1 run failed"):
         run_batch(plan, prepare)
     assert "another process works in" in rows(home)[0]["reason"]
 

@@ -73,7 +73,7 @@ def test_a_run_with_a_page_has_one_before_the_occlusion_and_ends_with_a_summary(
 
 def test_a_parameter_that_no_notebook_declares_stops_before_anything_runs(tmp_path: Path) -> None:
     write_notebook(tmp_path / "notebooks", "01_first", "steps = 1  # of training", "open('ran', 'w').close()")
-    with pytest.raises(PplkitError, match="'stepz'.*choose from steps"):
+    with pytest.raises(PplkitError, match="'stepz'.*choose one of steps"):
         driver.run_notebooks("d", "r", {"stepz": 7}, ("01_first",), tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["01_first.ipynb", "notebooks"]
 

@@ -26,6 +26,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_json
 from pplkit.core.version import __version__
+from pplkit.core.words import choice
 from pplkit.data.images import as_text
 from pplkit.data.label_readers import POSE_TABLE
 from pplkit.data.video import frame_table
@@ -108,7 +109,7 @@ def read_poses(path: Path) -> PoseTable:
 def check_format(kind: str, out: Path) -> None:
     """Raise PplkitError for an unknown format, or a file name without an ending of the format."""
     if kind not in ENDINGS:
-        raise PplkitError(f"format={kind!r} is unknown: choose one of {', '.join(ENDINGS)}.")
+        raise PplkitError(f"format={kind!r} is unknown: {choice(kind, ENDINGS)}.")
     if out.suffix not in ENDINGS[kind]:
         endings = " or ".join(ENDINGS[kind])
         raise PplkitError(f"{out} does not end in {endings}, as files of format={kind!r} do: name another file.")

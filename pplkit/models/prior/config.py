@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pplkit.core.errors import PplkitError
 from pplkit.core.project import same_prior
 from pplkit.core.settings import Settings
+from pplkit.core.words import choice
 from pplkit.models.prior.presets import PRESETS
 
 CHOICES = {
@@ -75,7 +76,7 @@ def _check_number(name: str, value: Any) -> None:
         raise PplkitError(f"{name}={value} must be a fraction of the steps, from 0 to 1.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Config(Settings):
     """Settings of the Pose Prior Learner. The defaults are the published ones (preset `paper`).
 
@@ -180,7 +181,7 @@ class Config(Settings):
         settings = self.to_dict()
         for name, allowed in CHOICES.items():
             if settings[name] not in allowed:
-                raise PplkitError(f"{name}={settings[name]!r} is unknown: choose one of {', '.join(allowed)}.")
+                raise PplkitError(f"{name}={settings[name]!r} is unknown: {choice(settings[name], allowed)}.")
         for name, value in settings.items():
             _check_number(name, value)
         self._check_sides()
@@ -221,7 +222,7 @@ class Config(Settings):
     def preset(cls, name: str) -> "Config":
         """The settings called `name`; raises PplkitError naming the known presets."""
         if name not in PRESETS:
-            raise PplkitError(f"preset {name!r} is unknown: choose one of {', '.join(sorted(PRESETS))}.")
+            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
         return cls(**{**PRESETS[name], "name": name})
 
     @property

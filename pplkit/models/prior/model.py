@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html import escape
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.image_inputs import NO_PIXELS, as_floats, batch_frames, frames_of, hide, is_batch, is_single
+from pplkit.core.words import choice
+from pplkit.data.image_inputs import NO_PIXELS, as_floats, as_mask, batch_frames, frames_of, hide, is_batch, is_single
 from pplkit.data.reader import Frame
 from pplkit.geometry.coordinates import apply_affine, tta_transforms, warp
 from pplkit.geometry.link_map import link_map
@@ -88,6 +90,15 @@ class PosePriorLearner(nn.Module):
             self.template = nn.Parameter(points, requires_grad=config.prior_keypoints_trainable)
         if config.regression == "free":  # without T the shared network needs something else to tell keypoints apart
             self.codes = nn.Parameter(torch.rand(config.keypoints, 2) * 2 - 1)
+
+    def __repr__(self) -> str:
+        config, weights = self.config, sum(parameter.numel() for parameter in self.parameters())
+        about = f"preset {config.name}, {config.keypoints} keypoints, images of {config.image_size} pixels"
+        made_by = ", ".join(f"{name} {self.made_by[name]}" for name in ("run", "step", "data") if name in self.made_by)
+        return f"PosePriorLearner: {about}, {weights:,} weights\n  {made_by or 'not trained'}"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>{self.prior()._repr_html_()}"
 
     @torch.no_grad()
     def predefine(self, prior: PosePrior) -> None:
@@ -310,7 +321,7 @@ class PosePriorLearner(nn.Module):
         if name is None:
             return "published" if self.completer is None else "completed"
         if name not in PROCEDURES:
-            raise PplkitError(f"procedure={name!r} is unknown: choose one of {', '.join(PROCEDURES)}.")
+            raise PplkitError(f"procedure={name!r} is unknown: {choice(name, PROCEDURES)}.")
         if name == "completed" and self.completer is None:
             raise PplkitError("procedure='completed' needs a completer: run `pplkit complete` on the run folder first.")
         return name
@@ -366,8 +377,7 @@ class PosePriorLearner(nn.Module):
         if is_batch(images) and crop is None:
             for start in range(0, len(images), size):
                 inputs = self.prepare(images[start : start + size])
-                mask = None if hidden is None else self._hidden_mask(hidden[start : start + size], len(inputs))
-                yield inputs, mask
+                yield inputs, None if hidden is None else as_mask(hidden[start : start + size], inputs)
             frames += batch_frames(images)
             return
         if hidden is not None:
@@ -376,16 +386,6 @@ class PosePriorLearner(nn.Module):
         while batch := list(islice(remaining, size)):
             frames += [frame._replace(square=NO_PIXELS) for frame in batch]
             yield self.prepare(np.stack([frame.square for frame in batch])), None
-
-    def _hidden_mask(self, hidden: Tensor | np.ndarray, count: int) -> Tensor:
-        """`hidden` as `iterate` takes it; raises PplkitError for another shape."""
-        mask = torch.as_tensor(hidden)
-        if mask.ndim != 3 or len(mask) != count:
-            raise PplkitError(
-                f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), a mask for each image."
-            )
-        side = self.config.image_size
-        return F.interpolate(mask[:, None].float(), size=(side, side))[:, 0].to(self.alpha.device) > 0.5
 
     def prepare(self, images: Tensor | np.ndarray) -> Tensor:
         """A batch as `estimate` takes it, to float (B, 3, S, S) in [-1, 1] on the model's device."""

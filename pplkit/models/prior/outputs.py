@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pplkit.core.words import counted
+from pplkit.core.words import quantity
 from pplkit.data.crops import from_crop
 from pplkit.data.images import html_summary
 from pplkit.data.reader import Frame
@@ -70,7 +70,7 @@ class Poses:
     def __getitem__(self, index: int) -> "Poses":
         """The pose in one image."""
         if self.keypoints.ndim == 2 or not -len(self) <= index < len(self):
-            raise IndexError(f"there is no image {index} among {counted(len(self), 'image')}")
+            raise IndexError(f"there is no image {index} among {quantity(len(self), 'image')}")
         names = ("keypoints", "confidence", "distance", "hidden")
         parts = {name: value[index] for name in names if (value := getattr(self, name)) is not None}
         return replace(self, **parts, frames=self.frames[index : index + 1 or None])
@@ -102,7 +102,7 @@ class Poses:
         return ABOVE["export"](self, Path(path), format, visible)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
-        shape, images = tuple(self.keypoints.shape), counted(len(self), "image")
+        shape, images = tuple(self.keypoints.shape), quantity(len(self), "image")
         mean = f", mean confidence {float(self.confidence.mean()):.2f}" if self.confidence.numel() else ""
         return f"Poses of {images}: {shape[-2]} keypoints{mean}\n  .keypoints {shape} in [-1, 1], .pixels(), .draw()"
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_json, write_json
+from pplkit.core.words import quantity
 
 SCHEMA = "pplkit-prior-1"
 STRONG = 0.05  # relative to the strongest link
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PosePrior:
     """The typical pose of a category and its skeleton.
 
@@ -37,6 +39,20 @@ class PosePrior:
                 f"keypoints {self.keypoints.shape} and connectivity {self.connectivity.shape} do not fit: give arrays "
                 "(N, 2) and (N, N)."
             )
+
+    def __repr__(self) -> str:
+        about = ", ".join(f"{name} {self.made_by[name]}" for name in ("run", "data") if name in self.made_by)
+        sizes = f"{quantity(len(self.keypoints), 'keypoint')}, {quantity(len(self.links()), 'strong link')}"
+        return f"PosePrior{f' of {about}' * bool(about)}: {sizes}"
+
+    def _repr_html_(self) -> str:
+        lines = [(*self.keypoints[[i, j]].ravel(), self.strength((i, j))) for i, j in self.links()]
+        links = "".join(
+            f'<line x1="{a:.3f}" y1="{b:.3f}" x2="{c:.3f}" y2="{d:.3f}" stroke="#0072B2" stroke-width="{w / 20:.3f}"/>'
+            for a, b, c, d, w in lines
+        )
+        points = "".join(f'<circle cx="{x:.3f}" cy="{y:.3f}" r="0.04"/>' for x, y in self.keypoints)
+        return f'<pre>{escape(repr(self))}</pre><svg width="160" viewBox="-1.1 -1.1 2.2 2.2">{links}{points}</svg>'
 
     def links(self, threshold: float = STRONG) -> list[tuple[int, int]]:
         """The strong links (i, j), i < j, strongest first: with at least `threshold` times the strongest weight."""

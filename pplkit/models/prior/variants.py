@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
@@ -99,7 +100,7 @@ def variant(config: Config, name: str, prior: str = "") -> Config:
     Raises PplkitError naming the known variants.
     """
     if name not in VARIANTS:
-        raise PplkitError(f"variant {name!r} is unknown: choose one of {', '.join(VARIANTS)}.")
+        raise PplkitError(f"variant {name!r} is unknown: {choice(name, VARIANTS)}.")
     changes = VARIANTS[name].changes
     file = {"predefined": prior} if "predefined" in changes.values() else {}
     return config.replace(**changes, **file)
