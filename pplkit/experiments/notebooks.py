@@ -159,7 +159,7 @@ def _project_home(root: Path) -> Iterator[None]:
 def _execute(source: Path, executed: Path, parameters: dict[str, Any]) -> None:
     options: dict[str, Any] = {"kernel_name": "python3", "cwd": source.parent, "start_timeout": KERNEL_START_SECONDS}
     options["progress_bar"] = False  # it counts cells, of which one trains for minutes
-    options["extra_arguments"] = ["--log-level=ERROR"]  # newer kernels warn of each local connection
+    options["extra_arguments"] = ["--log-level=CRITICAL"]  # kernels warn of each local connection and of how they end
     try:
         papermill.execute_notebook(source, executed, parameters, **options)
     except PapermillExecutionError as error:

@@ -72,7 +72,7 @@ def write_run_page(run: Path) -> Path:
 
 def _parts(run: Path) -> Iterator[str]:
     kind, *_ = verdict(run)
-    lines = "".join(f"<p>{escape(line)}</p>" for line in summary_lines(run))
+    lines = "".join(f"<p>{escape(line)}</p>" for line in summary_lines(run)).replace(" %", "&nbsp;%")
     yield f'<h1>{escape(run.name)}</h1><div class="verdict {kind}">{lines}</div><main>'
     yield '<div class="pair">'
     if (run / "prior.json").is_file():
@@ -119,8 +119,8 @@ def _evolution(run: Path) -> str:
     address = data_address(image_bytes(prior_evolution(rows, 9, columns=3), "svg"), "svg")
     return (
         '<section><h2>How it came about</h2><figure class="figure">'
-        f'<img alt="The prior at nine steps of the training" src="{address}"></figure>'
-        '<p class="note">The prior at nine steps of the training.</p></section>'
+        f'<img alt="The prior at several steps of the training" src="{address}"></figure>'
+        '<p class="note">The prior at several steps of the training.</p></section>'
     )
 
 

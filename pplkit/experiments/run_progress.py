@@ -15,8 +15,8 @@ from pplkit.training.run_folder import RunFolder
 LOOK_EVERY_SECONDS = 2
 TRAINING = "02_training"
 REST_SECONDS = 15  # of notebook 02 after its training
-COSTS = {"03_prior_distillation": (12, 300), "04_evaluation": (10, 800), "05_occlusion": (20, 13_000)}
-"""Of the notebooks after the training: seconds, and images that are trained on in the rest of the time. Measured."""
+COSTS = {"03_prior_distillation": (12, 300), "04_evaluation": (10, 800), "05_occlusion": (20, 10_000)}
+"""Seconds of the notebooks after the training, and images that are trained on in the rest of their time; measured."""
 
 
 class RunProgress:
