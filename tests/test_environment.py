@@ -19,7 +19,7 @@ IMPORT_NAMES = {
     "sleap-io": "sleap_io",
 }
 EXTRAS = PROJECT["optional-dependencies"]
-EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["onnx"] + EXTRAS["dev"]
+EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["lab"] + EXTRAS["onnx"] + EXTRAS["dev"]
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "nbval")
 
 

@@ -41,7 +41,7 @@ def reader() -> Any:
     try:
         import av
     except ImportError as error:
-        raise PplkitError("reading videos needs the package av: pip install 'pplkit[data]'") from error
+        raise PplkitError("reading videos needs the package av: pip install av") from error
     return av
 
 

@@ -28,7 +28,7 @@ def write_video(
     try:
         import av
     except ImportError:
-        raise PplkitError("writing a video needs the package av: pip install 'pplkit[data]'.") from None
+        raise PplkitError("writing a video needs the package av: pip install av.") from None
     path, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None:

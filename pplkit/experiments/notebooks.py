@@ -112,12 +112,13 @@ def check_data(data: Dataset, config: Config) -> None:
 
 
 def notebook_file(name: str, root: Path) -> Path:
-    """The file of notebook `name`, in <root>/notebooks or, without such a folder, in the one beside the package."""
-    folder = root / "notebooks"
-    folder = folder if folder.is_dir() else Path(__file__).resolve().parents[2] / "notebooks"
-    if not (folder / f"{name}.ipynb").is_file():
-        raise PplkitError(f"{folder / name}.ipynb is missing: run from the project's folder or set PPLKIT_HOME to it.")
-    return folder / f"{name}.ipynb"
+    """The file of notebook `name`: in <root>/notebooks, beside the package in a clone, or in the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    folders = [folder / "notebooks" for folder in (root, package.parent, package)]
+    for folder in folders:
+        if (folder / f"{name}.ipynb").is_file():
+            return folder / f"{name}.ipynb"
+    raise PplkitError(f"{folders[0] / name}.ipynb is missing: correct its name, or put it there.")
 
 
 def declared_parameters(notebook: Path) -> dict[str, Any]:
