@@ -128,7 +128,7 @@ def gather(source: Path) -> None:
         for path in sorted((ROOT / folder).glob(pattern)):
             (source / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, source / folder)
-    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE"):
         shutil.copy2(ROOT / name, source)
     front = (ROOT / "README.md").read_text(encoding="utf-8")
     for title, pages in CONTENTS.items():
