@@ -21,6 +21,7 @@ from data_prep import folder, video
 from pplkit import cli
 from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import Dataset, open_dataset
+from pplkit.data.validation import summary
 from pplkit.data.video import frames
 
 CASES = SHARED / "cases"
@@ -190,6 +191,7 @@ def test_case_18_images_of_phones_are_not_left_out_in_silence(
     data = prepared(folder, "pics", tmp_path / "out")
     assert sentence in capsys.readouterr().err and len(data["train"]) == 4
     assert [name for name, _ in data.dropped] == ["IMG_0001.HEIC", "IMG_0002.HEIC"]
+    assert "left out: IMG_0001.HEIC" in "\n".join(summary(data))  # as notebooks 01 and 07, and `pplkit check` print it
     command("estimate", "pics", "--out", tmp_path / "p.json")
     assert sentence in capsys.readouterr().err and len(poses_in(tmp_path / "p.json")) == 4
 
