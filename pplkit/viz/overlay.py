@@ -136,18 +136,17 @@ def draw_poses(poses: Poses, least: float = 0.0) -> Image.Image:
     chosen = np.unique(np.linspace(0, len(poses) - 1, min(len(poses), SHEET)).round().astype(int))
     points = points.reshape(len(poses), -1, 2)
     confidence = poses.confidence.numpy().reshape(len(poses), -1)
-    drawn = [
-        Image.fromarray(draw_pose(np.asarray(as_image(image)), points[n], *skeleton, confidence[n], least))
-        for n, image in zip(chosen, read_whole([poses.frames[n] for n in chosen]), strict=True)
-    ]
+    images = [as_image(image) for image in read_whole([poses.frames[n] for n in chosen])]
     if len(poses) == 1:
-        return drawn[0]
-    columns = math.ceil(math.sqrt(len(drawn)))
-    sheet = Image.new("RGB", (columns * TILE, -(-len(drawn) // columns) * TILE), "white")
-    for number, image in enumerate(drawn):
+        return Image.fromarray(draw_pose(np.asarray(images[0]), points[0], *skeleton, confidence[0], least))
+    columns = math.ceil(math.sqrt(len(images)))
+    sheet = Image.new("RGB", (columns * TILE, -(-len(images) // columns) * TILE), "white")
+    for number, (n, image) in enumerate(zip(chosen, images, strict=True)):
         tile = ImageOps.contain(image, (TILE - 4, TILE - 4))
+        inside = (points[n] + 0.5) * (tile.width / image.width) - 0.5
+        drawn = Image.fromarray(draw_pose(np.asarray(tile), inside, *skeleton, confidence[n], least))
         left, top = (TILE - tile.width) // 2, (TILE - tile.height) // 2
-        sheet.paste(tile, (number % columns * TILE + left, number // columns * TILE + top))
+        sheet.paste(drawn, (number % columns * TILE + left, number // columns * TILE + top))
     return sheet
 
 
