@@ -1,4 +1,4 @@
-"""Mathematics of points and image planes: coordinates, affine maps, link map, trajectories."""
+"""Mathematics of points and image planes: coordinates, affine maps, cameras, link map, trajectories."""
 
 from pplkit.geometry.coordinates import apply_affine, to_pixels, to_unit
 from pplkit.geometry.link_map import link_map

@@ -44,12 +44,16 @@ def pairwise_distances(points: Tensor) -> Tensor:
 
 
 def mirror(points: Points, pairs: Sequence[tuple[int, int]] = ()) -> Points:
-    """Points (..., J, 2) of a horizontally flipped image; `pairs` are the (left, right) points that change places."""
+    """Points (..., J, 2) of a horizontally flipped image; `pairs` are the (left, right) points that change places.
+
+    Of points with more coordinates, as in 3D, the first changes its sign.
+    """
     order = list(range(points.shape[-2]))
     for left, right in pairs:
         order[left], order[right] = right, left
     flipped = points[..., order, :]
-    sign = np.array([-1, 1], dtype=np.float32)
+    sign = np.ones(points.shape[-1], np.float32)
+    sign[0] = -1
     return flipped * (sign if isinstance(flipped, np.ndarray) else torch.from_numpy(sign).to(flipped))
 
 

@@ -109,3 +109,9 @@ def test_a_relative_transform_leads_to_the_same_point_of_the_image() -> None:
     torch.testing.assert_close(apply_affine(second[:, None], moved[0]), apply_affine(first[:, None], points))
     torch.testing.assert_close(apply_affine(relative_transform(first, first)[:, None], points)[0], points)
     torch.testing.assert_close(following_view(first, relative_transform(first, second)), second)
+
+
+def test_a_mirrored_pose_in_space_keeps_height_and_depth() -> None:
+    pose = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
+    assert mirror(pose, [(0, 2)]).tolist() == [[-7, 8, 9], [-4, 5, 6], [-1, 2, 3]]
+    assert torch.equal(mirror(torch.from_numpy(pose), [(0, 2)]), torch.from_numpy(mirror(pose, [(0, 2)])))
