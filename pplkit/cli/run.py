@@ -10,6 +10,7 @@ import torch
 
 from pplkit.cli.options import PAIRS, TRAINING, Commands, add_command, given, settings_of, warn_about
 from pplkit.core.project import run_folder
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.training.run_folder import RunFolder
@@ -75,7 +76,7 @@ def limit_threads(folder: Path, arguments: argparse.Namespace) -> None:
         return
     count, why = choose_threads(arguments.threads, RunFolder(folder).recorded_threads())
     os.environ["OMP_NUM_THREADS"] = str(count)
-    print(f"{folder.name}: {count} thread{'s' * (count > 1)} ({why})", flush=True)
+    print(f"{folder.name}: {quantity(count, 'thread')} ({why})", flush=True)
 
 
 def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> Dataset:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_file
+from pplkit.core.words import quantity
 from pplkit.data.images import MAX_PIXELS, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
@@ -154,13 +155,13 @@ class FrameTable(NamedTuple):
         length = min(self.length or 0.0, limit)
         holes = self.seconds[~self.stored & (self.seconds < last)]
         if faults:
-            return f"is damaged in {faults} place{'s' * (faults > 1)}; {REMEDY}"
+            return f"is damaged in {quantity(faults, 'place')}; {REMEDY}"
         if last >= limit:
             return ""
         if length - last > max(MAX_MISSING_SECONDS, 3 * self.step):
             return f"is cut short: it ends at {max(0, last):.1f} of {length:.1f} seconds; {REMEDY}"
         if unread > 0:
-            return f"has {unread} frame{'s' * (unread > 1)} that cannot be read; {REMEDY}"
+            return f"has {quantity(unread, 'frame')} that cannot be read; {REMEDY}"
         if self.cut:
             return f"is cut short or damaged after {max(0, last):.1f} seconds; {REMEDY}"
         if len(holes):

@@ -11,6 +11,7 @@ import torch
 
 from pplkit.core.errors import Diverged, PplkitError
 from pplkit.core.signals import DeferredSignals, Interrupted, signal_name
+from pplkit.core.words import quantity
 from pplkit.models.layers import collectives
 from pplkit.training.averages import Averages
 from pplkit.training.checkpoint import Checkpoint, restore
@@ -111,7 +112,7 @@ def _fit(
             count, why = choose_threads(threads, run.recorded_threads())
             stack.enter_context(running_threads(count))
             if bar or threads is None and "OMP_NUM_THREADS" not in os.environ:
-                print(f"training on {count} thread{'s' * (count > 1)} ({why})", flush=True)
+                print(f"training on {quantity(count, 'thread')} ({why})", flush=True)
         stack.callback(task.end)
         with fabric.rank_zero_first(local=True):  # which may download
             task.setup(rank)
