@@ -38,7 +38,7 @@ MODULES = {
     "objectness": "models.layers.objectness", "objects": "inference.object_crop", "occlusion": "data.occlusion",
     "occlusion_figures": "viz.occlusion", "official": "models.prior.released_weights training.saved_model",
     "onnx_export": "inference.export.onnx", "overlay": "viz.overlay data.video_writer", "partial": "data.staging",
-    "parts": "models.prior.parts", "pickled": "models.prior.released_reader", "pictures": "data.images",
+    "parts": "models.prior.parts", "pickled": "models.released_reader", "pictures": "data.images",
     "places": "core.project", "plans": "experiments.plan", "plots": "viz.images viz.training viz.evaluation",
     "poses": "models.prior.outputs", "posing": "data_prep.synthetic.posing",
     "posters": "viz.prior viz.evaluation viz.images", "prior": "models.prior.pose_prior",

@@ -33,7 +33,7 @@ from pplkit.inference.export.pose_formats import read_poses
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.models.prior.released_reader import read_state
+from pplkit.models.released_reader import read_state
 from pplkit.training.run_folder import RunFolder, data_of
 from pplkit.training.saved_model import fingerprint, load, save_completer
 

@@ -19,7 +19,7 @@ from pplkit.data.schema import array_of
 from pplkit.data.validation import faults, summary
 from pplkit.data.writer import DatasetWriter
 from pplkit.models.prior.pose_prior import PosePrior
-from pplkit.models.prior.released_reader import read_state
+from pplkit.models.released_reader import read_state
 from pplkit.training.run_folder import RunFolder
 
 SEEDS = st.integers(0, 2**32 - 1)

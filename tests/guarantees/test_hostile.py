@@ -31,7 +31,7 @@ from pplkit.experiments import report as batch_report
 from pplkit.experiments.ablations import table_text
 from pplkit.models.layers.perceptual import perceptual_features
 from pplkit.models.prior.config import Config
-from pplkit.models.prior.released_reader import read_state
+from pplkit.models.released_reader import read_state
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'

@@ -11,7 +11,7 @@ from torch import Tensor
 from pplkit.core.errors import PplkitError
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
-from pplkit.models.prior.released_reader import read_state
+from pplkit.models.released_reader import read_state
 
 # Released name, as a pattern, and the kit's name for it. \1 and \2 are kept.
 NAMES = (

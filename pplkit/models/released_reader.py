@@ -16,6 +16,10 @@ from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 
 MODULES = ("torch.nn.modules.", "torchvision.models.", "torchvision.transforms.", "models.", "utils.", "argparse.")
+IN_CHECKPOINTS = (
+    "numpy.",
+    "_codecs.encode.",
+)  # states of random generators and NumPy's numbers, in released checkpoints
 CONTAINERS = {("collections", "OrderedDict"): OrderedDict, ("torch", "Size"): torch.Size, ("builtins", "set"): set}
 REMEDY = "save model.state_dict() with torch.save and give that file."
 
@@ -39,8 +43,9 @@ class _StandIn:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -55,7 +60,8 @@ class _Unpickler(pickle.Unpickler):
             return lambda tensor, *_: tensor
         if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
             return dtype
-        if (f"{module}.".startswith(MODULES) and "." not in name) or (module, name) == ("torch", "device"):
+        inert = f"{module}.".startswith(MODULES) or f"{module}.{name}.".startswith(IN_CHECKPOINTS)
+        if (inert and "." not in name) or (module, name) == ("torch", "device"):
             return _StandIn
         raise Refused(f"it names {module}.{name}")
 
@@ -66,7 +72,7 @@ _PICKLE = SimpleNamespace(
 
 
 def read_state(path: Path) -> Released:
-    """The state dict in a file of torch.save, which may also hold the whole module, as the authors' do.
+    """The state dict in a file of torch.save, which may also hold a whole module, or a dict with one state dict in it.
 
     Nothing in the file is executed: objects of module classes are replaced by stand-ins, and a file that names anything
     but tensors, containers and modules is refused. Raises PplkitError naming the file.
@@ -84,11 +90,19 @@ def read_state(path: Path) -> Released:
         raise PplkitError(f"{path} holds no state dict ({reason(error)}): {REMEDY}") from None
     if isinstance(state, Mapping) and isinstance(inner := state.get("state_dict"), Mapping):
         state = inner
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    elif isinstance(state, Mapping) and len(states := [value for value in state.values() if _is_state(value)]) == 1:
+        state = states[0]
+    if not _is_state(state):
         raise PplkitError(f"{path} holds {type(content).__name__}, no state dict: {REMEDY}")
     attributes = vars(content) if isinstance(content, _StandIn) else {}
     numbers = {name: value for name, value in attributes.items() if type(value) in (int, float)}
     return Released({str(name): value.detach() for name, value in state.items()}, numbers)
+
+
+def _is_state(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and len(value) > 0 and all(isinstance(tensor, Tensor) for tensor in value.values())
+    )
 
 
 def _state(module: _StandIn, prefix: str = "") -> dict[str, Tensor]:
