@@ -153,7 +153,7 @@ def test_published_gradients(tag: str, models: dict[str, PoseFormer], arrays: di
     model = models[tag]
     model.zero_grad()
     loss = loss_of(model, arrays, tag)
-    assert float(loss) == pytest.approx(float(arrays[f"{tag}/loss"]), abs=1e-6)
+    assert loss.item() == pytest.approx(float(arrays[f"{tag}/loss"]), abs=1e-6)
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     norms = json.loads((lift / "lift_keys.json").read_text())["gradient_norms"][tag]
