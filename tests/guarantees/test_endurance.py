@@ -1,6 +1,7 @@
 """A training loses nothing: by signals, by a disk that is full or gone, by a second one in its folder."""
 
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,12 @@ def test_the_command_says_where_it_stopped(
 ) -> None:
     def train(*given: Any, **options: Any) -> None:
         assert options == {"save_every": 9, "deterministic": True}
-        raise Interrupted("ended at step 3, which is saved", number)
+        raise Interrupted("ended at step 3.", number)
 
     monkeypatch.setattr("pplkit.training.train", train)
     line = ["train", str(puppets.path), "run", "--preset", "puppets", "--save-every", "9", "--deterministic"]
     assert cli.main(line) == code
-    assert capsys.readouterr().err == "pplkit: ended at step 3, which is saved\n"
+    assert capsys.readouterr().err == f"pplkit: ended at step 3. To continue: {shlex.join(['pplkit', *line])}\n"
 
 
 def test_a_callback_may_save_where_steps_were_not_logged(

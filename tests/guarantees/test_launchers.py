@@ -110,7 +110,7 @@ def test_the_launchers_processes_train_together(how: str, data: Path, alone: dic
         codes = job.codes()
     told = job.log.read_text()
     assert set(codes) == {0}, told
-    assert told.count("The run is in") == 1 and told.count("| 0/2 [00:00<?") == 1  # of the bar
+    assert told.count("The run is in") == 1
     assert RunFolder(tmp_path / "run").read("training.json")["device"] == "cpu x 2"
     # Adam makes whole steps of gradients that are roundings.
     assert RunFolder(tmp_path / "run").rows("metrics.jsonl") == [pytest.approx(alone, rel=5e-3)]
