@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError
-from pplkit.geometry.coordinates import mirror
 from pplkit.models.lifting import PoseFormer, load_poseformer
+from pplkit.models.lifting.windows import flip_mean
 
 TAGS = ("f9", "f27", "f81", "small")
-PAIRS = list(zip((4, 5, 6, 11, 12, 13), (1, 2, 3, 14, 15, 16), strict=True))  # left and right joints of Human3.6M
+PAIRS = tuple(zip((4, 5, 6, 11, 12, 13), (1, 2, 3, 14, 15, 16), strict=True))  # left and right joints of Human3.6M
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
@@ -175,7 +175,7 @@ def test_published_steps_of_the_optimizer(weights: ModuleType, arrays: dict[str,
     losses = []
     for _ in range(6):
         loss = loss_of(model, arrays, "f9")
-        losses.append(float(loss))
+        losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -183,7 +183,6 @@ def test_published_steps_of_the_optimizer(weights: ModuleType, arrays: dict[str,
 
 
 def test_published_mean_of_pose_and_mirror_image(models: dict[str, PoseFormer], arrays: dict[str, Tensor]) -> None:
-    keypoints = arrays["f9/input"]
     with torch.no_grad():
-        mean = (models["f9"](keypoints) + mirror(models["f9"](mirror(keypoints, PAIRS)), PAIRS)) / 2
+        mean = flip_mean(models["f9"], arrays["f9/input"], PAIRS)
     assert torch.allclose(mean, arrays["f9/output_flip_mean"], **CLOSE)

@@ -1,0 +1,126 @@
+"""All settings of a lifting model and its training, and their presets. Imports nothing heavy."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pplkit.core.errors import PplkitError
+from pplkit.core.settings import Settings
+from pplkit.core.words import choice
+
+# Published: one target frame of a window; 200 epochs of 6,093 batches, every example plain and mirrored.
+_POSEFORMER: dict[str, Any] = {
+    "network": "poseformer", "width": 32, "depth": 4, "heads": 8, "mlp_ratio": 2.0, "drop_path": 0.1,
+    "steps": 1_218_600, "batch_size": 512, "learning_rate_decay": 0.99, "final_learning_rate": 1.0, "warmup_steps": 0,
+    "weight_decay": 0.1, "weight_velocity": 0.0, "hidden_joints": 0.0, "precision": "32-true",
+}  # fmt: skip
+PRESETS: dict[str, dict[str, Any]] = {
+    "poseformer-27": {**_POSEFORMER, "frames": 27, "learning_rate": 4e-5},  # for detected keypoints (CPN)
+    "poseformer-81": {**_POSEFORMER, "frames": 81, "learning_rate": 4e-4},  # for true keypoints
+    "lift": {},
+    "lift-small": {
+        "frames": 27, "width": 192, "depth": 3, "steps": 6000, "batch_size": 32, "hidden_joints": 0.05,
+        "precision": "32-true",
+    },
+}  # fmt: skip
+CHOICES = {"network": ("frames", "poseformer"), "precision": ("32-true", "bf16-mixed", "16-mixed")}
+INTEGERS = {  # the least and the largest that a setting may be
+    "frames": (1, 10_000), "joints": (2, 1000), "root": (0, 999), "width": (2, 8192), "depth": (1, 64),
+    "heads": (1, 1024), "frequency_tokens": (0, 1000), "batch_size": (1, 10**6), "steps": (1, 10**9),
+    "warmup_steps": (0, 10**9), "seed": (0, 2**62),
+}  # fmt: skip
+FRACTIONS = ("drop_path", "hidden_joints")
+POSITIVE = ("learning_rate", "learning_rate_decay", "mlp_ratio")
+FOR_FRAMES = ("frequency_tokens", "causal", "uncertainty", "hidden_joints")  # what PoseFormer does not have
+
+
+@dataclass(frozen=True)
+class LiftingConfig(Settings):
+    """Settings of lifting; the defaults are those of the preset `lift`.
+
+    Raises PplkitError for values that no model can have (checked at construction).
+    """
+
+    name: str = "lift"  # of the preset that the settings come from
+    # network
+    network: str = "frames"  # "frames" gives the pose of every frame of a window, "poseformer" of its center
+    frames: int = 81  # F, length of a window; at test the network "frames" also takes shorter ones
+    joints: int = 17  # J, of the skeleton
+    root: int = 0  # the joint that positions are relative to
+    width: int = 256  # channels of a frame's token; of a joint's token for "poseformer"
+    depth: int = 4  # transformer blocks; for "poseformer" of each of its two parts
+    heads: int = 8  # of attention
+    mlp_ratio: float = 2.0  # hidden units of a block's MLP for each channel
+    drop_path: float = 0.0  # rate of the last block at which paths are left out in training; published: 0.1
+    frequency_tokens: int = 0  # the lowest coefficients of the window's cosine transform as further tokens; 0 = none
+    causal: bool = False  # whether a frame sees only itself and those before
+    uncertainty: bool = False  # whether the expected error of each joint is learned and put out as well
+    # examples
+    flip: bool = True  # whether examples also come mirrored
+    flip_test: bool = True  # whether poses are the mean over the input and its mirror image
+    hidden_joints: float = 0.1  # fraction of joints that are hidden in training, so that gaps are learned
+    # losses
+    weight_position: float = 1.0  # mean distance of the joints in meters (MPJPE)
+    weight_velocity: float = 1.0  # the same of their movement from frame to frame
+    weight_bone_length: float = 0.0  # difference of a bone's length from the true one, in meters
+    weight_bone_variance: float = 0.0  # variance of a bone's length within a window, in square meters
+    weight_symmetry: float = 0.0  # difference of a bone's length from that of the other side, in meters
+    weight_uncertainty: float = 0.1  # Laplace likelihood of the error; with `uncertainty`
+    # optimization
+    steps: int = 60_000  # of the whole training
+    batch_size: int = 128  # windows in a step, of all processes together
+    learning_rate: float = 5e-4  # of AdamW
+    warmup_steps: int = 200  # over which the learning rate rises to its value
+    learning_rate_decay: float = 1.0  # factor after each epoch; published: 0.99
+    final_learning_rate: float = 0.02  # fraction of the learning rate left at the last step (a cosine); 1 = constant
+    weight_decay: float = 0.01  # of AdamW; published: 0.1
+    precision: str = "bf16-mixed"  # "32-true", "bf16-mixed" or "16-mixed"
+    seed: int = 0  # of everything random
+
+    def __post_init__(self) -> None:
+        settings = self.to_dict()
+        for name, allowed in CHOICES.items():
+            if settings[name] not in allowed:
+                raise PplkitError(f"{name}={settings[name]!r} is unknown: choose one of {', '.join(allowed)}.")
+        for name, value in settings.items():
+            _check_number(name, value)
+        if self.width % self.heads or (self.network == "frames" and self.width % 2):
+            raise PplkitError(f"width={self.width} does not fit: use an even multiple of heads={self.heads}.")
+        if self.root >= self.joints:
+            raise PplkitError(f"root={self.root} is none of the {self.joints} joints, which are numbered from 0.")
+        if self.causal and self.frequency_tokens:
+            raise PplkitError("frequency_tokens see the whole window, which causal=True forbids: set one of them to 0.")
+        self._check_poseformer()
+
+    def _check_poseformer(self) -> None:
+        if self.network != "poseformer":
+            return
+        if self.frames % 2 == 0:
+            raise PplkitError(f"frames={self.frames} has no center frame, which poseformer needs: use an odd number.")
+        for name in (*FOR_FRAMES, "weight_velocity"):
+            if getattr(self, name):
+                raise PplkitError(
+                    f"{name}={getattr(self, name)} is not for network='poseformer': set it to 0 or False."
+                )
+
+    @classmethod
+    def preset(cls, name: str) -> "LiftingConfig":
+        """The settings called `name`; raises PplkitError naming the known presets."""
+        if name not in PRESETS:
+            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
+        return cls(**{**PRESETS[name], "name": name})
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Raise PplkitError for a setting that is no finite number in its range; for texts and switches nothing."""
+    if name in INTEGERS:
+        least, most = INTEGERS[name]
+        if type(value) is not int or not least <= value <= most:
+            raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
+    elif isinstance(value, float):
+        if name in POSITIVE and not value > 0:
+            raise PplkitError(f"{name}={value} must be positive.")
+        if name in FRACTIONS and not 0 <= value < 1:
+            raise PplkitError(f"{name}={value} must be a fraction from 0 up to, but not including, 1.")
+        if not 0 <= value < math.inf:
+            raise PplkitError(f"{name}={value} must be 0 or more, and finite.")
