@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_prep.common.command_line import run_sequences
 from data_prep.synthetic.motion_bodies import Bodies, random_bodies
 from data_prep.synthetic.motion_floor import lying, tumbling
-from data_prep.synthetic.motion_upright import gait, jump, planted
+from data_prep.synthetic.motion_gait import gait
+from data_prep.synthetic.motion_upright import jump, planted
 from pplkit.data.pose_views import detector_noise, random_views
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
@@ -127,8 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seconds", type=float, default=10.0, help="length of each (default: %(default)s)")
     command.add_argument("--fps", type=float, default=30.0, help="frames a second (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="decides what is made (default: %(default)s)")
-    prepare(**vars(command.parse_args(arguments)))
-    return 0
+    return run_sequences(prepare, command, arguments)
 
 
 if __name__ == "__main__":

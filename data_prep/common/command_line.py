@@ -73,3 +73,18 @@ def run(prepare: Callable[..., Path], command: argparse.ArgumentParser, argument
     if data.dropped:
         print(f"{len(data.dropped)} left out; the first: {': '.join(data.dropped[0])} (all are in dataset.json)")
     return 0
+
+
+def run_sequences(
+    prepare: Callable[..., Path], command: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> int:
+    """As `run`, for pose sequences: prints how many files each folder got."""
+    replace_unprintable()
+    try:
+        out = prepare(**vars(command.parse_args(arguments)))
+    except PplkitError as error:
+        print(f"data_prep: {error}", file=sys.stderr)
+        return 2
+    counts = {folder.name: len(list(folder.glob("*.npz"))) for folder in sorted(out.iterdir()) if folder.is_dir()}
+    print(f"{out}: " + (", ".join(f"{count} files in {name}" for name, count in counts.items()) or "pose sequences"))
+    return 0

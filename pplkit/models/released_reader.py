@@ -1,31 +1,26 @@
 """Files of torch.save read by an allow-list: tensors and containers, with stand-ins for modules; no code is run."""
 
-import pickle
 import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
+from pplkit.core.safe_pickle import Refused, SafeUnpickler
 
 MODULES = ("torch.nn.modules.", "torchvision.models.", "torchvision.transforms.", "models.", "utils.", "argparse.")
 IN_CHECKPOINTS = (
     "numpy.",
     "_codecs.encode.",
 )  # states of random generators and NumPy's numbers, in released checkpoints
-CONTAINERS = {("collections", "OrderedDict"): OrderedDict, ("torch", "Size"): torch.Size, ("builtins", "set"): set}
 REMEDY = "save model.state_dict() with torch.save and give that file."
-
-
-class Refused(pickle.UnpicklingError):
-    """The file names something that is neither data nor a module."""
 
 
 class Released(NamedTuple):
@@ -48,22 +43,31 @@ class _StandIn:
             self.__dict__.update(state)
 
 
-class _Unpickler(pickle.Unpickler):
+def _tensor(*parts: Any) -> Tensor:
+    rebuild: Any = torch._utils._rebuild_tensor_v2
+    return cast(Tensor, rebuild(*parts[:4], False, OrderedDict()))
+
+
+def _parameter(tensor: Tensor, *_: Any) -> Tensor:
+    return tensor
+
+
+class _Unpickler(SafeUnpickler):
+    ALLOWED = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch", "Size"): torch.Size,
+        ("builtins", "set"): set,
+        ("torch", "device"): _StandIn,
+        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        ("torch._utils", "_rebuild_parameter"): _parameter,
+    }
+
     def find_class(self, module: str, name: str) -> Any:
-        """What the file may use under this name; what it sets on a function given here is lost with the function."""
-        if container := CONTAINERS.get((module.replace("__builtin__", "builtins"), name)):
-            return container
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            rebuild: Any = torch._utils._rebuild_tensor_v2
-            return lambda *parts: rebuild(*parts[:4], False, OrderedDict())
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
+        """What the file may use under this name: also types of numbers, and stand-ins for modules."""
         if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
             return dtype
         inert = f"{module}.".startswith(MODULES) or f"{module}.{name}.".startswith(IN_CHECKPOINTS)
-        if (inert and "." not in name) or (module, name) == ("torch", "device"):
-            return _StandIn
-        raise Refused(f"it names {module}.{name}")
+        return _StandIn if inert and "." not in name else super().find_class(module, name)
 
 
 _PICKLE = SimpleNamespace(
