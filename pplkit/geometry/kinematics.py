@@ -106,3 +106,13 @@ def shortest_rotation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     turn = np.eye(3) + skew + skew @ skew * factor[..., None, None]
     half_turn = 2 * other[..., :, None] * other[..., None, :] - np.eye(3)
     return np.where(opposite[..., None, None], half_turn, turn)
+
+
+def fit_rotation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) that turn vectors `first` (..., N, 3) into `second` (..., N, 3), with least squares.
+
+    By singular values (Kabsch 1976), never a mirror.
+    """
+    u, _, v = np.linalg.svd(np.swapaxes(second, -1, -2) @ first)
+    u[..., 2] *= np.sign(np.linalg.det(u @ v))[..., None]
+    return u @ v

@@ -9,6 +9,7 @@ from pplkit.geometry.kinematics import (
     bend_limb,
     euler_angles,
     euler_rotation,
+    fit_rotation,
     forward_kinematics,
     shortest_rotation,
 )
@@ -73,3 +74,12 @@ def test_the_shortest_rotation_turns_one_direction_into_the_other() -> None:
     angle = np.arccos(np.clip((np.trace(rotations, axis1=1, axis2=2) - 1) / 2, -1, 1))
     between = np.arccos(np.clip((first * unit).sum(1) / np.linalg.norm(first, axis=1), -1, 1))
     assert np.allclose(angle, between, atol=1e-6)
+
+
+def test_a_fitted_rotation_is_the_one_that_was_applied_and_never_a_mirror() -> None:
+    rotations = Rotation.random(20, rng=2).as_matrix()
+    vectors = RNG.normal(size=(20, 3, 3))
+    assert np.allclose(fit_rotation(vectors, vectors @ rotations.swapaxes(1, 2)), rotations)
+    assert np.allclose(np.linalg.det(fit_rotation(vectors, vectors * [-1, 1, 1])), 1)
+    flat = vectors[:, :2]
+    assert np.allclose(fit_rotation(flat, flat @ rotations.swapaxes(1, 2)), rotations)
