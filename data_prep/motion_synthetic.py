@@ -23,11 +23,11 @@ from pplkit.geometry.kinematics import axis_rotation
 
 Rule = Callable[[np.random.Generator, Bodies, np.ndarray, bool], np.ndarray]
 RULES: dict[str, tuple[Rule, float]] = {
-    "planted": (planted, 0.32),
-    "gait": (gait, 0.24),
-    "jump": (jump, 0.1),
-    "lying": (lying, 0.2),
-    "tumbling": (tumbling, 0.14),
+    "planted": (planted, 0.36),
+    "gait": (gait, 0.27),
+    "jump": (jump, 0.12),
+    "lying": (lying, 0.15),
+    "tumbling": (tumbling, 0.1),
 }
 """Each rule, and the fraction of windows that it makes."""
 HELD_OUT_SEED = 2**20  # added to the seeds of held-out motion

@@ -168,3 +168,17 @@ def read_sequence(path: Path | str) -> PoseSequence:
         raise PplkitError(f"{path} cannot be read ({reason(error)}): {REMEDY}.") from None
     except PplkitError as error:
         raise PplkitError(f"{path}: {error}") from None
+
+
+def read_pairs(folder: Path | str) -> list[tuple[PoseSequence, PoseSequence]]:
+    """Keypoints and joints of the files NAME_2d.npz and NAME_3d.npz of a folder, as `data_prep.h36m_poses` writes them.
+
+    In the order of the names. Raises PplkitError if there are none, or one of a pair is missing.
+    """
+    folder = Path(folder)
+    names = sorted(path.name.removesuffix("_2d.npz") for path in folder.glob("*_2d.npz"))
+    if not names:
+        raise PplkitError(
+            f"{folder} holds no pairs NAME_2d.npz and NAME_3d.npz: prepare them with data_prep.h36m_poses."
+        )
+    return [(read_sequence(folder / f"{name}_2d.npz"), read_sequence(folder / f"{name}_3d.npz")) for name in names]

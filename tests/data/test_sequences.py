@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pplkit.core.errors import PplkitError
-from pplkit.data.sequences import Camera, PoseSequence, read_sequence
+from pplkit.data.sequences import Camera, PoseSequence, read_pairs, read_sequence
 from pplkit.data.skeletons import COCO17, H36M17
 
 
@@ -85,3 +85,19 @@ def test_a_mirror_exchanges_the_sides_and_twice_is_nothing() -> None:
     assert np.allclose(sequence(size=(640, 480)).mirrored().mirrored().points, sequence().points, atol=1e-4)
     with pytest.raises(PplkitError, match="size"):
         sequence().mirrored()
+
+
+def test_pairs_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        sequence(source=name).write(tmp_path / f"{name}_2d.npz")
+        sequence(axes=3, source=name).write(tmp_path / f"{name}_3d.npz")
+    pairs = read_pairs(tmp_path)
+    assert [(flat.source, deep.source, deep.space) for flat, deep in pairs] == [
+        ("a", "a", "camera"),
+        ("b", "b", "camera"),
+    ]
+    (tmp_path / "b_3d.npz").unlink()
+    with pytest.raises(PplkitError, match="b_3d.npz does not exist"):
+        read_pairs(tmp_path)
+    with pytest.raises(PplkitError, match="holds no pairs"):
+        read_pairs(tmp_path / "none")
