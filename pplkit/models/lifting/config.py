@@ -19,8 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poseformer-81": {**_POSEFORMER, "frames": 81, "learning_rate": 4e-4},  # for true keypoints
     "lift": {},
     "lift-small": {
-        "frames": 27, "width": 192, "depth": 3, "steps": 6000, "batch_size": 32, "hidden_joints": 0.05,
-        "precision": "32-true",
+        "frames": 27, "width": 192, "depth": 3, "steps": 6000, "batch_size": 32, "learning_rate": 2e-3,
+        "hidden_joints": 0.05, "precision": "32-true",
     },
 }  # fmt: skip
 CHOICES = {"network": ("frames", "poseformer"), "precision": ("32-true", "bf16-mixed", "16-mixed")}
