@@ -73,6 +73,20 @@ def test_jumps_leave_the_floor_along_a_parabola() -> None:
     assert np.median(fall[inside]) == pytest.approx(-9.81, abs=0.8)
 
 
+def test_limbs_do_not_pass_through_the_body_or_each_other() -> None:
+    """At most for one frame in a hundred, as in recorded motion."""
+    windows = motion_windows(0, 1000)
+    pelvis, thorax = windows[..., JOINT["pelvis"], :], windows[..., JOINT["thorax"], :]
+    trunk = thorax - pelvis
+    for side in ("left", "right"):
+        wrist = windows[..., JOINT[f"{side} wrist"], :]
+        along = np.clip(((wrist - pelvis) * trunk).sum(-1) / (trunk**2).sum(-1), 0, 1)[..., None]
+        assert (np.linalg.norm(wrist - pelvis - along * trunk, axis=-1) < 0.09).mean() < 0.01
+    for joint in ("knee", "ankle"):
+        apart = windows[..., JOINT[f"left {joint}"], :] - windows[..., JOINT[f"right {joint}"], :]
+        assert (np.linalg.norm(apart, axis=-1) < 0.07).mean() < 0.01
+
+
 def test_the_seed_decides_and_held_out_motion_is_other_motion() -> None:
     first = lift_batch(5, 32)
     again = lift_batch(5, 32)
