@@ -100,7 +100,7 @@ class DataSource:
         PplkitError for a missing source, an unknown option, and a folder that was prepared otherwise or whose source
         has changed since; all that can be checked without reading the images.
         """
-        out = data_folder(self.name, scale)
+        out, options = data_folder(self.name, scale), options or None
         exists = (out / "dataset.json").exists()
         if self.kind is None:
             if not exists:
@@ -120,8 +120,9 @@ class DataSource:
         if exists:
             data = open_dataset(out)
             if not refresh:
-                wanted = {name: arguments[name] for name in (defaults if options is not None else ())}
-                _check_options(data, wanted, options or {})
+                for option, value in (options or {}).items():
+                    if option in defaults and value != AUTO:  # whatever that chose is right
+                        _check_same(data, option, data.options.get(option), value)
                 _check_same(data, "size", data.size, arguments["size"] if size else data.size)
                 if category and (source or options is not None):
                     _check_same(data, "source", data.name.removeprefix("puppets-"), category)
@@ -133,7 +134,7 @@ class DataSource:
             source = source or data.origin.get("path", "")
         if not (category or source):
             raise PplkitError(
-                f"source is empty, but dataset={self.name!r} is made from downloaded files: name their folder."
+                f"source is empty, but dataset={self.name!r} is made from files: name their folder (--source FOLDER)."
             )
         check_name(self.name, self.kind, source)
         return lambda: _prepare(prepare, category or source, out, arguments, None if category else options or {})
@@ -158,6 +159,10 @@ def prepare_source(
         name = f"{kind_of_source(path)}-{re.sub(r'[^a-z0-9]+', '-', path.resolve().stem.lower()).strip('-') or 'mine'}"
     elif not name:
         name, source = str(source), ""
+        if resolve(name).kind is None and not (data_folder(name, scale) / "dataset.json").exists():
+            close = resolve(name).nearest
+            advice = f" Perhaps the data set {close!r} is meant." if close else ""
+            raise PplkitError(f"there is no file or folder {name}, and no data set of that name: correct it.{advice}")
     data = resolve(name)
     if size is None and not (data_folder(name, scale) / "dataset.json").exists():
         size = PRESETS[data.preset].get("image_size", DEFAULT_SIZE)
@@ -185,17 +190,14 @@ def _prepare(
     """The data set made from `raw`, with its origin and the given `options` recorded; None for what has no files."""
     # The origin is looked at before, as files may come while the preparation works.
     origin = {} if options is None else {**origin_of(raw, arguments), "options": dict(options)}
-    record_origin(prepare(raw, out, **arguments), origin)
+    try:
+        record_origin(prepare(raw, out, **arguments), origin)
+    except TypeError as error:
+        if not options:
+            raise
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise PplkitError(f"an option has a value of a wrong type ({error}): correct {given}.") from error
     return open_dataset(out)
-
-
-def _check_options(data: Dataset, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise PplkitError if `data` was prepared with other options than `wanted`, of which some were `given`."""
-    for name, value in wanted.items():
-        if value == AUTO:  # whatever that chose is right
-            continue
-        if name in data.options or name in given:  # older folders lack newer options
-            _check_same(data, name, data.options.get(name), value)
 
 
 def _check_same(data: Dataset, name: str, before: Any, requested: Any) -> None:
@@ -209,5 +211,5 @@ def _check_same(data: Dataset, name: str, before: Any, requested: Any) -> None:
     if comparable(before) != comparable(requested):
         raise PplkitError(
             f"{data.path} was prepared with {name}={before!r}, not {requested!r}: give that {name}, another name of "
-            f"the data set such as {data.name}-2, or delete the folder to prepare it anew."
+            f"the data set such as {data.path.name}-2, or --refresh (in Python refresh=True) to prepare it anew."
         )

@@ -53,6 +53,8 @@ def choose_crop(crop: str, default: str, sample: Sample) -> str:
         fraction = float(np.median(fractions))
         choice, relation = (OBJECT, "less than") if fraction < SMALL_FRACTION else (default, "at least")
         reason = f"the object takes up {fraction:.1%} of the frame, {relation} a quarter"
+        if choice == "center":
+            reason += "; what lies outside of the largest square is not used (crop=pad keeps it)"
     warn(f"crop={choice}: {reason}.")
     return choice
 

@@ -11,16 +11,19 @@ from pplkit.core.files import write_json
 from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 
+LABEL_SUFFIXES = frozenset((".csv", ".json", ".h5", ".slp", ".txt"))
+
 
 def origin_of(source: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`path`, number of `files` and `sha256` of a file or of all files in a folder, and of the file of `labels`.
 
     The hash is over names and sizes, which change when files come, go or are edited, and are read at once where the
-    contents of videos would take minutes. Files whose names begin with a dot do not count.
+    contents of videos would take minutes. Files whose names begin with a dot do not count, nor do LABEL_SUFFIXES, as
+    labels that lie beside the images may come later.
     """
     root = Path(source).expanduser().resolve()
     files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
-    files = [path for path in files if not path.name.startswith(".")]
+    files = [path for path in files if not path.name.startswith(".") and path.suffix.lower() not in LABEL_SUFFIXES]
     entries: list[tuple[str, int | str]] = [
         (path.relative_to(root).as_posix(), path.stat().st_size) for path in files if path.exists()
     ]

@@ -21,7 +21,8 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write: .json or .csv")
 
     parser = add_command(commands, landmarks, "run", "--device")
-    text = "table image,landmark,x,y in pixels of the prepared images (default: RUN/landmarks.csv)"
+    text = "table file,name,x,y,visible in pixels of your images, labels of DeepLabCut, SLEAP, labelme or COCO, or the "
+    text += "table of notebook 04, image,landmark,x,y in pixels of the prepared images (default: RUN/landmarks.csv)"
     parser.add_argument("labels", type=Path, nargs="?", metavar="LABELS", help=text)
     parser.add_argument("--suggest", type=int, metavar="N", help="only print which N images are best to label")
     parser.add_argument("--split", default="train", help="split of the images (default: train)")
@@ -50,6 +51,7 @@ def landmarks(arguments: argparse.Namespace) -> None:
     model = training.load(arguments.run, arguments.device or "auto")
     data = run_folder.data_of(run_folder.RunFolder(arguments.run))
     if arguments.suggest is not None:
+        print("The images to label first (position, file); name points in them, then `pplkit landmarks RUN LABELS`:")
         for index in fitting.suggest(model, data, arguments.suggest, arguments.split):
             print(f"{index}  {data[arguments.split].sources[index]}")
         return

@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         name, _, choices = message.partition("invalid choice: ")[2].partition(" (choose from ")
-        close = nearest(name.strip("'"), [choice.strip("')") for choice in choices.split(", ")])
+        close = name and nearest(name.strip("'"), [choice.strip("')") for choice in choices.split(", ")])
         super().error(f"{message}; did you mean {close!r}?" if close else message)
 
     def format_help(self) -> str:

@@ -81,6 +81,7 @@ def limit_threads(folder: Path, arguments: argparse.Namespace) -> None:
 
 def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = False) -> Dataset:
     """Prepare or open the data set, and refuse settings that do not fit it before anything is trained."""
+    from data_prep.common.origin import check_origin
     from data_prep.registry import resolve
     from pplkit.experiments.notebooks import check_data
 
@@ -91,7 +92,9 @@ def prepare_data(dataset: str, parameters: Mapping[str, Any], refresh: bool = Fa
     config = config.replace(**{name: parameters[name] for name in ("steps", "seed") if name in parameters})
     config.replace(image_size=parameters["size"])  # raises for a wrong size before images are prepared
     source = {name: parameters[name] for name in ("source", "size", "options", "scale") if name in parameters}
-    data = resolve(dataset).preparation(**{"options": {}, **source}, refresh=refresh)()
+    data = resolve(dataset).preparation(**source, refresh=refresh)()
+    if "source" not in parameters and Path(data.origin.get("path", "nowhere")).exists():
+        check_origin(data, data.origin["path"])
     check_data(data, config)
     if not smoke:
         warn_about(data)

@@ -30,6 +30,14 @@ def is_batch(images: object) -> bool:
     return isinstance(images, Array) and images.ndim != 3
 
 
+def is_whole(images: object, hidden: object = None) -> bool:
+    """Whether these are arrays that are seen without a crop: squares, or what has a mask of its hidden parts."""
+    if not isinstance(images, Array) or images.ndim == 3:
+        return False
+    height, width = images.shape[1:3] if images.shape[-1] == 3 else images.shape[-2:]
+    return hidden is not None or height == width
+
+
 def is_single(images: object) -> bool:
     """Whether this is one image: a PIL image, an array of three axes, or a file that is no video."""
     if isinstance(images, str | os.PathLike):

@@ -58,9 +58,11 @@ def hidden_patches(count: int, kind: str, amount: float, seed: int = 0) -> np.nd
 
 
 def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int = 0) -> Images:
-    """A copy of images with gray patches of a 32 x 32 grid; see `hidden_patches` for kind and amount.
+    """A copy of images with gray patches of a 32 x 32 grid.
 
-    Images are uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], of NumPy or torch, and so are those returned.
+    Images are uint8 (B, S, S, 3) or float (B, 3, S, S) in [-1, 1], of NumPy or torch, and so are those returned. kind
+    "center": a centered square, `amount` patches a side. kind "random": `amount` is the fraction of the patches, from 0
+    to 1. kind "border": the fraction of the image under a strip. Raises PplkitError for anything else.
 
     >>> images = pplkit.open_dataset("data/puppets")["test"].images[:3]
     >>> int(pplkit.occlude(images, kind="center", amount=8)[0, 16, 16, 0])
@@ -68,6 +70,12 @@ def occlude(images: Images, kind: str = "center", amount: float = 8, seed: int =
     """
     tensor = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
     last = tensor.dtype == torch.uint8
+    sides = tensor.shape[1:3] if last else tensor.shape[2:]
+    if tensor.ndim != 4 or sides[0] != sides[1] or tensor.shape[3 if last else 1] != 3:
+        raise PplkitError(
+            f"images of shape {tuple(tensor.shape)} cannot be occluded: give squares, uint8 (B, S, S, 3) or float "
+            "(B, 3, S, S); a single image is images[None]."
+        )
     hidden = torch.from_numpy(hidden_patches(len(tensor), kind, amount, seed)).to(tensor.device)
     where = upsample_patches(hidden, tensor.shape[1] if last else tensor.shape[-1])
     covered = torch.where(where[..., None], 128, tensor) if last else torch.where(where[:, None], 0.0, tensor)

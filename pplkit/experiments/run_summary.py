@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from pplkit.core.words import quantity
 from pplkit.data.schema import error_unit
 from pplkit.evaluation.diagnosis.advice import made_by_notebooks, run_name, training_command
 from pplkit.models.prior.pose_prior import PosePrior
@@ -26,7 +27,7 @@ def verdict(run: Path) -> tuple[str, str]:
     if "doctor" not in results:
         return "open", f"Not judged yet: `pplkit doctor {path_to_type(run)}` does."
     if findings := results["doctor"]["findings"]:
-        more = f" ({len(findings) - 1} more)" if len(findings) > 1 else ""
+        more = f" (and {quantity(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
         return "bad", f"Not good yet: {findings[0]['name']}{more}. {findings[0].get('means', '')}".rstrip()
     if results.get("evaluation", {}).get("relative_error", 0.0) > MAX_RELATIVE_ERROR:
         return (

@@ -3,9 +3,11 @@
 import importlib.util
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pplkit.core.errors import PplkitError
 from pplkit.geometry.coordinates import pixel_grid
 
 MAX_BAND_PIXELS = 2**17  # of a batch, that a CPU searches together
@@ -30,10 +32,11 @@ def link_map_reference(keypoints: Tensor, connectivity: Tensor, size: int, thick
     return maps.amax(1).reshape(-1, 1, size, size)
 
 
-def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: float) -> Tensor:
+def link_map(keypoints: Tensor | np.ndarray, connectivity: Tensor | np.ndarray, size: int, thickness: float) -> Tensor:
     """Draw the strongest link at each pixel: S(p) = max_ij W_ij exp(-d²(p, segment P_i P_j) / σ)  (section 3.3).
 
-    keypoints (B, N, 2) in [-1, 1]; connectivity (N, N), symmetric weights W, of which the upper triangle is read;
+    keypoints (B, N, 2) in [-1, 1], such as `prior.keypoints[None]`; connectivity (N, N), symmetric weights W, of which
+    the upper triangle is read;
     size in pixels; thickness σ in squared [-1, 1] units. Returns (B, 1, size, size).
 
     The maximum passes its gradient to one link per pixel, the first of equally strong ones, so only the winner is kept:
@@ -43,7 +46,14 @@ def link_map(keypoints: Tensor, connectivity: Tensor, size: int, thickness: floa
     >>> pplkit.link_map(ends, torch.ones(2, 2), size=32, thickness=5e-3).shape
     torch.Size([1, 1, 32, 32])
     """
-    pairs = torch.triu_indices(connectivity.shape[0], connectivity.shape[0], 1, device=keypoints.device)
+    keypoints, connectivity = torch.as_tensor(keypoints), torch.as_tensor(connectivity)
+    count = connectivity.shape[0]
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2) or connectivity.shape != (count, count):
+        raise PplkitError(
+            f"keypoints {tuple(keypoints.shape)} and connectivity {tuple(connectivity.shape)} do not fit: give "
+            "(B, N, 2) and (N, N), such as prior.keypoints[None] and prior.connectivity."
+        )
+    pairs = torch.triu_indices(count, count, 1, device=keypoints.device)
     weights = connectivity[pairs[0], pairs[1]]
     heat: Tensor = _LinkMap.apply(keypoints, weights, pairs, size, thickness)  # type: ignore[no-untyped-call]
     return heat.reshape(-1, 1, size, size)

@@ -30,6 +30,7 @@ def test_origin_is_path_count_and_hash_of_the_files(photos: Path) -> None:
     assert data.origin == {**origin_of(str(photos), {}), "options": {}} and data.origin["files"] == 4
     assert data.origin["path"] == str(photos)
     (photos / ".DS_Store").write_bytes(b"x")
+    (photos / "labels.csv").write_text("file,name,x,y,visible\n")
     assert data_prep.prepared("folder-a", str(photos)) == data.path
     (photos / "3.png").write_bytes(b"edited")
     with pytest.raises(PplkitError, match="photos has changed files since .*folder-a was prepared: use --refresh"):

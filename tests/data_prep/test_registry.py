@@ -47,14 +47,14 @@ def test_the_name_or_the_source_gives_the_category(name: str, source: str, categ
     [
         ({"size": 48}, "size=32, not 48"),
         ({"options": {**TINY, "seed": 1}}, "seed=0, not 1"),
-        ({"options": {}}, "videos=2, not 400"),
+        ({"options": {"frames": 3}}, "frames=2, not 3"),
         ({"source": "quadruped"}, "source='humanoid', not 'quadruped'"),
     ],
 )
 def test_a_folder_prepared_otherwise_is_named(change: dict[str, object], said: str) -> None:
     asked: dict[str, object] = {"source": "", "size": 32, "options": TINY}
     data_prep.prepared("puppets", **asked)  # type: ignore[arg-type]
-    with pytest.raises(PplkitError, match=f"data/puppets was prepared with {said}: .*delete the folder"):
+    with pytest.raises(PplkitError, match=f"data/puppets was prepared with {said}: .*--refresh"):
         data_prep.prepared("puppets", **{**asked, **change})  # type: ignore[arg-type]
 
 

@@ -34,7 +34,7 @@ def test_the_verdict_is_the_doctors_unless_labels_disagree(folder: Path) -> None
     write(folder, evaluation={"relative_error": 0.95})
     assert verdict(folder)[0] == "doubtful"
     write(folder, doctor={"findings": [FINDING, FINDING], "numbers": {}})
-    assert verdict(folder) == ("bad", "Not good yet: links weak (1 more). No link shows.")
+    assert verdict(folder) == ("bad", "Not good yet: links weak (and 1 other finding). No link shows.")
 
 
 def test_the_summary_says_where_points_lie_and_errors_with_their_unit(folder: Path) -> None:

@@ -13,6 +13,8 @@ HEADER = ("image", "landmark", "x", "y")
 Points = dict[tuple[str, str], tuple[float, float]]
 """(x, y) by image and landmark; 0 = center of the first pixel"""
 
+MAX_OUTSIDE = 0.25  # of the image side, by which a point that the crop has cut off may lie outside
+
 
 def write_points(path: Path, points: Mapping[tuple[str, str], tuple[float, float]]) -> None:
     """Write a table, whole or not at all."""
@@ -63,8 +65,11 @@ def _point(row: list[str], where: str, size: int | None) -> tuple[tuple[str, str
         x, y = map(float, numbers)
     except ValueError:
         raise PplkitError(f"{where} is not {','.join(HEADER)}: correct it.") from None
-    far = size is not None and not (-size <= x < 2 * size and -size <= y < 2 * size)
-    if not (image and name and math.isfinite(x) and math.isfinite(y)) or far:
-        of = f" of a prepared image of {size} x {size} pixels" if size is not None else ""
-        raise PplkitError(f"{where} gives no point{of}: correct it.")
+    if not (image and name and math.isfinite(x) and math.isfinite(y)):
+        raise PplkitError(f"{where} gives no point: correct it.")
+    if size is not None and not all(-MAX_OUTSIDE * size <= v <= (1 + MAX_OUTSIDE) * size for v in (x, y)):
+        raise PplkitError(
+            f"{where} puts {name!r} at ({x:g}, {y:g}), outside of the prepared image of {size} x {size} pixels: correct"
+            " it. Pixels of your own, larger images go into a table that begins with file,name,x,y,visible."
+        )
     return (image, name), (x, y)

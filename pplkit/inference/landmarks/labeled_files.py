@@ -45,7 +45,9 @@ def read_labeled_files(path: Path, size: int, crop: str = "center") -> LabeledIm
             objects[place] = max(labeled, key=area)
     if not objects:
         example = next(iter(labels.objects), "none")
-        raise PplkitError(f"{path} names images such as {example!r}, and none lies beside it: put it above its images.")
+        raise PplkitError(
+            f"{path} names images such as {example!r}, and none lies beside it: put it into their folder, or one above."
+        )
     images, points = [], []
     files = list(dict.fromkeys(file for file, _ in objects))
     with closing(iter(FrameSource(files, size, crop))) as frames:

@@ -36,8 +36,18 @@ INTEGERS = {  # the least and the largest that a setting may be
 }  # fmt: skip
 RESOLUTIONS = {"regressor_channels": 4, "decoder_channels": 5}
 POSITIVE = ("thickness", "learning_rate", "connectivity_scale", "separation_radius")
-NOT_NEGATIVE = ("convolution_learning_rate", "backbone_learning_rate", "position_weight")  # and all weights
-BELOW_ONE = ("mask_ratio", "max_shift")  # at 1 no pixel would be left, or a scale would be 0
+NOT_NEGATIVE = (
+    "convolution_learning_rate",
+    "backbone_learning_rate",
+    "position_weight",
+    "max_rotation",
+    "brightness",
+    "final_learning_rate",
+    "thickness_start",
+    "connectivity_learning_rate",
+    "connectivity_growth",
+)  # and all weights
+BELOW_ONE = ("mask_ratio", "max_shift", "decay")  # at 1 no pixel would be left, or a scale would be 0
 OF_STEPS = ("coarse_fraction", "separation_share", "lr_hold")
 NEED_BACKBONE = (
     "weight_parts", "weight_contrast", "weight_concentration", "weight_presence", "weight_background", "brightness",

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.words import choice
-from pplkit.data.image_inputs import NO_PIXELS, as_floats, as_mask, batch_frames, frames_of, hide, is_batch, is_single
+from pplkit.data.image_inputs import NO_PIXELS, as_floats, as_mask, batch_frames, frames_of, hide, is_single, is_whole
 from pplkit.data.reader import Frame
 from pplkit.geometry.coordinates import apply_affine, tta_transforms, warp
 from pplkit.geometry.link_map import link_map
@@ -339,9 +339,9 @@ class PosePriorLearner(nn.Module):
     ) -> Poses:
         """Poses of images: a batch of arrays, one image, a list of images, an image file, a video, or a folder of them.
 
-        A batch is uint8 (B, H, W, 3) RGB or float (B, 3, H, W) in [-1, 1], and is resized as it is, unless a crop is
-        given. A single image is a PIL image, an array without B, or a path; its answer has no B either. Of images and
-        files the model sees the square `crop`: "center", "pad" or "object"; by default that of its training images.
+        A batch is uint8 (B, H, W, 3) RGB or float (B, 3, H, W) in [-1, 1]; squares are resized as they are, unless
+        a crop is given. A single image is a PIL image, an array without B, or a path; its answer has no B either. Of
+        all else the model sees the square `crop`: "center", "pad" or "object"; by default that of its training images.
         Keypoints are in [-1, 1] of this square, `Poses.pixels` in pixels of the original image.
 
         `procedure` as in `procedure`. `iterations` is the number of published rounds after the first pose, 4 in the
@@ -374,7 +374,7 @@ class PosePriorLearner(nn.Module):
         self, images: Any, size: int, crop: str | None, hidden: Tensor | np.ndarray | None, frames: list[Frame]
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Images as `estimate` takes them, in batches as `iterate` does, with their masks; `frames` grows by theirs."""
-        if is_batch(images) and crop is None:
+        if crop is None and is_whole(images, hidden):
             for start in range(0, len(images), size):
                 inputs = self.prepare(images[start : start + size])
                 yield inputs, None if hidden is None else as_mask(hidden[start : start + size], inputs)

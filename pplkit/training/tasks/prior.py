@@ -59,6 +59,11 @@ def train(
     >>> pplkit.train(config, data, "runs/mine", device="cpu", bar=False).steps
     2
     """
+    if not isinstance(config, Config) or not isinstance(data, Dataset):
+        raise PplkitError(
+            f"train was given a {type(config).__name__} and a {type(data).__name__}: give a pplkit.Config and what "
+            "pplkit.prepare or pplkit.open_dataset returns, in this order."
+        )
     if precision := precision or os.environ.get("LT_PRECISION"):  # `fabric run` takes the option for itself
         config = config.replace(precision=precision)
     task = PriorTask(config, data)
