@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def add_commands(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare a data set, train, distil and evaluate: notebooks 01 to 04, and 05 with parts of the images hidden."""
+    print(f"{time.strftime('%H:%M:%S')}  checking and preparing the data set {arguments.dataset}", flush=True)
     from data_prep.registry import preset_for, resolve
     from data_prep.user_media import check_name
     from pplkit.experiments.notebooks import NOTEBOOKS, run_notebooks

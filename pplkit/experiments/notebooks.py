@@ -50,7 +50,7 @@ def run_notebooks(
     start = time.monotonic()
     root = (home() if root is None else root).resolve()
     with _project_home(root):
-        data_folder(dataset, parameters.get("scale", "default"))  # raises for a wrong name
+        data = data_folder(dataset, parameters.get("scale", "default"))  # raises for a wrong name
         run = run_folder(run_name, parameters.get("scale", "default"))
     sources = {path: declared_parameters(path) for path in (notebook_file(name, root) for name in notebooks)}
     known = sorted(set().union(*sources.values()))
@@ -58,7 +58,7 @@ def run_notebooks(
         raise PplkitError(f"parameter {unknown[0]!r} is in none of the notebooks: {choice(unknown[0], known)}.")
     (run / "notebooks").mkdir(parents=True, exist_ok=True)
     values = {**parameters, "dataset": dataset, "run": run_name}
-    with _project_home(root), RunProgress(run, [path.stem for path in sources]) as progress:
+    with _project_home(root), RunProgress(run, [path.stem for path in sources], data) as progress:
         for path, names in sources.items():
             progress.begin(path.stem)
             own = {name: value for name, value in values.items() if name in names}

@@ -3,34 +3,43 @@
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pplkit.core.errors import PplkitError
-from pplkit.core.progress import ProgressLine, duration, time_left
-from pplkit.training.run_folder import RunFolder
+from pplkit.core.files import read_json, remove
+from pplkit.core.progress import ProgressLine, duration
+from pplkit.data.dataset import read_description
+from pplkit.training.logger import PROGRESS
 
 LOOK_EVERY_SECONDS = 2
-TRAINING = "02_training"
-REST_SECONDS = 15  # of notebook 02 after its training
-COSTS = {"03_prior_distillation": (12, 300), "04_evaluation": (10, 800), "05_occlusion": (20, 10_000)}
-"""Seconds of the notebooks after the training, and images that are trained on in the rest of their time; measured."""
+FIRST, TRAINING = "01_data_preparation", "02_training"
+REST = 1.5  # of notebook 02 after its training, as a multiple of the time of notebook 01
+COSTS = {"03_prior_distillation": 2.0, "04_evaluation": 1.5, "05_occlusion": 3.0}
+"""Time of the notebooks without that of their images, as a multiple of the time of notebook 01; measured."""
+FORWARD = 6  # images that pass the networks while training works on one
+EVALUATIONS = 4  # of each test image
+OCCLUSION_IMAGES = 60_000  # that pass the networks in notebook 05
 
 
 class RunProgress:
     """Prints which notebook runs and, during the training, how far it is; as a context, while notebooks run.
 
-    The notebooks run in processes of their own; metrics.jsonl says how far the training is.
+    The notebooks run in processes of their own; the training says in a file of the run folder how far it is.
     """
 
-    def __init__(self, run: Path, notebooks: Sequence[str]) -> None:
-        self.run, self.notebooks, self.current = RunFolder(run), list(notebooks), ""
+    def __init__(self, run: Path, notebooks: Sequence[str], data: Path) -> None:
+        self.file, self.notebooks, self.current = run / PROGRESS, list(notebooks), ""
+        self.data = data  # the prepared data set
         self.line = ProgressLine(sys.stdout)
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.speed = 0.0  # images a second of the training
+        self.began = time.monotonic()
+        self.first_seconds = 0.0  # of notebook 01: the start of a kernel on this machine
+        self.speed = 0.0  # images a second through the networks
+        self.frozen = False  # whether a frozen backbone decides that speed
 
     def __enter__(self) -> "RunProgress":
         self.thread.start()
@@ -42,14 +51,16 @@ class RunProgress:
         self.line.close()
 
     def begin(self, notebook: str) -> None:
-        """Say that a notebook begins, and how long those that remain take, once that can be told."""
-        self.current = notebook
-        if not self.speed and (self.run.path / "training.json").is_file():  # trained before
-            with suppress(PplkitError):
-                self.speed = float(self.run.read("training.json").get("images_per_second", 0.0))
-        number = self._number(notebook)
-        remaining = sum(self._cost(name) for name in self.notebooks[number:])
-        left = f", about {duration(remaining)} left" if remaining and notebook in COSTS else ""
+        """Say that a notebook begins, and how long those that remain take, if that can be told."""
+        now = time.monotonic()
+        if self.current == FIRST:
+            self.first_seconds = now - self.began
+        self.current, self.began = notebook, now
+        if notebook == TRAINING:
+            remove(self.file)  # that of a training that was killed
+        number = self.notebooks.index(notebook)
+        remaining = self._seconds(self.notebooks[number:]) if notebook in COSTS else None
+        left = f", about {duration(remaining)} left" if remaining else ""
         self.say(f"[{number + 1} of {len(self.notebooks)}] {notebook}{left}")
 
     def say(self, sentence: str) -> None:
@@ -57,37 +68,34 @@ class RunProgress:
         self.line.close()
         print(f"{time.strftime('%H:%M:%S')}  {sentence}", flush=True)
 
-    def _cost(self, notebook: str) -> float:
-        """About the seconds that a notebook after the training takes; 0 while the speed is not known."""
-        seconds, images = COSTS.get(notebook, (0, 0))
-        images *= not self.run.path.name.endswith("-smoke")  # which looks at a few images
-        return seconds + images / self.speed if self.speed and seconds else 0.0
+    def _seconds(self, notebooks: Sequence[str]) -> float | None:
+        """About how long notebooks after the training take; None where that is not known within a factor of two."""
+        if not self.speed or not self.first_seconds or (self.frozen and "05_occlusion" in notebooks):
+            return None
+        counts = read_description(self.data)[1]
+        training = counts.get("train", 0)
+        images = {"03_prior_distillation": min(2000, training), "05_occlusion": OCCLUSION_IMAGES}
+        images["04_evaluation"] = EVALUATIONS * (sum(counts.values()) - training)
+        if self.file.parent.name.endswith("-smoke"):  # which looks at a few images
+            images = {}
+        return sum(COSTS[name] * self.first_seconds + images.get(name, 0) / self.speed for name in notebooks)
 
     def _watch(self) -> None:
-        first: tuple[float, int] | None = None  # when the first new line came, and after which step
-        last = -1
+        last: dict[str, Any] = {}
         while not self.done.wait(LOOK_EVERY_SECONDS):
-            if self.current != TRAINING:
-                continue
-            with suppress(PplkitError, KeyError, OSError):  # the training writes at the same time
-                rows, now = self.run.rows("metrics.jsonl"), time.monotonic()
-                if not rows or rows[-1]["step"] == last:
-                    continue
-                last = rows[-1]["step"]
-                first = first or (now, last)
-                self._show(rows[-1], last - first[1], now - first[0])
+            if self.current == TRAINING and self.file.exists():
+                with suppress(PplkitError):  # the training may end at this moment
+                    state = read_json(self.file, "")
+                    if state != last:
+                        self._show(state)
+                    last = state
 
-    def _show(self, row: dict[str, Any], steps: int, seconds: float) -> None:
-        """Say what a line of metrics.jsonl says; `steps` were done in the `seconds` before."""
-        config, after = self.run.read("config.json", "config")["config"], self.notebooks[self._number(TRAINING) + 1 :]
-        rate = steps / seconds if seconds else 0.0
-        self.speed = rate * config["batch_size"]
-        text = f"{time_left(row['step'], config['steps'], rate)}, loss {row.get('loss', 0.0):.3f}"
-        if rate:
-            text += f", {self.speed:.0f} images/s"
-            whole = (config["steps"] - row["step"]) / rate + REST_SECONDS + sum(map(self._cost, after))
-            text += f"; about {duration(whole)} left of the whole run" if after else ""
+    def _show(self, state: Mapping[str, Any]) -> None:
+        """Say what the file says, and how long the whole run takes once the speed is known."""
+        text, left, features = state["text"], state["seconds_left"], state["features_per_second"]
+        self.speed, self.frozen = features or FORWARD * state["images_per_second"], bool(features)
+        after = self.notebooks[self.notebooks.index(TRAINING) + 1 :]
+        rest = self._seconds(after) if after and left is not None else None
+        if rest is not None:
+            text += f"; about {duration(left + REST * self.first_seconds + rest)} left of the whole run"
         self.line.show(text)
-
-    def _number(self, notebook: str) -> int:
-        return self.notebooks.index(notebook)

@@ -11,7 +11,7 @@ import torch
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import WriteError, read_json, remove, sync, write_json
-from pplkit.core.progress import ProgressLine, time_left
+from pplkit.core.progress import ProgressLine, duration, time_left
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.task import Task
@@ -19,6 +19,8 @@ from pplkit.training.threads import SlowdownWatch
 
 METRICS = "metrics.jsonl"
 NOTES = "notes.json"  # what happened that a reader of the results should know; absent if nothing did
+PROGRESS = ".progress.json"  # how far the training is, for other processes; absent while none runs
+PROGRESS_SECONDS = 2  # between two states of that file
 DIVERGED = "diverged.safetensors"  # the state at which a training gave up; not a checkpoint
 
 
@@ -73,7 +75,7 @@ class TrainingLogger:
         self.precision = made_by.get("precision", task.config.precision)
         self.lines = [METRICS, task.history] if task.history else [METRICS]
         self.first, self.began = first, time.perf_counter()
-        self.progress = ProgressLine(shown=bar)
+        self.progress, self.next_file = ProgressLine(shown=bar), 0.0
         self.step = self.saved = first
         self.loss = math.nan
         self.slowdown = SlowdownWatch()
@@ -93,15 +95,44 @@ class TrainingLogger:
     def log(self, step: int, row: dict[str, float], every: int) -> str | None:
         """Add a row of losses; `every` is the number of steps between rows. Returns a notice if it has slowed down."""
         self.step, self.loss = step, row["loss"]
-        speed = self.speed()
-        left = time_left(step, self.config.steps, speed / self.config.batch_size)
-        self.progress.show(f"{left}, loss {row['loss']:.3f}, {speed:.0f} images/s")
+        work = self.task.first_work()
+        if not work or not work.seconds_left:
+            speed = self.speed()
+            rate = speed / self.config.batch_size
+            text = f"{time_left(step, self.config.steps, rate)}, loss {row['loss']:.3f}, {speed:.0f} images/s"
+            seconds = (self.config.steps - step) / rate if rate else None
+            self._show(text, seconds, speed, work.images_per_second if work else None)
         with self._writing():
             self.run.append(METRICS, {"step": step, **row})
             every *= max(1, self.config.steps // (40 * every))  # snapshots about forty times over a run
             if self.task.history and (step % every == 0 or step == self.config.steps):
                 self.run.append(self.task.history, {"step": step, **(self.task.snapshot() or {})})
         return self.slowdown.notice((step - self.first) * self.config.batch_size)
+
+    def show_first_work(self, step: int) -> None:
+        """After every step: say how far the work is that only the first steps do."""
+        work = self.task.first_work()
+        if work and work.seconds_left:
+            left = duration(work.seconds_left)
+            self._show(f"{work.text}, about {left} left; step {step} of {self.config.steps}")
+
+    def _show(
+        self, text: str, seconds_left: float | None = None, speed: float = 0.0, features_speed: float | None = None
+    ) -> None:
+        """Show the progress here, and in a file for `experiments.run_progress`, which runs in another process."""
+        self.progress.show(text)
+        if time.monotonic() < self.next_file:
+            return
+        self.next_file = time.monotonic() + PROGRESS_SECONDS
+        state = {"text": text, "seconds_left": seconds_left, "images_per_second": speed}
+        with self._writing():
+            write_json(self.run.path / PROGRESS, state | {"features_per_second": features_speed})
+
+    def close(self) -> None:
+        """End the progress."""
+        self.progress.close()
+        with suppress(WriteError):
+            remove(self.run.path / PROGRESS)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, after the lines that belong before it are on the disk."""
@@ -145,8 +176,10 @@ class TrainingLogger:
         print(sentence, flush=True)
 
     def speed(self) -> float:
-        """Images per second since this call began."""
-        return max(0, self.step - self.first) * self.config.batch_size / (time.perf_counter() - self.began)
+        """Images per second since this call began, without the time that only its first steps take."""
+        work = self.task.first_work()
+        seconds = time.perf_counter() - self.began - (work.seconds if work else 0.0)
+        return max(0, self.step - self.first) * self.config.batch_size / seconds
 
     def finish(self, device: str, notes: list[str]) -> Result:
         """Write what the task makes and the summary; a run that was finished before keeps its own."""

@@ -135,7 +135,7 @@ def _fit(
         logger = None
         if fabric.is_global_zero:
             logger = TrainingLogger(run, task, optimizer, first, made_by, show, bar)
-            stack.callback(logger.progress.close)
+            stack.callback(logger.close)
         loop = _Loop(fabric, task, run, logger, step, optimizer, save_every or SAVE_EVERY_STEPS)
         return loop.run(checkpoint, made_by)
 
@@ -167,7 +167,10 @@ class _Loop:
         request = None
         with DeferredSignals() as stops:
             while self.done < self.config.steps and request != "stop":
-                request = self._log_and_save(self._train_step())
+                result = self._train_step()
+                if self.logger:
+                    self.logger.show_first_work(self.done)
+                request = self._log_and_save(result)
                 self._handle_signal(stops)
         device = f"{self.fabric.device} x {self.fabric.world_size}"
         return self._on_rank_zero(lambda logger: logger.finish(device, self.notes))

@@ -47,6 +47,15 @@ class Rank(NamedTuple):
     precision: str  # in use, which may differ from the setting on a processor without bfloat16
 
 
+class FirstWork(NamedTuple):
+    """Work that the first steps do for all later ones, such as the features of a frozen backbone."""
+
+    seconds: float  # spent so far
+    seconds_left: float
+    images_per_second: float
+    text: str  # how far it is
+
+
 class Task(ABC):
     """One training of one method; `training.loop.fit` runs it.
 
@@ -105,6 +114,10 @@ class Task(ABC):
 
         `forward` is the model, wrapped for precision and several processes; call it once.
         """
+
+    def first_work(self) -> FirstWork | None:
+        """What `batch` does once for many steps, so that the time it takes says nothing of later steps."""
+        return None
 
     def finite(self, batch: Any) -> Tensor:
         """Whether the model makes finite numbers of a batch, a bool; in eval mode and without gradients."""

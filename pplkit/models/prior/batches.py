@@ -165,6 +165,7 @@ class Batches:
         """As `__call__`, with cached features of the cached views."""
         config, rng, rows = self.config, self._rng(step), self._rows(step)
         index, others = np.split(rows, [self.mine.stop - self.mine.start])
+        cache.expected = cache.expected or min(cache.room, (config.steps - step) * len(index))
         first = rng.integers(config.backbone_views, size=config.batch_size)[self.mine]
         second = rng.integers(config.backbone_views - 1, size=config.batch_size)[self.mine]
         second = cache.others(index, first, second)

@@ -1,5 +1,7 @@
 """Frozen features of views of the training images: computed once, and kept while they fit into memory."""
 
+import time
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,6 +35,8 @@ class FeatureCache:
         self.room = len(images) if room >= len(images) else int(room)
         self.kept = torch.empty(self.room, count, backbone.size, dtype=DTYPE, device=self.device)
         self.known = np.zeros(self.room, dtype=bool)
+        self.expected = 0  # images to keep in this training, once its first step is known
+        self.seconds = 0.0  # spent on images that are kept
 
     def others(self, index: np.ndarray, view: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """For each `view` (b,) of the images at positions `index` (b,) another, by `draws` from 0 to the views - 2.
@@ -54,9 +58,10 @@ class FeatureCache:
         """Features (b, D) float32 of the `view`s (b,) of the images at positions `index` (b,)."""
         for number in np.unique(index[index < self.room]):
             if not self.known[number]:
-                views = np.arange(self.config.backbone_views)
+                began, views = time.perf_counter(), np.arange(self.config.backbone_views)
                 self.kept[number] = self._computed(np.full(len(views), number), views)
                 self.known[number] = True
+                self.seconds += time.perf_counter() - began
         rows = torch.empty(len(index), self.backbone.size, device=self.device)
         if self.room:
             cached = torch.from_numpy(np.where(index < self.room, index, 0)).to(self.device)

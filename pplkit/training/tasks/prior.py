@@ -27,7 +27,7 @@ from pplkit.training.logger import Callback, Result
 from pplkit.training.loop import fit
 from pplkit.training.muon import Muon, is_matrix
 from pplkit.training.runtime import keep_memory
-from pplkit.training.task import Losses, Rank, Task
+from pplkit.training.task import FirstWork, Losses, Rank, Task
 
 FEATURE_IMAGES = 256  # training images in whose features object and parts are found
 HISTORY = "prior_history.jsonl"
@@ -130,6 +130,16 @@ class PriorTask(Task):
         assert self.batches is not None
         batch = self.batches(step)
         return batch.halved() if step < self.config.coarse_fraction * self.config.steps else batch
+
+    def first_work(self) -> FirstWork | None:
+        """The features of a frozen backbone."""
+        cache = self.batches and self.batches.cache
+        if not cache or not cache.seconds:
+            return None
+        done, total, views = int(cache.known.sum()), cache.expected, self.config.backbone_views
+        share = min(100, 100 * done // total)
+        text = f"computing features: {share} % ({total} images x {views} views)"
+        return FirstWork(cache.seconds, max(0, total - done) * cache.seconds / done, done * views / cache.seconds, text)
 
     def learning_rates(self, step: int) -> Sequence[float]:
         """See `rates`."""
