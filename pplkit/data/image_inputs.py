@@ -58,7 +58,7 @@ def as_floats(images: Array, device: torch.device | None = None) -> Tensor:
     if tensor.numel() and not _in_range(tensor):
         raise PplkitError(
             f"float images from {float(tensor.min()):g} to {float(tensor.max()):g} cannot be read: give values in "
-            "[-1, 1], or uint8 (B, H, W, 3)."
+            "[-1, 1] (2 * images - 1, if they are from 0 to 1), or uint8 (B, H, W, 3)."
         )
     return tensor
 
