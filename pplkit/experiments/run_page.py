@@ -1,6 +1,7 @@
 """index.html of a run folder: whether the run went well, on one page that a browser opens without a server."""
 
 import io
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -73,6 +74,7 @@ def write_run_page(run: Path) -> Path:
 def _parts(run: Path) -> Iterator[str]:
     kind, *_ = verdict(run)
     lines = "".join(f"<p>{escape(line)}</p>" for line in summary_lines(run)).replace(" %", "&nbsp;%")
+    lines = re.sub("`(.+?)`", r"<code>\1</code>", lines)
     yield f'<h1>{escape(run.name)}</h1><div class="verdict {kind}">{lines}</div><main>'
     yield '<div class="pair">'
     if (run / "prior.json").is_file():

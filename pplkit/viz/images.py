@@ -23,6 +23,8 @@ from pplkit.viz.drawing import (
     subplots,
 )
 
+SHEET_WIDTH = 10.8  # inches of a full row of a contact sheet
+
 
 def contact_sheet(
     images: Images,
@@ -39,8 +41,8 @@ def contact_sheet(
     one of these images.
     """
     images = as_uint8(images)
-    columns = min(columns, len(images))
-    figure, axes = subplots(-(-len(images) // columns), columns, 1.35, 1.35 if titles is None else 1.55)
+    side, columns = SHEET_WIDTH / columns, min(columns, len(images))
+    figure, axes = subplots(-(-len(images) // columns), columns, side, side if titles is None else side + 0.2)
     points = None if keypoints is None else as_array(keypoints)
     faded = None if confidence is None else as_array(confidence)
     for n, (axis, image) in enumerate(zip_longest(axes.flat, images)):

@@ -30,6 +30,8 @@ THICKNESS = 1 / 90  # of the strongest link, in longer sides of the image
 SHEET = 16  # images of a sheet at most ...
 TILE = 256  # ... and the pixels of each, a side
 LEAST_RIM_PIXELS = 3  # thickness from which on lines and points have a rim, which on a small image would hide them
+LEAST_STRENGTH = 0.1  # of the strongest link, below which a link is left out
+RIM_STRENGTH = 0.5  # of the strongest link, from which on a link has a rim
 
 
 def draw_pose(
@@ -42,21 +44,22 @@ def draw_pose(
 ) -> np.ndarray:
     """A copy of a uint8 image (H, W, 3) with a pose: points (N, 2) in its pixels, 0 = center of the first, and links.
 
-    `strengths` in [0, 1] set the width of each link. Points whose confidence (N,) is below `least`, or that are NaN,
-    are left out, with their links.
+    `strengths` in [0, 1] set the width and opacity of each link; the weakest are left out. Points whose confidence (N,)
+    is below `least`, or that are NaN, are left out, with their links.
     """
     canvas = Image.fromarray(image)
-    pen = ImageDraw.Draw(canvas)
+    pen = ImageDraw.Draw(canvas, "RGBA")  # blends what it draws
     shown = np.isfinite(points).all(-1) & (True if confidence is None else confidence >= least)
     widest = max(image.shape[:2]) * THICKNESS
     rim = widest >= LEAST_RIM_PIXELS
-    for (i, j), strength in zip(links, [1.0] * len(links) if strengths is None else strengths, strict=True):
-        if shown[i] and shown[j]:
+    strengths = [1.0] * len(links) if strengths is None else strengths
+    for (i, j), strength in sorted(zip(links, strengths, strict=True), key=lambda pair: pair[1]):
+        if shown[i] and shown[j] and strength >= LEAST_STRENGTH:
             ends = [tuple(points[i].tolist()), tuple(points[j].tolist())]
-            width = max(1, round(widest * (0.3 + 0.7 * strength)))
-            if rim:
-                pen.line(ends, fill="white", width=width + 2)
-            pen.line(ends, fill=ImageColor.getrgb(BLUE), width=width)
+            width, opacity = max(1, round(widest * (0.1 + 0.9 * strength))), round(255 * (0.15 + 0.85 * strength))
+            if rim and strength >= RIM_STRENGTH:
+                pen.line(ends, fill=(255, 255, 255, opacity), width=width + 2)
+            pen.line(ends, fill=(*ImageColor.getrgb(BLUE)[:3], opacity), width=width)
     radius = max(1.5, widest)
     for (x, y), color in zip(points[shown], keypoint_colors(len(points))[shown], strict=True):
         fill = tuple((255 * color[:3]).astype(int).tolist())

@@ -67,10 +67,12 @@ def test_commands_repeat_the_options_of_the_run_and_can_be_parsed(folder: Path) 
     assert command is not None
     arguments = build_parser().parse_args(shlex.split(command)[1:])
     assert (arguments.dataset, arguments.name, arguments.preset, arguments.size) == ("cub-three", "mine", "cub", 192)
-    assert dict(arguments.set) == {"steps": 77, "banks": 4, "flip": config.flip}
+    assert arguments.steps == 77 and dict(arguments.set) == {"banks": 4, "flip": config.flip}
     for line in next_commands(folder):
         build_parser().parse_args(shlex.split(line)[1:])
     assert f"{command} --occlusion" in next_commands(folder)
+    write(folder, config={"config": config.to_dict(), "made_by": {"data_path": "../../data/mine"}})
+    assert "--name" not in str(run_command(folder)) and "--name" in str(run_command(folder, "other"))
     assert "not measured" in summary_lines(folder)[-1]
     write(folder, occlusion={"occluded": {"published": 0.1, "completed": 0.1}, "measure": "distance"})
     assert occlusion_command(folder) is None

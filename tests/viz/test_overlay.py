@@ -37,6 +37,14 @@ def test_points_and_links_are_where_they_should_be() -> None:
     assert not found[35, 55].any() and not found[5].any()
 
 
+def test_a_weak_link_is_thin_and_pale_and_the_weakest_left_out() -> None:
+    image = np.zeros((600, 900, 3), np.uint8)
+    strong, weak, gone = (draw_pose(image, 10 * POINTS, [(0, 1)], [value])[:400, 400] for value in (1.0, 0.3, 0.05))
+    assert (strong == 255).all(-1).any() and not (weak == 255).all(-1).any()  # only strong links have a rim
+    assert 0 < np.count_nonzero(weak[..., 2]) < np.count_nonzero(strong[..., 2]) / 2
+    assert 0 < weak.max() < 0xB2 and not gone.any()
+
+
 def test_what_is_is_below_the_least_confidence_is_left_out() -> None:
     image = np.zeros((60, 90, 3), np.uint8)
     found = draw_pose(image, POINTS, [(0, 1), (1, 2)], confidence=np.array([0.9, 0.2, 0.9]), least=0.5)

@@ -80,11 +80,15 @@ def training_command(config: Config, data: Path, run: Path, name: str) -> str:
     preset = Config.preset(config.name)
     preset = preset.smoke() if smoke else preset
     if executed:
-        words = ["run", data.name.removesuffix("-smoke"), "--name", name, *(["--scale", "smoke"] if smoke else [])]
+        dataset = data.name.removesuffix("-smoke")
+        words = ["run", dataset, *(["--name", name] if name != dataset else [])]
+        words += ["--scale", "smoke"] if smoke else []
         words += ["--size", str(config.image_size)] if config.image_size != preset.image_size else []
     else:
         words = ["train", os.path.relpath(data), os.path.relpath(run.parent / name)]
-    return shlex.join(["pplkit", *words, "--preset", config.name, *_pairs("--set", _differences(config, preset))])
+    settings = _differences(config, preset)
+    own = [word for name in ("steps", "seed") if name in settings for word in (f"--{name}", str(settings.pop(name)))]
+    return shlex.join(["pplkit", *words, "--preset", config.name, *own, *_pairs("--set", settings)])
 
 
 def options_of(data: Dataset) -> dict[str, Any]:

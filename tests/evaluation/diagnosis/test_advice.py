@@ -60,7 +60,7 @@ def test_commands_are_accepted_and_set_what_is_advised(
         assert (parsed.dataset, parsed.source, dict(parsed.option)["rate"]) == ("video-cats-2", "/clips", 5)
         assert parsed.preset == ("films" if check.backbone else "puppets")
         return
-    settings = settings_of(parsed)
+    settings = settings_of(parsed, "steps", "seed")
     assert config.replace(**changed_settings(check, config)) == Config.preset(parsed.preset).replace(**settings)
     name = "cats" if check.continues else "cats-2"
     if executed:
