@@ -130,7 +130,8 @@ class DataSource:
                     check_origin(data, source)
                 return lambda: data
             recorded = {name: data.options[name] for name in defaults if name in data.options}
-            arguments |= recorded | dict(options or {}) | {"size": size or data.size, "overwrite": True}
+            arguments |= recorded | dict(options or {}) | {"overwrite": True}
+            arguments["size"] = arguments["size"] if size or scale == "smoke" else data.size
             source = source or data.origin.get("path", "")
         if not (category or source):
             raise PplkitError(
