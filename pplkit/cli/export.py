@@ -74,5 +74,7 @@ def _export_poses(arguments: argparse.Namespace) -> None:
     else:
         estimator = estimator_of(arguments, "iterations", "procedure", device="cpu")
         poses = pose_formats.pose_table(estimation.estimate_files(estimator, arguments.images))
-    pose_formats.export_poses(poses, arguments.format, arguments.out, arguments.visible)
+    folder = arguments.images[0] if arguments.images and len(arguments.images) == 1 else None
+    root = folder if folder and folder.is_dir() else arguments.out.parent
+    pose_formats.export_poses(poses, arguments.format, arguments.out, arguments.visible, root)
     print(f"The poses of {quantity(len(poses.files), 'image')} are in {arguments.out}.")

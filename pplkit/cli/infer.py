@@ -19,6 +19,8 @@ def add_commands(commands: Commands) -> None:
     parser = add_command(commands, estimate, "run", "--iterations", "--procedure", *INFERENCE)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATHS", help="images, videos, or folders of them")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write: .json or .csv")
+    text = "folder to write: every image with its keypoints and links drawn over it, as PNG"
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help=text)
 
     parser = add_command(commands, landmarks, "run", "--device")
     text = "table file,name,x,y,visible in pixels of your images, labels of DeepLabCut, SLEAP, labelme or COCO, or the "
@@ -41,9 +43,17 @@ def add_commands(commands: Commands) -> None:
 def estimate(arguments: argparse.Namespace) -> None:
     """Write the poses of images and videos as JSON or CSV."""
     check_output("--out", arguments.out, ".json", ".csv")
+    if arguments.draw is not None:
+        check_output("--draw", arguments.draw)
     estimator = estimator_of(arguments, "iterations", "procedure", "batch_size")
     count = estimation.write_poses(estimator, arguments.paths, arguments.out, bar=not arguments.quiet)
     print(f"The poses of {quantity(count, 'image')} are in {arguments.out}.")
+    if arguments.draw is not None:
+        from pplkit.viz.overlay import pose_images
+
+        options = {"iterations": estimator.iterations, "procedure": estimator.procedure}
+        drawn = pose_images(estimator.model, arguments.paths, arguments.draw, estimator.crop, **options)
+        print(f"{quantity(len(drawn), 'image')} with poses drawn over them: {arguments.draw}.")
 
 
 def landmarks(arguments: argparse.Namespace) -> None:

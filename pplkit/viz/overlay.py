@@ -119,14 +119,18 @@ def pose_images(
 
 
 def overlays(
-    model: PosePriorLearner, images: Iterable[Frame], iterations: int = 0, least: float = 0.0
+    model: PosePriorLearner,
+    images: Iterable[Frame],
+    iterations: int = 0,
+    least: float = 0.0,
+    procedure: str | None = None,
 ) -> Iterator[np.ndarray]:
-    """Images of a FrameSource that keeps them whole, with their poses; `iterations` as in `Estimator`.
+    """Images of a FrameSource that keeps them whole, with their poses; `iterations` and `procedure` as in `Estimator`.
 
     Points with a confidence below `least` are left out.
     """
     skeleton = strong_links(model.prior())
-    for pose in Estimator(model, iterations, batch_size=BATCH_SIZE).poses(images):
+    for pose in Estimator(model, iterations, procedure=procedure, batch_size=BATCH_SIZE).poses(images):
         assert pose.frame.image is not None
         yield draw_pose(pose.frame.image, pose.points, *skeleton, pose.confidence, least)
 

@@ -42,6 +42,17 @@ def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkey
     assert calls == [(plain, paths, out, {"bar": True}), (named, paths, out, {"bar": False})]
 
 
+def test_estimate_draws(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("pplkit.inference.estimate.write_poses", lambda *given, **named: 7)
+    monkeypatch.setattr("pplkit.viz.overlay.pose_images", lambda *given, **named: calls.append((*given, named)) or [])
+    line = ["estimate", "runs/first", "a.png", "--out", str(tmp_path / "p.csv"), "--draw", str(tmp_path / "d")]
+    assert cli.main([*line, "--iterations", "4", "--crop", "pad"]) == 0
+    ((model, paths, out, crop, options),) = calls
+    assert (paths, out, crop) == ([Path("a.png")], tmp_path / "d", "pad")
+    assert options == {"iterations": 4, "procedure": None} and model == Loaded(Path("runs/first"), "auto")
+
+
 def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
 

@@ -15,6 +15,7 @@ sleap  .slp, written by sleap-io, predicted instances with the scores of their p
 """
 
 import csv
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ class PoseTable:
     names: list[str]
     links: list[tuple[int, int]]
     made_by: Mapping[str, Any]
+    category: str = "object"
 
     @property
     def scorer(self) -> str:
@@ -64,6 +66,7 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
     Raises PplkitError naming `source` for any other content.
     """
     try:
+        made_by: Mapping[str, Any] = content.get("made_by") or {}
         rows, links = content["images"], [(int(a), int(b)) for a, b in content.get("links", ())]
         count = len(rows[0]["keypoints"])
         names = [str(name) for name in content.get("names") or range(count)]
@@ -79,11 +82,19 @@ def pose_table(content: Mapping[str, Any], source: str | Path = "poses") -> Pose
             np.array([row["confidence"] for row in rows], dtype=np.float64).reshape(len(rows), count),
             names,
             links,
-            to_tell(content.get("made_by") or {}),
+            to_tell(made_by),
+            category_name(made_by),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         message = f"{type(error).__name__}: {reason(error)}"
         raise PplkitError(f"{source} holds no poses ({message}): write it with `pplkit estimate`.") from None
+
+
+def category_name(made_by: Mapping[str, Any]) -> str:
+    """What a model knows, by the name of its data set: hands for data/folder-hands, puppets for data/puppets."""
+    data = str(made_by.get("data", "object"))
+    folder = Path(str(made_by.get("data_path", data))).name.removesuffix("-smoke")
+    return folder.removeprefix(f"{data}-") if data in ("folder", "video") else data
 
 
 def table_of(poses: Poses) -> PoseTable:
@@ -96,6 +107,7 @@ def table_of(poses: Poses) -> PoseTable:
         [as_text(frame.file) for frame in frames], [frame.number for frame in frames], [frame.size for frame in frames],
         points, poses.confidence.numpy().astype(np.float64).reshape(points.shape[:2]),
         [str(number) for number in range(points.shape[1])], prior.links(), to_tell(prior.made_by),
+        category_name(prior.made_by),
     )  # fmt: skip
 
 
@@ -115,10 +127,11 @@ def check_format(kind: str, out: Path) -> None:
         raise PplkitError(f"{out} does not end in {endings}, as files of format={kind!r} do: name another file.")
 
 
-def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -> None:
+def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0, root: Path | None = None) -> None:
     """Write poses as `kind`, a key of ENDINGS, whole or not at all.
 
-    `visible` is the confidence from which COCO's flag calls a keypoint visible. Raises PplkitError where the package
+    `visible` is the confidence from which COCO's flag calls a keypoint visible, `root` the
+    folder that COCO's file names are relative to (None: the names as they are). Raises PplkitError where the package
     that owns a format is missing, for poses that the format cannot hold, and if the file cannot be written.
     """
     check_format(kind, out)
@@ -128,6 +141,8 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
         "dlc": lambda poses, path: _write_deeplabcut(poses, path, as_csv=out.suffix == ".csv"),
         "sleap": _write_sleap,
     }
+    if kind == "coco" and root is not None:
+        poses = replace(poses, files=[Path(os.path.relpath(file, root)).as_posix() for file in poses.files])
     if kind != "coco":  # JSON can hold names that are not text
         poses = replace(poses, files=[as_text(Path(file)) for file in poses.files])
     with atomic_path(out) as partial:
@@ -136,7 +151,7 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0) -
 
 def export_estimated(poses: Poses, out: Path, kind: str = "coco", visible: float = 0.0) -> Path:
     """`export_poses` of what `model.estimate` returned; returns the file."""
-    export_poses(table_of(poses), kind, out, visible)
+    export_poses(table_of(poses), kind, out, visible, out.parent)
     return out
 
 
@@ -170,9 +185,8 @@ def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
             }
         )
     skeleton = [[first + 1, second + 1] for first, second in poses.links]
-    name = str(poses.made_by.get("data", "object"))
-    category = {"id": 1, "name": name, "supercategory": "", "keypoints": poses.names, "skeleton": skeleton}
-    info = {"description": f"poses of {name}, estimated by pplkit {__version__}", "made_by": poses.made_by}
+    category = {"id": 1, "name": poses.category, "supercategory": "", "keypoints": poses.names, "skeleton": skeleton}
+    info = {"description": f"poses of {poses.category}, estimated by pplkit {__version__}", "made_by": poses.made_by}
     return {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": [category]}
 
 
@@ -228,7 +242,7 @@ def _write_sleap(poses: PoseTable, out: Path) -> None:
     except ImportError:
         raise PplkitError("sleap_io is missing, which owns .slp: pip install 'pplkit[sleap]'.") from None
     links = [(poses.names[first], poses.names[second]) for first, second in poses.links]
-    skeleton = sleap_io.Skeleton(nodes=list(poses.names), edges=links, name=str(poses.made_by.get("data", "object")))
+    skeleton = sleap_io.Skeleton(nodes=list(poses.names), edges=links, name=poses.category)
     backends, places = _videos(poses)
     videos = [sleap_io.Video(about["filename"], None, about, open_backend=False) for about in backends]
     frames = []

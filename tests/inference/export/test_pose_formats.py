@@ -116,6 +116,15 @@ def test_coco_labels_a_data_set_of_images(poses: PoseTable, tmp_path: Path) -> N
         assert label.visible.tolist() == [True, False, True]
 
 
+def test_coco_works_elsewhere(poses: PoseTable, tmp_path: Path) -> None:
+    """Names are relative to a folder, and the category is the user's name of the data."""
+    export_poses(poses, "coco", tmp_path / "poses.json", root=tmp_path)
+    assert list(read_labels(tmp_path / "poses.json").objects) == ["0.png", "1.png", "2.png"]
+    about = {"data": "folder", "data_path": "../../data/folder-folder-mice-smoke"}
+    made = pose_table(content(tmp_path, made_by=about))
+    assert coco(made)["categories"][0]["name"] == "folder-mice" and "data_path" not in made.made_by
+
+
 def test_a_table_has_a_line_for_each_keypoint(poses: PoseTable, tmp_path: Path) -> None:
     export_poses(poses, "csv", tmp_path / "poses.csv")
     with (tmp_path / "poses.csv").open(newline="", encoding="utf8") as file:
@@ -235,6 +244,8 @@ def test_estimated_poses_are_those_of_the_same_files(tiny: Config, tmp_path: Pat
         pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     expected = coco(pose_table(estimate_files(Estimator(model), [tmp_path])))
+    for image in expected["images"]:
+        image["file_name"] = Path(image["file_name"]).name  # relative to the folder of the file written
     content = json.loads(model.estimate(tmp_path).export(tmp_path / "poses.json").read_text())
     assert content["images"] == expected["images"] and content["categories"] == expected["categories"]
     for ours, theirs in zip(content["annotations"], expected["annotations"], strict=True):
