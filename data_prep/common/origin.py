@@ -22,10 +22,11 @@ def origin_of(source: str, options: Mapping[str, Any]) -> dict[str, Any]:
     labels that lie beside the images may come later.
     """
     root = Path(source).expanduser().resolve()
+    folder = root if root.is_dir() else root.parent  # a single file is as good as a folder with it
     files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
     files = [path for path in files if not path.name.startswith(".") and path.suffix.lower() not in LABEL_SUFFIXES]
     entries: list[tuple[str, int | str]] = [
-        (path.relative_to(root).as_posix(), path.stat().st_size) for path in files if path.exists()
+        (path.relative_to(folder).as_posix(), path.stat().st_size) for path in files if path.exists()
     ]
     if (labels := options.get("labels")) and Path(labels).is_file():
         entries.append(("labels", hashlib.sha256(Path(labels).read_bytes()).hexdigest()))

@@ -86,7 +86,7 @@ CASES = [
     Case("folder-films", make_labelled, {"videos": "folder", "classes": "folder", "splits": "folder"},
          {"train": 6, "test": 6}, "pose_spread samples videos", "classes: a 3, b 3"),
     Case("video-cats", lambda path: sources.film(path / "a.mp4"), {"rate": 5, "crop": [0, 0, 32, 32], "frames": 6},
-         {"train": 4, "test": 2}, "pose_spread samples videos", "test: 2 images, 1 videos"),
+         {"train": 4, "test": 2}, "pose_spread samples videos", "test: 2 images, 1 video\n"),
 ]  # fmt: skip
 
 
