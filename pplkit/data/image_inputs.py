@@ -31,9 +31,11 @@ def is_batch(images: object) -> bool:
 
 
 def is_whole(images: object, hidden: object = None) -> bool:
-    """Whether these are arrays that are seen without a crop: squares, or what has a mask of its hidden parts."""
+    """Whether these are arrays that are seen without a crop: squares, those with masks of hidden parts, no images."""
     if not isinstance(images, Array) or images.ndim == 3:
         return False
+    if images.ndim != 4 or 3 not in (images.shape[1], images.shape[-1]):
+        return True  # so that the array as a whole is refused
     height, width = images.shape[1:3] if images.shape[-1] == 3 else images.shape[-2:]
     return hidden is not None or height == width
 

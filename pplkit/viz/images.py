@@ -23,7 +23,8 @@ from pplkit.viz.drawing import (
     subplots,
 )
 
-SHEET_WIDTH = 10.8  # inches of a full row of a contact sheet
+SHEET_WIDTH = 10.8  # inches of a full row of a contact sheet at most
+TILE_SIDE = 2.0  # inches of an image in it at most
 
 
 def contact_sheet(
@@ -41,7 +42,7 @@ def contact_sheet(
     one of these images.
     """
     images = as_uint8(images)
-    side, columns = SHEET_WIDTH / columns, min(columns, len(images))
+    side, columns = min(SHEET_WIDTH / columns, TILE_SIDE), min(columns, len(images))
     figure, axes = subplots(-(-len(images) // columns), columns, side, side if titles is None else side + 0.2)
     points = None if keypoints is None else as_array(keypoints)
     faded = None if confidence is None else as_array(confidence)

@@ -77,7 +77,7 @@ def test_several_names_of_an_image_are_one_image(puppets: Dataset, tmp_path: Pat
         (["~nobody-of-this-name/a.png,nose,1,1"], "labels '~nobody-of-this-name/a.png', which is neither"),
         (["none.png,nose,1,1"], "labels 'none.png', which is neither a position nor the name of one source of split"),
         (["20,nose,1,1"], "labels image 20, but split 'train' ends at 19"),
-        (["1,nose,640,1"], "line 2, gives no point of a prepared image of 32 x 32 pixels"),
+        (["1,nose,640,1"], "line 2, puts 'nose' at .640, 1., outside of the prepared image of 32 x 32 pixels"),
         ([], "holds no labels: label some images first"),
         (None, "is missing: label some images first"),
     ],
