@@ -140,9 +140,8 @@ def read_sequence(path: Path | str) -> PoseSequence:
     """The sequence in a file of `PoseSequence.write`. Raises PplkitError, naming the file, for any other."""
     path = Path(path)
     check_file(path, REMEDY)
+    content = _read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = dict(file)
         if int(content["schema"]) > SCHEMA:
             raise PplkitError(f"{path} was written by a later version of pplkit: update pplkit.")
         pairs = tuple((int(left), int(right)) for left, right in content["flip_pairs"])
@@ -164,10 +163,23 @@ def read_sequence(path: Path | str) -> PoseSequence:
         )
     except KeyError as error:
         raise PplkitError(f"{path} is not a pose sequence (it has no {error.args[0]}): {REMEDY}.") from None
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise PplkitError(f"{path} cannot be read ({reason(error)}): {REMEDY}.") from None
+    except (ValueError, TypeError, IndexError) as error:  # arrays of another shape or type than `write` gives them
+        raise PplkitError(f"{path} is not a pose sequence ({reason(error)}): {REMEDY}.") from None
     except PplkitError as error:
         raise PplkitError(f"{path}: {error}") from None
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, without pickles. Raises PplkitError, naming the file, for any other."""
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise PplkitError(f"{path} is a single array, not a pose sequence: {REMEDY}.")
+        with file:
+            return dict(file)
+    # zipfile calls a compression that it does not know not implemented.
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise PplkitError(f"{path} cannot be read ({reason(error)}): {REMEDY}.") from None
 
 
 def read_pairs(folder: Path | str) -> list[tuple[PoseSequence, PoseSequence]]:
