@@ -38,6 +38,8 @@ FOR_FRAMES = ("frequency_tokens", "causal", "uncertainty", "hidden_joints")  # w
 class LiftingConfig(Settings):
     """Settings of lifting; the defaults are those of the preset `lift`.
 
+    Networks and losses read theirs. Those of the optimization, `hidden_joints` and `flip_test` have no reader yet: the
+    training task of lifting does not exist, so `pplkit.train` does not take this config.
     Raises PplkitError for values that no model can have (checked at construction).
     """
 
