@@ -41,6 +41,7 @@ SWAP_FRACTION = 0.6  # a change of names is a swap if it leaves at most this of 
 LEAST_SWAP_GAIN = 0.02  # image sides that it must save, in the mean of all keypoints
 BLOCK_FRAMES, MAX_BLOCKS = 9, 14  # consecutive frames that are compared, and how many such blocks
 LEAST_PAIRS = 8
+LEAST_KEYPOINTS = 8  # from which on they are enough to reach all parts of an object
 LEAST_ROTATION = 1.5  # radians of a training's rotations, from which on the model knows a quarter turn
 CUT_FRACTION = 0.05  # of the border that the object covers where it is cut off
 EXTENT_QUANTILE = 0.02  # of the positions of an object's pixels at which its square begins
@@ -237,6 +238,7 @@ def measure_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict
     `on_foreground`: fraction of the keypoints on the object, without masks; `off_foreground`: fraction off it, divided
     by that of all cells, 1 = as by chance. Where motion tells the object and many keypoints are off it, the object's
     look is asked as well, and the better answer counts. Both are left out where there are masks: `measure_keypoints`.
+    `reach`, of LEAST_KEYPOINTS and more: see there.
     `still`, of videos in which the object moves: how many keypoints are still; `slowest`: the motion of the slowest
     one, divided by the object's; see `relative_motion`. `exchanged`, of videos: fraction of pairs of neighbouring
     frames between which keypoints change names; `exchanged_turned`, where training rotates by LEAST_ROTATION: fraction
@@ -247,6 +249,8 @@ def measure_object(model: PosePriorLearner, split: Split) -> tuple[Numbers, dict
     index = np.concatenate(videos)
     points = _split_keypoints(model, split, index)
     numbers: Numbers = {}
+    if objects is not None and points.shape[1] >= LEAST_KEYPOINTS:
+        numbers["reach"] = reach(points[np.searchsorted(index, objects.rows)], objects.masks)
     if objects is not None and objects.by != "masks":
         numbers |= _foreground_numbers(objects, points[np.searchsorted(index, objects.rows)])
         if objects.by == "motion" and numbers["off_foreground"] > LOOK_ABOVE:
@@ -270,6 +274,20 @@ def _foreground_numbers(objects: Foreground, points: np.ndarray) -> Numbers:
     """Of keypoints (n, N, 2) in [-1, 1] of the images of `objects`."""
     on, area = objects.fractions(points)
     return {"on_foreground": on, "off_foreground": (1 - on) / max(EPSILON, 1 - area)}
+
+
+def reach(keypoints: np.ndarray, masks: np.ndarray) -> float:
+    """How far keypoints (n, N, 2) in [-1, 1] spread over the objects of masks (n, h, h), object > 127; 1 = as they do.
+
+    Root mean square distance of an image's keypoints from their center, divided by that of the object's cells from
+    theirs; the median of the images. NaN if no object has two cells.
+    """
+    ratios = []
+    for points, mask in zip(keypoints, masks, strict=True):
+        cells = np.argwhere(mask > 127) / (len(mask) - 1) * 2 - 1
+        if len(cells) > 1:
+            ratios.append(math.sqrt(points.var(0).sum() / cells.var(0).sum()))
+    return float(np.median(ratios)) if ratios else math.nan
 
 
 def relative_motion(videos: Sequence[np.ndarray], travel: float = 0.0) -> np.ndarray | None:

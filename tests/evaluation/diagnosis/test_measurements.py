@@ -280,6 +280,20 @@ def test_names_that_depend_on_the_place_in_the_image_show_when_it_is_rotated(
     assert measure(place, single, max_rotation=1.0) == ({}, [], [])
 
 
+def test_reach_by_hand(videos: Split) -> None:
+    """The corners of a square against all its cells; and eight keypoints near the middle of the discs, or all over."""
+    mask = np.zeros((5, 5), np.uint8)
+    mask[1:4, 1:4] = 255  # from -0.5 to 0.5: a variance of 1/6 on each axis; that of the corners 1/4
+    corners = np.array([[x, y] for x in (-0.5, 0.5) for y in (-0.5, 0.5)])
+    assert measurements.reach(np.stack([corners, 9 * corners]), np.stack([mask, 0 * mask])) == pytest.approx(1.5**0.5)
+    assert math.isnan(measurements.reach(corners[None], 0 * mask[None]))
+    angles = torch.arange(8) * math.pi / 4
+    around = torch.stack((angles.cos(), angles.sin()), 1)
+    for radius, expected in ((0.05, ["keypoints in the middle"]), (0.18, [])):  # of 0.19
+        assert measure(lambda middle, number, r=radius: middle[:, None] + r * around, videos)[1] == expected
+    assert "reach" not in measure(lambda middle, number: middle[:, None] + 0.05 * around[:7], videos)[0]
+
+
 def test_relative_motion_by_hand() -> None:
     """Two keypoints swing by 0.1, one by a fifth of that; the center of the object by 0.2, or not at all."""
     video = np.zeros((8, 3, 2))
