@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pplkit import training
-from pplkit.cli.options import Commands, add_command, check_output, estimator_of, given
+from pplkit.cli.options import Commands, add_command, check_output, estimator_of, given, warn_if_unfinished
 from pplkit.core.words import quantity
 from pplkit.inference import estimate as estimation
 from pplkit.inference import tracking
@@ -59,6 +59,7 @@ def estimate(arguments: argparse.Namespace) -> None:
 def landmarks(arguments: argparse.Namespace) -> None:
     """Learn named points from labels on a handful of images."""
     model = training.load(arguments.run, arguments.device or "auto")
+    warn_if_unfinished(arguments.run)
     data = run_folder.data_of(run_folder.RunFolder(arguments.run))
     if arguments.suggest is not None:
         print("The images to label first (position, file); name points in them, then `pplkit landmarks RUN LABELS`:")

@@ -10,6 +10,8 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_writable, parse_json
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
+from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_model import read_config
 
 Commands = Any  # what `ArgumentParser.add_subparsers` returns, a private class of argparse
 BEST = "auto, cpu, cuda, cuda:1 or mps (default: the best one present)"
@@ -117,6 +119,14 @@ def warn_about(data: Dataset) -> None:
         print(f"pplkit: {line}", file=sys.stderr, flush=True)
 
 
+def warn_if_unfinished(run: Path) -> None:
+    """Print on stderr that the training of a run has not come to its end."""
+    folder = RunFolder(run)
+    if (done := folder.last_step()) and done < (steps := read_config(folder).steps):
+        sentence = f"{run} is unfinished, at step {done} of {steps}: its keypoints will change when it is continued."
+        print(f"pplkit: {sentence}", file=sys.stderr, flush=True)
+
+
 def estimator_of(arguments: argparse.Namespace, *options: str, device: str = "auto") -> Any:
     """The `Estimator` of the run, on --device or else `device`, with the given ones of `options`."""
     from pplkit import training
@@ -124,5 +134,6 @@ def estimator_of(arguments: argparse.Namespace, *options: str, device: str = "au
     from pplkit.inference.landmarks import fitting
 
     model = training.load(arguments.run, arguments.device or device)
+    warn_if_unfinished(arguments.run)
     landmarks = fitting.load_landmarks(arguments.run, model) if arguments.named else None
     return Estimator(model, crop=arguments.crop or model.crop, landmarks=landmarks, **given(arguments, *options))

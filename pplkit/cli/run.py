@@ -4,12 +4,14 @@ import argparse
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pplkit.cli.options import PAIRS, TRAINING, Commands, add_command, given, settings_of, warn_about
+from pplkit.core.locks import locked
 from pplkit.core.project import run_folder
 from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
@@ -42,6 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
     from data_prep.user_media import check_name
     from pplkit.experiments.notebooks import NOTEBOOKS, run_notebooks
 
+    folder = run_folder(arguments.name or arguments.dataset, arguments.scale or "default")
+    check_free(folder)
     if arguments.preset is None and resolve(arguments.dataset).kind is None:
         check_name(arguments.dataset, None, arguments.source or "")
 
@@ -68,8 +72,21 @@ def run(arguments: argparse.Namespace) -> None:
     if occlusion is None:  # a first look at files of one's own would spend most of its time on it
         occlusion = data.protocol != "pictures" and resolve(arguments.dataset).kind not in ("folder", "video")
     notebooks = NOTEBOOKS if occlusion else NOTEBOOKS[:-1]
-    limit_threads(run_folder(arguments.name or arguments.dataset, arguments.scale or "default"), arguments)
-    run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters, notebooks, page=True)
+    limit_threads(folder, arguments)
+    with held(folder):
+        run_notebooks(arguments.dataset, arguments.name or arguments.dataset, parameters, notebooks, page=True)
+
+
+def check_free(folder: Path) -> None:
+    """Raise PplkitError if another process trains in a run folder, or runs its notebooks."""
+    if folder.is_dir():
+        with RunFolder(folder).held(), held(folder):
+            pass
+
+
+def held(folder: Path) -> AbstractContextManager[None]:
+    """Inside, no other process runs notebooks in the folder, nor a batch; raises PplkitError if one does already."""
+    return locked(folder, f"another process works in {folder}")
 
 
 def limit_threads(folder: Path, arguments: argparse.Namespace) -> None:

@@ -61,7 +61,8 @@ class RunProgress:
         number = self.notebooks.index(notebook)
         remaining = self._seconds(self.notebooks[number:]) if notebook in COSTS else None
         left = f", about {duration(remaining)} left" if remaining else ""
-        self.say(f"[{number + 1} of {len(self.notebooks)}] {notebook}{left}")
+        kernel = "" if number else ": starting Python for it"
+        self.say(f"[{number + 1} of {len(self.notebooks)}] {notebook}{left}{kernel}")
 
     def say(self, sentence: str) -> None:
         """Print a line that stays."""

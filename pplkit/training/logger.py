@@ -109,6 +109,12 @@ class TrainingLogger:
                 self.run.append(self.task.history, {"step": step, **(self.task.snapshot() or {})})
         return self.slowdown.notice((step - self.first) * self.config.batch_size)
 
+    def show_first_search(self) -> None:
+        """Before the first step: say what the task looks for, if that takes long."""
+        if text := self.task.first_search():
+            self.progress.due = 0.0
+            self._show(text)
+
     def show_first_work(self, step: int) -> None:
         """After every step: say how far the work is that only the first steps do."""
         work = self.task.first_work()

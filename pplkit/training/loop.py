@@ -1,6 +1,7 @@
 """`fit`: the training loop of every method."""
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -131,11 +132,15 @@ def _fit(
         step = Step(fabric, task, wrapped, wrapped_optimizer)
         checkpoint = on_rank_zero(fabric, run.last)
         first = restore(checkpoint, task.model, optimizer)
-        task.begin(rank, resumed=checkpoint is not None)
         logger = None
         if fabric.is_global_zero:
             logger = TrainingLogger(run, task, optimizer, first, made_by, show, bar)
             stack.callback(logger.close)
+            if checkpoint is None:
+                logger.show_first_search()
+        task.begin(rank, resumed=checkpoint is not None)
+        if logger:
+            logger.began = time.perf_counter()
         loop = _Loop(fabric, task, run, logger, step, optimizer, save_every or SAVE_EVERY_STEPS)
         return loop.run(checkpoint, made_by)
 

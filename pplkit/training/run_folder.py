@@ -93,7 +93,7 @@ class RunFolder:
         again = "choose another run name, or delete the folder to start again."
         if changed := ", ".join(name for name in self.changed(config) if name not in FREE):
             raise PplkitError(f"{self.path} holds a run with other settings ({changed}): {again}")
-        if config.steps < (done := int(self.checkpoints()[-1].stem.partition("-")[2])):
+        if config.steps < (done := self.last_step()):
             raise PplkitError(
                 f"{self.path} has done {quantity(done, 'step')} already: give as many steps, or another run name."
             )
@@ -147,6 +147,10 @@ class RunFolder:
     def checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
+
+    def last_step(self) -> int:
+        """The step of the last checkpoint, by its file name; 0 if there is none."""
+        return max((int(path.stem.partition("-")[2]) for path in self.checkpoints()), default=0)
 
     def save(
         self,

@@ -91,6 +91,10 @@ class Task(ABC):
     def freeze_unused(self) -> None:  # noqa: B027
         """Freeze parameters that no loss reaches: DDP would wait for their gradients."""
 
+    def first_search(self) -> str:
+        """What `begin` looks for in the data of a new run where that takes long, in words; else ""."""
+        return ""
+
     def begin(self, rank: Rank, resumed: bool) -> None:  # noqa: B027
         """Called once before the first step, with the model on its device and, if `resumed`, restored."""
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from pplkit import cli
+from pplkit.cli.run import held
 from pplkit.data.writer import DatasetWriter
 from pplkit.experiments.notebooks import NOTEBOOKS
+from pplkit.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -65,6 +67,21 @@ def test_parts_of_images_are_hidden_in_labelled_data_or_when_asked_for(
     monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *given: SimpleNamespace(protocol=protocol))
     assert cli.main(["run", *line.split()]) == 0
     assert ("05_occlusion" in runs[0][3]) == hides and len(runs[0][3]) == 4 + hides
+
+
+def test_a_run_in_which_another_process_works_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
+    monkeypatch.setattr("pplkit.cli.run.prepare_data", lambda *given: pytest.fail("data were prepared"))
+    folder = tmp_path / "runs" / "mine"
+    for lock, message in (
+        (RunFolder(folder).held(), f"the run folder {folder} is in use (process"),
+        (held(folder), f"another process works in {folder} (process"),
+    ):
+        with lock:
+            assert cli.main(["run", "puppets", "--name", "mine"]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

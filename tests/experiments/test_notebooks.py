@@ -42,7 +42,7 @@ def test_notebooks_run_in_order_with_their_own_parameters(tmp_path: Path, capsys
     executed = [nbformat.read(run / "notebooks" / f"{name}.ipynb", as_version=4) for name in ("01_first", "02_second")]
     assert all(notebook.cells[-1].execution_count for notebook in executed)
     lines = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["[1 of 2] 01_first", "[2 of 2] 02_second"]
+    assert lines == ["[1 of 2] 01_first: starting Python for it", "[2 of 2] 02_second"]
     assert not (run / "index.html").exists()
 
 

@@ -25,10 +25,12 @@ def test_the_speed_is_that_of_this_call_without_the_work_of_its_first_steps(
     monkeypatch.setattr(logging, "PROGRESS_SECONDS", 0)
     work = FirstWork(50.0, 150.0, 15.0, "computing features: 25 % (278 images x 12 views)")
     config = SimpleNamespace(steps=340, batch_size=8, precision="32-true")
-    task: Any = SimpleNamespace(config=config, history="", first_work=lambda: work)
+    task: Any = SimpleNamespace(config=config, history="", first_work=lambda: work, first_search=lambda: "looking")
     optimizer: Any = None
     logger = TrainingLogger(RunFolder(tmp_path), task, optimizer, 300, {}, None, bar=False)
     assert not (tmp_path / PROGRESS).exists()
+    logger.show_first_search()
+    assert read_json(tmp_path / PROGRESS, "")["text"] == "looking"
 
     logger.show_first_work(305)
     text = "computing features: 25 % (278 images x 12 views), about 2 min left; step 305 of 340"
@@ -50,6 +52,7 @@ def test_features_of_a_frozen_backbone_are_work_of_the_first_steps(tiny: Config,
     settings = {"backbone": "random", "backbone_views": 3, "reference": "masked", "mask_ratio": 0.6}
     task = PriorTask(tiny.replace(**settings, steps=2, batch_size=4), puppets)
     task.setup(Rank(torch.device("cpu"), 0, 1, "32-true"))
+    assert task.first_search() == "looking for object and parts in 20 images"
     task.begin(Rank(torch.device("cpu"), 0, 1, "32-true"), resumed=False)
     assert task.first_work() is None
     task.batch(0)

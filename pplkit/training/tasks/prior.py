@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError
+from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 from pplkit.data.images import to_float
 from pplkit.data.npy_shards import Shards
@@ -108,6 +109,12 @@ class PriorTask(Task):
         """Give the model the weights that it started with; what was found in a backbone's features stays."""
         start = build_model(self.config).state_dict()
         self.model.load_state_dict(self.model.state_dict() | without_feature_statistics(start))
+
+    def first_search(self) -> str:
+        """Object and parts, where there is a backbone."""
+        assert self.data is not None
+        count = min(len(self.data["train"]), FEATURE_IMAGES)
+        return f"looking for object and parts in {quantity(count, 'image')}" if self.model.backbone is not None else ""
 
     def begin(self, rank: Rank, resumed: bool) -> None:
         """Find object and parts in a backbone's features, unless `resumed`, and open the training images."""
