@@ -7,7 +7,6 @@ and skeleton definitions, in windows that follow from a seed. Held-out motion ha
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from data_prep.synthetic.motion_bodies import Bodies, random_bodies
 from data_prep.synthetic.motion_floor import lying, tumbling
 from data_prep.synthetic.motion_gait import gait
 from data_prep.synthetic.motion_upright import jump, planted
-from pplkit.data.pose_views import detector_noise, random_views
+from pplkit.data.pose_views import LiftBatch, detected_views
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
 from pplkit.geometry.kinematics import axis_rotation
@@ -62,15 +61,6 @@ def motion_windows(
     return windows
 
 
-class LiftBatch(NamedTuple):
-    """What a network that lifts poses is trained with."""
-
-    keypoints: np.ndarray  # (B, F, 17, 2) screen units, as a detector finds them
-    confidence: np.ndarray  # (B, F, 17) in [0, 1]
-    positions: np.ndarray  # (B, F, 17, 3) meters, camera space; the path of the root is positions[:, :, 0]
-    focal_length: np.ndarray  # (B,) screen units
-
-
 def lift_batch(
     seed: int,
     count: int,
@@ -85,15 +75,8 @@ def lift_batch(
     The same seed gives the same batch. `noise` is the deviation of the errors in screen units (0.01 are 5 pixels of an
     image of 1000), by default another for each window: none for a third of them, up to 0.012 for the others.
     """
-    rng = np.random.default_rng([seed, 1])
-    views = random_views(rng, motion_windows(seed, count, frames, fps, held_out, rule))
-    if noise is None:
-        level = np.where(rng.random(count) < 1 / 3, 0, rng.uniform(0.001, 0.012, count))
-        drift, swaps = 0.7 * level * (rng.random(count) < 0.5), 0.03
-    else:
-        level, drift, swaps = np.full(count, noise), np.zeros(count), 0.0
-    keypoints, confidence = detector_noise(rng, views.keypoints, level, drift, swaps, list(H36M17.flip_pairs))
-    return LiftBatch(keypoints, confidence, views.positions, views.focal_length.astype(np.float32))
+    windows = motion_windows(seed, count, frames, fps, held_out, rule)
+    return detected_views(np.random.default_rng([seed, 1]), windows, noise, list(H36M17.flip_pairs))
 
 
 def prepare(

@@ -91,7 +91,7 @@ def _converted(name: str, value: Any, current: Any) -> Any:
     if isinstance(current, float) and type(value) is int:
         return float(value) if abs(value) < 2**1000 else math.inf
     if isinstance(current, tuple) and isinstance(value, list):
-        return tuple(value)
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     if type(value) is not type(current):
         raise PplkitError(f"setting {name}={value!r} must be of type {type(current).__name__}.")
     return value

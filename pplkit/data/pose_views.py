@@ -1,10 +1,13 @@
 """3D motion seen by random cameras, and the errors that a 2D detector would make there."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pplkit.geometry.cameras import project_linear
+from pplkit.core.errors import PplkitError
+from pplkit.data.sequences import PoseSequence
+from pplkit.geometry.cameras import normalize_screen, project_linear
 
 DISTANCE = (3.0, 6.0)  # meters from the camera to the middle of the body
 CAMERA_HEIGHT = (0.4, 2.4)  # meters above the floor
@@ -86,3 +89,91 @@ def detector_noise(
     unit = 3 * np.broadcast_to(np.asarray(jitter) + np.asarray(drift), count)[:, None, None] + 1e-6
     confidence = np.exp(-((distance / unit) ** 2)) * rng.uniform(0.75, 1, shape)
     return noisy.astype(np.float32), np.clip(confidence, 0.05, 1).astype(np.float32)
+
+
+class LiftBatch(NamedTuple):
+    """What a network that lifts poses is trained with."""
+
+    keypoints: np.ndarray  # (B, F, J, 2) screen units, as a detector finds them
+    confidence: np.ndarray  # (B, F, J) in [0, 1]
+    positions: np.ndarray  # (B, F, J, 3) meters, camera space; the path of the root is that of the root joint
+    focal_length: np.ndarray  # (B,) screen units
+
+
+def detected_views(
+    rng: np.random.Generator, windows: np.ndarray, noise: float | None, swap_pairs: list[tuple[int, int]]
+) -> LiftBatch:
+    """Windows (B, F, J, 3) of motion in meters, y up, each seen by a random camera, with a detector's errors.
+
+    `noise` is the deviation of the errors in screen units (0.01 are 5 pixels of an image of 1000), or None for another
+    in each window: none for a third of them, up to 0.012 for the others.
+    """
+    count, views = len(windows), random_views(rng, windows)
+    if noise is None:
+        level = np.where(rng.random(count) < 1 / 3, 0, rng.uniform(0.001, 0.012, count))
+        drift, swaps = 0.7 * level * (rng.random(count) < 0.5), 0.03
+    else:
+        level, drift, swaps = np.full(count, noise), np.zeros(count), 0.0
+    keypoints, confidence = detector_noise(rng, views.keypoints, level, drift, swaps, swap_pairs)
+    return LiftBatch(keypoints, confidence, views.positions, views.focal_length.astype(np.float32))
+
+
+class SequenceWindows:
+    """Windows of recorded sequences, in any order, as often as wanted.
+
+    Sequences in world space are seen by random cameras and given a detector's errors, and turned into the frame rate
+    asked for. Pairs of the keypoints that a detector has found and the joints in the space of their camera are taken as
+    they are.
+
+    Attributes:
+        examples: how many windows there are, one around each frame.
+    """
+
+    def __init__(
+        self, sequences: Sequence[PoseSequence] | Sequence[tuple[PoseSequence, PoseSequence]], fps: float
+    ) -> None:
+        """Raises PplkitError without sequences, for different skeletons, and for 3D poses in no usable space."""
+        if not sequences:
+            raise PplkitError("there are no sequences to train on: give at least one.")
+        pairs = [pair if isinstance(pair, tuple) else (None, pair) for pair in sequences]
+        self.skeleton = pairs[0][1].skeleton
+        self.clips: list[tuple[np.ndarray | None, np.ndarray | None, np.ndarray]] = []
+        for keypoints, joints in pairs:
+            name = joints.source or "a sequence"
+            if joints.skeleton.joints != self.skeleton.joints:
+                raise PplkitError(
+                    f"{name} has other joints than {pairs[0][1].source}: train on one skeleton at a time."
+                )
+            if joints.space != ("world" if keypoints is None else "camera"):
+                raise PplkitError(
+                    f"{name} holds poses in {joints.space} space: give 3D poses in world space, or pairs."
+                )
+            if not np.isfinite(joints.points).all():
+                raise PplkitError(f"{name} lacks joints in some frames: fill the gaps, or leave the sequence out.")
+            if keypoints is None:
+                self.clips.append((None, None, joints.resampled(fps).points))
+            else:
+                if keypoints.size is None:
+                    raise PplkitError(f"{name} has keypoints without the size of the image: give size.")
+                screen = normalize_screen(keypoints.resampled(fps).points, *keypoints.size).astype(np.float32)
+                self.clips.append((screen, keypoints.resampled(fps).weight, joints.resampled(fps).points))
+        self.ends = np.cumsum([len(points) for _, _, points in self.clips])
+        self.examples = int(self.ends[-1])
+
+    def __call__(self, seed: int, count: int, frames: int) -> LiftBatch:
+        """`count` windows around frames drawn at random; the first and last frame are repeated beyond the ends."""
+        rng = np.random.default_rng([seed, 2])
+        centers = rng.integers(self.examples, size=count)
+        clips = np.searchsorted(self.ends, centers, side="right")
+        before = frames // 2
+        windows, keypoints, confidence = [], [], []
+        for center, number in zip(centers - np.r_[0, self.ends][clips], clips, strict=True):
+            screen, weight, points = self.clips[number]
+            index = np.clip(np.arange(center - before, center - before + frames), 0, len(points) - 1)
+            windows.append(points[index])
+            if screen is not None and weight is not None:
+                keypoints.append(screen[index])
+                confidence.append(weight[index])
+        if not keypoints:
+            return detected_views(rng, np.stack(windows), None, list(self.skeleton.flip_pairs))
+        return LiftBatch(np.stack(keypoints), np.stack(confidence), np.stack(windows), np.ones(count, np.float32))

@@ -3,9 +3,11 @@
 from pplkit.training.logger import Callback, Progress, Result
 from pplkit.training.loop import fit
 from pplkit.training.run_folder import RunFolder
+from pplkit.training.saved_lifter import load_lifter
 from pplkit.training.saved_model import load
 from pplkit.training.task import Task
 from pplkit.training.tasks.completer import complete
+from pplkit.training.tasks.lifting import train_lifter
 from pplkit.training.tasks.prior import PriorTask, train
 
 Watcher = Callback  # its name in 0.1.0
@@ -21,5 +23,7 @@ __all__ = [
     "complete",
     "fit",
     "load",
+    "load_lifter",
     "train",
+    "train_lifter",
 ]

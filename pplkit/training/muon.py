@@ -1,5 +1,6 @@
-"""Muon (Jordan et al., 2024): steps of one size in all directions of a matrix, for the weights of convolutions."""
+"""Muon (Jordan et al., 2024): steps of one size in all directions of a matrix, for weights of large layers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,14 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     return [turn.mT if x.shape[0] > x.shape[1] else turn for turn, x in zip(turns, matrices, strict=True)]
 
 
+def orthogonal_blocks(matrices: Sequence[Tensor], size: int) -> list[Tensor]:
+    """`orthogonal` of each `size` rows of matrices (m, n), or columns where n > m; `size` divides their number."""
+    blocks = [(x.mT if x.shape[1] > x.shape[0] else x).split(size) for x in matrices]
+    turns = iter(orthogonal([block for parts in blocks for block in parts]))
+    whole = [torch.cat([next(turns) for _ in parts]) for parts in blocks]
+    return [turn.mT if x.shape[1] > x.shape[0] else turn for turn, x in zip(whole, matrices, strict=True)]
+
+
 def _round(square: Tensor) -> Tensor:
     """By what a round multiplies X, from X Xᵀ (k, m, m)."""
     first, third, fifth = QUINTIC
@@ -47,11 +56,12 @@ def _round(square: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, but for groups with `matrices` = True, which hold weights of convolutions and go by Muon.
+    """AdamW, but for groups with `matrices` = True, which hold weights of convolutions or linear layers and go by Muon.
 
     Of these G, 0.05 parts of the gradient and 0.95 of its moving mean (Nesterov), a matrix U S Vᵀ of
     (outputs, inputs * rows * columns), moves the weights by -lr * sqrt(max(1, rows / columns of G)) * U Vᵀ, whatever
-    the size of its singular values.
+    the size of its singular values. In a group with `block` each `block` rows of G, or columns where it has more of
+    them, are a matrix of their own, as the heads of attention are; the step is -lr U Vᵀ, for far fewer products.
     As the fused AdamW does, it leaves out a step that `found_inf`, set by the caller, marks, and divides by
     `grad_scale`.
     """
@@ -65,16 +75,17 @@ class Muon(torch.optim.AdamW):
             alike: dict[tuple[int, torch.device], list[nn.Parameter]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    side = min(len(parameter), parameter[0].numel())
+                    sides = len(parameter), parameter[0].numel()
+                    side = math.gcd(max(sides), group["block"]) if group.get("block") else min(sides)
                     alike.setdefault((side, parameter.device), []).append(parameter)
-            for some in alike.values():
-                self._move(some, group["lr"], group["weight_decay"])
+            for (side, _), some in alike.items():
+                self._move(some, group["lr"], group["weight_decay"], side if group.get("block") else None)
                 for parameter in some:
                     parameter.grad = None  # so that AdamW passes it over
         return super().step(closure)  # type: ignore[no-untyped-call]
 
-    def _move(self, parameters: list[nn.Parameter], rate: float, decay: float) -> None:
-        """A step of parameters that have the same shorter side."""
+    def _move(self, parameters: list[nn.Parameter], rate: float, decay: float, block: int | None) -> None:
+        """A step of parameters that have the same shorter side, or are divided into blocks of the same size."""
         momenta = [self._momentum(parameter) for parameter in parameters]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if (scale := getattr(self, "grad_scale", None)) is not None:
@@ -89,12 +100,14 @@ class Muon(torch.optim.AdamW):
                 gradients = [torch.where(skipped > 0, momentum, gradient) for momentum, gradient in pairs]
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
-        turns = orthogonal([_matrix(gradient) for gradient in ahead])
+        matrices = [_matrix(gradient) for gradient in ahead]
+        turns = orthogonal_blocks(matrices, block) if block else orthogonal(matrices)
         for parameter, turn in zip(parameters, turns, strict=True):
             if decay:
                 parameter.mul_(1 - rate * decay * taken)
-            size = rate * max(1.0, turn.shape[0] / turn.shape[1]) ** 0.5 * taken
-            parameter.sub_((size * turn).unflatten(1, (*parameter.shape[2:], -1)).movedim(-1, 1))
+            size = rate * taken if block else rate * max(1.0, turn.shape[0] / turn.shape[1]) ** 0.5 * taken
+            turn = turn if parameter.ndim == 2 else turn.unflatten(1, (*parameter.shape[2:], -1)).movedim(-1, 1)
+            parameter.sub_(size * turn)
 
     def _momentum(self, parameter: nn.Parameter) -> Tensor:
         state = self.state[parameter]
@@ -104,5 +117,5 @@ class Muon(torch.optim.AdamW):
 
 
 def _matrix(weights: Tensor) -> Tensor:
-    """Weights of a convolution as (outputs, rows * columns * inputs): a view, if they are channels-last."""
+    """Weights of a layer as (outputs, rows * columns * inputs): a view, if they are channels-last."""
     return weights.movedim(1, -1).flatten(1)

@@ -137,6 +137,8 @@ def to_device(model: PosePriorLearner, device: str) -> PosePriorLearner:
 def read_config(folder: RunFolder) -> Config:
     """The settings of a run; raises PplkitError naming config.json if they are missing or not usable."""
     content = folder.read("config.json", "config")
+    if "joint_names" in content["config"]:
+        raise PplkitError(f"{folder.path} is a run of lifting: load it with pplkit.training.load_lifter.")
     try:
         return Config.from_dict(content["config"])
     except PplkitError as error:

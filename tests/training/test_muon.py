@@ -10,7 +10,7 @@ from trainings import assert_same_end
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.training.logger import Progress
-from pplkit.training.muon import Muon, is_matrix, orthogonal
+from pplkit.training.muon import Muon, is_matrix, orthogonal, orthogonal_blocks
 from pplkit.training.tasks.prior import build, train
 
 
@@ -36,6 +36,26 @@ def test_matrices_of_different_widths_are_done_together_as_alone() -> None:
     matrices = [torch.randn(shape, generator=generator) for shape in ((4, 9), (4, 30), (7, 4))]
     for together, matrix in zip(orthogonal(matrices), matrices, strict=True):
         assert torch.allclose(together, orthogonal([matrix])[0], atol=1e-5)
+
+
+def test_blocks_of_rows_or_columns_are_matrices_of_their_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tall, wide = torch.randn(8, 6, generator=generator), torch.randn(6, 12, generator=generator)
+    for matrix, turn in zip((tall, wide), orthogonal_blocks([tall, wide], 4), strict=True):
+        parts = matrix.split(4) if matrix is tall else matrix.mT.split(4)
+        expected = torch.cat([orthogonal([part])[0] for part in parts])
+        assert torch.allclose(turn if matrix is tall else turn.mT, expected, atol=1e-5)
+
+
+def test_a_step_of_blocks_has_the_size_of_the_learning_rate() -> None:
+    """A block of 4 rows with gradients 3 times orthonormal ones moves by -lr U Vᵀ, up to the rounds' accuracy."""
+    rows = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(1)))[0]
+    weights = nn.Parameter(torch.zeros(8, 8))
+    optimizer = Muon([{"params": [weights], "matrices": True, "block": 4}], lr=0.1, weight_decay=0.0, fused=True)
+    weights.grad = 3 * rows
+    optimizer.step()
+    expected = torch.cat([orthogonal([part])[0] for part in rows.split(4)])
+    assert torch.allclose(weights, -0.1 * expected, atol=1e-5)
 
 
 def alone(shape: tuple[int, ...], **options: float) -> tuple[nn.Parameter, Muon]:

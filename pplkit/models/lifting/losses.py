@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pplkit.data.skeletons import Skeleton
 from pplkit.models.lifting.config import LiftingConfig
-from pplkit.models.lifting.model import Lifted
+from pplkit.models.lifting.features import Lifted
 
 Bones = Sequence[tuple[int, int]]  # (parent, joint)
 

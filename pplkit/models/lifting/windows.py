@@ -5,7 +5,8 @@ from torch import Tensor
 
 from pplkit.data.sequence_chunks import window_frames
 from pplkit.geometry.coordinates import mirror
-from pplkit.models.lifting.model import Lifted, Lifter
+from pplkit.models.lifting.features import Lifted
+from pplkit.models.lifting.model import Lifter
 from pplkit.models.lifting.poseformer import PoseFormer
 
 Pairs = tuple[tuple[int, int], ...]

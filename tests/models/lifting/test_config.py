@@ -8,6 +8,7 @@ import torch
 from pplkit.core.errors import PplkitError
 from pplkit.models.lifting import Lifter, LiftingConfig, PoseFormer, build_model
 from pplkit.models.lifting.config import PRESETS
+from pplkit.models.lifting.frame_mlp import FrameMLP
 
 
 def test_published_presets() -> None:
@@ -26,17 +27,18 @@ def test_every_preset_makes_a_model(name: str) -> None:
     assert LiftingConfig.from_dict(config.to_dict()) == config
     with torch.device("meta"):
         model = build_model(config)
-    assert isinstance(model, PoseFormer if name.startswith("poseformer") else Lifter)
+    expected = {"poseformer": PoseFormer, "frames": Lifter, "mlp": FrameMLP}
+    assert isinstance(model, expected[config.network])
     assert model.frames == config.frames
 
 
-def test_the_small_preset_has_the_size_of_the_trial() -> None:
-    """54 inputs; blocks of 4 w² + 4 w² weights, 4 w + 2 w + w biases and 4 w of norms; norm and 51 outputs."""
+def test_size_of_the_small_preset() -> None:
+    """3 times 54 inputs; blocks of 4 w² + 4 w² weights, 4 w + 2 w + w biases, 4 w of norms; norm, 153 outputs."""
     width, depth = 192, 3
-    count = 54 * width + width + 17 * width + depth * (8 * width**2 + 11 * width - 2 * width + 2 * width)
-    count += 2 * width + 51 * width + 51
+    count = 162 * width + width + 51 * width + depth * (8 * width**2 + 11 * width - 2 * width + 2 * width)
+    count += 2 * width + 153 * width + 153
     model = build_model(LiftingConfig.preset("lift-small"))
-    assert sum(parameter.numel() for parameter in model.parameters()) == count == 915_123
+    assert sum(parameter.numel() for parameter in model.parameters()) == count == 962_073
 
 
 def test_every_setting_is_explained() -> None:
@@ -46,11 +48,14 @@ def test_every_setting_is_explained() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network": "mixste"}, "network='mixste' is unknown: choose one of frames, poseformer"),
+        ({"network": "mixste"}, "network='mixste' is unknown: choose one of frames, poseformer, mlp"),
         ({"frames": 0}, "frames=0 must be a whole number from 1"),
         ({"width": 100}, "width=100 does not fit: use an even multiple of heads=8"),
         ({"width": 9, "heads": 3}, "use an even multiple"),
-        ({"root": 17}, "root=17 is none of the 17 joints"),
+        ({"parents": (0, *range(16))}, "needs 17 parents, exactly one of them -1"),
+        ({"frames_per_token": 2}, "frames_per_token=2 does not divide frames=81"),
+        ({"frames_per_token": 3, "causal": True}, "which causal=True forbids: set frames_per_token=1"),
+        ({"network": "mlp"}, "frames=81 is not for network='mlp'"),
         ({"causal": True, "frequency_tokens": 3}, "which causal=True forbids"),
         ({"hidden_joints": 1.0}, "hidden_joints=1.0 must be a fraction"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be positive"),

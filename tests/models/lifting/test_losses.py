@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pplkit.data.skeletons import Skeleton
 from pplkit.models.lifting.config import LiftingConfig
+from pplkit.models.lifting.features import Lifted
 from pplkit.models.lifting.losses import (
     bone_length_loss,
     bone_lengths,
@@ -16,7 +17,6 @@ from pplkit.models.lifting.losses import (
     uncertainty_loss,
     velocity_loss,
 )
-from pplkit.models.lifting.model import Lifted
 
 SKELETON = Skeleton("y", ("root", "left", "right"), (-1, 0, 0), ((1, 2),))
 

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.models.lifting import Lifter, LiftingConfig
+from pplkit.models.lifting.features import cosine_basis, frame_features, root_path, sine_positions
 from pplkit.models.lifting.losses import position_loss
-from pplkit.models.lifting.model import cosine_basis, frame_features, root_path, sine_positions
 
 OPTIONS: list[dict[str, Any]] = [{}, {"frequency_tokens": 4}, {"causal": True}, {"uncertainty": True}]
+
+FIVE: dict[str, Any] = {"joint_names": tuple("abcde"), "parents": (-1, 0, 0, 2, 3), "flip_pairs": ()}
 
 
 def tiny(**settings: Any) -> Lifter:
     torch.manual_seed(0)
-    return Lifter(LiftingConfig(**{"frames": 9, "joints": 5, "width": 16, "depth": 2, "heads": 2, **settings})).eval()
+    return Lifter(LiftingConfig(**{"frames": 9, **FIVE, "width": 16, "depth": 2, "heads": 2, **settings})).eval()
 
 
 @pytest.fixture
@@ -36,6 +38,16 @@ def test_any_number_of_frames(options: dict[str, Any], frames: int) -> None:
     assert not positions[:, :, 0].any()  # the root
     assert (spread is not None) == ("uncertainty" in options)
     assert spread is None or (spread.shape == (3, frames, 5) and (spread > 0).all())
+
+
+@pytest.mark.parametrize("frames", [1, 4, 9, 10])
+def test_frames_that_share_a_token_keep_their_places(frames: int) -> None:
+    """The last frame fills the last token up, so that repeating it by hand changes nothing."""
+    model, keypoints = tiny(frames_per_token=3), torch.randn(2, frames, 5, 2)
+    lifted = model(keypoints).positions
+    assert lifted.shape == (2, frames, 5, 3)
+    filled = torch.cat((keypoints, keypoints[:, -1:].expand(-1, -frames % 3, -1, -1)), dim=1)
+    assert torch.allclose(model(filled).positions[:, :frames], lifted, atol=1e-6)
 
 
 def test_features_by_hand() -> None:

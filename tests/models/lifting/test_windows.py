@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pplkit.geometry.coordinates import mirror
 from pplkit.models.lifting import Lifter, LiftingConfig, PoseFormer
-from pplkit.models.lifting.model import Lifted
+from pplkit.models.lifting.features import Lifted
 from pplkit.models.lifting.windows import (
     blend_weights,
     flip_mean,
@@ -19,11 +19,12 @@ from pplkit.models.lifting.windows import (
 )
 
 PAIRS = ((1, 2), (3, 4))
+FIVE: dict[str, Any] = {"joint_names": tuple("abcde"), "parents": (-1, 0, 0, 2, 3), "flip_pairs": ()}
 
 
 def lifter(**settings: Any) -> Lifter:
     torch.manual_seed(0)
-    return Lifter(LiftingConfig(**{"frames": 9, "joints": 5, "width": 16, "depth": 2, "heads": 2, **settings})).eval()
+    return Lifter(LiftingConfig(**{"frames": 9, **FIVE, "width": 16, "depth": 2, "heads": 2, **settings})).eval()
 
 
 class Offset(Lifter):
@@ -64,7 +65,7 @@ def test_a_sequence_of_one_window_is_what_the_model_says() -> None:
 def test_blending_leaves_no_seam() -> None:
     """Each window has a depth of its own, from -1 to 1; neighboring frames differ by a few steps of the triangle."""
     keypoints = torch.linspace(0, 3, 40)[:, None, None].expand(40, 5, 2)
-    lifted = lift_sequence(Offset(LiftingConfig(frames=27, joints=5)), keypoints, stride=9).positions
+    lifted = lift_sequence(Offset(LiftingConfig(frames=27, **FIVE)), keypoints, stride=9).positions
     assert torch.allclose(lifted[..., :2], keypoints, atol=1e-6)
     depths = lifted[:, 0, 2]
     assert depths.max() - depths.min() > 0.5

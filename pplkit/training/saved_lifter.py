@@ -1,0 +1,47 @@
+"""A trained lifter as it is read from its run folder."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pplkit.core.errors import PplkitError
+from pplkit.data.skeletons import Skeleton
+from pplkit.models.lifting.config import LiftingConfig
+from pplkit.models.lifting.frame_mlp import FrameMLP
+from pplkit.models.lifting.model import Lifter, build_model
+from pplkit.models.lifting.poseformer import PoseFormer
+from pplkit.training.checkpoint import restore
+from pplkit.training.run_folder import RunFolder
+
+
+class LifterRun(NamedTuple):
+    """A lifter and what its input must be."""
+
+    model: Lifter | PoseFormer | FrameMLP  # in eval mode
+    config: LiftingConfig
+    skeleton: Skeleton
+    fps: float  # frames a second of the sequences that it was trained on
+    step: int  # steps of training
+
+
+def load_lifter(run: str | os.PathLike[str], device: str = "cpu") -> LifterRun:
+    """The lifter of a run folder that `train_lifter` wrote.
+
+    Raises PplkitError if the folder has no checkpoint, or is a run of the pose prior.
+    """
+    folder = RunFolder(Path(run))
+    settings = folder.read("config.json", "config")["config"]
+    if "joint_names" not in settings:
+        raise PplkitError(f"{folder.path} is not a run of lifting: train one with `pplkit train --preset lift`.")
+    try:
+        config = LiftingConfig.from_dict(settings)
+    except PplkitError as error:
+        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
+    checkpoint = folder.last()
+    if checkpoint is None:
+        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+    model = build_model(config)
+    step = restore(checkpoint, model, None)
+    return LifterRun(model.to(torch.device(device)).eval(), config, config.skeleton, config.fps, step)
