@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
@@ -101,6 +101,20 @@ def read_state(path: Path) -> Released:
     attributes = vars(content) if isinstance(content, _StandIn) else {}
     numbers = {name: value for name, value in attributes.items() if type(value) in (int, float)}
     return Released({str(name): value.detach() for name, value in state.items()}, numbers)
+
+
+def load_released(model: nn.Module, state: Mapping[str, Tensor], label: str, method: str) -> None:
+    """Load a state dict whose names are the model's. Raises PplkitError that lists the tensors that do not fit."""
+    wanted = model.state_dict()
+    faults = {
+        "missing": sorted(wanted.keys() - state.keys()),
+        "unknown": sorted(state.keys() - wanted.keys()),
+        "of another shape": sorted(n for n in wanted.keys() & state.keys() if wanted[n].shape != state[n].shape),
+    }
+    if any(faults.values()):
+        lists = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+        raise PplkitError(f"{label} does not fit {method} ({lists}): give its state dict unchanged.")
+    model.load_state_dict(state)
 
 
 def _is_state(value: Any) -> bool:

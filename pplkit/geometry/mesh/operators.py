@@ -71,17 +71,20 @@ def jacobians(rest: Values, faces: Values, posed: Array, full: bool = False) -> 
         posed: (..., V, 3) the template's vertices in other poses.
         full: Whether J also turns the normal.
 
-    Returns (..., F, 3, 3), of the type of `posed`, differentiable in it. Raises PplkitError for arrays of other shapes.
+    Returns (..., F, 3, 3), of the type of `posed`, differentiable in it; the arithmetic is in float64. Raises
+    PplkitError for arrays of other shapes.
     """
     points, corners = checked_mesh(rest, faces)
     values = torch.as_tensor(posed)
     if values.shape[-2:] != points.shape:
         raise PplkitError(f"posed has the shape {tuple(values.shape)}: rest asks for (..., {len(points)}, 3).")
     corners = corners.to(values.device)
-    field = values[..., corners, :].mT @ gradients(rest, faces).to(values)
+    exact = values.double()  # single precision would lose three digits to cancellation
+    field = exact[..., corners, :].mT @ gradients(rest, faces).to(exact)
     if full:
-        normals = face_frames(points, corners.cpu())[1].to(values)
-        field = field + face_frames(values, corners)[1][..., :, None] * normals[:, None, :]
+        normals = face_frames(points, corners.cpu())[1].to(exact)
+        field = field + face_frames(exact, corners)[1][..., :, None] * normals[:, None, :]
+    field = field.to(values)
     return field if isinstance(posed, Tensor) else field.numpy()
 
 
