@@ -19,7 +19,7 @@ CROPS = ("pplkit.inference.object_crop",)  # what finds crops looks through a ne
 OWNED = {
     "matplotlib": ("pplkit.viz", "pplkit.experiments"), "ipywidgets": ("pplkit.viz.widgets",),
     "anywidget": ("pplkit.viz.widgets",), "lightning": ("pplkit.training",), "papermill": ("pplkit.experiments",),
-    "submitit": ("pplkit.experiments",), "av": ("pplkit.data", "data_prep"),
+    "submitit": ("pplkit.experiments",), "av": ("pplkit.data", "data_prep"), "trimesh": ("pplkit.data",),
 }  # fmt: skip
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -19,7 +19,7 @@ IMPORT_NAMES = {
     "sleap-io": "sleap_io",
 }
 EXTRAS = PROJECT["optional-dependencies"]
-EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["lab"] + EXTRAS["onnx"] + EXTRAS["dev"]
+EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["mesh"] + EXTRAS["lab"] + EXTRAS["onnx"] + EXTRAS["dev"]
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "nbval")
 
 
@@ -59,7 +59,12 @@ def test_every_import_is_a_declared_dependency() -> None:
     for path in [*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")]:
         # These say so where a package of an extra is missing.
         formats = ("data", "sleap")
-        extras = {"pose_formats.py": formats, "label_readers.py": ("sleap",), "onnx.py": ("onnx",)}.get(path.name, ())
+        extras = {
+            "pose_formats.py": formats,
+            "label_readers.py": ("sleap",),
+            "onnx.py": ("onnx",),
+            "meshes.py": ("mesh",),
+        }.get(path.name, ())
         extras = (
             ("data",)
             if "data_prep" in path.parts or path.name in ("deeplabcut.py", "images.py", "video.py", "video_writer.py")
