@@ -1,20 +1,29 @@
 """`pplkit train`, `doctor` and `complete`: train a model, see what went wrong, teach it to see past occluders."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from pplkit import training
 from pplkit.cli.options import TRAINING, Commands, add_command, given, settings_of, warn_about
 from pplkit.data.dataset import open_dataset
+from pplkit.models.lifting import config as lifting
 from pplkit.models.prior.config import Config
 from pplkit.training.distributed import rank
 from pplkit.training.run_folder import RunFolder, data_of
+
+SYNTHETIC_MOTION = "motion_synthetic"  # the name of the built-in motion, which is made while it is learned from
 
 
 def add_commands(commands: Commands) -> None:
     """Add `train`, `doctor` and `complete`."""
     parser = add_command(commands, train, *TRAINING)
-    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder of the prepared data set")
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET_DIR",
+        help="folder of the prepared data set; for lifting, of pose sequences, or motion_synthetic",
+    )
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; a run that stopped continues")
     parser.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed (default: the preset's)")
     parser.add_argument("--save-every", type=int, metavar="STEPS", help="steps between checkpoints (default: 200)")
@@ -32,9 +41,12 @@ def add_commands(commands: Commands) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train on a prepared data set, or continue a run."""
+    """Train on a prepared data set, or continue a run; with a preset of lifting, on pose sequences."""
     from data_prep.registry import preset_for
 
+    if arguments.preset in lifting.PRESETS:
+        train_lifter(arguments)
+        return
     data = open_dataset(arguments.dataset)
     config = Config.preset(arguments.preset or preset_for(data.name))
     config = config.replace(**settings_of(arguments, "steps", "seed", "precision"))
@@ -44,6 +56,21 @@ def train(arguments: argparse.Namespace) -> None:
     training.train(config, data, arguments.run, **options)
     if rank() == 0:
         print(f"The run is in {arguments.run}.")
+
+
+def train_lifter(arguments: argparse.Namespace) -> None:
+    """Train a lifter on a folder of pose sequences, or on motion made by rule."""
+    from data_prep.motion_synthetic import lift_batch
+
+    config = lifting.LiftingConfig.preset(arguments.preset)
+    config = config.replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
+    source = arguments.dataset
+    if str(source) == SYNTHETIC_MOTION and not source.exists():
+        source = partial(lift_batch, fps=config.fps)
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
+    training.train_lifter(config, source, arguments.run, **options)
+    if rank() == 0:
+        print(f"The lifter is in {arguments.run}; `pplkit lift` will use it.")
 
 
 def doctor(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pplkit import cli
 from pplkit.models.prior.config import Config
+from pplkit.training import load_lifter
 
 
 def test_train_replaces_only_the_given_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +40,13 @@ def test_complete_needs_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["complete", "nowhere"]) == 2
     answer = capsys.readouterr().err
     assert answer.startswith("pplkit: nowhere/config.json does not exist: ") and answer.count("\n") == 1
+
+
+def test_a_preset_of_lifting_trains_a_lifter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--set", "width=24", "depth=1", "heads=2", "batch_size=4", "--steps", "2"]
+    run = str(tmp_path / "lift")
+    assert cli.main(["train", "motion_synthetic", run, "--preset", "lift-small", "--device", "cpu", *size]) == 0
+    assert f"The lifter is in {run}" in capsys.readouterr().out
+    assert load_lifter(run).config.width == 24
+    assert cli.main(["train", str(tmp_path / "none"), run, "--preset", "lift"]) == 2
+    assert "holds no pose sequences" in capsys.readouterr().err

@@ -25,6 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-3, "matrix_learning_rate": 0.04, "warmup_steps": 100, "weight_velocity": 0.3,
         "hidden_joints": 0.05, "precision": "32-true",
     },
+    "lift-2d": {
+        "labels": "2d", "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 5000,
+        "batch_size": 64, "learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_steps": 100,
+        "hidden_joints": 0.05, "weight_bone_variance": 1.0, "weight_symmetry": 1.0, "precision": "32-true",
+    },
     "frame-mlp": {  # the baseline: each frame by itself, as Martinez et al. (2017) do
         "network": "mlp", "frames": 1, "width": 512, "depth": 2, "steps": 13_000, "batch_size": 512,
         "learning_rate": 1e-3, "matrix_learning_rate": 0.0, "warmup_steps": 100, "weight_velocity": 0.0,
@@ -32,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 CHOICES = {
-    "network": ("frames", "poseformer", "mlp"),
+    "network": ("frames", "poseformer", "mlp"), "labels": ("3d", "2d"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }  # fmt: skip
 INTEGERS = {  # the least and the largest that a setting may be
@@ -74,6 +79,7 @@ class LiftingConfig(Settings):
     flip: bool = True  # whether examples also come mirrored
     flip_test: bool = True  # whether poses are the mean over the input and its mirror image
     hidden_joints: float = 0.1  # fraction of joints that are hidden in training, so that gaps are learned
+    labels: str = "3d"  # "2d": from keypoints alone, whose poses lack a known scale
     # losses
     weight_position: float = 1.0  # mean distance of the joints in meters (MPJPE)
     weight_velocity: float = 1.0  # the same of their movement from frame to frame
@@ -81,6 +87,13 @@ class LiftingConfig(Settings):
     weight_bone_variance: float = 0.0  # variance of a bone's length within a window, in square meters
     weight_symmetry: float = 0.0  # difference of a bone's length from that of the other side, in meters
     weight_uncertainty: float = 0.1  # Laplace likelihood of the error; with `uncertainty`
+    # losses of labels="2d", see `models.lifting.unlabelled`
+    weight_reprojection: float = 1.0  # distance of the projected joints from the keypoints, in sizes of the pose
+    weight_scale: float = 1.0  # squared deviation of the sum of all bones from the one assumed
+    weight_cycle: float = 1.0  # distance in meters of a turned pose from what is lifted from its projection
+    weight_critic: float = 0.1  # how well turned poses are told from keypoints
+    weight_bone_ratio: float = 0.5  # squared deviation of a bone's share of all from its mean over the batch
+    weight_hinge: float = 1.0  # knees and elbows that bend the wrong way
     # optimization
     steps: int = 60_000  # of the whole training
     batch_size: int = 128  # windows in a step, of all processes together
@@ -118,6 +131,8 @@ class LiftingConfig(Settings):
         self._check_network()
 
     def _check_network(self) -> None:
+        if self.labels == "2d" and self.network != "frames":
+            raise PplkitError(f"labels='2d' is not for network={self.network!r}: use network='frames'.")
         if self.network == "poseformer" and self.frames % 2 == 0:
             raise PplkitError(f"frames={self.frames} has no center frame, which poseformer needs: use an odd number.")
         if self.network == "mlp" and self.frames > 1:

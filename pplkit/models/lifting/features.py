@@ -22,7 +22,8 @@ def frame_features(keypoints: Tensor, confidence: Tensor, root: int, causal: boo
 
     For each joint its place relative to the root, in sizes of the pose, and its confidence; then the root's place in
     screen coordinates and the logarithm of the size. The size is the root mean square distance of the seen joints from
-    the root in the window, or with `causal` up to the frame. Missing joints have zeros.
+    the root in the window, or with `causal` up to the frame. A missing joint lies where it is interpolated, with a
+    confidence of 0; at the root, if no frame shows it.
 
     Args:
         keypoints: (B, F, J, 2) in screen coordinates; finite.
@@ -39,32 +40,41 @@ def frame_features(keypoints: Tensor, confidence: Tensor, root: int, causal: boo
     else:
         squares, counts = squares.sum(1, keepdim=True), counts.sum(1, keepdim=True)
     size = (squares / counts.clamp_min(1)).sqrt().clamp_min(SMALLEST_SIZE)[..., None].expand(-1, path.shape[1], 1)
+    relative, reachable = interpolated(relative, seen, causal)
+    relative = torch.where(reachable[..., None], relative, 0)
     joints = torch.cat((relative / size[..., None], confidence[..., None]), dim=-1)
     return torch.cat((joints.flatten(2), path, size.log()), dim=-1)
 
 
 def root_path(keypoints: Tensor, seen: Tensor, root: int, causal: bool = False) -> Tensor:
-    """Places (B, F, 2) of the root joint.
+    """Places (B, F, 2) of the root joint, `interpolated`; the mean of the seen joints where that is impossible."""
+    path, reachable = interpolated(keypoints[:, :, root, None], seen[:, :, root, None], causal)
+    means = (keypoints * seen[..., None]).sum(2) / seen.sum(2).clamp_min(1)[..., None]
+    return torch.where(reachable, path[:, :, 0], means)
 
-    Where it is missing they are interpolated between neighboring frames, or with `causal` held. Where no frame has it
-    (with `causal`: none so far) the mean of the seen joints stands in.
+
+def interpolated(points: Tensor, seen: Tensor, causal: bool = False) -> tuple[Tensor, Tensor]:
+    """Points (B, F, J, 2) that are interpolated in time where they are not `seen` (B, F, J), and where that works.
+
+    Before the first and after the last frame that shows a point it is held; with `causal`, always from the past. It
+    does not work where no frame (with `causal`: none so far) shows the point.
     """
-    frames = torch.arange(keypoints.shape[1], device=keypoints.device)
-    count, known = len(frames), seen[:, None, :, root]  # (B, 1, F)
+    count = points.shape[1]
+    frames = torch.arange(count, device=points.device, dtype=torch.int32)
+    known = seen.movedim(2, 1)[:, :, None]  # (B, J, 1, F)
     past = known & (frames <= frames[:, None])
-    before = torch.where(past, frames, -1).amax(-1)
+    before = torch.where(past, frames, -1).amax(-1)  # (B, J, F)
     after = torch.where(known & (frames >= frames[:, None]), frames, count).amin(-1)
     if causal:
         after = torch.full_like(after, count)
     after_or_before = torch.where(after < count, after, before)
     before = torch.where(before >= 0, before, after_or_before).clamp_min(0)
     after = after_or_before.clamp_min(0)
-    points = keypoints[:, :, root]
-    first, last = (points.gather(1, index[..., None].expand(-1, -1, 2)) for index in (before, after))
-    step = ((frames - before) / (after - before).clamp_min(1))[..., None]
-    means = (keypoints * seen[..., None]).sum(2) / seen.sum(2).clamp_min(1)[..., None]
-    reachable = past.any(-1) if causal else known.any(-1)
-    return torch.where(reachable[..., None], first + step * (last - first), means)
+    step = ((frames - before) / (after - before).clamp_min(1)).movedim(1, 2)[..., None]
+    indices = (index.long().movedim(1, 2)[..., None].expand(-1, -1, -1, 2) for index in (before, after))
+    first, last = (points.gather(1, index) for index in indices)
+    reachable = past.any(-1) if causal else known.any(-1).expand(-1, -1, count)
+    return first + step * (last - first), reachable.movedim(1, 2)
 
 
 def sine_positions(frames: int, width: int, device: torch.device | str = "cpu") -> Tensor:

@@ -9,6 +9,7 @@ from pplkit.models.lifting.config import LiftingConfig
 from pplkit.models.lifting.features import Lifted, cosine_basis, frame_features, sine_positions
 from pplkit.models.lifting.frame_mlp import FrameMLP
 from pplkit.models.lifting.poseformer import PoseFormer
+from pplkit.models.lifting.unlabelled import Critic
 
 LOG_SPREAD = (-7.0, 3.0)  # range of the logarithm of expected errors in meters
 
@@ -34,6 +35,8 @@ class Lifter(nn.Module):
             self.embed_frequencies = nn.Linear(features, width)
             self.frequency_positions = nn.Parameter(0.02 * torch.randn(config.frequency_tokens, width))
         self.blocks = blocks(config.depth, width, config.heads, config.mlp_ratio, config.drop_path)
+        if config.labels == "2d":
+            self.critic = Critic(config.joints, config.root)  # has no part outside of training
         self.head = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, group * (4 if config.uncertainty else 3) * self.joints)
         )

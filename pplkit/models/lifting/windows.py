@@ -6,6 +6,7 @@ from torch import Tensor
 from pplkit.data.sequence_chunks import window_frames
 from pplkit.geometry.coordinates import mirror
 from pplkit.models.lifting.features import Lifted
+from pplkit.models.lifting.frame_mlp import FrameMLP
 from pplkit.models.lifting.model import Lifter
 from pplkit.models.lifting.poseformer import PoseFormer
 
@@ -17,7 +18,7 @@ def flip_mean(model: PoseFormer, keypoints: Tensor, flip_pairs: Pairs) -> Tensor
     return (model(keypoints) + mirror(model(mirror(keypoints, flip_pairs)), flip_pairs)) / 2
 
 
-def lift_flipped(model: Lifter, keypoints: Tensor, confidence: Tensor, flip_pairs: Pairs) -> Lifted:
+def lift_flipped(model: Lifter | FrameMLP, keypoints: Tensor, confidence: Tensor, flip_pairs: Pairs) -> Lifted:
     """The same mean for windows (B, F, J, 2) of a `Lifter`, with confidence (B, F, J)."""
     order = torch.arange(keypoints.shape[2])
     for left, right in flip_pairs:
@@ -41,7 +42,7 @@ def blend_weights(frames: int, causal: bool = False) -> Tensor:
 
 @torch.no_grad()
 def lift_sequence(
-    model: Lifter,
+    model: Lifter | FrameMLP,
     keypoints: Tensor,
     confidence: Tensor | None = None,
     flip_pairs: Pairs | None = None,

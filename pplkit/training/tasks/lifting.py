@@ -14,6 +14,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.pose_views import LiftBatch, SequenceWindows
 from pplkit.data.sequences import read_pairs, read_sequence
 from pplkit.geometry.coordinates import mirror
+from pplkit.models.lifting import unlabelled
 from pplkit.models.lifting.config import LiftingConfig
 from pplkit.models.lifting.features import Lifted
 from pplkit.models.lifting.losses import losses
@@ -83,6 +84,11 @@ class LiftingTask(Task):
         self.config: LiftingConfig = config
         self.source = source
 
+    def check(self, world_size: int) -> None:
+        """Raise PplkitError for several processes without 3D labels, where the network is called twice in a step."""
+        if self.config.labels == "2d" and world_size > 1:
+            raise PplkitError("labels='2d' is trained in one process: use --devices 1.")
+
     def setup(self, rank: Rank) -> None:
         """Build the network from the seed."""
         torch.manual_seed(self.config.seed)
@@ -131,8 +137,10 @@ class LiftingTask(Task):
         return LiftingBatch(*(value[share].to(device) for value in (keypoints, confidence, positions)))
 
     def losses(self, forward: Callable[..., Any], batch: LiftingBatch, progress: float) -> Losses:
-        """See `models.lifting.losses`; of the network "poseformer" the center frame alone counts."""
+        """See `models.lifting.losses`, or `unlabelled.losses`; of "poseformer" the center frame alone counts."""
         config, target = self.config, batch.positions
+        if config.labels == "2d":
+            return unlabelled.losses(config, forward, self.model.critic, batch.keypoints, batch.confidence)  # type: ignore[arg-type]
         if isinstance(self.model, PoseFormer):
             output = Lifted(forward(batch.keypoints), None)
             target = target[:, config.frames // 2, None]

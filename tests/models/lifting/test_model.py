@@ -77,6 +77,19 @@ def test_a_missing_root_is_interpolated() -> None:
     assert root_path(keypoints, seen, 0)[0].tolist() == [[0, t] for t in range(6)]
 
 
+def test_a_missing_joint_lies_where_it_is_interpolated_relative_to_the_root() -> None:
+    """The root moves by 10 a frame; the joint is 1 above it, then missing, then 3 above it."""
+    keypoints = torch.tensor([[[0.0, 0], [0, 1], [0, 2]], [[10, 0], [50, 50], [10, 2]], [[20, 0], [20, 3], [20, 2]]])
+    confidence = torch.tensor([[1.0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    features = frame_features(keypoints[None], confidence[None], 0)[0]
+    size = features[0, -1].exp().item()
+    assert size == pytest.approx(math.sqrt((1 + 9 + 3 * 4) / 8))
+    assert (size * features[:, 4]).tolist() == pytest.approx([1, 2, 3])
+    assert features[:, 5].tolist() == [1, 0, 1]
+    held = frame_features(keypoints[None], confidence[None], 0, causal=True)[0]
+    assert (held[1, 4] * held[1, -1].exp()).item() == pytest.approx(1)
+
+
 def test_cosine_coefficients_are_those_of_scipy() -> None:
     signal = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     expected = dct(signal, axis=0)[:4] / 7
