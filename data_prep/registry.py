@@ -135,7 +135,8 @@ class DataSource:
             source = source or data.origin.get("path", "")
         if not (category or source):
             raise PplkitError(
-                f"source is empty, but dataset={self.name!r} is made from files: name their folder (--source FOLDER)."
+                f"source is empty, but dataset={self.name!r} is made from files: name their folder "
+                "(--source FOLDER, in Python pplkit.prepare(FOLDER, NAME))."
             )
         check_name(self.name, self.kind, source)
         return lambda: _prepare(prepare, category or source, out, arguments, None if category else options or {})

@@ -67,7 +67,7 @@ def test_each_public_name_has_an_example_that_runs(name: str, here: Path) -> Non
     run_examples(getattr(pplkit, name), name, 1)
 
 
-@pytest.mark.parametrize("method", [pplkit.PosePriorLearner.estimate, Poses.draw, Poses.export])
+@pytest.mark.parametrize("method", [pplkit.PosePriorLearner.estimate, Poses, Poses.draw, Poses.export])
 def test_methods_of_the_first_hour_have_examples(method: object, here: Path) -> None:
     run_examples(method, "method", 1)
 

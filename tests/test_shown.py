@@ -1,5 +1,7 @@
 """What Python and Jupyter show of the kit's objects: few short lines, and an image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,15 @@ def test_jupyter_shows_an_image(tiny: Config, puppets: Dataset) -> None:
         if not start.startswith("Config"):
             page = value._repr_html_()  # type: ignore[attr-defined]
             assert "<pre>" in page and ("data:image/png;base64," in page or "<circle" in page)
+
+
+def test_own_data_sets_are_called_by_their_folder(tiny: Config, puppets: Dataset) -> None:
+    """All that are made of a folder of images have the kind "folder" as their name."""
+    mice = replace(puppets, name="folder", path=puppets.path.with_name("folder-mice"))
+    assert repr(mice).startswith("Dataset 'folder-mice' in")
+    model = pplkit.PosePriorLearner(tiny)
+    model.made_by = {"run": "first", "data": "folder", "data_path": "../../data/folder-mice"}
+    assert repr(model).endswith("run first, data folder-mice") and "data folder-mice:" in repr(model.prior())
 
 
 def test_a_data_set_is_a_row_of_its_splits(puppets: Dataset) -> None:

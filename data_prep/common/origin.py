@@ -51,15 +51,15 @@ def check_origin(data: Dataset, source: str) -> None:
     if before["path"] != now["path"]:
         raise PplkitError(
             f"{data.path} was prepared from {before['path']} ({_files(before['files'])}), not from {now['path']} "
-            f"({_files(now['files'])}): give the data set another name, such as {name}-2, or use --refresh to replace "
-            "it."
+            f"({_files(now['files'])}): give the data set another name, such as {name}-2, or use --refresh "
+            "(in Python refresh=True) to replace it."
         )
     difference = now["files"] - before["files"]
     kind = "more" if difference > 0 else "fewer"
     change = _files(abs(difference), kind) if difference else "changed files"
     raise PplkitError(
-        f"{now['path']} has {change} since {data.path} was prepared: use --refresh to prepare it again, with another "
-        f"--name for the run, or give the data set another name, such as {name}-2."
+        f"{now['path']} has {change} since {data.path} was prepared: use --refresh (in Python refresh=True) to "
+        f"prepare it again, with another --name for the run, or give the data set another name, such as {name}-2."
     )
 
 

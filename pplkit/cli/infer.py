@@ -51,7 +51,8 @@ def estimate(arguments: argparse.Namespace) -> None:
     if arguments.draw is not None:
         from pplkit.viz.overlay import pose_images
 
-        options = {"iterations": estimator.iterations, "procedure": estimator.procedure}
+        names = ("iterations", "procedure", "landmarks")
+        options = {name: getattr(estimator, name) for name in names}
         drawn = pose_images(estimator.model, arguments.paths, arguments.draw, estimator.crop, **options)
         print(f"{quantity(len(drawn), 'image')} with poses drawn over them: {arguments.draw}.")
 

@@ -34,7 +34,7 @@ EXAMPLES = {
 CONTINUED = ("run", "train", "batch", "complete")  # given again, these commands go on where they stopped
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> "_Parser":
     """The parser of all commands; what it parses has the function that carries out the command as `handler`."""
     parser = _Parser(prog="pplkit", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"pplkit {__version__}, torch {version('torch')}")
@@ -46,6 +46,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 class _Parser(argparse.ArgumentParser):
     """A parser that suggests the name of a misspelled command, and whose overview of all commands is in groups."""
+
+    def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """As `parse_args`; an unknown option is answered with the nearest one of its command."""
+        parsed, unknown = self.parse_known_args(arguments)
+        if unknown:
+            (commands,) = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+            command = commands.choices[parsed.handler.__name__.replace("_", "-")]
+            close = nearest(unknown[0].partition("=")[0], command._option_string_actions)
+            command.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {close}?' if close else ''}")
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         name, _, choices = message.partition("invalid choice: ")[2].partition(" (choose from ")
@@ -78,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not (sys.argv[1:] if arguments is None else arguments):
             parser.print_help()
             return 0
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse(arguments)
     try:
         if launched() and parsed.handler is not train.train:
             raise PplkitError("only `pplkit train` takes several processes: start this command without a launcher.")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-SHORT_LIST = 40  # names that are listed although one is near
+SHORT_LIST = 12  # names that are listed although one is near
 
 
 def replace_unprintable() -> None:
@@ -29,7 +29,7 @@ def nearest(name: object, known: Iterable[object]) -> str:
 def choice(name: object, known: Iterable[object]) -> str:
     """What to do about an unknown name: choose one of those known, perhaps the nearest."""
     names = [str(entry) for entry in known]
-    advice = f"perhaps {close!r} is meant" if (close := nearest(name, names)) else ""
-    if advice and len(names) > SHORT_LIST:
-        return advice
-    return "; ".join(filter(None, (f"choose one of {', '.join(names)}", advice)))
+    known_names = f"choose one of {', '.join(names)}"
+    if not (close := nearest(name, names)):
+        return known_names
+    return f"perhaps {close!r} is meant{'' if len(names) > SHORT_LIST else f'; else {known_names}'}"

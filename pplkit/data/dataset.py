@@ -88,7 +88,7 @@ class Dataset(Metadata):
         return split in self.splits
 
     def __repr__(self) -> str:
-        head = f"Dataset {self.name!r} in {self.path}: {self.size} x {self.size} pixels"
+        head = f"Dataset {self.path.name!r} in {self.path}: {self.size} x {self.size} pixels"
         points = f", {quantity(len(self.keypoint_names), 'labelled point')}" if self.keypoint_names else ""
         return "\n  ".join([head + points, *map(repr, self.splits.values())])
 

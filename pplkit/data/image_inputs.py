@@ -78,11 +78,15 @@ def _in_range(images: Tensor) -> bool:
 
 def as_mask(hidden: Array, images: Tensor) -> Tensor:
     """bool (B, H, W) at the size of float images (B, 3, S, S), on their device, or PplkitError."""
+    if not isinstance(hidden, Array):
+        raise PplkitError(f"hidden of type {type(hidden).__name__} cannot be read: give an array, bool (B, H, W).")
     mask = torch.as_tensor(hidden)
     if mask.ndim != 3 or len(mask) != len(images):
         raise PplkitError(
             f"hidden of shape {tuple(mask.shape)} does not fit: give bool (B, H, W), a mask for each image."
         )
+    if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
+        raise PplkitError(f"hidden of type {mask.dtype} has other values than 0 and 1: give bool, True = hidden.")
     return F.interpolate(mask[:, None].float(), size=images.shape[-2:])[:, 0].to(images.device) > 0.5
 
 

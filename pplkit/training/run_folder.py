@@ -30,7 +30,7 @@ from pplkit.core.files import (
 )
 from pplkit.core.locks import locked
 from pplkit.core.version import __version__
-from pplkit.core.words import quantity
+from pplkit.core.words import choice, quantity
 from pplkit.data.crops import CROPS, current_name
 from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.reader import OBJECT
@@ -102,6 +102,10 @@ class RunFolder:
 
     def read(self, name: str, *keys: str) -> dict[str, Any]:
         """A JSON object of the run, in which `keys` hold objects; raises PplkitError if it is missing or torn."""
+        if not self.path.is_dir():
+            runs = sorted(path.parent.name for path in self.path.parent.glob("*/config.json"))
+            advice = choice(self.path.name, runs) if runs else "train first, or correct the path"
+            raise PplkitError(f"there is no run folder {self.path}: {advice}.")
         content = read_json(self.path / name, AGAIN)
         for key in keys:
             if not isinstance(content.get(key), dict):

@@ -82,7 +82,7 @@ class SlowdownWatch:
         self.noticed = True
         return (
             f"the training has slowed down from {self.first_speed:.0f} to {speed:.0f} images a second, as other "
-            f"processes use {others:.1f} cores: end them, or stop with Ctrl-C and continue with fewer --threads"
+            f"processes use {others:.1f} cores: end them, or stop with Ctrl-C and continue with fewer (--threads)"
         )
 
 

@@ -50,7 +50,8 @@ def test_estimate_draws(loaded: None, tmp_path: Path, monkeypatch: pytest.Monkey
     assert cli.main([*line, "--iterations", "4", "--crop", "pad"]) == 0
     ((model, paths, out, crop, options),) = calls
     assert (paths, out, crop) == ([Path("a.png")], tmp_path / "d", "pad")
-    assert options == {"iterations": 4, "procedure": None} and model == Loaded(Path("runs/first"), "auto")
+    assert options == {"iterations": 4, "procedure": None, "landmarks": None}
+    assert model == Loaded(Path("runs/first"), "auto")
 
 
 def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,3 +68,10 @@ def test_version_help_and_misspelled_commands(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["trian"])
     assert "did you mean 'train'?" in capsys.readouterr().err
+    for option in ("--presett", "--presett=cub"):
+        with pytest.raises(SystemExit):
+            main(["run", "puppets", option, "x"])
+        assert "did you mean --preset?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["convert-official", "a", "b", "--zzz"])
+    assert capsys.readouterr().err.endswith("error: unrecognized arguments: --zzz\n")

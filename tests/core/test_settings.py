@@ -38,7 +38,7 @@ def test_settings_are_replaced_and_come_back_from_json() -> None:
     [
         (
             {"step": 4},
-            "setting 'step' is unknown: choose one of flip, name, rate, sizes, steps; perhaps 'steps' is meant.",
+            "setting 'step' is unknown: perhaps 'steps' is meant; else choose one of flip, name, rate, sizes, steps.",
         ),
         ({"xyz": 4}, "setting 'xyz' is unknown: choose one of flip, name, rate, sizes, steps."),
         ({"steps": True}, "setting steps=True must be of type int."),

@@ -13,6 +13,6 @@ def test_counts_are_in_the_singular_and_the_plural() -> None:
 
 
 def test_the_nearest_name_is_suggested_else_all() -> None:
-    assert choice("pupets", ["puppets", "cub"]) == "choose one of puppets, cub; perhaps 'puppets' is meant"
+    assert choice("pupets", ["puppets", "cub"]) == "perhaps 'puppets' is meant; else choose one of puppets, cub"
     assert choice("Two", ["one", *range(40), "two"]) == "perhaps 'two' is meant"
     assert choice("x", ["puppets", "cub"]) == "choose one of puppets, cub"

@@ -1,6 +1,8 @@
 """Poses over images and videos."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -78,6 +80,16 @@ def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str,
     links = prior.links()
     expected = draw_pose(images[17], points, links, [prior.strength(link) for link in links])
     np.testing.assert_array_equal(found[17], expected)
+
+
+def test_named_landmarks_are_drawn_without_links(model: PosePriorLearner, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    landmarks: Any = SimpleNamespace(
+        apply_with_confidence=lambda points, confidence: (0 * points[:, :1], np.ones((1, 1)))
+    )
+    (drawn,) = overlays(model, FrameSource([tmp_path / "a.png"], 32, "center", whole=True), landmarks=landmarks)
+    np.testing.assert_array_equal(drawn, draw_pose(image, np.array([[29.5, 19.5]]), confidence=np.ones(1)))
 
 
 def test_a_video_is_not_drawn_over_itself(model: PosePriorLearner, tmp_path: Path) -> None:

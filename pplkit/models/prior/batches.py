@@ -69,7 +69,7 @@ def check(split: Split, config: Config, world: int = 1) -> None:
     if side != config.image_size:
         raise PplkitError(
             f"the data set has images of {side} pixels, but image_size={config.image_size}: prepare the data set with "
-            "that --size or change the setting."
+            "that size (--size) or change the setting."
         )
     if config.reference == "frame":
         _videos(split)

@@ -34,7 +34,7 @@ from pplkit.models.prior.networks import (
 )
 from pplkit.models.prior.outputs import CompleterOutput, Iteration, Output, Poses, concatenate_poses, confidence
 from pplkit.models.prior.parts import PartClusters, PartMaps
-from pplkit.models.prior.pose_prior import PosePrior
+from pplkit.models.prior.pose_prior import PosePrior, origin_text
 
 PROCEDURES = ("completed", "published")
 WEAK_LINK = 0.2  # relative to the strongest; in trial runs, keypoints that took part had stronger links
@@ -94,7 +94,7 @@ class PosePriorLearner(nn.Module):
     def __repr__(self) -> str:
         config, weights = self.config, sum(parameter.numel() for parameter in self.parameters())
         about = f"preset {config.name}, {config.keypoints} keypoints, images of {config.image_size} pixels"
-        made_by = ", ".join(f"{name} {self.made_by[name]}" for name in ("run", "step", "data") if name in self.made_by)
+        made_by = origin_text(self.made_by, "run", "step", "data")
         return f"PosePriorLearner: {about}, {weights:,} weights\n  {made_by or 'not trained'}"
 
     def _repr_html_(self) -> str:
@@ -323,7 +323,7 @@ class PosePriorLearner(nn.Module):
         if name not in PROCEDURES:
             raise PplkitError(f"procedure={name!r} is unknown: {choice(name, PROCEDURES)}.")
         if name == "completed" and self.completer is None:
-            raise PplkitError("procedure='completed' needs a completer: run `pplkit complete` on the run folder first.")
+            raise PplkitError("procedure='completed' needs a completer: call pplkit.complete or `pplkit complete RUN`.")
         return name
 
     @torch.no_grad()
@@ -346,15 +346,16 @@ class PosePriorLearner(nn.Module):
 
         `procedure` as in `procedure`. `iterations` is the number of published rounds after the first pose, 4 in the
         paper; see `iterate`. `hidden`, bool (B, H, W), marks pixels of a batch that are known to be covered: the
-        completer ignores them, and needs no rounds; without it, `iterations` means "published" unless a procedure is
-        given. Raises PplkitError for other shapes, types and files, and for numbers out of range.
+        completer, which it needs, ignores them without rounds; without it, `iterations` means "published" unless a
+        procedure is given. Raises PplkitError for other shapes, types and files, and for numbers out of range.
 
         >>> model.estimate(data["test"].images[:3]).keypoints.shape
         torch.Size([3, 4, 2])
         >>> model.estimate("bird.jpg").pixels().shape  # (N, 2), in pixels of the file
         torch.Size([4, 2])
         """
-        procedure = self.procedure("published" if procedure is None and iterations and hidden is None else procedure)
+        default = "completed" if hidden is not None else "published" if iterations else None
+        procedure = self.procedure(procedure or default)
         for name, number, least in (("iterations", iterations, 0), ("batch_size", batch_size, 1)):
             if not isinstance(number, int | np.integer) or number < least:
                 raise PplkitError(f"{name}={number!r} is not possible: give a whole number, {least} or more.")

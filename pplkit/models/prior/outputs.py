@@ -49,11 +49,17 @@ class Output(NamedTuple):
 ABOVE: dict[str, Callable[..., Any]] = {}  # what rooms above do with poses; pplkit/__init__.py fills it
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Poses:
     """Estimated poses: keypoints (B, N, 2) in [-1, 1] and their confidence (B, N) in [0, 1], on the CPU.
 
-    Of a single image there is no B. `poses[3]` is the pose in image 3, `len(poses)` the number of images.
+    Of a single image there is no B. `len(poses)` is the number of images, `poses[3]` the pose in image 3, `poses[:3]`
+    those of the first three; a single image is as a list of one, whose `[0]` it is itself. Poses are equal if all
+    their numbers are and they have one shape; where they come from does not count.
+
+    >>> poses = model.estimate(["bird.jpg", "bird.jpg"])
+    >>> len(poses), len(poses[:1]), poses[0] == poses[1]
+    (2, 1, True)
     """
 
     keypoints: Tensor
@@ -67,13 +73,26 @@ class Poses:
     def __len__(self) -> int:
         return len(self.keypoints) if self.keypoints.ndim == 3 else 1
 
-    def __getitem__(self, index: int) -> "Poses":
-        """The pose in one image."""
-        if self.keypoints.ndim == 2 or not -len(self) <= index < len(self):
+    def __getitem__(self, index: int | slice) -> "Poses":
+        """The pose in one image, or the poses in several."""
+        if not isinstance(index, slice) and not -len(self) <= index < len(self):
             raise IndexError(f"there is no image {index} among {quantity(len(self), 'image')}")
+        values: dict[str, Any] = self._values()
+        if self.keypoints.ndim == 2:
+            values = {name: value[None] for name, value in values.items()}
+        chosen = index if isinstance(index, slice) else slice(index, index + 1 or None)
+        values = {name: value[index] for name, value in values.items()}
+        return replace(self, **values, frames=self.frames[chosen])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Poses):
+            return NotImplemented
+        mine, theirs = self._values(), other._values()
+        return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+    def _values(self) -> dict[str, Tensor]:
         names = ("keypoints", "confidence", "distance", "hidden")
-        parts = {name: value[index] for name in names if (value := getattr(self, name)) is not None}
-        return replace(self, **parts, frames=self.frames[index : index + 1 or None])
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def pixels(self) -> Tensor:
         """Keypoints (B, N, 2), of a single image (N, 2), in pixels of the original image, 0 = center of the first."""

@@ -1,6 +1,7 @@
 """The pose prior V = (T, W), saved as JSON."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -14,6 +15,14 @@ from pplkit.core.words import quantity
 
 SCHEMA = "pplkit-prior-1"
 STRONG = 0.05  # relative to the strongest link
+
+
+def origin_text(made_by: Mapping[str, Any], *names: str) -> str:
+    """Entries of `made_by` in words; the data set by its folder, as many are called folder or video."""
+    known = {name: made_by[name] for name in names if name in made_by}
+    if "data" in known and "data_path" in made_by:
+        known["data"] = Path(made_by["data_path"]).name
+    return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +50,7 @@ class PosePrior:
             )
 
     def __repr__(self) -> str:
-        about = ", ".join(f"{name} {self.made_by[name]}" for name in ("run", "data") if name in self.made_by)
+        about = origin_text(self.made_by, "run", "data")
         sizes = f"{quantity(len(self.keypoints), 'keypoint')}, {quantity(len(self.links()), 'strong link')}"
         return f"PosePrior{f' of {about}' * bool(about)}: {sizes}"
 

@@ -200,5 +200,9 @@ def test_single_images_are_shown_from_training_where_a_frame_is_the_reference(
 def test_what_is_no_run_is_refused(puppets: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PplkitError, match=r"config.json does not exist"):
         diagnose(tmp_path, puppets)
-    assert main(["doctor", str(tmp_path / "nowhere")]) == 2
-    assert "config.json does not exist" in capsys.readouterr().err
+    assert main(["doctor", str(tmp_path / "nix")]) == 2
+    assert f"there is no run folder {tmp_path / 'nix'}: train first, or correct the path." in capsys.readouterr().err
+    (tmp_path / "six").mkdir()
+    (tmp_path / "six" / "config.json").touch()
+    assert main(["doctor", str(tmp_path / "nix")]) == 2
+    assert "nix: perhaps 'six' is meant; else choose one of six." in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_every_choice_of_a_preset_can_be_changed() -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(PplkitError, match=r"'papers' is unknown: choose one of .*paper.*puppets"):
+    with pytest.raises(PplkitError, match=r"'papers' is unknown: perhaps 'paper' is meant"):
         Config.preset("papers")
 
 
@@ -150,7 +150,7 @@ def test_whole_numbers_become_fractions_and_lists_tuples() -> None:
         ),
         ({"weight_pose": -1.0}, r"weight_pose=-1.0 must be 0 \(switched off\) or more"),
         ({"weight_links": float("nan")}, "weight_links=nan must be a finite number"),
-        ({"perceptual": "vgg"}, "perceptual='vgg' is unknown: choose one of vgg19, vgg16, random, none"),
+        ({"perceptual": "vgg"}, "perceptual='vgg' is unknown: .*choose one of vgg19, vgg16, random, none"),
         ({"prior_links": "predefined"}, "predefined='' names no file: give the prior.json"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0 must be 0"),
         ({"keypoints": 1}, "keypoints=1 is too small"),

@@ -93,6 +93,17 @@ def test_poses_are_taken_apart_image_by_image() -> None:
     assert len(last) == 1 and torch.equal(last.keypoints, several.keypoints[2]) and last.hidden is not None
     with pytest.raises(IndexError, match="there is no image 3 among 3 images"):
         several[3]
+    assert several[1:] == poses(1, 2, completed=True) and len(several[:0]) == 0 and several[::2][1] == several[2]
+    assert several != several[:2] and several != several[0] and several != poses(0, 3, completed=False)
+    assert several != 3 and several[:1] != last
+
+
+def test_the_pose_in_a_single_image_is_a_list_of_one() -> None:
+    single = poses(0, 3, completed=True)[2]
+    assert len(single) == 1 and list(single) == [single] and single[0] == single[-1] == single
+    assert single[:].keypoints.shape == (1, 3, 2) and single[:][0] == single and len(single[1:]) == 0
+    with pytest.raises(IndexError, match="there is no image 1 among 1 image"):
+        single[1]
 
 
 def test_one_image_has_one_answer(tiny: Config, tmp_path: Path) -> None:
@@ -112,7 +123,7 @@ def test_one_image_has_one_answer(tiny: Config, tmp_path: Path) -> None:
         torch.testing.assert_close(found.keypoints[-1], expected.keypoints)
     assert not torch.allclose(model.estimate(pixels, crop="center").keypoints, expected.keypoints)
     with pytest.raises(PplkitError, match="hidden is for a batch"):
-        model.estimate(file, hidden=np.zeros((30, 44), bool))
+        model.estimate(file, procedure="published", hidden=np.zeros((30, 44), bool))
 
 
 def test_a_batch_is_cropped_where_a_crop_is_given(tiny: Config) -> None:

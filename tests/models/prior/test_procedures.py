@@ -41,8 +41,10 @@ def test_without_a_completer_there_is_one_procedure(plain: PosePriorLearner) -> 
     found = plain.estimate(PICTURES)
     assert found.distance is None and found.hidden is None
     assert same(found, plain.estimate(PICTURES, procedure="published"))
-    with pytest.raises(PplkitError, match="procedure='completed' needs a completer: run `pplkit complete` on the run"):
+    with pytest.raises(PplkitError, match="procedure='completed' needs a completer: call pplkit.complete"):
         plain.estimate(PICTURES, procedure="completed")
+    with pytest.raises(PplkitError, match="needs a completer"):
+        plain.estimate(PICTURES, hidden=HIDDEN)
 
 
 def test_unknown_procedures_and_masks_that_do_not_fit_are_refused(model: PosePriorLearner) -> None:
@@ -112,6 +114,9 @@ def test_a_mask_of_another_size_and_kind_means_the_same(model: PosePriorLearner)
     expected = model.estimate(PICTURES, 1, hidden=HIDDEN)
     for mask in (HIDDEN.repeat(2, 1).repeat(2, 2), torch.from_numpy(HIDDEN), HIDDEN.astype(np.uint8)):
         assert same(model.estimate(PICTURES, 1, hidden=mask), expected)
+    for wrong, sentence in ((HIDDEN.tolist(), "of type list"), (2.0 * HIDDEN, "other values than 0 and 1")):
+        with pytest.raises(PplkitError, match=f"hidden .*{sentence}"):
+            model.estimate(PICTURES, hidden=wrong)
     parts = model.estimate(PICTURES, 1, batch_size=2, hidden=HIDDEN)
     torch.testing.assert_close(parts.keypoints, expected.keypoints, atol=1e-5, rtol=1e-5)
 
