@@ -114,8 +114,8 @@ def test_prior_model_and_onnx_in_one_line(
         ("--onnx no/a.onnx", "the folder no of --onnx does not exist"),
         ("--onnx a.txt", "--onnx a.txt does not end in .onnx"),
         ("--prior a.png", "--prior a.png does not end in .svg"),
-        ("--prior a.svg", "nowhere/config.json does not exist"),
-        ("--model a", "nowhere/config.json does not exist"),
+        ("--prior a.svg", "there is no run folder nowhere: train first"),
+        ("--model a", "there is no run folder nowhere: train first"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(

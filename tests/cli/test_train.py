@@ -39,7 +39,7 @@ def test_complete_hands_over_the_run_and_its_data(
 def test_complete_needs_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["complete", "nowhere"]) == 2
     answer = capsys.readouterr().err
-    assert answer.startswith("pplkit: nowhere/config.json does not exist: ") and answer.count("\n") == 1
+    assert answer.startswith("pplkit: there is no run folder nowhere: ") and answer.count("\n") == 1
 
 
 def test_a_preset_of_lifting_trains_a_lifter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,7 +187,7 @@ def test_loading_gives_a_frozen_model_that_knows_its_origin(run: RunFolder, tiny
 def test_a_folder_without_a_model_is_named(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(PplkitError, match="one holds no checkpoint yet: train it first"):
         load(run.path)
-    with pytest.raises(PplkitError, match="config.json does not exist"):
+    with pytest.raises(PplkitError, match="there is no run folder"):
         load(tmp_path / "nowhere")
 
 

@@ -345,17 +345,16 @@ class PosePriorLearner(nn.Module):
         Keypoints are in [-1, 1] of this square, `Poses.pixels` in pixels of the original image.
 
         `procedure` as in `procedure`. `iterations` is the number of published rounds after the first pose, 4 in the
-        paper; see `iterate`. `hidden`, bool (B, H, W), marks pixels of a batch that are known to be covered: the
-        completer, which it needs, ignores them without rounds; without it, `iterations` means "published" unless a
-        procedure is given. Raises PplkitError for other shapes, types and files, and for numbers out of range.
+        paper, see `iterate`; they mean "published" unless a procedure or `hidden` is given. This, bool (B, H, W), marks
+        covered pixels of a batch for a completer. Raises PplkitError for wrong shapes, types, files and numbers.
 
         >>> model.estimate(data["test"].images[:3]).keypoints.shape
         torch.Size([3, 4, 2])
         >>> model.estimate("bird.jpg").pixels().shape  # (N, 2), in pixels of the file
         torch.Size([4, 2])
         """
-        default = "completed" if hidden is not None else "published" if iterations else None
-        procedure = self.procedure(procedure or default)
+        default = "published" if iterations else None
+        procedure = self.procedure(procedure or (default if hidden is None else "completed"))
         for name, number, least in (("iterations", iterations, 0), ("batch_size", batch_size, 1)):
             if not isinstance(number, int | np.integer) or number < least:
                 raise PplkitError(f"{name}={number!r} is not possible: give a whole number, {least} or more.")

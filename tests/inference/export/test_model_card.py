@@ -134,7 +134,7 @@ def test_a_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(PplkitError, match="mine exists already"):
         save_pretrained(run, tmp_path / "mine")
-    with pytest.raises(PplkitError, match="config.json does not exist"):
+    with pytest.raises(PplkitError, match="there is no run folder"):
         save_pretrained(tmp_path / "nothing", tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(PplkitError, match="cannot be written"):
