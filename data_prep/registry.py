@@ -135,9 +135,7 @@ class DataSource:
             source = source or data.origin.get("path", "")
         if not (category or source):
             how = "--source FOLDER, in Python pplkit.prepare(FOLDER, NAME)"
-            raise PplkitError(
-                f"source is empty, but dataset={self.name!r} is made from files: name their folder ({how})."
-            )
+            raise PplkitError(f"source is empty, but dataset={self.name!r} is made of files: name their folder: {how}.")
         check_name(self.name, self.kind, source)
         return lambda: _prepare(prepare, category or source, out, arguments, None if category else options or {})
 

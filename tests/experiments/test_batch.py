@@ -133,7 +133,7 @@ def test_data_are_prepared_once_and_looked_at_before_anything_runs(home: Path) -
     ("datasets", "said"),
     [
         (["daisies"], "try.yaml, datasets.daisies: dataset='daisies' is not known by name and .*daisies is absent"),
-        (["puppets", "cub"], "try.yaml, datasets.cub: source is empty, but dataset='cub' is made from files"),
+        (["puppets", "cub"], "try.yaml, datasets.cub: source is empty, but dataset='cub' is made of files"),
         ({"puppets": {"options": {"film": 1}}}, "datasets.puppets: option 'film' is unknown .*choose one of videos"),
     ],
 )
