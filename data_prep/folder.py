@@ -314,14 +314,19 @@ def _rows(
     follow: Callable[[], VideoCut] | None,
     **row: Any,
 ) -> Iterator[Row]:
-    """The rows of each image of a file, from its objects."""
+    """The rows of each image of a file, from its objects; raises PplkitError after those whose labels can be used."""
     box_at = None if follow is None else follow()
     images = read_pages(path) if len(objects) > 1 else [(0.0, read_image(path))]
+    error: PplkitError | None = None
     for (seconds, image), sources in zip(images, objects, strict=True):
         for source, label in sources:
             if label is not None:
                 label = in_pixels(label, *image.size) if fractions else label
-                check_inside(path, label, *image.size)
+                try:
+                    check_inside(path.with_name(Path(source).name), label, *image.size)
+                except PplkitError as wrong:
+                    error = error or wrong
+                    continue
             box = cut(path, image, label) if box_at is None else box_at(seconds, image)
             made = Row(image=resized(image, size, box), source=source, **row)
             if label is not None:
@@ -329,6 +334,8 @@ def _rows(
                 inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
                 made = replace(made, keypoints=points, visible=label.visible & inside)
             yield made
+    if error:
+        raise error
 
 
 def _writer(

@@ -25,6 +25,9 @@ MAX_NAMES = 1000  # of keypoints
 MAX_POINTS = 20_000_000  # names times files of a table: each file has room for all
 LABEL_SUFFIXES = frozenset((".json", ".csv", ".h5", ".slp"))
 TABLE = ["file", "name", "x", "y", "visible"]
+TRACK_TABLE = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
+"""As `inference.tracking` writes it"""
+IMAGE_FOLDER = "image_folder"  # entry of `info` in COCO files that the kit wrote: the folder of the names
 POSE_TABLE = ("file", "frame", "keypoint", "x", "y", "confidence")  # as `inference.estimate` writes it
 KINDS = (
     "COCO keypoints (.json), a table file,name,x,y,visible (.csv), DeepLabCut (CollectedData_*.csv or .h5, or the "
@@ -94,7 +97,9 @@ def _coco(path: Path) -> Labels:
             faults[files[image]] = (
                 f"{path} has a wrong annotation {note.get('id')} of {files[image]} ({error}); correct it"
             )
-    return Labels(path, names, _skeleton(path, kind, len(names)), objects, faults)
+    info = content.get("info")
+    folder = str(info.get(IMAGE_FOLDER, ".")) if isinstance(info, dict) else "."
+    return Labels(path, names, _skeleton(path, kind, len(names)), objects, faults, folder)
 
 
 def _image_name(image: Mapping[str, Any]) -> str:
@@ -161,6 +166,11 @@ def _csv(path: Path) -> Labels:
     if rows and tuple(rows[0]) == POSE_TABLE:
         poses = filter(any, rows[1:])
         return _poses(path, ((file, frame or None, name, (x, y)) for file, frame, name, x, y, _ in poses))
+    if rows and tuple(rows[0]) == TRACK_TABLE:
+        video = _video_of(path)
+        return _poses(
+            path, ((video, row[0], row[2], (row[3] or "nan", row[4] or "nan")) for row in rows[1:] if any(row))
+        )
     if not rows or rows[0] != TABLE:
         first = text.splitlines()[0] if text else ""
         marks = {";": "semicolons", "\t": "tabs"}
@@ -168,6 +178,15 @@ def _csv(path: Path) -> Labels:
         hint = f" (it is separated by {other}: save it with commas, and with decimal points)" if other else ""
         raise PplkitError(f"{path} begins with {first!r}; its first line must be {','.join(TABLE)}{hint}")
     return _table(path, [(number, row) for number, row in enumerate(rows[1:], start=2) if any(row)])
+
+
+def _video_of(path: Path) -> str:
+    """The name of the video of a table of tracks: the one beside it that is called alike, or the only one."""
+    videos = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)
+    alike = [file for file in videos if file.stem == path.stem] or videos
+    if len(alike) != 1:
+        raise PplkitError(f"{path} has tracks and does not say of which video: put it beside that, called {path.stem}")
+    return alike[0].name
 
 
 def _table(path: Path, cells: Sequence[tuple[int, list[str]]]) -> Labels:

@@ -37,6 +37,7 @@ class Labels:
     skeleton: list[tuple[int, int]]
     objects: dict[str, list[Label]]  # file as written there to its objects, an empty list where there is none
     faults: Faults = field(default_factory=dict)
+    folder: str = "."  # from that of the file, to which the names are relative
 
     @property
     def fractions(self) -> bool:

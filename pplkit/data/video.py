@@ -1,5 +1,6 @@
 """The frames of videos, one by one and upright, and the times at which they are shown, read with PyAV."""
 
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +31,9 @@ SUFFIXES = {
     ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
     ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
+DENSE_CODECS = ("mpeg1video", "mpeg2video", "mpeg4", "vp8")
+"""Whose decoders make an image of anything, but whose data never has many zeros in a row"""
+HOLE = re.compile(rb"\x00{16,}+(?!\x01|\Z)")  # zeros, unless a start code or the end follows: stuffing
 REMEDY = "copy or download it again or remove it"
 
 
@@ -101,12 +105,14 @@ def _numbered_frames(
     for workers in (threads, 1)[threads == 1 :]:
         done, count, faults, number, first_time, time = count, 0, 0, -1, 0.0, -np.inf
         with _opened(path, workers) as (container, stream, first):
-            if start > 0:
+            seconds_of = _clock(container, stream, first)
+            if start > 0 and not _in_decoding_order(container, stream):
                 with suppress(reader().FFmpegError):  # what cannot be sought is read from its beginning
                     container.seek(int((start + first) / stream.time_base), stream=stream)
             for frame in _decoded(container, stream):
                 if frame is not None:
-                    now = max(0.0, time + table.step) if frame.time is None else frame.time - first
+                    shown_at = seconds_of(frame)
+                    now = max(0.0, time + table.step) if shown_at is None else shown_at
                 if frame is None or frame.is_corrupt or now < time:
                     faults += 1
                     if workers != 1:
@@ -209,7 +215,7 @@ def _packets(path: Path) -> tuple[np.ndarray, tuple[float, float | None, int, bo
                 if packet.stream_index != stream.index or not packet.size:
                     continue
                 hidden += packet.is_discard  # by an edit list
-                stamp = packet.pts if packet.pts is not None else packet.dts
+                stamp = packet.dts if packet.pts is None or _in_decoding_order(container, stream) else packet.pts
                 if not packet.is_discard:
                     stamps.append(None if stamp is None else float(stamp * stream.time_base) - first)
         kind, size, step = container.format.name, container.size, _step(stream)
@@ -286,7 +292,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             with suppress(av.FFmpegError, EOFError):
                 yield from stream.codec_context.decode(None)
             return
-        if packet.is_corrupt:
+        if packet.is_corrupt or (stream.codec_context.name in DENSE_CODECS and HOLE.search(bytes(packet))):
             yield None
         try:
             yield from packet.decode()
@@ -320,6 +326,26 @@ def _displayed(image: Image.Image, matrix: Any) -> Image.Image:
     if a < 0:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if d < 0 else image
+
+
+def _in_decoding_order(container: Any, stream: Any) -> bool:
+    """Whether the times in the file are those of decoding: an AVI holds no others, and FFmpeg takes them for both."""
+    return container.format.name == "avi" and stream.codec_context.name in ("h264", "hevc")
+
+
+def _clock(container: Any, stream: Any, first: float) -> Callable[[Any], float | None]:
+    """The seconds at which a frame is shown, counted from the first; None where the file does not say."""
+    if not _in_decoding_order(container, stream):
+        return lambda frame: None if frame.time is None else float(frame.time - first)
+    delay: list[int] = []  # of the first frame, for which the decoder has waited
+
+    def seconds(frame: Any) -> float | None:
+        if frame.dts is None:
+            return None
+        delay[:] = delay or [frame.dts]
+        return float((frame.dts - delay[0]) * stream.time_base)
+
+    return seconds
 
 
 def _step(stream: Any) -> float:

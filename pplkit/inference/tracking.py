@@ -18,6 +18,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path
 from pplkit.core.progress import counted
 from pplkit.core.words import quantity
+from pplkit.data.label_readers import TRACK_TABLE
 from pplkit.data.reader import is_video
 from pplkit.data.video import frame_table
 from pplkit.geometry.trajectories import jitter, short_gaps, smooth
@@ -28,7 +29,6 @@ from pplkit.inference.landmarks.left_right import swap_sides, viterbi_swaps
 SMOOTHING = 0.5  # pixels of the model's images
 MAX_GAP = 5  # frames
 MIN_CONFIDENCE = 1 / 3  # of a keypoint's median confidence
-HEADER = ("frame", "seconds", "keypoint", "x", "y", "confidence", "filled", "found_x", "found_y")
 
 
 class Tracks(NamedTuple):
@@ -132,7 +132,7 @@ def write_tracks(path: str | os.PathLike[str], tracks: Tracks) -> Path:
     path = Path(path)
     with atomic_path(path) as partial, partial.open("w", encoding="utf8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(HEADER)
+        table.writerow(TRACK_TABLE)
         for frame, (time, *rows) in enumerate(zip(*tracks[1:6], strict=True)):
             for name, point, raw, confidence, filled in zip(tracks.names, *rows, strict=True):
                 x, y, raw_x, raw_y = ("" if np.isnan(v) else f"{v:.2f}" for v in (*point, *raw))

@@ -73,6 +73,7 @@ def write_video(path: Path, container: str, codec: str, skipped: frozenset[int] 
         stream.width, stream.height = WIDTH, HEIGHT
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.gop_size = 12
+        stream.codec_context.thread_count = 2  # on any machine: more threads make other files
         packets = 0
         for number in [*range(FRAMES), None]:
             frame = None if number is None else av.VideoFrame.from_ndarray(painted(number), format="rgb24")
@@ -113,7 +114,10 @@ def noticed(path: Path) -> bool:
     strict = {"err_detect": "crccheck+bitstream+buffer+explode"}
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture(local=False) as messages, av.open(str(path), options=strict) as file:
+        with (
+            av.logging.Capture(local=False) as messages,
+            av.open(str(path), options=strict, metadata_errors="replace") as file,
+        ):
             stream = file.streams.video[0]
             stream.codec_context.options, stream.codec_context.thread_count = strict, 1
             corrupt = [part.is_corrupt for packet in file.demux(stream) for part in (packet, *packet.decode())]

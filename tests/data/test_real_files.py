@@ -168,6 +168,18 @@ def test_labels_belong_to_the_page_they_name_or_to_the_first(tmp_path: Path) -> 
         ]  # fmt: skip
 
 
+def test_a_label_outside_of_one_page_costs_that_page_alone(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save_pages(tmp_path / "in" / "a.tif")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,name,x,y,visible\na.tif frame 1,nose,3000,20,1\na.tif frame 3,nose,40,20,1\n")
+    data = open_dataset(folder.prepare(tmp_path / "in", tmp_path / "out", 32, labels, "pad", test_share=0))
+    train = data["train"]
+    assert train.visible is not None and train.sources == [f"a.tif frame {number}" for number in (0, 2, 3, 4)]
+    assert train.visible[:, 0].tolist() == [False, False, True, False]
+    assert "a.tif frame 1 has a label at (3000, 20), outside its" in data.dropped[0][1]
+
+
 def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
     for name in ("a.png", "b.HEIC", "c.heic", "d.txt", ".hidden"):
         (tmp_path / name).write_bytes(b"x")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import video_writer
-from pplkit.data.video import FrameTable, PartlyRead, _numbered_frames, frame_table, frames, readable
+from pplkit.data.video import HOLE, FrameTable, PartlyRead, _numbered_frames, frame_table, frames, readable
 
 
 def numbers(path: Path, threads: int = 1, start: float = 0.0) -> tuple[list[int], list[int | None], str]:
@@ -70,6 +70,32 @@ def test_lost_packets_are_said_in_every_container(kind: str, tmp_path: Path) -> 
     if kind == "avi-mjpeg":  # each frame for itself
         assert read == painted_numbers == [number for number in range(FRAMES) if number not in (24, 25, 26)]
         assert "no frame at 3 of its regular times, first at 0.96 seconds" in sentence
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_frames_of_h264_in_avi_are_in_order(threads: int, tmp_path: Path) -> None:
+    """An AVI has times of decoding alone, and frames of x264 are decoded in another order than they are shown."""
+    write_video(tmp_path / "v.avi", "avi", "libx264")
+    for first in (0, 20):
+        read, painted_numbers, sentence = numbers(tmp_path / "v.avi", threads, first / RATE)
+        assert read == painted_numbers == list(range(first, FRAMES)) and not sentence
+
+
+@pytest.mark.parametrize("kind", ["webm-vp8", "mpg-mpeg1", "ts-mpeg2", "avi-mpeg4"])
+def test_blanked_data_is_noticed_where_a_decoder_makes_an_image_of_it(kind: str, tmp_path: Path) -> None:
+    """Zeros in the middle of the largest packet; but not before a start code or at its end, where they are stuffing."""
+    write_video(tmp_path / "v", *VIDEOS[kind])
+    assert numbers(tmp_path / "v")[2] == ""
+    content = bytearray((tmp_path / "v").read_bytes())
+    import av
+
+    with av.open(str(tmp_path / "v")) as file:
+        packet = max((bytes(packet) for packet in file.demux(video=0)), key=len)
+    middle = bytes(content).index(packet[len(packet) // 2 :][:24]) + 2
+    content[middle : middle + 20] = bytes(20)
+    (tmp_path / "blank").write_bytes(content)
+    assert "is damaged in" in numbers(tmp_path / "blank")[2]
+    assert [bool(HOLE.search(b"1" + bytes(20) + end)) for end in (b"", b"\1", b"2")] == [False, False, True]
 
 
 @pytest.mark.parametrize("threads", [1, 4])

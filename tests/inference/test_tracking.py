@@ -13,10 +13,11 @@ from sources import film
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import video as frames
+from pplkit.data.label_readers import TRACK_TABLE, read_labels
 from pplkit.geometry.trajectories import jitter
 from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.inference.tracking import HEADER, Tracks, confidence_weights, summary, track, write_tracks
+from pplkit.inference.tracking import Tracks, confidence_weights, summary, track, write_tracks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
@@ -203,10 +204,18 @@ def test_the_table_has_a_line_for_each_point_of_each_frame(tmp_path: Path) -> No
     path = write_tracks(tmp_path / "tracks.csv", tracks)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(HEADER) and len(rows) == 4
+    assert list(rows[0]) == list(TRACK_TABLE) and len(rows) == 4
     assert list(rows[1].values()) == ["0", "0.0000", "b", "2.25", "3.25", "0.2500", "1", "2.00", "3.00"]
     assert (rows[2]["x"], rows[2]["y"], rows[2]["found_x"]) == ("", "", "4.00")
     assert [path.name for path in tmp_path.iterdir()] == ["tracks.csv"]
+    with pytest.raises(PplkitError, match="put it beside that, called tracks"):
+        read_labels(path)
+    for name in ("other.mp4", "tracks.mp4"):
+        (tmp_path / name).touch()
+    labels = read_labels(path)  # round trip to 0.01 pixels
+    assert labels.names == ["a", "b"] and list(labels.objects) == ["tracks.mp4 frame 0", "tracks.mp4 frame 1"]
+    for (label,), frame in zip(labels.objects.values(), points, strict=True):
+        np.testing.assert_allclose(label.points, frame, atol=0.01)
     with pytest.raises(PplkitError, match="tracks.csv cannot be written"):
         write_tracks(tmp_path / "none" / "tracks.csv", tracks)
     assert summary(tracks) == ["2 frames, 2 points", "filled 25.0%, left open 25.0%"]  # too few for an acceleration

@@ -29,7 +29,7 @@ from pplkit.core.files import MAX_TABLE_BYTES, atomic_path, read_json, write_jso
 from pplkit.core.version import __version__
 from pplkit.core.words import choice
 from pplkit.data.images import as_text
-from pplkit.data.label_readers import POSE_TABLE
+from pplkit.data.label_readers import IMAGE_FOLDER, POSE_TABLE
 from pplkit.data.video import frame_table
 from pplkit.inference.estimate import csv_rows
 from pplkit.models.prior.outputs import Poses
@@ -135,8 +135,9 @@ def export_poses(poses: PoseTable, kind: str, out: Path, visible: float = 0.0, r
     that owns a format is missing, for poses that the format cannot hold, and if the file cannot be written.
     """
     check_format(kind, out)
+    folder = "." if root is None else Path(os.path.relpath(root, out.parent)).as_posix()
     writers: dict[str, Callable[[PoseTable, Path], None]] = {
-        "coco": lambda poses, path: write_json(path, coco(poses, visible)),
+        "coco": lambda poses, path: write_json(path, coco(poses, visible, folder)),
         "csv": _write_csv,
         "dlc": lambda poses, path: _write_deeplabcut(poses, path, as_csv=out.suffix == ".csv"),
         "sleap": _write_sleap,
@@ -155,8 +156,8 @@ def export_estimated(poses: Poses, out: Path, kind: str = "coco", visible: float
     return out
 
 
-def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
-    """COCO keypoints, ready for JSON; see the module."""
+def coco(poses: PoseTable, visible: float = 0.0, folder: str = ".") -> dict[str, Any]:
+    """COCO keypoints, ready for JSON; see the module. `folder`, from that of the file, holds the images."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (file, frame, (width, height)) in enumerate(zip(poses.files, poses.frames, poses.sizes, strict=True)):
@@ -187,6 +188,7 @@ def coco(poses: PoseTable, visible: float = 0.0) -> dict[str, Any]:
     skeleton = [[first + 1, second + 1] for first, second in poses.links]
     category = {"id": 1, "name": poses.category, "supercategory": "", "keypoints": poses.names, "skeleton": skeleton}
     info = {"description": f"poses of {poses.category}, estimated by pplkit {__version__}", "made_by": poses.made_by}
+    info |= {} if folder == "." else {IMAGE_FOLDER: folder}
     return {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": [category]}
 
 

@@ -28,16 +28,16 @@ class LabeledImages(NamedTuple):
 def read_labeled_files(path: Path, size: int, crop: str = "center") -> LabeledImages:
     """The image files that a file of labels names, cropped as training images were, and their labels.
 
-    Images are looked for beside the file of labels and in the folders above it. Of several objects in an image the
-    largest counts. Frames of videos, and images of files with several, are named as by `data.labels.frame_name`. stderr
-    counts the images that are left out. Raises PplkitError as `data.label_readers.read_labels`, and if no image is
-    found.
+    Images are looked for in the folder that the file names, beside it, and in the folders above it. Of several objects
+    in an image the largest counts. Frames of videos, and images of files with several, are named as by
+    `data.labels.frame_name`. stderr counts the images that are left out. Raises PplkitError as
+    `data.label_readers.read_labels`, and if no image is found.
     """
     labels = read_labels(path)
     objects: dict[tuple[Path, int], Label] = {}
     missing = []
     for name, candidates in labels.objects.items():
-        place = _place(path, name)
+        place = _place(path, name, labels.folder)
         labeled = [label for label in candidates if np.isfinite(label.points).any()]
         if place is None:
             missing.append(name)
@@ -68,10 +68,10 @@ def _warn_of_ignored(path: Path, missing: Sequence[str], faulty: Sequence[str]) 
         print(f"pplkit: of the images in {path}, some are left out: {'; '.join(counts)}", file=sys.stderr, flush=True)
 
 
-def _place(path: Path, name: str) -> tuple[Path, int] | None:
+def _place(path: Path, name: str, folder: str) -> tuple[Path, int] | None:
     """The file of a labeled image, and its number there if that is a video or has several images."""
     for written, number in ((name, 0), file_and_number(name)):
-        if file := _image_file(path, written):
+        if file := _image_file(path, f"{folder}/{written}") or _image_file(path, written):
             return file, number
     return None
 

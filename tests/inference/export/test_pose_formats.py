@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.label_readers import read_labels
 from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.export.pose_formats import PoseTable, coco, export_poses, pose_table, read_poses
+from pplkit.inference.landmarks.labeled_files import read_labeled_files
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 
@@ -120,6 +122,12 @@ def test_coco_works_elsewhere(poses: PoseTable, tmp_path: Path) -> None:
     """Names are relative to a folder, and the category is the user's name of the data."""
     export_poses(poses, "coco", tmp_path / "poses.json", root=tmp_path)
     assert list(read_labels(tmp_path / "poses.json").objects) == ["0.png", "1.png", "2.png"]
+    for folder in ("photos", "exports"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "photos" / "a.png")  # and neither b.png nor c.png
+    photo = replace(poses, files=[str(tmp_path / "photos" / name) for name in ("a.png", "b.png", "c.png")])
+    export_poses(photo, "coco", tmp_path / "exports" / "poses.json", root=tmp_path / "photos")
+    assert len(read_labeled_files(tmp_path / "exports" / "poses.json", 32).images) == 1
     about = {"data": "folder", "data_path": "../../data/folder-folder-mice-smoke"}
     made = pose_table(content(tmp_path, made_by=about))
     assert coco(made)["categories"][0]["name"] == "folder-mice" and "data_path" not in made.made_by
