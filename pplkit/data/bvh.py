@@ -159,14 +159,20 @@ def _y_up(points: np.ndarray, up: str) -> np.ndarray:
     return turned * [1, -1, -1] if up.startswith("-") else turned
 
 
-def constant_bones(points: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Joints (T, J, 3) moved so that each bone has its median length in all frames; directions and root stay."""
+def constant_bones(points: np.ndarray, skeleton: Skeleton, symmetric: bool = False) -> np.ndarray:
+    """Joints (T, J, 3) moved so that each bone has its median length in all frames; directions and root stay.
+
+    `symmetric` gives the bones of both sides the mean of their lengths.
+    """
     result = np.array(points, np.float64)
+    bones = points - np.asarray(points, np.float64)[:, list(skeleton.parents)]
+    lengths = np.linalg.norm(bones, axis=-1)
+    medians = np.median(lengths, axis=0)
+    if symmetric:
+        medians = (medians + medians[skeleton.mirror]) / 2
     for joint in skeleton.order[1:]:
-        parent = skeleton.parents[joint]
-        bone = points[:, joint].astype(float) - points[:, parent]
-        length = np.linalg.norm(bone, axis=-1, keepdims=True)
-        result[:, joint] = result[:, parent] + bone * (np.median(length) / np.maximum(length, 1e-9))
+        scale = medians[joint] / np.maximum(lengths[:, joint, None], 1e-9)
+        result[:, joint] = result[:, skeleton.parents[joint]] + bones[:, joint] * scale
     return result
 
 

@@ -109,6 +109,7 @@ def _both(start: str, *parts: str) -> dict[str, str]:
 LEG = ("hip", "knee", "ankle")
 ARM = ("shoulder", "elbow", "wrist")
 FACE = {"nose": "neck", "left eye": "nose", "right eye": "nose", "left ear": "left eye", "right ear": "right eye"}
+FACE_PARTS = {"nose", "left eye", "right eye"}  # from which the top of the head is estimated
 FEET = {f"{side} {part}": f"{side} ankle" for part in ("big toe", "small toe", "heel") for side in SIDES}
 H36M17 = _layout(
     "h36m17",
@@ -121,6 +122,13 @@ _COCO = FACE | {"nose": ""} | _both("nose", *ARM) | _both("nose", *LEG)
 COCO17 = _layout("coco17", _COCO | {f"{side} hip": f"{side} shoulder" for side in SIDES})
 _HALPE = FACE | _both("neck", *ARM) | _both("pelvis", *LEG) | {"head": "nose", "neck": "pelvis", "pelvis": ""} | FEET
 HALPE26 = _layout("halpe26", _HALPE)
+BODY25 = _layout(  # of OpenPose
+    "body25",
+    {"nose": "neck", "neck": "pelvis", **_limb("right", "neck", *ARM), **_limb("left", "neck", *ARM), "pelvis": ""}
+    | {**_limb("right", "pelvis", *LEG), **_limb("left", "pelvis", *LEG), "right eye": "nose", "left eye": "nose"}
+    | {"right ear": "right eye", "left ear": "left eye"}
+    | {f"{side} {part}": f"{side} ankle" for side in SIDES for part in ("big toe", "small toe", "heel")},
+)
 MPII16 = _layout(
     "mpii16",
     {"right ankle": "right knee", "right knee": "right hip", "right hip": "pelvis"}
@@ -134,7 +142,7 @@ STANDING = {
     "elbow": (24, 75), "wrist": (26, 100), "hip": (10, 100), "knee": (11, 145), "ankle": (12, 190),
     "big toe": (14, 196), "small toe": (16, 196), "heel": (12, 195),
 }  # fmt: skip
-LAYOUTS = {layout.name: layout for layout in (COCO17, H36M17, HALPE26, MPII16)}
+LAYOUTS = {layout.name: layout for layout in (COCO17, H36M17, HALPE26, MPII16, BODY25)}
 
 
 def read_skeleton(layout: str | Path) -> Skeleton:
@@ -172,16 +180,22 @@ def check_layout(points: np.ndarray, skeleton: Skeleton, source: str = "the sequ
     """
     count = points.shape[1]
     if count != len(skeleton.joints):
-        likely = [name for name, layout in LAYOUTS.items() if len(layout.joints) == count]
+        likely = likely_layouts(points)
         advice = f"use layout {' or '.join(likely)}" if likely else f"describe them in a JSON file: {REMEDY}"
         raise PplkitError(
             f"{source} has {count} joints and layout {skeleton.name} has {len(skeleton.joints)}: {advice}."
         )
     if skeleton.name in LAYOUTS:
         likeness = _likeness(points, skeleton)
-        for name, layout in LAYOUTS.items():
-            if len(layout.joints) == count and _likeness(points, layout) > likeness + MIN_LEAD:
+        for name in likely_layouts(points):
+            if _likeness(points, LAYOUTS[name]) > likeness + MIN_LEAD:
                 raise PplkitError(f"{source} is not in the order of layout {skeleton.name}: use layout {name}.")
+
+
+def likely_layouts(points: np.ndarray) -> list[str]:
+    """The known layouts with as many joints as points (T, J, 2 or 3), the likeliest order first."""
+    layouts = [layout for layout in LAYOUTS.values() if len(layout.joints) == points.shape[1]]
+    return [layout.name for layout in sorted(layouts, key=lambda layout: -_likeness(points, layout))]
 
 
 def standing_pose(layout: Skeleton) -> np.ndarray:
@@ -225,10 +239,11 @@ SYNONYMS = {
 Joint = tuple[np.ndarray, np.ndarray]  # points (T, 2 or 3) and confidence (T,)
 
 
-def h36m17_sources(skeleton: Skeleton) -> dict[str, str]:
+def h36m17_sources(skeleton: Skeleton, partial: bool = False) -> dict[str, str]:
     """For each joint of h36m17 that the skeleton has, the plain name of its joint.
 
-    Raises PplkitError if hips, knees, ankles, shoulders, elbows or wrists have no counterpart.
+    Raises PplkitError if one of the hips, knees, ankles, shoulders, elbows and wrists has no counterpart; with
+    `partial` only if more than half of them have none.
     """
     free = [plain_name(joint) for joint in skeleton.joints]
     sources = {}
@@ -239,7 +254,7 @@ def h36m17_sources(skeleton: Skeleton) -> dict[str, str]:
                 sources[f"{side} {part}".strip()] = name
                 free.remove(name)
     absent = [joint for joint in H36M17.joints if joint.startswith(SIDES) and joint not in sources]
-    if absent:
+    if len(absent) > (len(LEG + ARM) if partial else 0):
         raise PplkitError(
             f"skeleton {skeleton.name} has no {', '.join(absent)}: call its joints what they are, such as left hip."
         )
@@ -247,21 +262,31 @@ def h36m17_sources(skeleton: Skeleton) -> dict[str, str]:
 
 
 def to_h36m17(
-    points: np.ndarray, skeleton: Skeleton, confidence: np.ndarray | None = None, refine: bool = False
+    points: np.ndarray,
+    skeleton: Skeleton,
+    confidence: np.ndarray | None = None,
+    refine: bool = False,
+    partial: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points (T, J, 2 or 3) and confidence (T, J) of any skeleton as (T, 17, ...) in the order of h36m17, by name.
 
     Joints without a counterpart are made: pelvis and thorax in the middle of hips and shoulders, the spine between
     these two, the head from eyes, ears and nose. A point that is NaN or has confidence 0 is missing; a joint made from
     it is NaN with confidence 0, otherwise a joint has the least confidence of its sources. `refine` moves thorax, nose
-    and spine of coco17 in images (y down) as public demonstrations do for networks trained on Human3.6M.
+    and spine of coco17 in images (y down) as public demonstrations do for networks trained on Human3.6M. With `partial`
+    the head and up to half of the joints of the limbs may be absent, and are then missing.
     """
     points = np.asarray(points, np.float64)
     weight = np.ones(points.shape[:2]) if confidence is None else np.asarray(confidence, np.float64)
     weight = np.where(np.isfinite(points).all(-1), np.nan_to_num(weight), 0.0)
     points = np.where(weight[..., None] > 0, points, np.nan)
     given = {plain_name(name): (points[:, j], weight[:, j]) for j, name in enumerate(skeleton.joints)}
-    body = {joint: given[source] for joint, source in h36m17_sources(skeleton).items()}
+    body = {joint: given[source] for joint, source in h36m17_sources(skeleton, partial).items()}
+    if partial:
+        missing = np.full_like(points[:, 0], np.nan), np.zeros(len(points))
+        body = {joint: missing for joint in H36M17.joints if joint.startswith(SIDES)} | body
+        if not given.keys() >= FACE_PARTS:
+            body.setdefault("head", missing)
 
     def middle(*names: str) -> Joint:
         joints = [body[name] for name in names]
@@ -285,7 +310,7 @@ def to_h36m17(
 
 def _head(given: Mapping[str, Joint]) -> Joint:
     """The top of the head: in the middle of eyes and ears, as far above the eyes as the nose is below them."""
-    if not {"nose", "left eye", "right eye"} <= given.keys():
+    if not given.keys() >= FACE_PARTS:
         raise PplkitError("the skeleton has no head: add a joint named head, or nose, left eye and right eye.")
     face = [given[name] for name in FACE if name in given and name != "nose"]
     points = np.stack([point for point, _ in face])

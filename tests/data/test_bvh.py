@@ -70,6 +70,98 @@ def test_a_written_file_is_read_as_the_same_person(tmp_path: Path) -> None:
     assert read.fps == 30 and np.abs(mapped - constant_bones(points, H36M17)).max() < 1e-3
 
 
+def test_what_is_written_is_read_by_pybvh(tmp_path: Path) -> None:
+    pybvh = pytest.importorskip("pybvh", reason="pybvh reads what was written: pip install pybvh")
+    points = motion_windows(0, 1, 60, rule="gait")[0]
+    read = pybvh.read_bvh_file(str(write_bvh(tmp_path / "a.bvh", sequence(points))))
+    order = [read.joint_names.index(name.replace(" ", "_")) for name in H36M17.joints]
+    error = np.linalg.norm(read.joint_positions()[:, order] / 100 - constant_bones(points, H36M17), axis=-1)
+    assert error.max() < 1e-3 * 1.7 * 0.1 and read.frame_time == pytest.approx(1 / 30, abs=1e-7)
+
+
+def test_bones_of_both_sides_are_alike_where_that_is_asked_for() -> None:
+    points = motion_windows(0, 1, 20, rule="gait")[0].astype(float)
+    points[:, 3] = points[:, 2] + 1.2 * (points[:, 3] - points[:, 2])  # the right shin
+    alike = constant_bones(points, H36M17, symmetric=True)
+    right, left = (np.linalg.norm(alike[:, a] - alike[:, b], axis=1) for a, b in ((2, 3), (5, 6)))
+    assert np.allclose(right, left) and np.ptp(right) < 1e-9
+    before = [np.linalg.norm(points[0, a] - points[0, b]) for a, b in ((2, 3), (5, 6))]
+    assert right[0] == pytest.approx(np.mean(before), rel=1e-3)
+
+
+CONVENTIONS = {
+    "centimeters, y up, Z X Y": (0.01, "xyz", "ZXY"),
+    "meters, z up, X Y Z": (1.0, "zxy", "XYZ"),
+    "inches, y up, Z Y X": (0.0254, "xyz", "ZYX"),
+    "millimeters, y down, Y X Z": (0.001, "x-y-z", "YXZ"),
+    "a unit of its own, x up, X Z Y": (0.0423, "yzx", "XZY"),
+}
+"""Meters for a unit, which of our axes each axis of the file is, and the order of rotations."""
+PERSON = {
+    "Hips": ("", (0, 0.95, 0)), "LeftUpLeg": ("Hips", (0.1, 0, 0)), "LeftLeg": ("LeftUpLeg", (0, -0.43, 0)),
+    "LeftFoot": ("LeftLeg", (0, -0.4, 0)), "RightUpLeg": ("Hips", (-0.1, 0, 0)), "Neck": ("Hips", (0, 0.5, 0.02)),
+    "RightLeg": ("RightUpLeg", (0, -0.43, 0)), "RightFoot": ("RightLeg", (0, -0.4, 0)), "Head": ("Neck", (0, 0.2, 0)),
+    "LeftArm": ("Neck", (0.18, 0, 0)), "LeftForeArm": ("LeftArm", (0.28, 0, 0)),
+    "LeftHand": ("LeftForeArm", (0.25, 0, 0)),
+    "RightArm": ("Neck", (-0.18, 0, 0)), "RightForeArm": ("RightArm", (-0.28, 0, 0)),
+    "RightHand": ("RightForeArm", (-0.25, 0, 0)),
+}  # fmt: skip
+
+
+def foreign_file(unit: float, axes: str, order: str, frames: int = 8) -> tuple[str, dict[str, np.ndarray]]:
+    """A file of a person that moves at random in one of the conventions, and the joints (T, 3) in meters, y up.
+
+    The bones of the file and their turns are those of our axes, in the axes of the file.
+    """
+    signs = [-1 if before == "-" else 1 for before, axis in zip(" " + axes, axes, strict=False) if axis in "xyz"]
+    basis = np.eye(3)[["xyz".index(axis) for axis in axes if axis in "xyz"]] * np.array(signs)[:, None]
+    rng, joints, turns = np.random.default_rng(1), dict[str, np.ndarray](), dict[str, Rotation]()
+    lines, columns = ["HIERARCHY"], []
+
+    def add(name: str, depth: int) -> None:
+        parent, offset = PERSON[name]
+        turns[name] = Rotation.from_rotvec(rng.normal(0, 0.25, (frames, 3)))
+        joints[name] = np.tile(offset, (frames, 1)).astype(float)
+        here, world = np.array(offset), turns[name]
+        if parent:
+            joints[name] = joints[parent] + turns[parent].apply(here)
+            turns[name] = turns[parent] * world
+        x, y, z = basis @ here / unit
+        places = "" if parent else "Xposition Yposition Zposition "
+        names = " ".join(f"{axis}rotation" for axis in order)
+        lines.extend(
+            [
+                f"{'JOINT' if parent else 'ROOT'} {name}",
+                "{",
+                f"OFFSET {x if parent else 0} {y if parent else 0} {z if parent else 0}",
+                f"CHANNELS {3 if parent else 6} {places}{names}",
+            ]
+        )
+        if not parent:
+            columns.append(np.tile([x, y, z], (frames, 1)))
+        file_turn = Rotation.from_matrix(basis @ world.as_matrix() @ basis.T)
+        columns.append(file_turn.as_euler(order, degrees=True))
+        children = [child for child, (above, _) in PERSON.items() if above == name]
+        for child in children:
+            add(child, depth + 1)
+        lines.extend(["}"] if children else ["End Site", "{", "OFFSET 0 0 0", "}", "}"])
+
+    add("Hips", 0)
+    rows = [" ".join(f"{value:.9f}" for value in row) for row in np.concatenate(columns, axis=1)]
+    return "\n".join([*lines, "MOTION", f"Frames: {frames}", "Frame Time: 0.0333333", *rows]), joints
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_foreign_conventions_are_recognized(convention: str, tmp_path: Path) -> None:
+    unit, axes, order = CONVENTIONS[convention]
+    text, joints = foreign_file(unit, axes, order)
+    path = tmp_path / "foreign.bvh"
+    path.write_text(text)
+    read = read_bvh(path)
+    for name, points in joints.items():
+        assert np.allclose(read.points[:, read.skeleton.joints.index(name)], points, atol=1e-4), name
+
+
 def test_any_tree_is_written_and_noisy_bones_get_their_median(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     tail = Skeleton("tail", ("a", "b", "c", "d"), (1, -1, 1, 2))

@@ -6,6 +6,7 @@ import pytest
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.skeletons import (
+    BODY25,
     COCO17,
     H36M17,
     HALPE26,
@@ -14,6 +15,7 @@ from pplkit.data.skeletons import (
     STANDING,
     Skeleton,
     check_layout,
+    likely_layouts,
     read_skeleton,
     standing_pose,
     to_h36m17,
@@ -91,6 +93,37 @@ def test_coco_given_as_h36m_is_noticed_and_the_reverse() -> None:
         check_layout(standing(H36M17), COCO17)
 
 
+def test_likely_layouts_have_the_number_of_joints_and_the_likeliest_order_first() -> None:
+    assert likely_layouts(standing(H36M17)) == ["h36m17", "coco17"]
+    assert likely_layouts(standing(COCO17)) == ["coco17", "h36m17"]
+    assert likely_layouts(np.zeros((1, 25, 2))) == ["body25"] and likely_layouts(np.zeros((1, 21, 2))) == []
+
+
+def test_body25_has_the_order_of_openpose() -> None:
+    order = dict(enumerate(BODY25.joints))
+    assert [order[n] for n in (0, 1, 4, 7, 8, 11, 14, 15, 18)] == [
+        "nose", "neck", "right wrist", "left wrist", "pelvis", "right ankle", "left ankle", "right eye", "left ear",
+    ]  # fmt: skip
+    assert [order[n] for n in range(19, 25)] == [
+        f"{side} {part}" for side in ("left", "right") for part in ("big toe", "small toe", "heel")
+    ]
+
+
+def test_half_bodies_are_mapped_where_that_is_asked_for() -> None:
+    upper = [joint for joint in COCO17.joints if "knee" not in joint and "ankle" not in joint]
+    half = Skeleton("half", tuple(upper), (-1, *[0] * (len(upper) - 1)))
+    points = standing(COCO17)[:, : len(upper)]
+    with pytest.raises(PplkitError, match="skeleton half has no right knee"):
+        to_h36m17(points, half)
+    mapped, confidence = to_h36m17(points, half, partial=True)
+    missing = [joint for joint, sure in zip(H36M17.joints, confidence[0], strict=True) if not sure]
+    assert missing == ["right knee", "right ankle", "left knee", "left ankle"]
+    whole, _ = to_h36m17(standing(COCO17), COCO17)
+    assert np.array_equal(mapped[confidence > 0], whole[confidence > 0])
+    with pytest.raises(PplkitError, match="skeleton hand has no right hip"):
+        to_h36m17(points[:, :2], Skeleton("hand", ("left thumb", "left wrist"), (-1, 0)), partial=True)
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["deepmimic_joints17.npz", "animated_drawings_joints17.npz"])
 def test_recorded_motion_is_taken_for_its_own_layout(name: str, real_data: Path) -> None:
@@ -131,5 +164,5 @@ def test_skeletons_that_make_no_tree_are_refused(change: dict[str, object], tmp_
 
 
 def test_an_unknown_layout_names_the_known_ones() -> None:
-    with pytest.raises(PplkitError, match="layout body25 is unknown: choose coco17, h36m17, halpe26, mpii16"):
-        read_skeleton("body25")
+    with pytest.raises(PplkitError, match="layout body8 is unknown: choose coco17, h36m17, halpe26, mpii16, body25"):
+        read_skeleton("body8")
