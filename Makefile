@@ -38,7 +38,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo '$(TOO_OLD)' >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -e ".[data,mesh,lab,onnx,dev]"
+	$(BIN)/python -m pip install -e ".[data,mesh,motion,lab,onnx,dev]"
 	$(BIN)/python -m ipykernel install --sys-prefix
 	@$(BIN)/python -c '$(BUILD)'
 	@touch $@

@@ -20,6 +20,7 @@ OWNED = {
     "matplotlib": ("pplkit.viz", "pplkit.experiments"), "ipywidgets": ("pplkit.viz.widgets",),
     "anywidget": ("pplkit.viz.widgets",), "lightning": ("pplkit.training",), "papermill": ("pplkit.experiments",),
     "submitit": ("pplkit.experiments",), "av": ("pplkit.data", "data_prep"), "trimesh": ("pplkit.data",),
+    "mujoco": ("pplkit.models.motion",),
 }  # fmt: skip
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

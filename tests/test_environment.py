@@ -19,7 +19,15 @@ IMPORT_NAMES = {
     "sleap-io": "sleap_io",
 }
 EXTRAS = PROJECT["optional-dependencies"]
-EVERYTHING = PROJECT["dependencies"] + EXTRAS["data"] + EXTRAS["mesh"] + EXTRAS["lab"] + EXTRAS["onnx"] + EXTRAS["dev"]
+EVERYTHING = (
+    PROJECT["dependencies"]
+    + EXTRAS["data"]
+    + EXTRAS["mesh"]
+    + EXTRAS["motion"]
+    + EXTRAS["lab"]
+    + EXTRAS["onnx"]
+    + EXTRAS["dev"]
+)
 JUPYTER = ("papermill", "nbformat", "IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "nbval")
 
 
@@ -64,6 +72,7 @@ def test_every_import_is_a_declared_dependency() -> None:
             "label_readers.py": ("sleap",),
             "onnx.py": ("onnx",),
             "meshes.py": ("mesh",),
+            "mjcf.py": ("motion",),
         }.get(path.name, ())
         extras = (
             ("data",)
