@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from pplkit.data.pose_views import LiftBatch, detector_noise, random_views
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import Skeleton
-from pplkit.evaluation.pose3d import PoseErrors, action_table
+from pplkit.evaluation.pose3d import MILLIMETERS, ActionTable, PoseErrors, action_table, joint_distances
 from pplkit.models.lifting.features import frame_features
 from pplkit.models.lifting.poseformer import PoseFormer
 from pplkit.models.lifting.windows import lift_centers, lift_sequence
@@ -45,11 +45,11 @@ class Row(NamedTuple):
     errors: PoseErrors
 
 
-def clips_of(batch: LiftBatch, root: int = 0) -> list[Clip]:
-    """The windows of a batch as clips."""
+def clips_of(batch: LiftBatch, root: int = 0, name: str = "window") -> list[Clip]:
+    """The windows of a batch as clips, called `name` 0, `name` 1, ..."""
     positions = batch.positions - batch.positions[:, :, root, None]
     parts = zip(batch.keypoints, batch.confidence, positions, strict=True)
-    return [Clip(f"window {number}", *part) for number, part in enumerate(parts)]
+    return [Clip(f"{name} {number}", *part) for number, part in enumerate(parts)]
 
 
 def camera_clips(sequences: Iterable[PoseSequence], views: int = 2, seed: int = 0) -> list[Clip]:
@@ -170,9 +170,28 @@ def compare(methods: dict[str, Method], clips: dict[tuple[str, str], Sequence[Cl
         complete = all((clip.confidence > 0).all() for clip in members)
         for method, lift in methods.items():
             if not (complete and method.endswith("gaps interpolated")):
-                lifted = ((clip.name, lift(clip.keypoints, clip.confidence), clip.positions) for clip in members)
-                rows.append(Row(name, condition, method, action_table(lifted).frames))
+                rows.append(Row(name, condition, method, mean_errors(lift, members)))
     return rows
+
+
+def mean_errors(method: Method, clips: Sequence[Clip]) -> PoseErrors:
+    """Errors of a method, means over all frames."""
+    return _lifted_table(method, clips).frames
+
+
+def action_errors(method: Method, clips: Sequence[Clip]) -> dict[str, PoseErrors]:
+    """Errors by action, which is a clip's name up to the first space."""
+    return _lifted_table(method, clips).actions
+
+
+def joint_errors(method: Method, clips: Sequence[Clip]) -> np.ndarray:
+    """Mean distance (J,) of each joint from the truth in mm."""
+    parts = [joint_distances(method(clip.keypoints, clip.confidence), clip.positions) for clip in clips]
+    return MILLIMETERS * np.concatenate(parts).mean(0)  # type: ignore[no-any-return]
+
+
+def _lifted_table(method: Method, clips: Sequence[Clip]) -> ActionTable:
+    return action_table((clip.name, method(clip.keypoints, clip.confidence), clip.positions) for clip in clips)
 
 
 def table_lines(rows: Sequence[Row]) -> list[str]:

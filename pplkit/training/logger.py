@@ -32,6 +32,7 @@ class Progress:
     steps: int
     row: dict[str, float]  # the line added to metrics.jsonl
     images_per_second: float
+    batch_size: int
     model: Any
     batch: Any
     output: Any  # detached
@@ -154,7 +155,9 @@ class TrainingLogger:
         if not self.callback:
             return None
         model, output = self.task.model, self.task.detach(output)
-        request = self.callback(Progress(self.step, self.config.steps, row, self.speed(), model, batch, output))
+        request = self.callback(
+            Progress(self.step, self.config.steps, row, self.speed(), self.config.batch_size, model, batch, output)
+        )
         if request not in REQUESTS:
             raise PplkitError(f"the callback returned {request!r}: let it return 'save', 'stop' or None.")
         return request

@@ -31,7 +31,7 @@ from pplkit.viz.drawing import (
 LOSS_NAMES = {
     "loss": "total", "reconstruction": "reconstruction", "boundary": "boundary", "links": "change of link lengths",
     "separation": "separation", "length": "length of links", "equivariance": "equivariance", "pose": "pose recall",
-    "tokens": "tokens",
+    "tokens": "tokens", "position": "position", "velocity": "velocity",
 }  # fmt: skip
 DASHES = ("-", "--", ":", "-.")
 MAX_LABELLED_BANKS = 20  # with more, every fifth has its number at the axis

@@ -21,9 +21,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poseformer-81": {**_POSEFORMER, "frames": 81, "learning_rate": 4e-4},  # for true keypoints
     "lift": {},
     "lift-small": {
-        "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 5000, "batch_size": 64,
+        "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 5500, "batch_size": 64,
         "learning_rate": 2e-3, "matrix_learning_rate": 0.04, "warmup_steps": 100, "weight_velocity": 0.3,
-        "hidden_joints": 0.05, "precision": "32-true",
+        "hidden_joints": 0.1, "precision": "32-true",
     },
     "lift-2d": {
         "labels": "2d", "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 5000,
@@ -31,8 +31,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_joints": 0.05, "weight_bone_variance": 1.0, "weight_symmetry": 1.0, "precision": "32-true",
     },
     "frame-mlp": {  # the baseline: each frame by itself, as Martinez et al. (2017) do
-        "network": "mlp", "frames": 1, "width": 512, "depth": 2, "steps": 13_000, "batch_size": 512,
-        "learning_rate": 1e-3, "matrix_learning_rate": 0.0, "warmup_steps": 100, "weight_velocity": 0.0,
+        "network": "mlp", "frames": 1, "width": 512, "depth": 2, "steps": 11_500, "batch_size": 512,
+        "learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_steps": 100, "weight_velocity": 0.0,
         "hidden_joints": 0.0, "precision": "32-true",
     },
 }  # fmt: skip

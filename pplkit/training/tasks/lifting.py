@@ -159,11 +159,13 @@ class LiftingTask(Task):
 
 
 def hidden_joints(rng: np.random.Generator, shape: Sequence[int], config: LiftingConfig) -> np.ndarray:
-    """Which joints (B, F, J) are hidden: a share of them that differs from window to window, half of it throughout.
+    """Which joints (B, F, J) are hidden: in half of the windows none, in the others a share that differs.
 
-    On average `config.hidden_joints` of all but the root, which is always seen.
+    Half of the share is hidden throughout the window, half in single frames; on average `config.hidden_joints` of all
+    joints but the root, which is always seen. Whole windows are needed to learn exact poses from, and only much that
+    is hidden at once teaches to fill it in.
     """
-    share = 2 * config.hidden_joints * rng.random((shape[0], 1, 1))
+    share = 4 * config.hidden_joints * rng.random((shape[0], 1, 1)) * (rng.random((shape[0], 1, 1)) < 0.5)
     hidden = (rng.random(shape) < share / 2) | (rng.random((shape[0], 1, shape[2])) < share / 2)
     hidden[..., config.root] = False
     return hidden

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import psutil
 import torch
+from matplotlib.figure import Figure
 
 from pplkit.training.logger import Progress
 from pplkit.viz.drawing import strong_links
@@ -20,24 +21,26 @@ SPEED_STEPS = 10  # logged steps from which the speed is measured
 POLL_SECONDS = 0.1  # between two checks for a button pressed while paused
 
 Request = Literal["save", "stop"] | None
+Rows = list[dict[str, float]]  # of metrics.jsonl
 
 
 class TrainingMonitor:
-    """Pass as `callback=` of `pplkit.train`: one figure, redrawn as it goes, and buttons to pause, save and stop.
+    """Pass as `callback=` of a training: one figure, redrawn as it goes, and buttons to pause, save and stop.
 
-    The figure has losses, prior, reconstructions and codebook usage. `every` is the least time between two figures in
-    seconds; slow figures come less often (UNDISTURBED), so that drawing costs next to nothing. The last step is always
-    drawn, and stays as the output of the cell. Outside notebooks it prints a line instead; where nobody attends the
-    notebook (papermill) there are no buttons.
+    The figure has losses, prior, reconstructions and codebook usage; of other methods than the prior, pass the function
+    that `draw`s it from the rows so far, what a callback gets, and the text above it. `every` is the least time between
+    two figures in seconds; slow figures come less often (UNDISTURBED), so that drawing costs next to nothing. The last
+    step is always drawn, and stays as the output of the cell. Outside notebooks it prints a line instead; where nobody
+    attends the notebook (papermill) there are no buttons.
 
     The methods `pause`, `resume`, `save` and `stop` do what the buttons do, from any thread, and act at the next logged
     step; with several devices a pause may last ten minutes, then the other processes give up waiting for the first.
     `rows` holds the lines of metrics.jsonl of this call.
     """
 
-    def __init__(self, every: float = 10.0) -> None:
-        self.every = every
-        self.rows: list[dict[str, float]] = []
+    def __init__(self, every: float = 10.0, draw: Callable[[Rows, Progress, str], Figure] | None = None) -> None:
+        self.every, self.draw = every, draw or prior_state
+        self.rows: Rows = []
         self.paused = False
         self._request: Request = None
         self._next_figure = -float("inf")
@@ -106,20 +109,26 @@ class TrainingMonitor:
             return
         from IPython.display import display
 
-        prior, device = progress.model.prior(), next(progress.model.parameters()).device
-        figure = training_state(
-            self.rows,
-            prior.keypoints,
-            *strong_links(prior),
-            progress.batch.images[:MAX_IMAGES],
-            progress.output.reconstruction[:MAX_IMAGES],
-            progress.model.memory.in_use().cpu().numpy(),
-            f"{text}   {memory_usage(device)}",
-        )
+        device = next(progress.model.parameters()).device
+        figure = self.draw(self.rows, progress, f"{text}   {memory_usage(device)}")
         if self._display is None:
             self._display = display(figure, display_id=True)
         else:
             self._display.update(figure)
+
+
+def prior_state(rows: Rows, progress: Progress, text: str) -> Figure:
+    """The figure of a training of the prior."""
+    prior = progress.model.prior()
+    return training_state(
+        rows,
+        prior.keypoints,
+        *strong_links(prior),
+        progress.batch.images[:MAX_IMAGES],
+        progress.output.reconstruction[:MAX_IMAGES],
+        progress.model.memory.in_use().cpu().numpy(),
+        text,
+    )
 
 
 class Speed:
@@ -135,7 +144,7 @@ class Speed:
             step, moment = self._started
             self._spans.append((progress.step - step, time.monotonic() - moment))
         steps, seconds = (sum(span[k] for span in self._spans) for k in (0, 1))
-        return steps * progress.model.config.batch_size / seconds if seconds else progress.images_per_second
+        return steps * progress.batch_size / seconds if seconds else progress.images_per_second
 
     def start(self, step: int) -> None:
         """The training goes on after `step`."""
@@ -144,7 +153,7 @@ class Speed:
 
 def status(progress: Progress, speed: float) -> str:
     """One line: step, loss, images a second and the time left at that speed."""
-    left = (progress.steps - progress.step) * progress.model.config.batch_size / max(speed, 1e-9)
+    left = (progress.steps - progress.step) * progress.batch_size / max(speed, 1e-9)
     loss = f"loss {progress.row['loss']:.3f}"
     return f"step {progress.step} of {progress.steps}   {loss}   {speed:.0f} images/s   {_duration(left)} left"
 

@@ -59,13 +59,19 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDisplay]:
 def progress(step: int) -> Any:
     model = SimpleNamespace(
         prior=lambda: PRIOR,
-        config=SimpleNamespace(batch_size=32),
         parameters=lambda: iter([torch.zeros(1)]),
         memory=SimpleNamespace(in_use=lambda: torch.tensor([0.5, 1.0])),
     )
     batch, output = SimpleNamespace(images=IMAGES), SimpleNamespace(reconstruction=IMAGES)
     return SimpleNamespace(
-        step=step, steps=100, row={"loss": 1.5}, images_per_second=20.0, model=model, batch=batch, output=output
+        step=step,
+        steps=100,
+        row={"loss": 1.5},
+        images_per_second=20.0,
+        batch_size=32,
+        model=model,
+        batch=batch,
+        output=output,
     )
 
 
