@@ -60,3 +60,14 @@ class Landmarks:
         except (KeyError, TypeError, ValueError):
             form = '{"points": {"elbow": [x, y, z], ...}, "bones": [["shoulder", "elbow"], ...]}'
             raise PplkitError(f"{source} are no landmarks: write them as {form}.") from None
+
+
+def shared_points(first: Landmarks, second: Landmarks) -> tuple[np.ndarray, np.ndarray]:
+    """The points (L, 3) of either body that both have by name; raises PplkitError if there are none."""
+    names = tuple(name for name in first.names if name in second.names)
+    if not names:
+        raise PplkitError(
+            f"the landmarks of the two bodies share no name ({first.names[0]}, ... and {second.names[0]}, ...): "
+            "give the same points the same names."
+        )
+    return first.named(names), second.named(names)
