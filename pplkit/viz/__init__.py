@@ -23,10 +23,13 @@ from pplkit.viz.occlusion import (
 )
 from pplkit.viz.overlay import pose_images, pose_video, shown_file, track_video
 from pplkit.viz.prior import bank_effects, bank_usage, prior_evolution, prior_figure, priors_figure, prototypes_figure
+from pplkit.viz.scene import Scene
+from pplkit.viz.scene_layers import Points
 from pplkit.viz.tracking import jitter_bars, tracks_over_time, tracks_vs_truth
 from pplkit.viz.training import reconstructions, training_batch, training_curves, training_state, variant_curves
 
 __all__ = [
+    "Points", "Scene",
     "ablation_points", "bank_effects", "bank_usage", "best_and_worst", "confidence_figure", "contact_sheet",
     "coverage_bars", "error_bars", "hiding_curves", "jitter_bars", "keypoint_errors", "landmarks_on_images",
     "lifted_poses", "lifting_errors", "lifting_state", "memory_attraction", "object_crops", "occlusion_amounts",
