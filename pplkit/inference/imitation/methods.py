@@ -13,7 +13,11 @@ from pplkit.data.sequences import PoseSequence
 from pplkit.geometry import plausibility
 from pplkit.inference.imitation.clip import Clip, Imitation, prepared
 
-METHODS = {"filters": "pplkit.inference.imitation.filters"}
+METHODS = {
+    "filters": "pplkit.inference.imitation.filters",
+    "track": "pplkit.inference.imitation.track",
+    "policy": "pplkit.inference.imitation.policy",
+}
 """Each method, and the module whose function `imitate_clip` carries it out; see `Method`."""
 
 
@@ -61,7 +65,9 @@ def imitate(
 
     Args:
         motion: 3D joints of one person, in camera or world space.
-        method: "filters" (milliseconds) smooths, keeps bones constant and locks feet.
+        method: "filters" (milliseconds) smooths, keeps bones constant and locks feet. "track" (seconds) lets a
+            simulated body follow and tells the force that it takes; "policy" (minutes) trains it to follow with
+            little force.
         fps: frames a second of the result; by default those of the motion.
         gravity: "given", "estimated" from feet that stand, or "auto": estimated where no orientation is known.
         truth: the true motion, if known, at the same frames as `motion` and in its space: the report has its errors.

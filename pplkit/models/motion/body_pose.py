@@ -15,6 +15,7 @@ class BodyPose(NamedTuple):
     points: np.ndarray  # (..., P, 3) in meters, z up
     rotations: np.ndarray  # (..., S, 3, 3) of the segments against the world
     local: np.ndarray  # (..., S, 3, 3) of the segments against their parents
+    origins: np.ndarray  # (..., S, 3) of the segments' joints in the world, in meters
 
 
 class BodyKinematics:
@@ -56,7 +57,7 @@ class BodyKinematics:
             rotations[..., number, :, :] = rotations[..., parent, :, :] @ local[..., number, :, :]
             origins[..., number, :] = origins[..., parent, :] + rotations[..., parent, :, :] @ self.offsets[number]
         carried = rotations[..., self.carriers, :, :] @ self.places[:, :, None]
-        return BodyPose(origins[..., self.carriers, :] + carried[..., 0], rotations, local)
+        return BodyPose(origins[..., self.carriers, :] + carried[..., 0], rotations, local, origins)
 
 
 def speeds(qpos: np.ndarray, fps: float) -> np.ndarray:
