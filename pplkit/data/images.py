@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -279,3 +280,18 @@ def html_summary(summary: object, image: Image.Image | None = None) -> str:
 def to_float(images: Tensor) -> Tensor:
     """uint8 (B, S, S, 3) to float (B, 3, S, S) in [-1, 1], channels last in memory."""
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def displayed(image: Image.Image, matrix: Any) -> Image.Image:
+    """An image turned and mirrored by FFmpeg's display matrix of nine int32, None for none.
+
+    Rows are x and y of the image, columns x and y on the screen: (x', y') = (a x + c y, b x + d y).
+    """
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.transpose(Image.Transpose.TRANSPOSE), c, b
+    if a < 0:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if d < 0 else image

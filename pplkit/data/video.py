@@ -13,7 +13,7 @@ from PIL import Image
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import check_file
 from pplkit.core.words import quantity
-from pplkit.data.images import MAX_PIXELS, page_count, read_pages
+from pplkit.data.images import MAX_PIXELS, displayed, page_count, read_pages
 
 TIME_TOLERANCE = 1e-3  # seconds by which a frame may be early: containers round times
 MAX_GAP_SECONDS = 2.0  # between frames of a steady video that count as missing; a longer gap is a pause
@@ -31,9 +31,12 @@ SUFFIXES = {
     ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv", ".rm", ".ts",
     ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
-DENSE_CODECS = ("mpeg1video", "mpeg2video", "mpeg4", "vp8")
-"""Whose decoders make an image of anything, but whose data never has many zeros in a row"""
+DENSE_CODECS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8")
+"""Whose decoders may make an image of anything, but whose data never has many zeros in a row"""
+ERROR_DETECTION = {"mjpeg": "explode", "mpeg4": "bitstream"}
+"""Of decoders that would return the rest of a damaged frame, or values that no encoder writes"""
 HOLE = re.compile(rb"\x00{16,}+(?!\x01|\Z)")  # zeros, unless a start code or the end follows: stuffing
+FIELD_PACKETS = 32  # at the beginning of a video that tell whether frames are stored as two fields
 REMEDY = "copy or download it again or remove it"
 
 
@@ -207,13 +210,15 @@ def frame_table(path: Path) -> FrameTable:
 
 def _packets(path: Path) -> tuple[np.ndarray, tuple[float, float | None, int, bool]]:
     """The ascending times of a video's packets; `step`, `length`, `listed` and `cut` as in FrameTable."""
-    stamps, hidden, end = list[float | None](), 0, 0
+    stamps, hidden, end, beginning = list[float | None](), 0, 0, list[Any]()
     with _opened(path, 1) as (container, stream, first):
-        with suppress(reader().FFmpegError):
+        with suppress(reader().FFmpegError, IndexError):  # PyAV raises the second at the end for streams that came late
             for packet in container.demux():
                 end = max(end, (packet.pos or 0) + packet.size)
                 if packet.stream_index != stream.index or not packet.size:
                     continue
+                if len(beginning) < FIELD_PACKETS and (beginning or packet.is_keyframe):
+                    beginning.append(packet)
                 hidden += packet.is_discard  # by an edit list
                 stamp = packet.dts if packet.pts is None or _in_decoding_order(container, stream) else packet.pts
                 if not packet.is_discard:
@@ -222,8 +227,35 @@ def _packets(path: Path) -> tuple[np.ndarray, tuple[float, float | None, int, bo
         cut = kind == "mpegts" and all(size % packet_size for packet_size in TS_PACKET_SIZES)
         cut = cut or (kind.startswith("matroska") and size - end > MAX_INDEX_FRACTION * size)
         known = [stamp for stamp in stamps if stamp is not None]
-        times = np.unique(np.round(known, 6)) if known else step * np.arange(len(stamps))
-        return times, (step, _length(container, stream), max(0, stream.frames - hidden), cut)
+        fields, interval = _fields(stream, beginning)
+        times = np.unique(np.round(known, 6)) if known else step * np.arange(round((1 - fields) * len(stamps)))
+        times = _spaced(times, 0.75 * interval) if fields and known else times
+        return times, (step, _length(container, stream), 0 if fields else max(0, stream.frames - hidden), cut)
+
+
+def _fields(stream: Any, beginning: list[Any]) -> tuple[float, float]:
+    """The fraction of packets that hold the second field of an interlaced frame, and seconds between two frames.
+
+    Only H.264 has packets of one field each; `beginning` are the first packets of the stream from a keyframe.
+    """
+    decoded: list[Any] = []
+    if stream.codec_context.name == "h264":
+        for packet in [*beginning, None]:
+            with suppress(reader().FFmpegError, EOFError):
+                decoded += stream.codec_context.decode(packet)
+    if len(decoded) < 2 or not decoded[0].interlaced_frame or len(decoded) > 0.8 * len(beginning):
+        return 0.0, 0.0
+    times = [frame.time for frame in decoded if frame.time is not None]
+    return 1 - len(decoded) / len(beginning), float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def _spaced(times: np.ndarray, least: float) -> np.ndarray:
+    """Ascending times without those that follow one that is left sooner than `least`."""
+    left = times[:1].tolist()
+    for time in times:
+        if time - left[-1] > least:
+            left.append(time)
+    return np.array(left)
 
 
 def frame_count(path: Path) -> int | None:
@@ -264,8 +296,8 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any, float]]:
         if stream.codec_context is None:
             raise PplkitError(f"{path} has a format that cannot be decoded here; {REMEDY}")
         options = {"max_pixels": str(MAX_PIXELS)}  # of later frames, too
-        if stream.codec_context.name == "mjpeg":  # whose decoder would return the rest of a damaged frame
-            options["err_detect"] = "explode"
+        if checks := ERROR_DETECTION.get(stream.codec_context.name):
+            options["err_detect"] = checks
         stream.codec_context.options = options
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
@@ -285,6 +317,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets, None)
+        except IndexError:  # as in `_packets`
+            packet = None
         except av.FFmpegError:
             yield None
             packet = None
@@ -310,22 +344,7 @@ def _upright(frame: Any, shape: Any) -> Image.Image:
         if width * image.height > MAX_PIXELS:
             raise ValueError(f"its frames are {width} pixels wide when shown")
         image = image.resize((width, image.height), Image.Resampling.BILINEAR)
-    return _displayed(image, frame.side_data.get("DISPLAYMATRIX"))
-
-
-def _displayed(image: Image.Image, matrix: Any) -> Image.Image:
-    """An image turned and mirrored by FFmpeg's display matrix of nine int32, None for none.
-
-    Rows are x and y of the image, columns x and y on the screen: (x', y') = (a x + c y, b x + d y).
-    """
-    if matrix is None:
-        return image
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    if abs(b) > abs(a):
-        image, a, d = image.transpose(Image.Transpose.TRANSPOSE), c, b
-    if a < 0:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if d < 0 else image
+    return displayed(image, frame.side_data.get("DISPLAYMATRIX"))
 
 
 def _in_decoding_order(container: Any, stream: Any) -> bool:

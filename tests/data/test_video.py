@@ -2,16 +2,18 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from damaged_media import FRAMES, RATE, VIDEOS, painted, shown, write_video
+from field_pictures import field_stream
 from PIL import Image
 
 from pplkit.core.errors import PplkitError
 from pplkit.data import video_writer
-from pplkit.data.video import HOLE, FrameTable, PartlyRead, _numbered_frames, frame_table, frames, readable
+from pplkit.data.video import HOLE, FrameTable, PartlyRead, _decoded, _numbered_frames, frame_table, frames, readable
 
 
 def numbers(path: Path, threads: int = 1, start: float = 0.0) -> tuple[list[int], list[int | None], str]:
@@ -81,7 +83,48 @@ def test_frames_of_h264_in_avi_are_in_order(threads: int, tmp_path: Path) -> Non
         assert read == painted_numbers == list(range(first, FRAMES)) and not sentence
 
 
-@pytest.mark.parametrize("kind", ["webm-vp8", "mpg-mpeg1", "ts-mpeg2", "avi-mpeg4"])
+@pytest.mark.parametrize("suffix", ["h264", "ts", "mkv", "mp4"])
+def test_two_fields_are_one_frame(suffix: str, tmp_path: Path) -> None:
+    """Interlaced H.264, as camcorders write it, has a packet for each field: one frame in two packets."""
+    import av
+
+    (tmp_path / "v.h264").write_bytes(field_stream([painted(number)[..., 0] for number in range(FRAMES)], RATE))
+    if suffix != "h264":
+        with av.open(str(tmp_path / "v.h264")) as raw, av.open(str(tmp_path / f"v.{suffix}"), "w") as file:
+            stream = file.add_stream_from_template(raw.streams.video[0])
+            for number, packet in enumerate(packet for packet in raw.demux(video=0) if packet.size):
+                packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 2 * RATE), 1
+                packet.pts = packet.dts = number
+                file.mux(packet)
+    read, painted_numbers, sentence = numbers(tmp_path / f"v.{suffix}")
+    assert read == painted_numbers == list(range(FRAMES)) and not sentence
+
+
+def test_interlaced_frames_in_one_packet_are_counted_once(tmp_path: Path) -> None:
+    """As x264 writes them: `interlaced` alone says nothing of the number of packets."""
+    import av
+
+    with av.open(str(tmp_path / "v.ts"), "w") as file:
+        stream: Any = file.add_stream("libx264", rate=RATE, options={"x264-params": "interlaced=1"})
+        stream.height, stream.width, stream.pix_fmt = *painted(0).shape[:2], "yuv420p"
+        for number in range(FRAMES):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(painted(number), format="rgb24")))
+        file.mux(stream.encode())
+    assert numbers(tmp_path / "v.ts")[0] == list(range(FRAMES))
+
+
+def test_a_stream_that_comes_late_ends_no_video() -> None:
+    """PyAV raises an IndexError at the end of a file in which a stream began after the header was read."""
+
+    def packets(stream: Any) -> Any:
+        yield SimpleNamespace(is_corrupt=False, decode=lambda: ["frame"])
+        raise IndexError
+
+    stream = SimpleNamespace(codec_context=SimpleNamespace(name="png", decode=lambda packet: ["delayed"]))
+    assert list(_decoded(SimpleNamespace(demux=packets), stream)) == ["frame", "delayed"]
+
+
+@pytest.mark.parametrize("kind", ["mp4-h264", "webm-vp8", "mpg-mpeg1", "ts-mpeg2", "avi-mpeg4"])
 def test_blanked_data_is_noticed_where_a_decoder_makes_an_image_of_it(kind: str, tmp_path: Path) -> None:
     """Zeros in the middle of the largest packet; but not before a start code or at its end, where they are stuffing."""
     write_video(tmp_path / "v", *VIDEOS[kind])
