@@ -7,6 +7,7 @@ from pplkit.training.saved_lifter import load_lifter
 from pplkit.training.saved_model import load
 from pplkit.training.task import Task
 from pplkit.training.tasks.completer import complete
+from pplkit.training.tasks.imitation import train_imitator
 from pplkit.training.tasks.lifting import train_lifter
 from pplkit.training.tasks.prior import PriorTask, train
 
@@ -25,5 +26,6 @@ __all__ = [
     "load",
     "load_lifter",
     "train",
+    "train_imitator",
     "train_lifter",
 ]

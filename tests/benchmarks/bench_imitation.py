@@ -2,10 +2,12 @@
 
 python tests/benchmarks/bench_imitation.py CLIPS.npz --clip walk --run RUN         # trains; 5 minutes on one core
 python tests/benchmarks/bench_imitation.py CLIPS.npz --pd                          # PD alone, all clips
+python tests/benchmarks/bench_imitation.py CLIPS.npz --sound                       # ten seconds of each clip
 python tests/benchmarks/bench_imitation.py CLIPS.npz --speed                       # steps a second
 
 CLIPS.npz holds clips by name as joints (T, 17, 3) of h36m17, y up, meters, 30 frames a second, such as
-../shared/data/motion/deepmimic_joints17.npz. The cycles walk, run and jog are repeated eight times. Each table has a
+../shared/data/motion/deepmimic_joints17.npz, or as root paths and joint rotations, such as deepmimic_clips_30hz.npz
+beside it. The cycles walk, run and jog are repeated eight times. Each table has a
 row for each bound of the force on the root: control steps until the fall (with exploded bodies counted as fallen), the
 share of episodes that reach their end, and, until then, the mean distance of the joints from the reference in the world
 and the mean force. A training that was stopped continues; seconds are those of the processor, all calls together.
@@ -19,10 +21,12 @@ import numpy as np
 import torch
 
 from pplkit.core.files import read_json, write_json
+from pplkit.geometry.cameras import rotate
+from pplkit.geometry.quaternions import global_rotations, normalized
 from pplkit.models.motion.body import ANKLE, TOE, bone_lengths, humanoid
 from pplkit.models.motion.imitation_config import ImitationConfig
 from pplkit.models.motion.policy import TrackingPolicy
-from pplkit.models.motion.retarget import floor_height, retargeted, to_body_axes
+from pplkit.models.motion.retarget import floor_height, from_body_axes, retargeted, to_body_axes
 from pplkit.models.motion.simulation import Simulation
 from pplkit.models.motion.tracking import Reference, Tracking
 from pplkit.training.task import Rank
@@ -34,12 +38,41 @@ EPISODE = 150
 STARTS = 16
 FORCES = (100.0, 50.0, 25.0, 10.0, 0.0)
 FPS = 30.0
+SECONDS = 10
+NOSE = (0.06, 0.0, 0.09)  # meters from the neck
+JOINTS = (  # of files with rotations, in the order of h36m17
+    "root", "rhip", "rknee", "rankle", "lhip", "lknee", "lankle", "chest", "neck", "nose", "head",
+    "lsho", "lelb", "lwrist", "rsho", "relb", "rwrist",
+)  # fmt: skip
+
+
+def names_of(clips: Path) -> list[str]:
+    """The clips of a file."""
+    with np.load(clips) as file:
+        rotated = [name.removesuffix(".root") for name in file if name.endswith(".root")]
+        return rotated or list(file)
+
+
+def joints_of(clips: Path, name: str) -> np.ndarray:
+    """The joints (T, 17, 3) of a clip, y up."""
+    with np.load(clips) as file:
+        if name in file:
+            return np.asarray(file[name], float)
+        local, root = normalized(file[f"{name}.local"].astype(float)), file[f"{name}.root"].astype(float)
+        offsets, parents = file["offsets"].astype(float), file["parents"].tolist()
+        places = zip(file["end_parents"].tolist(), file["end_offsets"].astype(float), strict=True)
+        ends = dict(zip(file["end_names"].tolist(), places, strict=True))
+        number = {joint: n for n, joint in enumerate(file["names"].tolist())}
+    origins, rotations = global_rotations(local, offsets, root, parents)
+    ends["nose"] = (number["neck"], np.array(NOSE))
+    joints = {joint: origins[:, n] for joint, n in number.items()}
+    joints |= {end: origins[:, n] + rotate(offset, rotations[:, n]) for end, (n, offset) in ends.items()}
+    return from_body_axes(np.stack([joints[joint] for joint in JOINTS], axis=1))
 
 
 def reference_of(clips: Path, name: str) -> Reference:
     """A clip as positions of a body with its bone lengths."""
-    with np.load(clips) as file:
-        points = file[name].astype(float)
+    points = joints_of(clips, name)
     if name in CYCLES:
         step = (points[-1, 0] - points[0, 0]) * [1, 0, 1]
         points = np.concatenate([points[min(n, 1) :] + n * step for n in range(REPEATS)])
@@ -94,6 +127,26 @@ def speed(reference: Reference) -> None:
     print(f"{2 * config.bodies * config.horizon / seconds:,.0f} control steps a second, with all learning")
 
 
+def sound(clips: Path) -> None:
+    """Print what becomes of bodies that are let go in the first frame of each clip, for ten seconds, however they fall.
+
+    They are helped by 100 N.
+    """
+    for name in names_of(clips):
+        reference = reference_of(clips, name)
+        steps = int(SECONDS * FPS)
+        last = np.minimum(np.arange(steps + 1), len(reference) - 1)  # at its end, a clip holds its last frame
+        reference = Reference(reference.body, reference.qpos[last], FPS)
+        tracking = Tracking(reference, Simulation(reference.body))
+        bodies, exploded, highest = tracking.start(np.zeros(1, int), np.array([100.0])), 0, 0.0
+        for _ in range(steps):
+            action = np.zeros((1, tracking.actions))
+            bodies, outcome = tracking.advance(bodies, action)
+            exploded += not outcome.sound[0]
+            highest = max(highest, float(np.abs(bodies.qvel).max()))
+        print(f"{name:<22} exploded steps {exploded}, largest speed {highest:6.1f}", flush=True)
+
+
 def trained(config: ImitationConfig, reference: Reference, run: Path) -> TrackingPolicy:
     """The policy of a run, after the training is finished; prints its seconds."""
     spent, path = 0.0, run / "seconds.json"
@@ -118,14 +171,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=ImitationConfig.steps)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pd", action="store_true")
+    parser.add_argument("--sound", action="store_true")
     parser.add_argument("--speed", action="store_true")
     given = parser.parse_args()
     if given.speed:
         speed(reference_of(given.clips, given.clip))
+    elif given.sound:
+        sound(given.clips)
     elif given.pd:
-        with np.load(given.clips) as file:
-            names = list(file)
-        for name in names:
+        for name in names_of(given.clips):
             print(name)
             table(reference_of(given.clips, name), None)
     else:

@@ -79,6 +79,7 @@ class Outcome(NamedTuple):
     fallen: np.ndarray  # (N,) bool
     error: np.ndarray  # (N,) mean distance of the joints from the reference's, in meters
     force: np.ndarray  # (N,) size of the force on the root, in N
+    sound: np.ndarray  # (N,) whether the simulation stayed finite, bool
 
 
 class Tracking:
@@ -184,4 +185,4 @@ class Tracking:
         reward += 0.15 * np.exp(-help_)
         force = np.linalg.norm(wrench[:, :3], axis=-1)
         error = np.sqrt(square[:, : self.joints]).mean(-1)
-        return Outcome(reward, lost, error, force)
+        return Outcome(reward, lost, error, force, sound)

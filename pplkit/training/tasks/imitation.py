@@ -218,9 +218,8 @@ class ImitationTask(Task):
         advantage = advantages(rewards, values, following, ended, config.discount, config.advantage_decay)
         returns = advantage + values
         advantage = (advantage - advantage.mean()) / max(float(advantage.std()), 1e-8)
-        flat = [inputs, actions, probability, advantage, returns]
-        tensors = [torch.from_numpy(v.reshape(-1, *v.shape[2:]).astype(np.float32)) for v in [*flat, totals[None]]]
-        return Experience._make([*tensors[:-1], tensors[-1][0]])
+        flat = [v.reshape(-1, *v.shape[2:]) for v in (inputs, actions, probability, advantage, returns)]
+        return Experience._make(torch.from_numpy(v.astype(np.float32)) for v in (*flat, totals))
 
     def losses(self, forward: Callable[..., Any], batch: Experience, progress: float) -> Losses:
         """Clipped policy loss and squared error of the value; beside them how the bodies of the round did."""

@@ -115,3 +115,11 @@ def test_help_holds_what_falls_without_it() -> None:
         bodies, result = leaning.advance(bodies, np.zeros((2, leaning.actions)))
         errors.append(result.error)
     assert errors[-1][1] < 0.5 * errors[-1][0]
+
+
+def test_an_explosion_is_a_fall(tracking: Tracking) -> None:
+    bodies = started(tracking, 0, count=2)
+    bodies.qvel[1, 12] = 1e12
+    after, result = tracking.advance(bodies, np.zeros((2, tracking.actions)))
+    assert result.fallen.tolist() == [False, True] and result.sound.tolist() == [True, False]
+    assert np.isfinite(after.qpos).all() and np.isfinite(result.reward).all()

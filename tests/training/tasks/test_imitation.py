@@ -41,6 +41,8 @@ def test_a_round_is_given_out_in_parts_as_often_as_it_has_passes() -> None:
         rows = torch.cat([first.observations, second.observations])
         assert torch.equal(rows.sort(0).values, task.model.observations.sort(0).values)
     assert not torch.equal(batches[0].observations, batches[2].observations)
+    reward, falls, error, force = batches[0].statistics.tolist()
+    assert 0.5 < reward < 1 and falls == 0 and 1 < error < 60 and 1 < force < 100
     before = task.model.observations.clone()
     task.batch(4)
     assert not torch.equal(before, task.model.observations)
