@@ -1,7 +1,7 @@
 """Videos written with PyAV."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -16,11 +16,16 @@ TICKS = 60_000  # a second, for frames with times of their own
 
 
 def write_video(
-    path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate: float, times: Iterable[float] | None = None
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    rate: float,
+    times: Iterable[float] | None = None,
+    coding: Mapping[str, str] | None = None,
 ) -> Path:
     """Frames uint8 (H, W, 3) of one size as an MP4 file, complete or not at all.
 
-    There are `rate` frames a second; with `times` each frame is shown at its own, ascending seconds.
+    There are `rate` frames a second; with `times` each frame is shown at its own, ascending seconds. `coding` are
+    options of the codec (libx264).
 
     A last row or column that makes the size odd is left out. Raises PplkitError if there is no frame, if PyAV is
     missing, or if the file cannot be written.
@@ -38,6 +43,7 @@ def write_video(
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream: Any = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = dict(coding or {})
         if times is not None:
             stream.codec_context.time_base = Fraction(1, TICKS)
         clock, last = iter(times or ()), -1

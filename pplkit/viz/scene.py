@@ -7,6 +7,7 @@ Scene.of_mesh(vertices, faces).figure()
 
 import base64
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -22,6 +23,7 @@ from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import Skeleton
 from pplkit.viz.drawing import image_bytes, set_title, subplots
 from pplkit.viz.scene_bytes import Packer
+from pplkit.viz.scene_film import Film, read_film
 from pplkit.viz.scene_layers import Item, Layer, layers_of
 from pplkit.viz.scene_page import PAGE, SCRIPT
 from pplkit.viz.scene_picture import draw_panel
@@ -64,6 +66,7 @@ class Scene:
         layers = [layer for content in self._panels.values() for layer in content]
         if not layers or not all(self._panels.values()):
             raise PplkitError("the scene is empty: give each panel a motion, a mesh or points.")
+        self._film: Film | None = None
         self.frames = max(len(layer.positions) for layer in layers)
         self._views = [_view_of(content, self.frames, self.fps) for content in self._panels.values()]
         radii = [view.radius for view in self._views]
@@ -111,6 +114,16 @@ class Scene:
             raise PplkitError("vertices alone have no surface: give their faces, Scene.of_mesh(vertices, faces).")
         return cls({name: (np.asarray(mesh), np.asarray(faces))}, fps)
 
+    def with_video(self, video: Path | str, keypoints: PoseSequence | None = None) -> "Scene":
+        """The scene beside a video, from its beginning on, with keypoints in its pixels drawn over it.
+
+        The video is made smaller (at most 720 pixels wide and high) and plays in step with the scene. Raises
+        PplkitError for a video that cannot be read, and keypoints in 3D or of another frame rate.
+        """
+        scene = copy(self)
+        scene._film = read_film(video, keypoints, self.frames, self.fps)
+        return scene
+
     def __repr__(self) -> str:
         names = ", ".join(name or "one panel" for name in self._panels)
         return f"Scene({names}: {self.frames} frames at {self.fps:g} a second)"
@@ -123,13 +136,29 @@ class Scene:
             panel = {"name": name, **vars(view), "center": packer.add(view.center)}
             panels.append(panel | {"layers": [packer.layer(layer) for layer in layers]})
         sides = any(layer.sides for layers in self._panels.values() for layer in layers)
-        return packer.join({"fps": self.fps, "frames": self.frames, "sides": sides, "panels": panels})
+        header = {"fps": self.fps, "frames": self.frames, "sides": sides, "panels": panels}
+        if self._film is not None:
+            film = {"size": self._film.size, "layers": [packer.layer(layer) for layer in self._film.layers]}
+            header["film"] = film | {"bytes": packer.add(np.frombuffer(self._film.content, np.uint8))}
+        return packer.join(header)
 
-    def to_html(self, path: Path | str | None = None, title: str = "3D view") -> str:
+    def to_html(
+        self,
+        path: Path | str | None = None,
+        title: str = "3D view",
+        *,
+        video: Path | str | None = None,
+        keypoints: PoseSequence | None = None,
+    ) -> str:
         """A page in one file that loads nothing from elsewhere, also written to `path`. Raises WriteError.
 
-        Where no script runs, the page shows the picture of `figure`.
+        With a video, that plays beside the scene, as in `with_video`. Where no script runs, the page shows the picture
+        of `figure`.
         """
+        if video is not None:
+            return self.with_video(video, keypoints).to_html(path, title)
+        if keypoints is not None:
+            raise PplkitError("keypoints are drawn over a video: give video, or leave keypoints out.")
         picture = base64.b64encode(image_bytes(self.figure())).decode()
         data = base64.b64encode(self.to_bytes()).decode()
         page = PAGE.format(title=escape(title), script=SCRIPT.read_text(encoding="utf8"), data=data, picture=picture)

@@ -27,9 +27,11 @@ const CSS = `
 .pplkit-scene .stage.tall { flex-direction: column }
 .pplkit-scene .stage > div { position: relative; flex: 1; min-width: 0; min-height: 0; overflow: hidden }
 .pplkit-scene .solid { background: radial-gradient(circle at 50% 40%, var(--high), var(--low)) }
-.pplkit-scene canvas, .pplkit-scene video { position: absolute; inset: 0; width: 100%; height: 100%; display: block }
-.pplkit-scene video { object-fit: contain }
-.pplkit-scene .film { background: #101315 }
+.pplkit-scene canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block }
+.pplkit-scene video { position: absolute; width: 1px; height: 1px; opacity: 0 }
+.pplkit-scene .stage > .film { flex: 0 1 auto; height: 100%; max-width: 60%; background: var(--low) }
+.pplkit-scene .stage.tall > .film { flex: 0 0 auto; width: 100%; max-width: 100%; height: auto; max-height: 48% }
+.pplkit-scene [hidden] { display: none }
 .pplkit-scene .solid canvas { touch-action: none; cursor: grab; outline: none }
 .pplkit-scene .solid canvas:active { cursor: grabbing }
 .pplkit-scene .solid canvas:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px }
@@ -407,21 +409,22 @@ function render({ model, el }) {
   make("style", "", root).textContent = CSS;
   root.style.height = model.get("height") ? `${model.get("height")}px` : "100%";
   const stage = make("div", "stage", root), filmBox = make("div", "film", stage, { hidden: true });
-  const solid = make("div", "solid", stage), canvas = make("canvas", "", solid, { tabIndex: 0 });
+  const video = make("video", "", filmBox, { muted: true, playsInline: true, loop: true });
+  const drawing = make("canvas", "", filmBox), solid = make("div", "solid", stage), canvas = make("canvas", "", solid, { tabIndex: 0 });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${model.get("title")}. ${HELP}`);
   const over = make("div", "", solid), tip = make("div", "over tip", solid, { hidden: true });
   const key = make("div", "over key", solid), note = make("div", "over note", solid);
-  const bar = make("div", "bar", root);
+  const filmNote = make("div", "over note", filmBox), bar = make("div", "bar", root);
   let scene = null, painter = null, view = structuredClone(VIEW), frame = 0, playing = false, speed = 1, clock = 0;
-  let names = false, dark = darkPage(root), due = false, boxes = [], cameras = [], played = 0;
+  let names = false, dark = darkPage(root), due = false, boxes = [], cameras = [], drawn = 0, watching = false;
 
   const play = button(bar, "play", "Play (space)", () => setPlaying(!playing));
   const back = button(bar, "back", "One frame back (,)", () => step(-1));
   const next = button(bar, "next", "One frame on (.)", () => step(1));
   const time = make("label", "time", bar), slider = make("input", "", time, { type: "range", min: 0, step: 1, value: 0 });
   slider.setAttribute("aria-label", "Frame");
-  const trace = make("span", "", time, { title: "Confidence over time: dark where joints are sure" });
+  const trace = make("span", "", time, { title: "Orange where joints are unsure" });
   const clockText = make("output", "", bar);
   const rate = make("select", "", bar, { title: "Speed" });
   for (const value of SPEEDS) make("option", "", rate, { value, textContent: `${value}×`, selected: value === 1 });
@@ -463,7 +466,8 @@ function render({ model, el }) {
       return camera;
     });
     drawNames();
-    Object.assign(root.dataset, { frame, yaw: view.yaw, pitch: view.pitch, zoom: view.zoom, drawn: ++played });
+    if (scene.film) drawFilm(drawing, video, scene.film);
+    Object.assign(root.dataset, { frame, film: scene.film?.shown ?? "", yaw: view.yaw, pitch: view.pitch, zoom: view.zoom, drawn: ++drawn });
   }
 
   function drawNames() { // titles of panels, and names of joints if they are asked for
@@ -497,8 +501,9 @@ function render({ model, el }) {
 
   // -- time
 
-  function setTime(value) {
+  function setTime(value, seek = true) {
     frame = Math.max(0, Math.min(scene.frames - 1, value));
+    if (scene.film?.plays && seek) video.currentTime = (frame + 0.5) / scene.fps;
     slider.value = frame;
     const [now, end] = [frame, scene.frames - 1].map((one) => (one / scene.fps).toFixed(2));
     clockText.textContent = `${now} / ${end} s`;
@@ -506,6 +511,7 @@ function render({ model, el }) {
   }
 
   function advance(now) {
+    if (scene.film?.plays) return setTime(filmFrame(), false); // the video leads
     const passed = (now - clock) / 1000 * speed * scene.fps;
     if (passed < 1) return;
     clock = now - (passed % 1) / (speed * scene.fps) * 1000;
@@ -516,6 +522,7 @@ function render({ model, el }) {
     playing = value && scene.frames > 1;
     play.icon(playing ? "pause" : "play");
     clock = performance.now();
+    if (scene.film?.plays) playing ? video.play().catch(() => setPlaying(false)) : video.pause();
     ask();
   }
 
@@ -620,7 +627,7 @@ function render({ model, el }) {
     setTime(Number(slider.value));
   });
   rate.addEventListener("change", () => {
-    speed = Number(rate.value);
+    video.playbackRate = speed = Number(rate.value);
     clock = performance.now();
   });
 
@@ -642,7 +649,41 @@ function render({ model, el }) {
     labels.hidden = !scene.panels.some((panel) => panel.layers.some((layer) => layer.names.length));
     key.innerHTML = scene.sides ? `<i style="background:#0072B2;margin-left:0"></i>left<i style="background:#D55E00"></i>right` : "";
     trace.style.background = traceOf(scene);
+    await loadFilm();
     setTime(Math.min(frame, scene.frames - 1));
+  }
+
+  const exact = "requestVideoFrameCallback" in video; // which says which frame can be seen
+
+  function filmFrame() {
+    if (!exact) scene.film.shown = Math.floor(video.currentTime * scene.fps + 0.05);
+    return scene.film.shown;
+  }
+
+  function watchFilm(_, { mediaTime }) {
+    scene.film.shown = Math.round(mediaTime * scene.fps);
+    ask();
+    video.requestVideoFrameCallback(watchFilm);
+  }
+
+  async function loadFilm() { // the video comes as bytes, so that a page needs no other file
+    filmBox.hidden = !scene.film;
+    if (!scene.film) return;
+    filmBox.style.aspectRatio = scene.film.size.join("/");
+    scene.film.shown = 0;
+    URL.revokeObjectURL(video.src);
+    video.src = URL.createObjectURL(new Blob([scene.film.bytes], { type: "video/mp4" }));
+    scene.film.plays = await new Promise((done) => {
+      video.onloadeddata = () => done(true);
+      video.onerror = () => done(false);
+    });
+    video.onseeked = () => {
+      filmFrame();
+      ask();
+    };
+    if (exact && !watching) video.requestVideoFrameCallback(watchFilm);
+    watching = true;
+    filmNote.textContent = scene.film.plays ? "" : "This browser cannot play the video (MP4, H.264).";
   }
 
   const layout = new ResizeObserver(() => {
@@ -668,7 +709,44 @@ function render({ model, el }) {
   };
 }
 
-// The mean confidence over time as a line of shades; none where no joint has one.
+// The frame of a video that can be seen, whole, and its keypoints; pixel 0 is the center of the first.
+function drawFilm(canvas, video, film) {
+  const { clientWidth: width, clientHeight: height } = canvas, sharp = Math.min(devicePixelRatio, 2);
+  if (!width || !height) return;
+  Object.assign(canvas, { width: Math.round(width * sharp), height: Math.round(height * sharp) }); // clears it
+  const scale = Math.min(width / film.size[0], height / film.size[1]), pen = canvas.getContext("2d");
+  const left = (width - scale * film.size[0]) / 2, top = (height - scale * film.size[1]) / 2;
+  const line = Math.max(2, 0.007 * Math.min(scale * film.size[1], scale * film.size[0]));
+  pen.scale(sharp, sharp);
+  if (film.plays) pen.drawImage(video, left, top, scale * film.size[0], scale * film.size[1]);
+  pen.lineCap = "round";
+  for (const layer of film.layers) {
+    setFrame(layer, film.shown);
+    const at = (i) => [left + scale * (layer.now[2 * i] + 0.5), top + scale * (layer.now[2 * i + 1] + 0.5)];
+    const color = (i) => `rgb(${layer.colors[i].map((value) => Math.round(255 * value))})`;
+    for (const rim of [true, false]) {
+      for (const [i, j] of layer.bones) {
+        pen.globalAlpha = Math.min(opacityOf(layer, i), opacityOf(layer, j)) * (rim ? 0.7 : 1);
+        Object.assign(pen, { strokeStyle: rim ? "white" : color(j), lineWidth: rim ? 1.8 * line : line });
+        pen.beginPath();
+        pen.moveTo(...at(i));
+        pen.lineTo(...at(j));
+        if ([...at(i), ...at(j)].every(Number.isFinite)) pen.stroke();
+      }
+    }
+    for (let i = 0; i < layer.points; i++) {
+      if (!at(i).every(Number.isFinite)) continue;
+      pen.globalAlpha = opacityOf(layer, i);
+      Object.assign(pen, { fillStyle: color(i), strokeStyle: "white", lineWidth: 0.4 * line });
+      pen.beginPath();
+      pen.arc(...at(i), 1.1 * line, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
+    }
+  }
+}
+
+// Where in time joints are unsure, as a line that is orange there; none where no joint has a confidence.
 function traceOf(scene) {
   const layers = scene.panels.flatMap((panel) => panel.layers).filter((layer) => layer.opacity);
   if (!layers.length) return "none";
@@ -680,7 +758,7 @@ function traceOf(scene) {
       const start = Math.min(frame, frames - 1) * points;
       for (let k = 0; k < points; k++, count++) sum += opacity[start + k];
     }
-    return `color-mix(in srgb, var(--accent) ${Math.round(sum / count / 2.55)}%, var(--rim))`;
+    return `color-mix(in srgb, #e69f00 ${Math.min(100, Math.round(300 * (1 - sum / count / 255)))}%, transparent)`;
   });
   return `linear-gradient(to right, ${stops.join(",")})`;
 }
