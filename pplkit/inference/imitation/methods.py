@@ -15,6 +15,7 @@ from pplkit.inference.imitation.clip import Clip, Imitation, prepared
 
 METHODS = {
     "filters": "pplkit.inference.imitation.filters",
+    "fit": "pplkit.inference.imitation.fit",
     "track": "pplkit.inference.imitation.track",
     "policy": "pplkit.inference.imitation.policy",
 }
@@ -65,8 +66,9 @@ def imitate(
 
     Args:
         motion: 3D joints of one person, in camera or world space.
-        method: "filters" (milliseconds) smooths, keeps bones constant and locks feet. "track" (seconds) lets a
-            simulated body follow and tells the force that it takes; "policy" (minutes) trains it to follow with
+        method: "filters" (milliseconds) smooths, keeps bones constant and locks feet. "fit" (seconds) fits the root's
+            path and joint angles with contact, ground and acceleration, and is nearer to the truth. "track" (seconds)
+            lets a simulated body follow and tells the force that it takes; "policy" (minutes) trains it to follow with
             little force.
         fps: frames a second of the result; by default those of the motion.
         gravity: "given", "estimated" from feet that stand, or "auto": estimated where no orientation is known.
