@@ -20,6 +20,7 @@ from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.occlusion import occlude
 from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.link_map import link_map
+from pplkit.inference.mesh_transfer import transfer_pose
 from pplkit.inference.object_crop import ObjectCropper
 from pplkit.models.prior import outputs
 from pplkit.models.prior.config import Config
@@ -45,6 +46,7 @@ __all__ = [
     "open_dataset",
     "prepare",
     "train",
+    "transfer_pose",
 ]
 
 

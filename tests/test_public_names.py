@@ -11,10 +11,12 @@ import pytest
 import torch
 from parity.deterministic import official_state
 from PIL import Image
+from solids import bent, torus
 from trainings import trained
 
 import pplkit
 from pplkit.data.dataset import Dataset
+from pplkit.data.mesh_writers import write_obj
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.outputs import Poses
 
@@ -35,6 +37,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, puppets: Dataset, tiny: Co
     for number in range(26):
         photo(number).save(folder / "photos" / f"{number:02d}.jpg")
     photo(99).save(folder / "bird.jpg")
+    rest, faces = torus()
+    for name, points in (("rest", rest), ("pose", bent(rest)), ("target", 100 * rest)):
+        write_obj(folder / f"{name}.obj", points, faces)
     copytree(puppets.path, folder / "data" / "puppets")
     trained(tiny, pplkit.open_dataset(folder / "data" / "puppets"), folder / "runs" / "puppets")
     return folder

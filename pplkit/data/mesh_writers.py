@@ -22,6 +22,26 @@ def write_obj(path: Path | str, vertices: np.ndarray, faces: np.ndarray) -> Path
     return path
 
 
+def write_obj_like(path: Path | str, original: Path | str, vertices: np.ndarray) -> Path:
+    """Write an OBJ file with other vertices (V, 3): its polygons, groups, materials and texture coordinates stay.
+
+    Normals are left out, as they no longer fit. Raises WriteError.
+    """
+    path, lines = Path(path), []
+    places = iter(np.asarray(vertices, np.float64).tolist())
+    for line in Path(original).read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if words[:1] == ["v"]:
+            x, y, z = next(places)
+            lines.append(" ".join([f"v {x!r} {y!r} {z!r}", *words[4:]]))  # vertex colors stay
+        elif words[:1] == ["f"]:
+            lines.append(" ".join(["f", *("/".join(word.split("/")[:2]).rstrip("/") for word in words[1:])]))
+        elif words[:1] != ["vn"]:
+            lines.append(line)
+    write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
 def write_obj_series(folder: Path | str, poses: np.ndarray, faces: np.ndarray) -> list[Path]:
     """Write poses (T, V, 3) of a mesh as files 00000.obj, 00001.obj, ... of a folder. Raises WriteError."""
     folder = Path(folder)

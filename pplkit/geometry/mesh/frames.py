@@ -54,6 +54,7 @@ class Turn(NamedTuple):
 
     rotation: np.ndarray  # (3, 3), a permutation of the axes with signs
     clear: bool  # whether no other turn does nearly as well
+    distance: float = 0.0  # mean distance between the turned mesh and the other, in sides of the unit box
 
     @property
     def words(self) -> str:
@@ -101,7 +102,7 @@ def find_turn(
         costs = np.array([_distance(surfaces[0], surfaces[1] @ turn.T) for turn in ROTATIONS])
     good = ROTATIONS[costs * CLEAR <= costs.min()]
     usual = [turn for turn in USUAL if (good == turn).all((1, 2)).any()]
-    return Turn(usual[0] if usual else ROTATIONS[costs.argmin()], len(good) == 1)
+    return Turn(usual[0] if usual else ROTATIONS[costs.argmin()], len(good) == 1, float(costs.min()))
 
 
 def surface_points(vertices: np.ndarray, faces: np.ndarray, seed: int = 0, count: int = SAMPLES) -> np.ndarray:
@@ -115,7 +116,7 @@ def surface_points(vertices: np.ndarray, faces: np.ndarray, seed: int = 0, count
 
 
 def _distance(first: np.ndarray, second: np.ndarray) -> float:
-    return sum(float(KDTree(a).query(b)[0].mean()) for a, b in ((first, second), (second, first)))
+    return sum(float(KDTree(a).query(b)[0].mean()) for a, b in ((first, second), (second, first))) / 2
 
 
 def _axis(direction: np.ndarray) -> str:

@@ -37,7 +37,9 @@ def face_frames(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor, Tensor
 def checked_mesh(vertices: Values, faces: Values) -> tuple[Tensor, Tensor]:
     """Vertices (V, 3) in float64 and faces (F, 3) as tensors on the CPU. Raises PplkitError unless they form a mesh."""
     points = torch.as_tensor(vertices).detach().to("cpu", torch.float64)
-    corners = torch.as_tensor(np.asarray(faces) if not isinstance(faces, Tensor) else faces).to("cpu", torch.int64)
+    corners = torch.as_tensor(np.ascontiguousarray(faces) if not isinstance(faces, Tensor) else faces).to(
+        "cpu", torch.int64
+    )
     if points.ndim != 2 or points.shape[1] != 3 or corners.ndim != 2 or corners.shape[1] != 3 or not len(corners):
         shapes = f"{tuple(points.shape)} and {tuple(corners.shape)}"
         raise PplkitError(f"rest and faces have the shapes {shapes}: give (V, 3) and at least one triangle, (F, 3).")
