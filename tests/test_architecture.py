@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 ROOMS = ["core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli"]
 METHODS = ["prior", "lifting", "mesh", "motion"]
-KNOW_METHODS = ("pplkit.training.tasks", "pplkit.training.saved_model", "pplkit.training.saved_lifter")
+KNOW_METHODS = (
+    "pplkit.training.tasks",
+    "pplkit.training.saved_model",
+    "pplkit.training.saved_lifter",
+    "pplkit.training.saved_mesh",
+)
 FOR_DATA_PREP = ("pplkit.core", "pplkit.geometry", "pplkit.data", "pplkit.models.prior.presets")
 CROPS = ("pplkit.inference.object_crop",)  # what finds crops looks through a network
 OWNED = {

@@ -161,6 +161,16 @@ def body_poses(
     return posed_mesh(body.vertices, body.faces, poses, body_landmarks(body), f"the built-in {kind} {shape}")
 
 
+def built_in(name: str) -> PosedMesh | None:
+    """The data set called bodies3d-KIND or bodies3d-KIND-SHAPE; None for other names.
+
+    Raises PplkitError for a kind or shape that does not exist.
+    """
+    prefix, _, rest = name.partition("-")
+    kind, _, shape = rest.partition("-")
+    return body_poses(kind or "humanoid", shape or "average") if prefix == "bodies3d" else None
+
+
 def random_rotations(kind: str, count: int, seed: int = 0) -> np.ndarray:
     """Rotations (count, J, 3, 3) of all joints of a kind within their ranges; every shape of the kind takes them.
 

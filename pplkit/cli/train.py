@@ -8,6 +8,7 @@ from pplkit import training
 from pplkit.cli.options import TRAINING, Commands, add_command, given, settings_of, warn_about
 from pplkit.data.dataset import open_dataset
 from pplkit.models.lifting import config as lifting
+from pplkit.models.mesh import config as mesh
 from pplkit.models.prior.config import Config
 from pplkit.training.distributed import rank
 from pplkit.training.run_folder import RunFolder, data_of
@@ -22,7 +23,8 @@ def add_commands(commands: Commands) -> None:
         "dataset",
         type=Path,
         metavar="DATASET_DIR",
-        help="folder of the prepared data set; for lifting, of pose sequences, or motion_synthetic",
+        help="folder of the prepared data set; for lifting, of pose sequences, or motion_synthetic; for mesh pose, "
+        "of mesh files, or bodies3d-humanoid or bodies3d-quadruped",
     )
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; a run that stopped continues")
     parser.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed (default: the preset's)")
@@ -41,11 +43,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train on a prepared data set, or continue a run; with a preset of lifting, on pose sequences."""
+    """Train on a prepared data set, or continue a run; with a preset of lifting or mesh pose, on their data."""
     from data_prep.registry import preset_for
 
     if arguments.preset in lifting.PRESETS:
         train_lifter(arguments)
+        return
+    if arguments.preset in mesh.PRESETS:
+        train_mesh(arguments)
         return
     data = open_dataset(arguments.dataset)
     config = Config.preset(arguments.preset or preset_for(data.name))
@@ -71,6 +76,21 @@ def train_lifter(arguments: argparse.Namespace) -> None:
     training.train_lifter(config, source, arguments.run, **options)
     if rank() == 0:
         print(f"The lifter is in {arguments.run}; `pplkit lift` will use it.")
+
+
+def train_mesh(arguments: argparse.Namespace) -> None:
+    """Learn the poses of a mesh, from a folder of mesh files or of a built-in body."""
+    from data_prep.synthetic.bodies3d import built_in
+
+    config = mesh.MeshConfig.preset(arguments.preset)
+    config = config.replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
+    source = arguments.dataset
+    if not source.exists() and (body := built_in(str(source))):
+        source = body
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
+    training.train_mesh(config, source, arguments.run, **options)
+    if rank() == 0:
+        print(f"The model is in {arguments.run}; `pplkit transfer` will use it.")
 
 
 def doctor(arguments: argparse.Namespace) -> None:

@@ -139,6 +139,8 @@ def read_config(folder: RunFolder) -> Config:
     content = folder.read("config.json", "config")
     if "joint_names" in content["config"]:
         raise PplkitError(f"{folder.path} is a run of lifting: load it with pplkit.training.load_lifter.")
+    if "landmark_names" in content["config"]:
+        raise PplkitError(f"{folder.path} is a run of mesh pose: load it with pplkit.training.load_mesh_run.")
     try:
         return Config.from_dict(content["config"])
     except PplkitError as error:

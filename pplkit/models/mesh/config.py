@@ -1,0 +1,83 @@
+"""All settings of a model of mesh pose and its training, and their presets."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pplkit.core.errors import PplkitError
+from pplkit.core.settings import Settings
+from pplkit.core.words import choice
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "npr": {  # published: 300 epochs of 300 poses, one pose a step
+        "network": "npr", "landmarks": False, "steps": 90_000, "batch_size": 1, "learning_rate": 1e-3,
+        "final_learning_rate": 1.0, "weight_smoothness": 0.0,
+    },
+    "mesh": {},
+    "mesh-small": {"steps": 1500},
+}  # fmt: skip
+CHOICES = {"network": ("patches", "npr"), "precision": ("32-true", "bf16-mixed", "16-mixed")}
+INTEGERS = {  # the least and the largest that a setting may be
+    "patches": (2, 10_000), "neighbors": (1, 1000), "batch_size": (1, 10**6), "steps": (1, 10**9), "seed": (0, 2**62),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MeshConfig(Settings):
+    """Settings of mesh pose; the defaults are those of the preset `mesh`.
+
+    Raises PplkitError for values that no model can have (checked at construction).
+    """
+
+    name: str = "mesh"  # of the preset that the settings come from
+    # landmarks of the mesh that is learned from
+    landmark_names: tuple[str, ...] = ()  # names, filled in from the data set
+    bones: tuple[tuple[int, int], ...] = ()  # pairs of their numbers, filled in likewise
+    # network
+    network: str = "patches"  # patches of the surface with matrices of their own: "patches"; the published one: "npr"
+    patches: int = 100  # K, their number
+    neighbors: int = 8  # patches that a point may belong to
+    full_gradients: bool = True  # whether Jacobians also turn the normal; published: not
+    align: bool = True  # whether patches are put together where they overlap; else by a Poisson solve of their blend
+    landmarks: bool = True  # whether other meshes are warped by their landmarks, if they have them; published: not
+    # examples
+    scatter: bool = True  # whether learning is at points scattered anew in each step; else at the vertices
+    # losses
+    weight_smoothness: float = 0.01  # squared differences of a face's corners in how they belong to patches
+    # optimization
+    steps: int = 5000  # of the whole training
+    batch_size: int = 16  # poses in a step, of all processes together; published: 1
+    learning_rate: float = 0.05  # of Adam; published: 1e-3, in the released code 1e-4
+    final_learning_rate: float = 0.02  # fraction of the learning rate left at the last step (a cosine); published: 1
+    precision: str = "32-true"  # "32-true", "bf16-mixed" or "16-mixed"
+    seed: int = 0  # of everything random
+
+    def __post_init__(self) -> None:
+        settings = self.to_dict()
+        for name, allowed in CHOICES.items():
+            if settings[name] not in allowed:
+                raise PplkitError(f"{name}={settings[name]!r} is unknown: choose one of {', '.join(allowed)}.")
+        for name, value in settings.items():
+            _check_number(name, value)
+        if any(not 0 <= end < len(self.landmark_names) for bone in self.bones for end in bone):
+            raise PplkitError("bones join landmarks that landmark_names lacks: leave both to the data set.")
+
+    @classmethod
+    def preset(cls, name: str) -> "MeshConfig":
+        """The settings called `name`; raises PplkitError naming the known presets."""
+        if name not in PRESETS:
+            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
+        return cls(**{**PRESETS[name], "name": name})
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Raise PplkitError for a setting that is no finite number in its range; for texts and switches nothing."""
+    if name in INTEGERS:
+        least, most = INTEGERS[name]
+        if type(value) is not int or not least <= value <= most:
+            raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
+    elif isinstance(value, float):
+        if name == "learning_rate" and not value > 0:
+            raise PplkitError(f"{name}={value} must be positive.")
+        if not 0 <= value < math.inf:
+            raise PplkitError(f"{name}={value} must be 0 or more, and finite.")
