@@ -16,18 +16,27 @@ def test_landmarks_arrive_and_shifts_are_exact() -> None:
     assert landmark_warp(points, start[:1], end[:1]) == pytest.approx(points + end[0] - start[0])
 
 
-def test_the_middle_of_two_landmarks_moves_by_the_mean() -> None:
-    """By symmetry, whatever the kernel."""
+def test_two_landmarks_scale_along_their_line() -> None:
+    """From a distance of 1 to one of 3: the uniform scale holds in all directions."""
     start = np.array([[0.0, 0, 0], [1, 0, 0]])
-    assert landmark_warp(np.array([[0.5, 3, 0]]), start, start + [[0, 0, 1], [0, 0, 3]])[0] == pytest.approx(
-        [0.5, 3, 2]
-    )
+    moved = landmark_warp(np.array([[0.5, 2, 0]]), start, 3 * start + [0, 0, 1])
+    assert moved[0] == pytest.approx([1.5, 6, 1])
 
 
-def test_landmarks_in_a_plane_say_nothing_about_depth() -> None:
+def test_linear_maps_are_exact_everywhere() -> None:
+    start, points, matrix = RNG.normal(size=(12, 3)), RNG.normal(size=(30, 3)), RNG.normal(size=(3, 3))
+    moved = landmark_warp(points, start, start @ matrix.T + [1, -2, 3])
+    assert moved == pytest.approx(points @ matrix.T + [1, -2, 3], abs=1e-6)
+
+
+def test_across_the_plane_of_the_landmarks_the_uniform_scale_holds() -> None:
+    """Half as large again in the plane, so in depth as well; the bend in the plane does not reach into depth."""
     start = np.concatenate([RNG.random((8, 2)), np.zeros((8, 1))], 1)
     moved = landmark_warp(np.array([[0.3, 0.4, 0.2]]), start, 1.5 * start)
-    assert moved[0, 2] == pytest.approx(0.2)
+    assert moved[0] == pytest.approx([0.45, 0.6, 0.3], abs=1e-6)
+    bent = start + 0.1 * start[:, :1] * start[:, 1:2] * [1, 0, 0]
+    above, below = landmark_warp(np.array([[0.3, 0.4, 0.1], [0.3, 0.4, -0.1]]), start, bent)
+    assert above == pytest.approx(below * [1, 1, -1], abs=1e-6)
 
 
 def test_landmarks_without_sense_are_refused() -> None:

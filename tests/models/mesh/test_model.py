@@ -100,6 +100,18 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(PplkitError, match=r"poses have the shape \(3, 4, 3\): the mesh .* asks for \(N, "):
         patch_model().encode(np.zeros((3, 4, 3)))
     body = body_poses("humanoid", count=1)
-    few = Template(body.mesh.vertices, body.mesh.faces, Landmarks(("neck",), np.zeros((1, 3))))
-    with pytest.raises(PplkitError, match="1 and 1 landmarks are given"):
-        patch_model().transfer(SOURCE.poses, few)
+    other = Template(body.mesh.vertices, body.mesh.faces, Landmarks(("nose",), np.zeros((1, 3))))
+    with pytest.raises(PplkitError, match="share no name"):
+        patch_model().transfer(SOURCE.poses, other)
+    with pytest.raises(PplkitError, match="the source is not the mesh that the model has learned from"):
+        patch_model().predict_jacobians(body.mesh.vertices + 1, *([body.mesh.faces] * 4))
+
+
+def test_jacobians_for_scoring_are_those_of_the_poses() -> None:
+    """Through the interface that baselines share: everything in unit boxes."""
+    model, ours, theirs = patch_model(), template(), template(body_poses("humanoid", "child", "coarse", 1))
+    posed = ours.normalized(SOURCE.poses)
+    rests = [value.numpy() for mesh in (ours, theirs) for value in (mesh.vertices, mesh.faces)]
+    field = model.predict_jacobians(*rests[:2], posed, *rests[2:], ours.landmarks, theirs.landmarks)
+    placed = theirs.normalized(model.transfer(SOURCE.poses, theirs))
+    assert error(theirs.solver.solve(field), placed) < 1e-6
