@@ -15,7 +15,7 @@ from pplkit.models.motion.tracking import Reference
 from pplkit.training.logger import Progress
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.task import Rank
-from pplkit.training.tasks.imitation import ImitationTask, train_imitator
+from pplkit.training.tasks.imitation import ImitationTask, train_imitator, trained_policy
 
 pytest.importorskip("mujoco", reason='MuJoCo simulates bodies: pip install "pplkit[motion]"')
 TINY = ImitationConfig(bodies=4, horizon=8, batch_size=16, passes=2, widths=(16,), steps=24, episode=10)
@@ -121,3 +121,12 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         train_imitator(TINY, reference(frames=1), tmp_path, **QUIET)
     with pytest.raises(PplkitError, match="in one process"):
         train_imitator(TINY, reference(), tmp_path, **{**QUIET, "devices": 2})
+
+
+def test_a_policy_is_read_for_its_motion_alone(tmp_path: Path) -> None:
+    train_imitator(TINY.replace(steps=4), reference(), tmp_path, **QUIET)
+    task = ready()
+    seen = task.tracking.observe(task.tracking.start(np.zeros(2, int), np.zeros(2)))
+    assert trained_policy(reference(), tmp_path).act(seen).shape == (2, 34)
+    with pytest.raises(PplkitError, match="no imitator of this motion"):
+        trained_policy(reference(frames=41), tmp_path)
