@@ -131,14 +131,14 @@ def prepare(
     if not names:
         raise PplkitError(f"nothing is left of {source}: {next(iter(dropped.items()))}; choose other options")
     testing = _testing(names, alike, files, options)
-    found = ImageSquares(list(paths.values()), warn=warn) if options["crop"] in (AUTO, OBJECT) else None
-    if found is not None:
-        sample = partial(sample_images, found, [paths[name] for name in names if name not in faults])
+    squares = ImageSquares(list(paths.values()), warn=warn) if options["crop"] in (AUTO, OBJECT) else None
+    if squares is not None:
+        sample = partial(sample_images, squares, [paths[name] for name in names if name not in faults])
         options["crop"] = choose_crop(options["crop"], "center", sample)
     sheet = Sheet(len(names))
     cut: Cut = partial(_around_label, margin=margin)
     if options["crop"] != "labels":
-        cut = image_cut(options["crop"], found, sheet, [[paths[name]] for name in names])
+        cut = image_cut(options["crop"], squares, sheet, [[paths[name]] for name in names])
     follow = partial(video_cut, known={}, sheet=sheet, threads=1) if options["crop"] == OBJECT else None
     tasks, class_names = _tasks(names, files, testing, size, options, cut, follow)
     for path in unreadable_heif(source):
@@ -266,20 +266,20 @@ def _fail(reason: str) -> list[Row]:
 
 
 def _outside_splits(names: Mapping[str, Path]) -> dict[str, str]:
-    found = {name.split("/")[0] for name in names if "/" in name}
-    if "train" not in found:
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    if "train" not in folders:
         raise PplkitError("splits is 'folder', but there is no image below a folder train; choose splits='hash'")
     reason = "lies neither in train nor in test, which splits='folder' needs; move it"
     return {name: reason for name in names if "/" not in name or name.split("/")[0] not in SPLITS}
 
 
-def _testing(names: Sequence[str], found: Sequence[Sequence[str]], files: Files, options: Options) -> set[str]:
+def _testing(names: Sequence[str], duplicates: Sequence[Sequence[str]], files: Files, options: Options) -> set[str]:
     """The names of the test split; what hangs together (a video, near-duplicates) goes there as a whole."""
     if options["splits"] == "folder":
         return {name for name in names if name.startswith("test/")}
     units = sorted({files.videos[name] for name in names})
     number = {name: units.index(files.videos[name]) for name in names}
-    links = [(number[group[0]], number[other]) for group in found for other in group[1:]]
+    links = [(number[group[0]], number[other]) for group in duplicates for other in group[1:]]
     leader = {name: name for name in units}
     for group in groups([link for link in links if link[0] != link[1]]):
         leader |= dict.fromkeys((units[index] for index in group), units[group[0]])

@@ -147,11 +147,11 @@ def _layout(source: Path, layout: str | None) -> str:
         raise PplkitError(f"there is no folder {source}; give the one that holds S1, S5, ... of Human3.6M")
     if layout is not None and layout not in LAYOUTS:
         raise PplkitError(f"layout is {layout!r}; {choice(layout, LAYOUTS)}")
-    found = [kind for kind, folder in LAYOUTS.items() if any(source.glob(f"S*/{folder}"))]
-    wanted = [layout] if layout is not None else found
+    layouts = [kind for kind, folder in LAYOUTS.items() if any(source.glob(f"S*/{folder}"))]
+    wanted = [layout] if layout is not None else layouts
     if len(wanted) > 1:
-        raise PplkitError(f"{source} has both layouts of Human3.6M; choose one with layout: {', '.join(found)}")
-    if not wanted or wanted[0] not in found:
+        raise PplkitError(f"{source} has both layouts of Human3.6M; choose one with layout: {', '.join(layouts)}")
+    if not wanted or wanted[0] not in layouts:
         folders = " or ".join(f"S1/{LAYOUTS[kind]}" for kind in wanted or LAYOUTS)
         raise PplkitError(f"{source} has no {folders}; give the folder that holds S1, S5, ... of Human3.6M")
     return wanted[0]
@@ -205,10 +205,10 @@ def _frame_tasks(
     folders = [video.subject / LAYOUTS["simplified"] / video.name for video in videos]
     frames = [sorted(folder.glob("*.jpg"), key=lambda f: (len(f.stem), f)) for folder in folders]
     everything = [file for files in frames for file in files]
-    found = None if crop == "labels" else ImageSquares(everything, warn=warn)
-    if found is not None:
-        crop = choose_crop(crop, "labels", partial(sample_images, found, everything))
-    cut = image_cut(crop, found, sheet, frames) if crop == OBJECT else None
+    squares = None if crop == "labels" else ImageSquares(everything, warn=warn)
+    if squares is not None:
+        crop = choose_crop(crop, "labels", partial(sample_images, squares, everything))
+    cut = image_cut(crop, squares, sheet, frames) if crop == OBJECT else None
     tasks = []
     for video, files in zip(videos, frames, strict=True):
         for file in files[::every]:

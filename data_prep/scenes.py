@@ -39,17 +39,17 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     if crop not in CROPS:
         raise PplkitError(f"crop is {crop!r}; {choice(crop, CROPS)}")
     height, width = scenes.masks.shape[1:]
-    found = np.empty((len(scenes.videos), 4))
+    boxes = np.empty((len(scenes.videos), 4))
     for video in np.unique(scenes.videos):
         rows = scenes.videos == video
         if crop == "object":
             given = np.asarray((find or _finder())(scenes.images[rows]), float)
             if given.shape != (rows.sum(), 4) or not np.isfinite(given).all():
                 raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} images: give a square of each")
-            found[rows] = given
+            boxes[rows] = given
         else:
-            found[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else center(width, height)
-    return found
+            boxes[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else center(width, height)
+    return boxes
 
 
 def _finder() -> Find:

@@ -85,6 +85,13 @@ def puppets(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(out)
 
 
+@pytest.fixture(scope="module")
+def model(tiny: Config) -> PosePriorLearner:
+    """A model that has learned nothing, in eval mode."""
+    torch.manual_seed(0)
+    return PosePriorLearner(tiny).eval()
+
+
 @pytest.fixture(scope="session")
 def untrained_run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder whose model has learned nothing."""

@@ -31,12 +31,12 @@ DRAFT = 64  # a JPEG need not be decoded finer than this
 def near_pairs(paths: Sequence[Path]) -> tuple[list[tuple[int, int]], set[int]]:
     """Pairs (i, j), i < j, of near-duplicates among the images, and which of the images cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(counted(pool.map(_cells, paths), len(paths), "looking for duplicates"))
-    rows = np.array([row for row, cells in enumerate(found) if cells is not None], np.int64)
+        all_cells = list(counted(pool.map(_cells, paths), len(paths), "looking for duplicates"))
+    rows = np.array([row for row, cells in enumerate(all_cells) if cells is not None], np.int64)
     unreadable = set(range(len(paths))) - set(rows.tolist())
     if not len(rows):
         return [], unreadable
-    colours = np.stack([cells for cells in found if cells is not None])
+    colours = np.stack([cells for cells in all_cells if cells is not None])
     pairs = alike(np.stack([_bits(cells) for cells in colours]), colours)
     return [(i, j) for i, j in rows[pairs].tolist()], unreadable
 
@@ -62,8 +62,8 @@ def alike(bits: np.ndarray, colours: np.ndarray) -> np.ndarray:
             i, j = one[part : part + PART], other[part : part + PART]
             same = np.abs(colours[i].astype(np.int16) - colours[j]).sum((1, 2, 3)) <= reach
             pairs.append(np.sort(np.stack([i[same], j[same]], 1), axis=1))
-    found = np.concatenate(pairs)
-    return found[np.lexsort((found[:, 1], found[:, 0]))]
+    ordered = np.concatenate(pairs)
+    return ordered[np.lexsort((ordered[:, 1], ordered[:, 0]))]
 
 
 def _bits(cells: np.ndarray) -> np.ndarray:
@@ -90,10 +90,10 @@ def groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     for one, other in pairs:
         low, high = sorted((root(one), root(other)))
         parent[high] = low
-    found: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for index in sorted(parent):
-        found.setdefault(root(index), []).append(index)
-    return list(found.values())
+        groups.setdefault(root(index), []).append(index)
+    return list(groups.values())
 
 
 def superfluous(pairs: Sequence[tuple[int, int]]) -> dict[int, int]:

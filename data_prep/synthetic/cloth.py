@@ -49,20 +49,20 @@ def tile(draws: Array) -> Array:
     often, other = (np.float32(3 + int(5 * draw)) for draw in draws[5:7])
     duty = np.float32(0.3 + 0.4 * draws[7])
     if kind == "across":
-        found = _bands(often * along + 0 * across, duty)
+        pattern = _bands(often * along + 0 * across, duty)
     elif kind == "along":
-        found = _bands(often * across + 0 * along, duty)
+        pattern = _bands(often * across + 0 * along, duty)
     elif kind == "diagonal":
-        found = _bands(often * along + other * across, duty)
+        pattern = _bands(often * along + other * across, duty)
     elif kind in ("checks", "gingham"):
         one, two = _bands(often * along, np.float32(0.5)), _bands(often * across, np.float32(0.5))
-        found = one + two - 2 * one * two if kind == "checks" else (one + two) * np.float32(0.5)
+        pattern = one + two - 2 * one * two if kind == "checks" else (one + two) * np.float32(0.5)
     elif kind == "dots":
-        found = _dots(often * along, often * across, duty)
+        pattern = _dots(often * along, often * across, duty)
     else:
-        found = _noise(draws[12:])
-        found = found if kind == "noise" else np.minimum(np.maximum(6 * found - np.float32(2.5), 0), 1)
-    return found.astype(np.float32)
+        pattern = _noise(draws[12:])
+        pattern = pattern if kind == "noise" else np.minimum(np.maximum(6 * pattern - np.float32(2.5), 0), 1)
+    return pattern.astype(np.float32)
 
 
 def _bands(phase: Array, duty: np.float32) -> Array:
@@ -73,13 +73,13 @@ def _bands(phase: Array, duty: np.float32) -> Array:
 
 def _dots(along: Array, across: Array, duty: np.float32) -> Array:
     """Round dots, two for each whole number in both directions, in rows that are shifted by half."""
-    found = np.zeros(np.broadcast_shapes(along.shape, across.shape), np.float32)
+    pattern = np.zeros(np.broadcast_shapes(along.shape, across.shape), np.float32)
     for shift in (np.float32(0), np.float32(0.5)):
         u, v = along + shift, across + shift
         u, v = u - np.floor(u) - np.float32(0.5), v - np.floor(v) - np.float32(0.5)
         soft = (duty * np.float32(0.5) - np.sqrt(u * u + v * v)) * 6 + np.float32(0.5)
-        found = np.maximum(found, np.minimum(np.maximum(soft, 0), 1))
-    return found
+        pattern = np.maximum(pattern, np.minimum(np.maximum(soft, 0), 1))
+    return pattern
 
 
 def _noise(draws: Array) -> Array:

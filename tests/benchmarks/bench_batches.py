@@ -137,7 +137,7 @@ def compare(options: argparse.Namespace, folder: Path) -> list[dict[str, object]
             Batches(split, config, device, stream=False) as resident,
             Batches(split, config, device, stream=True) as streamed,
         ):
-            found: dict[str, list[float]] = {"DataLoader": [], "resident": [], "streamed": []}
+            results: dict[str, list[float]] = {"DataLoader": [], "resident": [], "streamed": []}
             for repeat in range(options.repeats + 1):
                 rates = {"DataLoader": loaded(loader, options.seconds, device)}
                 for name, batches in (("resident", resident), ("streamed", streamed)):
@@ -145,9 +145,9 @@ def compare(options: argparse.Namespace, folder: Path) -> list[dict[str, object]
                     rates[name] = rate(lambda b=batches, s=steps: b(next(s)), options.batch, options.seconds, device)  # type: ignore[misc]
                 if repeat:  # the first one fills caches
                     for name, value in rates.items():
-                        found[name].append(value)
-        ratios = {name: [a / b for a, b in zip(found[name], found["DataLoader"], strict=True)] for name in found}
-        rows.append({"reference": reference, "images_per_second": found, "ratios": ratios})
+                        results[name].append(value)
+        ratios = {name: [a / b for a, b in zip(results[name], results["DataLoader"], strict=True)] for name in results}
+        rows.append({"reference": reference, "images_per_second": results, "ratios": ratios})
     return rows
 
 
@@ -187,8 +187,8 @@ def stream_large(options: argparse.Namespace) -> None:
         for step in range(steps):
             batches(step)
     seconds = time.perf_counter() - began
-    found = {"images": len(split), "steps": steps, "images_per_second": steps * options.batch / seconds}
-    print(json.dumps({**found, "before": before, "after": peak()}))
+    results = {"images": len(split), "steps": steps, "images_per_second": steps * options.batch / seconds}
+    print(json.dumps({**results, "before": before, "after": peak()}))
 
 
 def memory(options: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
@@ -199,8 +199,8 @@ def memory(options: argparse.Namespace, folder: Path) -> list[dict[str, object]]
         command = [sys.executable, __file__, "--stream-from", str(folder), "--reference", reference]
         for name in ("size", "batch", "device", "batches"):
             command += [f"--{name}", str(getattr(options, name))]
-        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        row = {"reference": reference, "gigabytes": total / 1e9, **json.loads(told.splitlines()[-1])}
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        row = {"reference": reference, "gigabytes": total / 1e9, **json.loads(output.splitlines()[-1])}
         print(
             f"{reference}: {total / 1e9:.1f} GB, {row['steps']} batches of {options.batch}, "
             f"{row['images_per_second']:,.0f} images/s; resident memory {row['before']['now']:.0f} MB before, "

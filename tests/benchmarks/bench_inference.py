@@ -78,16 +78,16 @@ class Cost(NamedTuple):
 
 def cost(action: Callable[[], object], count: int, device: torch.device, rounds: int = 3) -> Cost:
     """Medians of `rounds` after one that does not count."""
-    found = []
+    results = []
     for number in range(rounds + 1):
         began, worked = time.perf_counter(), time.process_time()
         action()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if number:
-            found.append((time.perf_counter() - began, time.process_time() - worked))
-    taken, work = (statistics.median(part) for part in zip(*found, strict=True))
-    return Cost(count / taken, 1000 * work / count)
+            results.append((time.perf_counter() - began, time.process_time() - worked))
+    seconds, work = (statistics.median(part) for part in zip(*results, strict=True))
+    return Cost(count / seconds, 1000 * work / count)
 
 
 def models(run: Path | None, names: list[str], device: str) -> dict[str, PosePriorLearner]:
@@ -126,13 +126,13 @@ def measure(
     return {name: cost(action, len(files), device, rounds) for name, action in actions.items()}
 
 
-def table(found: dict[str, Any]) -> list[str]:
+def table(result: dict[str, Any]) -> list[str]:
     """Lines of text."""
-    lines = [str(found["machine"]), "images per second (ms of processor time for an image)"]
-    lines += [f"reading {kind}: {cost}" for kind, cost in found["reading"].items()]
-    names = list(next(iter(found["rows"].values())))
+    lines = [str(result["machine"]), "images per second (ms of processor time for an image)"]
+    lines += [f"reading {kind}: {cost}" for kind, cost in result["reading"].items()]
+    names = list(next(iter(result["rows"].values())))
     lines.append(f"{'':36}" + "".join(f"{name:>18}" for name in names))
-    lines += [f"{name:36}" + "".join(f"{row[kind]!s:>18}" for kind in names) for name, row in found["rows"].items()]
+    lines += [f"{name:36}" + "".join(f"{row[kind]!s:>18}" for kind in names) for name, row in result["rows"].items()]
     return lines
 
 
@@ -166,9 +166,9 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(), "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"), "source": list(options.source), "batch": options.batch_size,
     }  # fmt: skip
-    found = {"machine": machine, "reading": reading, "rows": rows}
-    print("\n".join(table(found)))
-    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+    results = {"machine": machine, "reading": reading, "rows": rows}
+    print("\n".join(table(results)))
+    options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

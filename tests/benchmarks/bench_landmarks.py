@@ -47,8 +47,8 @@ class Seen:
         images, test = np.asarray(data["train"].images[:limit]), np.asarray(data["test"].images)
         labels = [np.asarray(split.keypoints) for split in (data["train"], data["test"])]
         self.names, self.labels, self.truth = data.keypoint_names, labels[0][:limit], labels[1]
-        found = [model.estimate(some, procedure="published") for some in (images, images[:, :, ::-1], test)]
-        self.keypoints, self.mirrored, self.test = (poses.keypoints.numpy().astype(float) for poses in found)
+        results = [model.estimate(some, procedure="published") for some in (images, images[:, :, ::-1], test)]
+        self.keypoints, self.mirrored, self.test = (poses.keypoints.numpy().astype(float) for poses in results)
         score = evaluate("h36m", self.keypoints, self.labels, self.test, self.truth)
         self.full = self.error(score.predictions)
         flat = self.keypoints.reshape(len(images), -1)
@@ -98,7 +98,7 @@ def estimators(seen: Seen, index: np.ndarray) -> dict[str, float]:
     def mapped(maps: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         return np.stack([np.einsum("ckd,bkd->bc", weights, seen.test) + offset for weights, offset in maps], 1)
 
-    found = {
+    results = {
         "least squares": least_squares(keypoints, labels, seen.test),
         "ridge": linear(keypoints, labels, seen.test, None),
         "whitened": linear(keypoints, labels, seen.test, seen.whitening),
@@ -107,8 +107,8 @@ def estimators(seen: Seen, index: np.ndarray) -> dict[str, float]:
     }
     for name, parts in {"no mirror": (keypoints[:, None], labels[:, None]), "kit": twice}.items():
         fit = ridge.fit(*parts)
-        found[name] = mapped(list(zip(fit.weights, fit.offsets, strict=True)))
-    return {name: seen.error(points) / seen.full for name, points in found.items()}
+        results[name] = mapped(list(zip(fit.weights, fit.offsets, strict=True)))
+    return {name: seen.error(points) / seen.full for name, points in results.items()}
 
 
 def medoids(keypoints: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -160,15 +160,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench_landmarks.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = [compare(run, options.labels, options.draws, options.limit) for run in options.runs]
-    for one in found:
+    results = [compare(run, options.labels, options.draws, options.limit) for run in options.runs]
+    for one in results:
         print(f"{one['run']}, {one['labels']} labelled images, {options.draws} draws: mean ± sd (largest)")
         print(f"{'':14}" + "".join(f"{way:>22}" for way in one["ratios"]))
         for name in one["ratios"]["random"]:
             cells = [np.array(rows[name]) for rows in one["ratios"].values()]
             text = [f"{cell.mean():.3f} ± {cell.std():.3f} ({cell.max():.3f})" for cell in cells]
             print(f"{name:14}" + "".join(f"{cell:>22}" for cell in text))
-    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+    options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -49,14 +49,14 @@ DRAWS, LABELS = 20, 10
 
 def near_labels(points: np.ndarray, labels: np.ndarray, visible: np.ndarray, size: int) -> np.ndarray:
     """Whether points (n, M, 2) lie in the hull of an image's visible labels (n, J, 2) or NEAR one of them: (n, M)."""
-    found = []
+    results = []
     for some, own, there in zip(points, labels, visible, strict=True):
         away = np.linalg.norm(some[:, None] - own[there][None], axis=-1).min(1) * sides_per_unit(size)
         inside = away <= NEAR
         with suppress(QhullError, ValueError):  # of fewer than three labels, or of labels on one line
             inside |= Delaunay(own[there]).find_simplex(some) >= 0
-        found.append(inside)
-    return np.array(found)
+        results.append(inside)
+    return np.array(results)
 
 
 def on_links(keypoints: np.ndarray, links: list[tuple[int, int]], split: Any, size: int) -> float:
@@ -84,14 +84,14 @@ def bird_errors(train: np.ndarray, test: np.ndarray, data: Any) -> list[float]:
 def mean_pose(data: Any) -> list[float]:
     """As `bird_errors`, of the mean label of each part."""
     one, other = data["train"], data["test"]
-    found = []
+    results = []
     for number in (0, 1, 2, None):
         a = np.full(len(one), True) if number is None else one.classes == number
         b = np.full(len(other), True) if number is None else other.classes == number
         middle = np.nanmean(np.where(one.visible[a][..., None], one.keypoints[a], np.nan), 0)
         away = np.linalg.norm(other.keypoints[b] - middle, axis=-1)[other.visible[b]]
-        found.append(50 * float(np.nanmean(away)))
-    return found
+        results.append(50 * float(np.nanmean(away)))
+    return results
 
 
 def named_parts(model: Any, data: Any) -> tuple[float, float]:
@@ -206,13 +206,13 @@ def _mouse_labels(source: Path, frames: list[Path]) -> tuple[list[str], np.ndarr
 
 def _in_frames(model: Any, data: Any, frames: list[Path]) -> np.ndarray:
     """Keypoints in pixels of the frames."""
-    found = []
+    results = []
     for file in frames:
         image = Image.open(file).convert("RGB")
         box = whole(*image.size)
         square = resized(image, model.config.image_size, box)[None]
-        found.append(from_crop(model.estimate(square).keypoints[0].numpy(), box, model.config.image_size))
-    return np.stack(found)
+        results.append(from_crop(model.estimate(square).keypoints[0].numpy(), box, model.config.image_size))
+    return np.stack(results)
 
 
 def _left_out(points: np.ndarray, labels: np.ndarray) -> list[float]:

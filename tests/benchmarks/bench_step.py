@@ -65,9 +65,9 @@ def untrained_features(config: Config) -> PerceptualFeatures:
 
     torch.manual_seed(1)
     feature_networks._vgg_layers = lambda name: list(make_layers(cfgs["E" if name == "vgg19" else "D"]).children())  # type: ignore[attr-defined]
-    found = perceptual_features(config.perceptual, config.perceptual_size)
-    assert found is not None
-    return found
+    result = perceptual_features(config.perceptual, config.perceptual_size)
+    assert result is not None
+    return result
 
 
 def step_of(variant: str, config: Config, device: torch.device) -> Callable[[], Any]:
@@ -170,7 +170,7 @@ def curves(device: torch.device) -> dict[str, list[list[float]]]:
     """Seconds of the kit's link map by keypoints and by image size, and of its step by batch and image size."""
     base = Config.preset("paper")
     keep_memory(base)
-    found: dict[str, list[list[float]]] = {
+    results: dict[str, list[list[float]]] = {
         "link map by links": [
             [n * (n - 1) // 2, link_maps_alone("kit", device, n)["seconds"]] for n in (8, 16, 32, 64)
         ],
@@ -181,17 +181,17 @@ def curves(device: torch.device) -> dict[str, list[list[float]]]:
         for value in changes:
             config = base.replace(**{"batch_size": 4, name: value})
             rows.append([value, timed(step_of(VARIANTS[-1], config, device), device)])
-        found[f"step by {name}"] = rows
-    return found
+        results[f"step by {name}"] = rows
+    return results
 
 
-def draw(found: dict[str, list[list[float]]], path: Path) -> None:
+def draw(result: dict[str, list[list[float]]], path: Path) -> None:
     """The curves, seconds on logarithmic axes, with a dashed line of what would be in proportion."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-    figure = Figure(figsize=(3.2 * len(found), 3), layout="constrained")
-    for axes, (name, rows) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
+    figure = Figure(figsize=(3.2 * len(result), 3), layout="constrained")
+    for axes, (name, rows) in zip(figure.subplots(1, len(result)), result.items(), strict=True):
         x, seconds = zip(*rows, strict=True)
         axes.loglog(x, seconds, "o-", color="#0072B2")
         axes.loglog(x, [seconds[-1] * value / x[-1] for value in x], "--", color="#999999")
@@ -202,19 +202,19 @@ def draw(found: dict[str, list[list[float]]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def table(found: dict[str, Any]) -> list[str]:
+def table(result: dict[str, Any]) -> list[str]:
     """Lines of text."""
-    plain = found["steps"]["plain"]
-    lines = [f"{found['machine']}", f"a step of the preset paper, batch {found['batch']}"]
+    plain = result["steps"]["plain"]
+    lines = [f"{result['machine']}", f"a step of the preset paper, batch {result['batch']}"]
     lines.append(f"{'':14}{'seconds':>9}{'faster':>8}{'images/s':>10}{'of peak':>9}{'memory':>26}{'of plain':>13}")
-    for name, row in found["steps"].items():
+    for name, row in result["steps"].items():
         of_plain = [row[kind] / plain[kind] for kind in ("bytes_of_tensors", "bytes_of_steps")]
         memory = f"{row['bytes_of_tensors'] / 1e9:.2f} ({row['bytes'] / 1e9:.2f}, {row['bytes_of_steps'] / 1e9:.2f}) GB"
         lines.append(
             f"{name:14}{row['seconds']:9.2f}{plain['seconds'] / row['seconds']:8.2f}{row['images_per_second']:10.2f}"
             f"{row['share_of_peak']:9.0%}{memory:>26}{f'{of_plain[0]:.2f} ({of_plain[1]:.2f})':>13}"
         )
-    all_maps, kit = found["link_maps"]["plain"], found["link_maps"]["kit"]
+    all_maps, kit = result["link_maps"]["plain"], result["link_maps"]["kit"]
     lines.append(
         "link map, N = 16, 128 px, 8 poses: "
         f"all maps {1000 * all_maps['seconds']:.0f} ms, {all_maps['bytes'] / 1e6:.0f} MB; "
@@ -242,14 +242,14 @@ def main() -> None:
     elif options.links:
         print(json.dumps(link_maps_alone(options.links, device)))
     else:
-        found = compare(options)
-        print("\n".join(table(found)))
+        result = compare(options)
+        print("\n".join(table(result)))
         if not options.quick:
-            found["curves"] = curves(device)
-            for name, rows in found["curves"].items():
+            result["curves"] = curves(device)
+            for name, rows in result["curves"].items():
                 print(f"{name}:", ", ".join(f"{x:g}: {1000 * seconds:.1f} ms" for x, seconds in rows))
-            draw(found["curves"], options.out.with_suffix(".png"))
-        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+            draw(result["curves"], options.out.with_suffix(".png"))
+        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -108,14 +108,14 @@ def measured(model: PosePriorLearner, joints: JointMap, known: JointMap, film: A
     poses = model.estimate(images, procedure="published")
     points, sure = poses.keypoints.numpy().astype(float), poses.confidence.numpy()
     percent = 100 * sides_per_unit(model.config.image_size)
-    found = {}
+    actual = {}
     within = SMOOTHING * 2 / (model.config.image_size - 1)
     results = {name: joints(smoother(points, sure, within)) for name, smoother in SMOOTHERS.items()}
     for name, made in (results | {"truth known": known(points)}).items():
         error = float(np.linalg.norm(made - truth, axis=-1).mean())
         late = lag(made, truth) if len(truth) >= MIN_LAG_FRAMES else float("nan")
-        found[name] = [percent * error, percent * jitter(made, truth), late]
-    return found
+        actual[name] = [percent * error, percent * jitter(made, truth), late]
+    return actual
 
 
 def compare(run: Path, paces: list[int], videos: int, frames: int) -> dict[str, Any]:
@@ -135,12 +135,12 @@ def compare(run: Path, paces: list[int], videos: int, frames: int) -> dict[str, 
     return {"run": run.name, "rows": rows}
 
 
-def table(found: dict[str, Any]) -> list[str]:
+def table(result: dict[str, Any]) -> list[str]:
     """Lines of text."""
     lines = []
-    for name, rows in found["rows"].items():
+    for name, rows in result["rows"].items():
         raw = np.array(rows["as found"])
-        lines.append(f"{found['run']}, {name}, {len(raw)} videos")
+        lines.append(f"{result['run']}, {name}, {len(raw)} videos")
         lines.append(
             f"{'':12}{'error':>8}{'worse in':>10}{'jitter':>8}{'of found':>16}{'halved in':>11}{'lag':>8}{'largest':>9}"
         )
@@ -168,11 +168,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench_tracks.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = []
+    results = []
     for run in options.runs:
-        found.append(compare(run, options.paces, options.videos, options.frames))
-        print("\n".join(table(found[-1])), flush=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+        results.append(compare(run, options.paces, options.videos, options.frames))
+        print("\n".join(table(results[-1])), flush=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -221,8 +221,8 @@ def main() -> int:
     missed = 0
     for name in options.names or FAULTS:
         fault, run = FAULTS[name], trained(name, options.out)
-        found = diagnose(run, open_dataset(options.out / "data" / fault.data))["findings"]
-        said = {one["name"]: f"{one['name']} {one['number']:.3g}" for one in found}
+        result = diagnose(run, open_dataset(options.out / "data" / fault.data))["findings"]
+        said = {one["name"]: f"{one['name']} {one['number']:.3g}" for one in result}
         missed += not (set(fault.finds) <= set(said) if fault.finds else not said)
         wanted = [said.pop(finding, f"{finding} MISSED") for finding in fault.finds]
         print(f"| {name} | {', '.join(wanted)} | {', '.join(said.values())} |", flush=True)

@@ -196,8 +196,8 @@ def until(page: Any) -> Callable[[Callable[[], Any]], Any]:
 
     def wait(look: Callable[[], Any]) -> Any:
         for _ in range(600):
-            if found := look():
-                return found
+            if result := look():
+                return result
             page.wait_for_timeout(200)
         raise AssertionError("it never came")
 

@@ -12,12 +12,12 @@ pytestmark = pytest.mark.browser
 # A stand-in for the model of a widget, which notes what would be sent to the kernel.
 MODEL = """async ([source, state]) => {
     const listeners = {}, blob = new Blob([source], { type: "text/javascript" });
-    window.told = [];
+    window.sent = [];
     window.model = {
         get: (name) => state[name],
         set: (changes) => Object.assign(state, changes),
-        save_changes: () => window.told.push(JSON.parse(JSON.stringify({ points: state.points, moved: state.moved }))),
-        send: (content) => window.told.push(content),
+        save_changes: () => window.sent.push(JSON.parse(JSON.stringify({ points: state.points, moved: state.moved }))),
+        send: (content) => window.sent.push(content),
         on: (event, act) => (listeners[event] = act),
         put: (changes) => {
             Object.assign(state, changes);
@@ -48,8 +48,8 @@ def drawn(page: Any) -> Any:
     return draw
 
 
-def told(page: Any) -> list[Any]:
-    return page.evaluate("window.told")  # type: ignore[no-any-return]
+def sent(page: Any) -> list[Any]:
+    return page.evaluate("window.sent")  # type: ignore[no-any-return]
 
 
 def drag(page: Any, box: dict[str, float], start: tuple[float, float], *stops: tuple[float, float]) -> None:
@@ -74,7 +74,7 @@ def test_points_and_links_are_where_they_belong(page: Any, drawn: Any) -> None:
 def test_a_drag_that_is_watched_tells_every_move_and_stays_inside(page: Any, drawn: Any) -> None:
     box = drawn(draggable=True, live=True)
     drag(page, box, (100, 100), (110, 100), (120, 90), (400, 90))
-    said = told(page)
+    said = sent(page)
     assert [len(one["points"]) for one in said] == [3] * 3 and [one["moved"] for one in said] == [1, 2, 3]
     assert [one["points"][0] for one in said] == [
         pytest.approx(to, abs=0.01) for to in ([0.1, 0], [0.2, -0.1], [1, -0.1])
@@ -85,9 +85,9 @@ def test_a_drag_that_is_watched_tells_every_move_and_stays_inside(page: Any, dra
 def test_other_drags_tell_their_end_alone_and_a_mere_press_nothing(page: Any, drawn: Any) -> None:
     box = drawn(draggable=True)
     drag(page, box, (100, 100))
-    assert told(page) == []
+    assert sent(page) == []
     drag(page, box, (100, 100), (110, 100), (120, 90))
-    (said,) = told(page)
+    (said,) = sent(page)
     assert said["points"][0] == pytest.approx([0.2, -0.1], abs=0.01)
 
 
@@ -96,14 +96,14 @@ def test_arrow_keys_move_the_point_that_has_the_focus(page: Any, drawn: Any) -> 
     page.locator("circle[data-index='1']").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
-    assert told(page)[-1]["points"][1] == pytest.approx([0.52, 0.48])
+    assert sent(page)[-1]["points"][1] == pytest.approx([0.52, 0.48])
 
 
 def test_a_click_tells_its_place_and_one_on_a_label_does_not(page: Any, drawn: Any) -> None:
     box = drawn(clickable=True, draggable=True)
     page.mouse.click(box["x"] + 20, box["y"] + 180)
     page.mouse.click(box["x"] + 150, box["y"] + 150)
-    (said,) = told(page)
+    (said,) = sent(page)
     assert said["event"] == "click" and [said["x"], said["y"]] == pytest.approx([-0.8, 0.8], abs=0.01)
 
 
@@ -115,16 +115,16 @@ def test_other_buttons_neither_click_nor_drag(page: Any, drawn: Any) -> None:
         page.mouse.down(button=button)
         page.mouse.move(box["x"] + 120, box["y"] + 100)
         page.mouse.up(button=button)
-    assert told(page) == []
+    assert sent(page) == []
     page.mouse.click(box["x"] + 20, box["y"] + 180)
-    assert [one["event"] for one in told(page)] == ["click"]
+    assert [one["event"] for one in sent(page)] == ["click"]
 
 
 def test_a_touch_clicks(page: Any, drawn: Any) -> None:
     box = drawn(clickable=True)
     at = {"clientX": box["x"] + 20, "clientY": box["y"] + 180, "bubbles": True, "pointerType": "touch", "button": 0}
     page.locator("svg").dispatch_event("pointerdown", at)
-    (said,) = told(page)
+    (said,) = sent(page)
     assert said["event"] == "click" and [said["x"], said["y"]] == pytest.approx([-0.8, 0.8], abs=0.01)
 
 

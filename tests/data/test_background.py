@@ -31,10 +31,10 @@ def small(frames: np.ndarray) -> list[np.ndarray]:
 def test_frames_are_reduced_to_a_longer_side() -> None:
     frame = np.zeros((480, 640, 3), np.uint8)
     frame[:240] = 255
-    found = reduced(frame)
-    assert found.shape == (120, SIDE, 3) and found.dtype == np.float32
-    np.testing.assert_array_equal(found[:60], 1)
-    np.testing.assert_array_equal(found[60:], 0)
+    result = reduced(frame)
+    assert result.shape == (120, SIDE, 3) and result.dtype == np.float32
+    np.testing.assert_array_equal(result[:60], 1)
+    np.testing.assert_array_equal(result[60:], 0)
     np.testing.assert_array_equal(reduced(frame[:50, :70]), frame[:50, :70] / np.float32(255))
 
 
@@ -44,16 +44,16 @@ def test_light_is_no_deviation() -> None:
     slope = np.linspace(1.0, 0.75, WIDTH)[None, :, None]
     darker = picture * slope * [0.95, 0.85, 0.8]
     assert np.abs(darker - picture).max() > 0.2
-    found = deviation(darker.astype(np.float32), picture)
-    assert np.median(found) < 0.02 and found.max() < 0.06
+    result = deviation(darker.astype(np.float32), picture)
+    assert np.median(result) < 0.02 and result.max() < 0.06
 
 
 def test_what_is_not_known_deviates_by_nothing() -> None:
     picture = np.full((40, 60, 3), 0.5, np.float32)
     image = np.full((40, 60, 3), np.nan, np.float32)
     image[:, :30] = 0.3
-    found = deviation(picture, image)
-    assert np.isfinite(found).all() and (found[:, 35:] == 0).all()
+    result = deviation(picture, image)
+    assert np.isfinite(result).all() and (result[:, 35:] == 0).all()
 
 
 def test_a_blob_is_found_to_the_pixel_and_parts_of_it_are_joined() -> None:
@@ -62,10 +62,10 @@ def test_a_blob_is_found_to_the_pixel_and_parts_of_it_are_joined() -> None:
     off[10:20, 12:14] = 0.2  # three pixels off, above a fifth: a part of it
     off[40:44, 40:44] = 0.4  # another one
     off[30:32, 2:50] = 0.05  # fainter than a sixth
-    found = blobs(off, np.zeros_like(off))
-    assert len(found) == 2 and found[0][0] > found[1][0] == pytest.approx(16 * 0.16)
-    assert [*found[0][1].min(0), *found[0][1].max(0)] == [5, 10, 13, 19]
-    assert [*found[1][1].min(0), *found[1][1].max(0)] == [40, 40, 43, 43]
+    result = blobs(off, np.zeros_like(off))
+    assert len(result) == 2 and result[0][0] > result[1][0] == pytest.approx(16 * 0.16)
+    assert [*result[0][1].min(0), *result[0][1].max(0)] == [5, 10, 13, 19]
+    assert [*result[1][1].min(0), *result[1][1].max(0)] == [40, 40, 43, 43]
     assert blobs(np.full((20, 20), 0.015, np.float32), np.zeros((20, 20))) == []
 
 
@@ -76,9 +76,9 @@ def test_a_square_on_noise_is_found_exactly_before_a_standing_camera(noise: floa
     scene = scene_of(pictures)
     assert np.median([changed(picture, scene) for picture in pictures]) < 0.03
     for picture, (x, y) in zip(pictures, corners, strict=True):
-        found = still_blobs(picture, scene)
-        assert found.shape == (1, 5)
-        np.testing.assert_allclose(found[0, :4], (x, y, x + SQUARE, y + SQUARE), atol=2.01)
+        result = still_blobs(picture, scene)
+        assert result.shape == (1, 5)
+        np.testing.assert_allclose(result[0, :4], (x, y, x + SQUARE, y + SQUARE), atol=2.01)
 
 
 def test_where_an_object_rested_the_background_is_what_was_there_after_it() -> None:
@@ -96,9 +96,9 @@ def test_a_square_is_found_before_a_moving_camera() -> None:
     plane = ground(HEIGHT + 40, WIDTH + 100)
     corners = walk(40, WIDTH, HEIGHT, SQUARE)
     grounds = [plane[20 : 20 + HEIGHT, 2 * k : 2 * k + WIDTH] for k in range(40)]
-    found, unexplained = moving_blobs(small(with_squares(grounds, corners, SQUARE)))
+    result, unexplained = moving_blobs(small(with_squares(grounds, corners, SQUARE)))
     assert np.median(unexplained) < 0.05
-    for row, (x, y) in zip(found, corners, strict=True):
+    for row, (x, y) in zip(result, corners, strict=True):
         np.testing.assert_allclose(row[0, :4], (x, y, x + SQUARE, y + SQUARE), atol=2.5)
 
 

@@ -28,10 +28,10 @@ def test_squares_by_hand() -> None:
 
 def test_points_go_with_the_crop() -> None:
     """The first and last pixel of a crop from 2 to 10 at half its size: their centres lie between two old ones."""
-    found = to_crop(np.array([[2.5, 8.5], [np.nan, 0]]), (2, 2, 10, 10), 4)
-    np.testing.assert_allclose(found[0], [-1, 1])
-    assert np.isnan(found[1, 0])
-    np.testing.assert_allclose(from_crop(found[0], (2, 2, 10, 10), 4), [2.5, 8.5])
+    result = to_crop(np.array([[2.5, 8.5], [np.nan, 0]]), (2, 2, 10, 10), 4)
+    np.testing.assert_allclose(result[0], [-1, 1])
+    assert np.isnan(result[1, 0])
+    np.testing.assert_allclose(from_crop(result[0], (2, 2, 10, 10), 4), [2.5, 8.5])
 
 
 def test_an_image_that_would_take_gigabytes_with_its_border_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

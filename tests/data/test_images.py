@@ -34,8 +34,8 @@ def test_colours_rows_and_columns_of_a_file(tmp_path: Path) -> None:
 def test_every_mode_becomes_rgb(mode: str, pixel: object, expected: tuple[int, ...], tmp_path: Path) -> None:
     path = tmp_path / ("a.tif" if mode == "I" else "a.png")
     Image.new(mode, (3, 2), pixel).save(path)  # type: ignore[arg-type]
-    found = np.asarray(read_image(path))
-    assert found.shape == (2, 3, 3) and (found == expected).all()
+    actual = np.asarray(read_image(path))
+    assert actual.shape == (2, 3, 3) and (actual == expected).all()
 
 
 def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_photo_lies_as_its_camera_was_held(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    found = np.asarray(read_image(tmp_path / "a.jpg"))
-    assert found.shape == (32, 16, 3) and found[:12].mean() > 240 and found[20:].mean() < 15
+    result = np.asarray(read_image(tmp_path / "a.jpg"))
+    assert result.shape == (32, 16, 3) and result[:12].mean() > 240 and result[20:].mean() < 15
 
 
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:

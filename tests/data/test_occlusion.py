@@ -80,22 +80,22 @@ def test_occluded_images_are_grey_in_the_middle_and_a_copy(kind: str) -> None:
     shape, dtype = ((2, 64, 64, 3), np.uint8) if numbers_ == "bytes" else ((2, 3, 64, 64), np.float32)
     images: Any = np.full(shape, 7 if numbers_ == "bytes" else 0.7, dtype)
     images = torch.from_numpy(images) if library == "torch" else images
-    found = occlude(images, "center", 8)
-    assert type(found) is type(images) and found.dtype == images.dtype and tuple(found.shape) == shape
-    grey = np.asarray(found) == (128 if numbers_ == "bytes" else 0)
+    actual = occlude(images, "center", 8)
+    assert type(actual) is type(images) and actual.dtype == images.dtype and tuple(actual.shape) == shape
+    grey = np.asarray(actual) == (128 if numbers_ == "bytes" else 0)
     grey = grey.all(-1) if numbers_ == "bytes" else grey.all(1)
     expected = np.zeros((2, 64, 64), bool)
     expected[:, 24:40, 24:40] = True  # 8 patches of 2 pixels around the centre
     assert np.array_equal(grey, expected)
-    assert np.array_equal(np.asarray(found != images), np.asarray(found == (128 if numbers_ == "bytes" else 0)))
+    assert np.array_equal(np.asarray(actual != images), np.asarray(actual == (128 if numbers_ == "bytes" else 0)))
     assert (np.asarray(images) == np.asarray(images).flat[0]).all()  # the given images are as before
 
 
 def test_occlusion_is_random_by_default_seed_and_repeatable() -> None:
     images = np.full((2, 32, 32, 3), 7, np.uint8)
-    found = occlude(images, kind="random", amount=0.3)
-    assert np.array_equal(found, occlude(images, kind="random", amount=0.3, seed=0))
-    assert (found == 128).all(-1).sum((1, 2)).tolist() == [307, 307]
+    result = occlude(images, kind="random", amount=0.3)
+    assert np.array_equal(result, occlude(images, kind="random", amount=0.3, seed=0))
+    assert (result == 128).all(-1).sum((1, 2)).tolist() == [307, 307]
 
 
 @pytest.mark.parametrize(("amount", "rows"), [(0.0, 0), (0.25, 8), (0.5, 16), (1.0, 32)])
@@ -105,8 +105,8 @@ def test_a_border_is_a_strip_along_one_side(amount: float, rows: int) -> None:
     strip = np.zeros((32, 32), bool)
     strip[:rows] = True
     sides = [np.rot90(strip, k).tolist() for k in range(4)]  # above, left, below, right
-    found = [sides.index(one.tolist()) for one in hidden]
-    assert amount in (0, 1) or set(found) == {0, 1, 2, 3}
+    results = [sides.index(one.tolist()) for one in hidden]
+    assert amount in (0, 1) or set(results) == {0, 1, 2, 3}
     assert np.array_equal(hidden[:3], hidden_patches(3, "border", amount, seed=3))
     assert amount in (0, 1) or not np.array_equal(hidden, hidden_patches(40, "border", amount, seed=4))
 
@@ -123,26 +123,26 @@ FRONT = Occluders(RED[None], HALF[None])
 @pytest.mark.parametrize(("kind", "amount", "count"), [("center", 8, 64), ("random", 0.25, 256), ("border", 0.25, 256)])
 def test_a_cover_is_grey_exactly_where_it_hides(kind: str, amount: float, count: int) -> None:
     images = noise(5)
-    found = cover(images, kind, amount, seed=2)
-    assert found.images.shape == (5, 3, 64, 64) and found.images.dtype == torch.float32
-    assert found.hidden.shape == (5, 64, 64) and found.hidden.dtype == bool
-    patches = found.hidden.reshape(5, 32, 2, 32, 2).transpose(0, 1, 3, 2, 4).reshape(5, 32, 32, 4)
+    result = cover(images, kind, amount, seed=2)
+    assert result.images.shape == (5, 3, 64, 64) and result.images.dtype == torch.float32
+    assert result.hidden.shape == (5, 64, 64) and result.hidden.dtype == bool
+    patches = result.hidden.reshape(5, 32, 2, 32, 2).transpose(0, 1, 3, 2, 4).reshape(5, 32, 32, 4)
     assert (patches.all(-1) == patches.any(-1)).all() and patches.all(-1).sum((1, 2)).tolist() == [count] * 5
-    seen = found.images.numpy().transpose(0, 2, 3, 1)
-    assert (seen[found.hidden] == 0).all()
-    np.testing.assert_allclose(seen[~found.hidden], images[~found.hidden] / 127.5 - 1, atol=1e-6)
+    seen = result.images.numpy().transpose(0, 2, 3, 1)
+    assert (seen[result.hidden] == 0).all()
+    np.testing.assert_allclose(seen[~result.hidden], images[~result.hidden] / 127.5 - 1, atol=1e-6)
     again = cover(images[:3], kind, amount, seed=2)  # from seed and position alone
-    assert torch.equal(again.images, found.images[:3]) and np.array_equal(again.hidden, found.hidden[:3])
+    assert torch.equal(again.images, result.images[:3]) and np.array_equal(again.hidden, result.hidden[:3])
 
 
 def test_things_paste_the_pixels_of_an_occluder_where_its_mask_is() -> None:
     images = noise(20)
-    found = cover(images, "things", 0.5, occluders=FRONT)
-    seen = found.images.numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(seen[found.hidden], np.broadcast_to([1.0, -1, -1], (found.hidden.sum(), 3)))
-    np.testing.assert_allclose(seen[~found.hidden], images[~found.hidden] / 127.5 - 1, atol=1e-6)
+    result = cover(images, "things", 0.5, occluders=FRONT)
+    seen = result.images.numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(seen[result.hidden], np.broadcast_to([1.0, -1, -1], (result.hidden.sum(), 3)))
+    np.testing.assert_allclose(seen[~result.hidden], images[~result.hidden] / 127.5 - 1, atol=1e-6)
     corners = set()
-    for hidden in found.hidden:  # its left half: 16 of 32 columns, but for a pixel that smoothing may take or give
+    for hidden in result.hidden:  # its left half: 16 of 32 columns, but for a pixel that smoothing may take or give
         rows, columns = (np.flatnonzero(hidden.any(axis)) for axis in (1, 0))
         assert len(rows) == 32 and len(columns) in (15, 16, 17)
         assert hidden[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
@@ -150,15 +150,15 @@ def test_things_paste_the_pixels_of_an_occluder_where_its_mask_is() -> None:
         corners.add((rows[0], columns[0]))
     assert len(corners) > 15
     again = cover(images[:3], "things", 0.5, occluders=FRONT)
-    assert torch.equal(again.images, found.images[:3]) and np.array_equal(again.hidden, found.hidden[:3])
+    assert torch.equal(again.images, result.images[:3]) and np.array_equal(again.hidden, result.hidden[:3])
     other = cover(images[:3], "things", 0.5, seed=1, occluders=FRONT)
     assert not np.array_equal(again.hidden, other.hidden)
 
 
 def test_every_occluder_has_its_turn() -> None:
     fronts = Occluders(np.stack([RED, RED[..., [1, 0, 2]]]), np.ones((2, 64, 64), bool))
-    found = cover(noise(20), "things", 0.75, occluders=fronts)
-    colours = {tuple(image[:, hidden].mean(1).tolist()) for image, hidden in zip(*found, strict=True)}
+    result = cover(noise(20), "things", 0.75, occluders=fronts)
+    colours = {tuple(image[:, hidden].mean(1).tolist()) for image, hidden in zip(*result, strict=True)}
     assert colours == {(1.0, -1.0, -1.0), (-1.0, 1.0, -1.0)}
 
 
@@ -178,38 +178,38 @@ def test_covers_that_do_not_exist_are_refused(kind: str, amount: float, fronts: 
 
 
 def test_objects_are_those_of_the_masks(puppets: Dataset) -> None:
-    found = objects(puppets["test"], [0, 4])
-    assert found is not None and np.array_equal(found.images, puppets["test"].images[[0, 4]])
-    assert np.array_equal(found.masks, np.asarray(puppets["test"].masks)[[0, 4]] > 127)
-    assert 0 < found.masks.mean() < 0.5
+    result = objects(puppets["test"], [0, 4])
+    assert result is not None and np.array_equal(result.images, puppets["test"].images[[0, 4]])
+    assert np.array_equal(result.masks, np.asarray(puppets["test"].masks)[[0, 4]] > 127)
+    assert 0 < result.masks.mean() < 0.5
 
 
 def test_pictures_of_a_folder_stand_in_front_where_they_are_opaque(tmp_path: Path) -> None:
     cut = np.dstack((RED, np.where(HALF, 255, 0).astype(np.uint8)))
     Image.fromarray(cut).save(tmp_path / "a.png")
     Image.fromarray(RED[:20]).save(tmp_path / "b.png")
-    found = occluders_from_folder(str(tmp_path), 32)
-    assert found.images.shape == (2, 32, 32, 3) and found.masks.dtype == bool
-    assert found.masks[0, :, :15].all() and not found.masks[0, :, 17:].any() and found.masks[1].all()
-    assert (found.images[1] == [255, 0, 0]).all() and (found.images[0, :, :15] == [255, 0, 0]).all()
+    result = occluders_from_folder(str(tmp_path), 32)
+    assert result.images.shape == (2, 32, 32, 3) and result.masks.dtype == bool
+    assert result.masks[0, :, :15].all() and not result.masks[0, :, 17:].any() and result.masks[1].all()
+    assert (result.images[1] == [255, 0, 0]).all() and (result.images[0, :, :15] == [255, 0, 0]).all()
     with pytest.raises(PplkitError, match="there is no folder .*none"):
         occluders_from_folder(tmp_path / "none", 32)
 
 
 def test_holes_are_of_many_kinds_and_come_from_the_generator() -> None:
-    found = random_masks(np.random.default_rng(0), 2000)
-    assert found.shape == (2000, PATCHES, PATCHES) and found.dtype == bool
-    assert np.array_equal(found, random_masks(np.random.default_rng(0), 2000))
-    assert not np.array_equal(found, random_masks(np.random.default_rng(1), 2000))
-    shares = found.mean((1, 2))
+    result = random_masks(np.random.default_rng(0), 2000)
+    assert result.shape == (2000, PATCHES, PATCHES) and result.dtype == bool
+    assert np.array_equal(result, random_masks(np.random.default_rng(0), 2000))
+    assert not np.array_equal(result, random_masks(np.random.default_rng(1), 2000))
+    shares = result.mean((1, 2))
     assert (shares == 0).mean() == pytest.approx(0.2, abs=0.04)
     assert np.quantile(shares, 0.97) < 0.6 and 0.1 < shares.mean() < 0.3
     # Scattered patches change from place to place; a box, and two, have few edges.
-    edges = (found[:, 1:] != found[:, :-1]).sum((1, 2)) + (found[:, :, 1:] != found[:, :, :-1]).sum((1, 2))
+    edges = (result[:, 1:] != result[:, :-1]).sum((1, 2)) + (result[:, :, 1:] != result[:, :, :-1]).sum((1, 2))
     smooth = (edges > 0) & (edges <= 4 * (64 + 64))
-    whole = found.all(1).any(1) | found.all(2).any(1)  # a row or a column that is hidden throughout
+    whole = result.all(1).any(1) | result.all(2).any(1)  # a row or a column that is hidden throughout
     assert 0.05 < whole.mean() < 0.3 and (smooth & whole).sum() > 0.9 * whole.sum()
-    touching = found[:, 0].any(1) | found[:, -1].any(1) | found[:, :, 0].any(1) | found[:, :, -1].any(1)
+    touching = result[:, 0].any(1) | result[:, -1].any(1) | result[:, :, 0].any(1) | result[:, :, -1].any(1)
     assert (touching & smooth & ~whole).mean() > 0.1  # over the border
 
 

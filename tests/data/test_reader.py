@@ -42,19 +42,19 @@ def test_pictures_and_frames_come_in_order_with_their_squares(tmp_path: Path) ->
         film(tmp_path / "b.mp4", 4),
         picture(tmp_path / "c.png", 40, 50),
     )
-    found = list(FrameSource([first, video, last], 32, "pad", ahead=2, whole=True))
-    assert [(one.file.name, one.number) for one in found] == [
+    result = list(FrameSource([first, video, last], 32, "pad", ahead=2, whole=True))
+    assert [(one.file.name, one.number) for one in result] == [
         ("a.png", None), ("b.mp4", 0), ("b.mp4", 1), ("b.mp4", 2), ("b.mp4", 3), ("c.png", None),
     ]  # fmt: skip
-    assert [one.seconds for one in found[1:5]] == pytest.approx([k / FPS for k in range(4)])
-    for one in (found[0], found[5]):
+    assert [one.seconds for one in result[1:5]] == pytest.approx([k / FPS for k in range(4)])
+    for one in (result[0], result[5]):
         image = read_image(one.file)
         box, square = crop_square(image, 32, "pad")
         assert one.size == image.size and one.box == box
         np.testing.assert_array_equal(one.square, square)
         np.testing.assert_array_equal(one.image, np.asarray(image))
-    assert found[0].box == (0, -10, 60, 50)
-    grey = [round(float(one.square[16, 16].mean()) / 10) for one in found[1:5]]
+    assert result[0].box == (0, -10, 60, 50)
+    grey = [round(float(one.square[16, 16].mean()) / 10) for one in result[1:5]]
     assert grey == [0, 1, 2, 3]  # the video counts in its middle
 
 

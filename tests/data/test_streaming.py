@@ -86,8 +86,8 @@ def test_streamed_batches_are_the_resident_ones(
 def test_what_is_streamed_is_what_the_set_holds(tiny: Config, data: Dataset) -> None:
     config = tiny.replace(reference="masked", mask_ratio=0.0, flip=False, batch_size=9)
     with Batches(data["train"], config, CPU, stream=True) as streamed:
-        found = torch.cat([streamed(step).images for step in range(3)])
-    numbers = ((found + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        result = torch.cat([streamed(step).images for step in range(3)])
+    numbers = ((result + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert sorted(map(bytes, numbers)) == sorted(map(bytes, np.asarray(data["train"].images)))
 
 

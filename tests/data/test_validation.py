@@ -51,10 +51,10 @@ def test_every_fault_is_named(folder: Path) -> None:
     (folder / "train/images-00002.npy").write_bytes(changed)
     np.save(folder / "train/videos.npy", np.zeros(9, np.int32))
     (folder / "train/sources.txt").write_text("one\n")
-    found = faults(folder)
-    assert len(found) == 4 and not any("\n" in fault for fault in found)
+    result = faults(folder)
+    assert len(result) == 4 and not any("\n" in fault for fault in result)
     for part in ("images-00001.npy is missing", "images-00002.npy has changed", "videos.npy must be", "has 1 line"):
-        assert sum(part in fault for fault in found) == 1, part
+        assert sum(part in fault for fault in result) == 1, part
 
 
 def test_a_lost_shard_is_counted(folder: Path) -> None:

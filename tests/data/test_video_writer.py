@@ -17,8 +17,8 @@ def test_a_video_is_read_back(tmp_path: Path) -> None:
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
         assert (stream.width, stream.height, float(stream.average_rate)) == (48, 32, 12.5)
-        found = [frame.to_ndarray(format="rgb24").mean() for frame in file.decode(stream)]
-    np.testing.assert_allclose(found, levels, atol=4)
+        results = [frame.to_ndarray(format="rgb24").mean() for frame in file.decode(stream)]
+    np.testing.assert_allclose(results, levels, atol=4)
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
 
 

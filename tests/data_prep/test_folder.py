@@ -16,8 +16,8 @@ from pplkit.data.dataset import open_dataset
 from pplkit.data.npy_shards import NpyWriter
 
 
-def found(image: np.ndarray) -> np.ndarray:
-    """Centre of what is red, in pixels."""
+def red_center(image: np.ndarray) -> np.ndarray:
+    """Center of what is red, in pixels."""
     red = image[..., 0].astype(float)
     y, x = np.indices(red.shape)
     return np.array([(x * red).sum(), (y * red).sum()]) / red.sum()
@@ -32,7 +32,7 @@ def test_coco_labels_lie_on_their_pixels(crop: str, count: int, tmp_path: Path) 
     assert (data.protocol, data.skeleton, data.flip_pairs[0]) == ("cub", [(0, 1), (0, 2)], (1, 2))
     assert train.keypoints is not None and train.visible is not None and len(train) == count
     for image, points, visible in zip(np.asarray(train.images), train.keypoints, train.visible, strict=True):
-        np.testing.assert_allclose((points[0] + 1) / 2 * 95, found(image), atol=0.5)
+        np.testing.assert_allclose((points[0] + 1) / 2 * 95, red_center(image), atol=0.5)
         assert visible.tolist() == [True, False, False] and np.isnan(points[2]).all()
     if crop == "labels":  # bbox 8..40 x 16..40, side 32 + 2 x 8, centre (24, 28): from (0, 4), twice as large
         np.testing.assert_allclose((train.keypoints[1, 0] + 1) / 2 * 95, (2 * 20.5 - 0.5, 2 * 26.5 - 0.5), atol=1e-4)
@@ -51,7 +51,7 @@ def test_a_table_labels_what_it_names(tmp_path: Path) -> None:
     assert train.keypoints is not None and train.visible is not None and data.keypoint_names == ["nose", "tail"]
     assert train.sources == ["a.png", "plain.png", "b ü/c.png"]
     assert train.visible.tolist() == [[True, False], [False, False], [True, False]]  # x = 2 is cut off by the crop
-    np.testing.assert_allclose((train.keypoints[2, 0] + 1) / 2 * 31, found(np.asarray(train.images)[2]), atol=0.5)
+    np.testing.assert_allclose((train.keypoints[2, 0] + 1) / 2 * 31, red_center(np.asarray(train.images)[2]), atol=0.5)
 
 
 def test_the_split_stays_when_files_are_added(tmp_path: Path) -> None:

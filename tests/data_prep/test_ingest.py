@@ -19,16 +19,16 @@ from pplkit.data.writer import DatasetWriter
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[Task]:
     """Forty grey pictures, each as bright as its number; its one point is the centre of its left upper pixel."""
-    found = []
+    results = []
     for number in range(40):
         path = tmp_path / f"{number}.png"
         Image.new("L", (6, 4), number).save(path)
-        found.append(
+        results.append(
             image_task(
                 path, 4, split="train", source=path.name, box=center, points=np.array([[1.0, 0.0]]), video=number
             )
         )
-    return found
+    return results
 
 
 def writer(out: Path) -> DatasetWriter:

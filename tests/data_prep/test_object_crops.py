@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import HEIGHT, WIDTH, BrightFinder, ground, standing, walk, with_squares
+from moving import HEIGHT, WIDTH, BrightFinder, ground, photograph, standing, walk, with_squares
 from PIL import Image
 from sources import film
 
@@ -30,21 +30,6 @@ def clip(tmp_path: Path) -> Path:
     pytest.importorskip("av")
     frames, _ = standing(40)
     return write_video(tmp_path / "a.mp4", frames.repeat(2, axis=1).repeat(2, axis=2), 10)
-
-
-def save(path: Path, frame: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(frame).save(path)
-    return path
-
-
-def photograph(path: Path, seed: int, bright: bool = True) -> Path:
-    """200 x 160 pixels, with a bright patch of 48 x 40 somewhere."""
-    frame = np.repeat(ground(160, 200, seed, 20).clip(0, 180).astype(np.uint8)[..., None], 3, axis=2)
-    x, y = np.random.default_rng(seed).integers(0, (150, 118))
-    if bright:
-        frame[y : y + 40, x : x + 48] = 255
-    return save(path, frame)
 
 
 def test_auto_takes_the_object_where_it_is_small_and_says_so(

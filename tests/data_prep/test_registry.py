@@ -131,8 +131,8 @@ def test_every_kind_has_a_module_with_the_shared_parameters(kind: str) -> None:
 
 def test_settings_follow_from_the_name() -> None:
     names = ("puppets-hand", "puppets-mine", "cub-three", "video-cat", "h36m", "folder-roses", "flowers")
-    found = [preset_for(name) for name in names]
-    assert found == ["puppets-hand", "puppets", "cub-three", "videos", "videos", "photographs", "photographs"]
+    results = [preset_for(name) for name in names]
+    assert results == ["puppets-hand", "puppets", "cub-three", "videos", "videos", "photographs", "photographs"]
     with pytest.raises(PplkitError, match="no settings are named after the data set 'birds'"):
         preset_for("birds")
 

@@ -25,10 +25,10 @@ def made() -> Scenes:
 
 
 def test_true_boxes_hold_the_object_whole_and_are_smooth(made: Scenes) -> None:
-    found = boxes(made, "truth")
+    result = boxes(made, "truth")
     low, high = extents(made.masks)
-    sides = (found[:, 2:] - found[:, :2]).reshape(8, 6, 2)
-    assert (found[:, :2] <= low).all() and (found[:, 2:] >= high).all()
+    sides = (result[:, 2:] - result[:, :2]).reshape(8, 6, 2)
+    assert (result[:, :2] <= low).all() and (result[:, 2:] >= high).all()
     np.testing.assert_allclose(sides[..., 0], sides[..., 1])
     ratio = sides[..., 0].reshape(-1) / (high - low).max(axis=1)
     assert ratio.min() >= 1.2 and np.median(ratio) < 1.45
@@ -52,10 +52,10 @@ def test_other_crops(made: Scenes) -> None:
         calls.append(images)
         return np.tile([1.5, 2, 101.5, 102], (len(images), 1)) + len(calls)
 
-    found = boxes(made, "object", find)
+    result = boxes(made, "object", find)
     assert [one.shape for one in calls] == [(6, 200, 240, 3)] * 8  # each video by itself, in order
     np.testing.assert_array_equal(np.concatenate(calls), made.images)
-    assert found[:, 0].tolist() == [2.5 + v for v in made.videos]
+    assert result[:, 0].tolist() == [2.5 + v for v in made.videos]
     with pytest.raises(PplkitError, match=r"find gave \(4,\) numbers for 6 images"):
         boxes(made, "object", lambda images: np.zeros(4))
     with pytest.raises(PplkitError, match="crop is 'left'; choose one of object, truth, center"):
@@ -64,13 +64,13 @@ def test_other_crops(made: Scenes) -> None:
 
 def test_labels_are_carried_into_the_crop_and_back(made: Scenes) -> None:
     squares = boxes(made, "truth")
-    found = cropped(made, squares, 96)
-    assert found.images.shape == (48, 96, 96, 3) and set(np.unique(found.masks)) == {0, 255}
-    for points, square, pixels in zip(found.keypoints, squares, made.keypoints, strict=True):
+    result = cropped(made, squares, 96)
+    assert result.images.shape == (48, 96, 96, 3) and set(np.unique(result.masks)) == {0, 255}
+    for points, square, pixels in zip(result.keypoints, squares, made.keypoints, strict=True):
         np.testing.assert_allclose(from_crop(points.astype(float), tuple(square), 96), pixels, atol=1e-3)
-    np.testing.assert_array_equal(found.visible, made.visible)
-    column, row = np.rint((found.keypoints + 1) * 95 / 2).astype(int).transpose(2, 0, 1)
-    assert (found.masks[np.arange(48)[:, None], row, column] > 0)[found.visible].mean() > 0.99
+    np.testing.assert_array_equal(result.visible, made.visible)
+    column, row = np.rint((result.keypoints + 1) * 95 / 2).astype(int).transpose(2, 0, 1)
+    assert (result.masks[np.arange(48)[:, None], row, column] > 0)[result.visible].mean() > 0.99
     whole = cropped(made, np.tile([0.0, 0, 240, 200], (48, 1)), 200)  # the mask is where the picture has the object
     assert (whole.masks > 0).mean() == pytest.approx((made.masks > 0).mean(), rel=0.04)
 
@@ -97,8 +97,8 @@ def test_prepared_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name, array in vars(expected).items():
         np.testing.assert_array_equal(np.asarray(getattr(data["train"], name)), array, err_msg=name)
     monkeypatch.setattr(data_prep.scenes, "_finder", lambda: lambda images: true_boxes(images[..., 0] * 0 + 1))
-    found = open_dataset(data_prep.puppets.prepare("wide-hand", tmp_path / "object", **given))
-    assert found.name == "puppets-wide-hand" and found.options["crop"] == "object"
+    actual = open_dataset(data_prep.puppets.prepare("wide-hand", tmp_path / "object", **given))
+    assert actual.name == "puppets-wide-hand" and actual.options["crop"] == "object"
 
 
 def test_scenes_and_textured_puppets_are_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

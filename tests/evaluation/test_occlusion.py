@@ -102,17 +102,17 @@ def setting(kind: str, sure: np.ndarray, expected: np.ndarray | None = None) -> 
 
 def test_right_and_wrong_confidence() -> None:
     right, wrong = 1 - AWAY, AWAY
-    found = confidence_report([setting("none", wrong), setting("center", right)], "published", ACROSS)
-    assert (found["auroc"], found["rank_correlation"]) == (1.0, pytest.approx(-1))
-    assert found["kinds"] == {"center": {"auroc": 1.0, "rank_correlation": pytest.approx(-1)}}
-    assert len(found["calibration"]) == 8
+    result = confidence_report([setting("none", wrong), setting("center", right)], "published", ACROSS)
+    assert (result["auroc"], result["rank_correlation"]) == (1.0, pytest.approx(-1))
+    assert result["kinds"] == {"center": {"auroc": 1.0, "rank_correlation": pytest.approx(-1)}}
+    assert len(result["calibration"]) == 8
     # The least sure two are 0.6 and 0.55 away, in images of 9 pixels: 4 of them to the unit.
-    first, last = found["calibration"][0], found["calibration"][-1]
+    first, last = result["calibration"][0], result["calibration"][-1]
     assert first == {"sure": pytest.approx(0.425), "away": pytest.approx(0.575 * 4 / 9), "hidden": 1.0}
     assert last == {"sure": pytest.approx(0.975), "away": pytest.approx(0.025 * 4 / 9), "hidden": 0.0}
-    found = confidence_report([setting("center", right), setting("random", wrong)], "published", ACROSS)
-    assert found["kinds"]["random"] == {"auroc": 0.0, "rank_correlation": pytest.approx(1)}
-    assert found["kinds"]["center"]["auroc"] == 1.0 and 0.3 < found["auroc"] < 0.7
+    result = confidence_report([setting("center", right), setting("random", wrong)], "published", ACROSS)
+    assert result["kinds"]["random"] == {"auroc": 0.0, "rank_correlation": pytest.approx(1)}
+    assert result["kinds"]["center"]["auroc"] == 1.0 and 0.3 < result["auroc"] < 0.7
     assert confidence_report([setting("none", right)], "published", ACROSS) == {}
 
 

@@ -63,8 +63,8 @@ class Knowing:
 
     def estimate(self, images: np.ndarray, *, procedure: str) -> Poses:
         assert procedure == "published"  # whatever else the model can do
-        found = torch.stack([self.labels[image.tobytes()] for image in images])
-        return Poses(found + self.off, torch.ones(found.shape[:2]))
+        result = torch.stack([self.labels[image.tobytes()] for image in images])
+        return Poses(result + self.off, torch.ones(result.shape[:2]))
 
     def prior(self) -> PosePrior:
         count = len(SHAPE.keypoint_names)

@@ -57,10 +57,10 @@ def test_a_comparison_has_mean_and_deviation_of_the_seeds(compared: Path) -> Non
 
 def test_what_is_finished_is_not_trained_again(compared: Path, tiny: Config, many: Dataset) -> None:
     before = {path: path.stat().st_mtime_ns for path in compared.rglob("step-*.safetensors")}
-    told: list[str] = []
+    messages: list[str] = []
     config = tiny.replace(steps=2, keypoints=16)
-    compare(config, many, ["ppl", "free"], [0, 1], compared, device="cpu", callback=told.append)
-    assert told == ["ppl, seed 0", "ppl, seed 1", "free, seed 0", "free, seed 1"]
+    compare(config, many, ["ppl", "free"], [0, 1], compared, device="cpu", callback=messages.append)
+    assert messages == ["ppl, seed 0", "ppl, seed 1", "free, seed 0", "free, seed 1"]
     assert {path: path.stat().st_mtime_ns for path in compared.rglob("step-*.safetensors")} == before
 
 

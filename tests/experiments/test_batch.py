@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
-from batches_home import make_home, prepare, rows, small, write_data, write_plan
+from batches_home import prepare, rows, small, write_data, write_plan
 
 from pplkit import cli
 from pplkit.core.errors import PplkitError
@@ -25,13 +25,6 @@ from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_model import read_config, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return make_home(tmp_path)
 
 
 def state(home: Path) -> dict[Path, int]:

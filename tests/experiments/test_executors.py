@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from batches_home import make_home, rows, small, write_plan
+from batches_home import rows, small, write_plan
 
 from pplkit import cli
 from pplkit.core.errors import PplkitError
@@ -18,13 +18,6 @@ from pplkit.experiments.batch import Worker, finished
 from pplkit.experiments.executors import environment, execute, slurm_parameters, visible_gpus
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return make_home(tmp_path)
 
 
 def alive(pid: int) -> bool:

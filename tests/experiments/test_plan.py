@@ -99,9 +99,9 @@ def test_a_predefined_prior_lies_in_the_run_folder(home: Path) -> None:
 def test_paths_start_at_the_plan(home: Path) -> None:
     (home / "photos").mkdir(exist_ok=True)
     given = {"folder-a": {"source": "photos", "options": {"labels": "points.csv"}}, "puppets": {"source": "hand"}}
-    found = read_plan(write_plan(home, datasets=given), preset_for).datasets
-    assert (found["folder-a"].source, found["puppets"].source) == (str(home / "photos"), "hand")
-    assert found["folder-a"].options == {"labels": str(home / "points.csv")}
+    result = read_plan(write_plan(home, datasets=given), preset_for).datasets
+    assert (result["folder-a"].source, result["puppets"].source) == (str(home / "photos"), "hand")
+    assert result["folder-a"].options == {"labels": str(home / "points.csv")}
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ def test_kernels_agree_with_pytorch(
     if count > 2:
         points[0, 0] = points[0, 1]
     weights = torch.rand(count, count, generator=generator) + 0.05
-    found = results(monkeypatch, kernels, points, weights, size, thickness)
+    actual = results(monkeypatch, kernels, points, weights, size, thickness)
     expected = results(monkeypatch, None, points, weights, size, thickness)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6 * float(other.abs().max()) / thickness**0.5, rtol=1e-5)
         assert other.abs().max() > 0.1
 

@@ -47,8 +47,8 @@ def test_a_similarity_is_found_to_a_tenth_of_a_pixel(truth: np.ndarray) -> None:
     image = warp_image(reference, np.linalg.inv(truth))
     image = np.where(np.isfinite(image), image, 0.5)
     image[30:50, 40:60] = 1.0  # something in front
-    found = estimate_transform(reference, 1.1 * image, estimate_shift(reference, image))
-    assert displacement(np.linalg.inv(truth) @ found, (120, 160)) < 0.2
+    result = estimate_transform(reference, 1.1 * image, estimate_shift(reference, image))
+    assert displacement(np.linalg.inv(truth) @ result, (120, 160)) < 0.2
 
 
 def test_images_are_followed_from_the_middle_one() -> None:

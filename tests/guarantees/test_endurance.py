@@ -56,9 +56,9 @@ def test_a_signal_saves_between_rows_and_the_next_call_makes_the_same_of_it(
         before_step(step, kill(number))
         with pytest.raises(
             Interrupted, match=f"by {name} at step {step + 1} of 14, which is saved in .*continues"
-        ) as told:
+        ) as error:
             trained(config, puppets, run.path)
-        assert told.value.number == number and isinstance(told.value, KeyboardInterrupt)
+        assert error.value.number == number and isinstance(error.value, KeyboardInterrupt)
         assert run.checkpoints()[-1].name == f"step-{step + 1:08d}.safetensors"
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     trained(config, puppets, run.path)
@@ -68,9 +68,9 @@ def test_a_signal_saves_between_rows_and_the_next_call_makes_the_same_of_it(
 
 def test_a_second_ctrl_c_does_not_wait(config: Config, puppets: Dataset, tmp_path: Path, before_step: Plan) -> None:
     before_step(5, lambda: [kill(signal.SIGINT)(), kill(signal.SIGINT)()])
-    with pytest.raises(KeyboardInterrupt) as told:
+    with pytest.raises(KeyboardInterrupt) as error:
         trained(config, puppets, tmp_path / "one")
-    assert not isinstance(told.value, Interrupted) and RunFolder(tmp_path / "one").checkpoints() == []
+    assert not isinstance(error.value, Interrupted) and RunFolder(tmp_path / "one").checkpoints() == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -130,9 +130,9 @@ def test_a_disk_that_fails_stops_the_run_and_spares_what_was_saved(
     run = tmp_path / "one"
     with faulty(0) as fault:
         before_step(9, lambda: setattr(fault, "at", fault.count + 2))
-        with pytest.raises(PplkitError) as told:
+        with pytest.raises(PplkitError) as error:
             trained(config, puppets, run)
-    assert str(told.value) == (
+    assert str(error.value) == (
         f"the training stopped at step 12, as {run}/metrics.jsonl cannot be written (No space left on device): "
         f"make room there; what was saved is whole, and the same call or command continues after step 8."
     )

@@ -43,7 +43,7 @@ def dataset(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, dict[str, Any]],
     size, joints, rng = draw(st.integers(2, 6)), draw(st.integers(0, 3)), np.random.default_rng(draw(SEEDS))
     names = draw(st.lists(NAMES, min_size=joints, max_size=joints))
     classes = draw(st.lists(NAMES, min_size=1, max_size=3))
-    told = {"name": draw(NAMES), "source": draw(NAMES), "options": draw(st.dictionaries(NAMES, JSON, max_size=2))}
+    metadata = {"name": draw(NAMES), "source": draw(NAMES), "options": draw(st.dictionaries(NAMES, JSON, max_size=2))}
     has = draw(st.fixed_dictionaries(dict.fromkeys(("keypoints", "videos", "masks", "classes"), st.booleans())))
     splits = {}
     for split in draw(st.lists(st.sampled_from(("train", "test", "größer 1.0")), min_size=1, max_size=3, unique=True)):
@@ -57,27 +57,31 @@ def dataset(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, dict[str, Any]],
         splits[split] = {name: array for name, array in arrays.items() if has[name]}
         splits[split]["images"] = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
         splits[split]["sources"] = draw(st.lists(NAMES, min_size=count, max_size=count))
-    return {**told, "size": size, "keypoint_names": names, "class_names": classes}, splits, draw(st.integers(1, 500))
+    return (
+        {**metadata, "size": size, "keypoint_names": names, "class_names": classes},
+        splits,
+        draw(st.integers(1, 500)),
+    )
 
 
 @given(dataset(), st.data())
 def test_a_data_set_comes_back_and_a_bit_that_changed_is_seen(
     made: tuple[dict[str, Any], dict[str, dict[str, Any]], int], data: st.DataObject
 ) -> None:
-    told, splits, shard = made
+    metadata, splits, shard = made
     with folder() as place:
-        with DatasetWriter(place / "set", shard_bytes=shard, **told) as writer:
+        with DatasetWriter(place / "set", shard_bytes=shard, **metadata) as writer:
             for split, arrays in splits.items():
                 writer.add(split, **arrays)
-        found = open_dataset(place / "set")
-        assert list(found.splits) == list(splits) and faults(place / "set") == []
-        for name, value in told.items():
-            assert getattr(found, name) == value
+        result = open_dataset(place / "set")
+        assert list(result.splits) == list(splits) and faults(place / "set") == []
+        for name, value in metadata.items():
+            assert getattr(result, name) == value
         for split, arrays in splits.items():
-            assert found[split].sources == [" ".join(line.splitlines()) for line in arrays.pop("sources")]
+            assert result[split].sources == [" ".join(line.splitlines()) for line in arrays.pop("sources")]
             for name, array in arrays.items():
-                np.testing.assert_array_equal(np.asarray(getattr(found[split], name)), array, strict=True)
-        assert summary(found)
+                np.testing.assert_array_equal(np.asarray(getattr(result[split], name)), array, strict=True)
+        assert summary(result)
         file = data.draw(st.sampled_from(sorted((place / "set").rglob("*.npy"))))
         changed = bytearray(file.read_bytes())
         changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -113,9 +117,11 @@ def test_a_checkpoint_comes_back(shapes: dict[str, list[int]], seed: int, step: 
     with folder() as place:
         (place / "checkpoints").mkdir()
         file = RunFolder(place).save(step, module, None, made_by)
-        found = RunFolder(place).last()
-        assert found is not None and found[:2] == (file, step) and set(found[2]) == {f"model.{name}" for name in state}
-        assert all(torch.equal(found[2][f"model.{name}"], value) for name, value in state.items())
+        result = RunFolder(place).last()
+        assert (
+            result is not None and result[:2] == (file, step) and set(result[2]) == {f"model.{name}" for name in state}
+        )
+        assert all(torch.equal(result[2][f"model.{name}"], value) for name, value in state.items())
         for new in (True, False):  # files of torch.save are read here without torch's reader
             torch.save(state, place / "state.pt", _use_new_zipfile_serialization=new)
             read = read_state(place / "state.pt").state
@@ -128,10 +134,10 @@ def test_a_prior_comes_back(seed: int, count: int, made_by: dict[str, Any]) -> N
     upper = np.triu(rng.random((count, count), np.float32), 1)
     prior = PosePrior(rng.uniform(-1, 1, (count, 2)).astype(np.float32), upper + upper.T, made_by)
     with folder() as place:
-        found = PosePrior.load(prior.save(place / "ü.json"))
-    np.testing.assert_allclose(found.keypoints, prior.keypoints, atol=1e-6)
-    np.testing.assert_array_equal(found.connectivity, prior.connectivity)
-    assert found.made_by == made_by and found.links() == prior.links()
+        result = PosePrior.load(prior.save(place / "ü.json"))
+    np.testing.assert_allclose(result.keypoints, prior.keypoints, atol=1e-6)
+    np.testing.assert_array_equal(result.connectivity, prior.connectivity)
+    assert result.made_by == made_by and result.links() == prior.links()
 
 
 PARTS = st.sampled_from(["..", ".", "a", "/", "\\", "C:", "\0", " ", "ü", "~"])
@@ -151,5 +157,5 @@ def test_no_name_leads_out_of_a_folder(name: str) -> None:
     st.lists(st.sampled_from(["train", "..", "/", "images", "videos", "-00000", ".npy", "\n"]), max_size=6).map("".join)
 )
 def test_no_array_lies_outside_of_a_data_set(name: str) -> None:
-    found = array_of(name)
-    assert found is None or Path("/set", name) == Path("/set", found[0], Path(name).name)
+    result = array_of(name)
+    assert result is None or Path("/set", name) == Path("/set", result[0], Path(name).name)

@@ -208,16 +208,16 @@ class Tags(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, set[str]]] = []
+        self.seen: list[tuple[str, set[str]]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name for name, _ in attrs}))
+        self.seen.append((tag, {name for name, _ in attrs}))
 
 
 def test_html_in_names_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     one = batch_report.Outcome(EVIL, EVIL, 0, tmp_path / "run", "failed", EVIL, 1.0, (EVIL,))
-    tags = Tags(batch_report.page_of(tmp_path, [one], [{"protocol": EVIL}])).found
+    tags = Tags(batch_report.page_of(tmp_path, [one], [{"protocol": EVIL}])).seen
     assert tags and {tag for tag, _ in tags}.isdisjoint({"script", "img"})
     assert not any(name.startswith("on") for _, names in tags for name in names)
     row = {"error": {"mean": 0.1, "std": None}, "diverged": 0, "published": "none"}

@@ -74,15 +74,15 @@ class Job:
         """The processes that work, by rank."""
         if len(self.processes) > 1:
             return {number: process.pid for number, process in enumerate(self.processes) if process.poll() is None}
-        found = {}
+        results = {}
         for folder in Path("/proc").glob("[0-9]*"):  # a launcher gives each of them a session of its own
             try:
                 if str(self.log.parent).encode() in (folder / "cmdline").read_bytes():
                     own = (folder / "environ").read_bytes().split(b"\0")
-                    found |= {int(part[5:]): int(folder.name) for part in own if part.startswith(b"RANK=")}
+                    results |= {int(part[5:]): int(folder.name) for part in own if part.startswith(b"RANK=")}
             except OSError:  # it has ended
                 continue
-        return found
+        return results
 
 
 def started(how: str, arguments: list[str], log: Path, program: Sequence[str] = ("-m", "pplkit")) -> Job:
@@ -108,9 +108,9 @@ def train(data: Path, run: Path, *more: str) -> list[str]:
 def test_the_launchers_processes_train_together(how: str, data: Path, alone: dict[str, float], tmp_path: Path) -> None:
     with started(how, train(data, tmp_path / "run", "--steps", "2"), tmp_path / "log") as job:
         codes = job.codes()
-    told = job.log.read_text()
-    assert set(codes) == {0}, told
-    assert told.count("The run is in") == 1
+    log = job.log.read_text()
+    assert set(codes) == {0}, log
+    assert log.count("The run is in") == 1
     assert RunFolder(tmp_path / "run").read("training.json")["device"] == "cpu x 2"
     # Adam makes whole steps of gradients that are roundings.
     assert RunFolder(tmp_path / "run").rows("metrics.jsonl") == [pytest.approx(alone, rel=5e-3)]
@@ -186,6 +186,6 @@ def test_a_killed_process_ends_the_others(how: str, victim: int, data: Path, tmp
         os.kill(ranks[victim], signal.SIGKILL)
         codes = job.codes()
         assert job.ranks() == {}  # none is left
-    told = job.log.read_text()
+    log = job.log.read_text()
     assert 0 not in codes
-    assert f"another of the 2 processes is gone and this one ends: {AGAIN}" in told, told
+    assert f"another of the 2 processes is gone and this one ends: {AGAIN}" in log, log

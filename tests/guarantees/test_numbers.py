@@ -70,8 +70,8 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(
     trained(config, puppets, tmp_path / "one")
     assert rows(tmp_path / "one") == [(4, 1), (8, 2), (14, 4)]  # of the four before step 12 there is nothing to log
     assert all(torch.isfinite(value).all() for value in load(tmp_path / "one").state_dict().values())
-    found = [json.dumps(row) for row in RunFolder(tmp_path / "one").rows("metrics.jsonl")]
-    assert not any("NaN" in row for row in found) and not (tmp_path / "one/notes.json").exists()
+    results = [json.dumps(row) for row in RunFolder(tmp_path / "one").rows("metrics.jsonl")]
+    assert not any("NaN" in row for row in results) and not (tmp_path / "one/notes.json").exists()
 
 
 def test_skipped_steps_and_a_kill_give_the_same(
@@ -118,8 +118,8 @@ def test_after_many_in_a_row_it_goes_back_once_with_less_of_the_learning_rate(
 
 def assert_usable(run: Path, data: Dataset) -> None:
     """Checkpoint, model, its poses and its evaluation are of finite numbers."""
-    found = read_checkpoint(RunFolder(run).checkpoints()[-1])
-    assert all(torch.isfinite(value).all() for value in found.tensors.values())
+    result = read_checkpoint(RunFolder(run).checkpoints()[-1])
+    assert all(torch.isfinite(value).all() for value in result.tensors.values())
     model = load(run)
     poses = model.estimate(np.asarray(data["test"].images))
     assert poses.keypoints.isfinite().all() and poses.confidence.isfinite().all()
@@ -167,9 +167,9 @@ def test_a_loss_that_stays_not_finite_ends_the_run_and_keeps_its_state(
     for _ in range(2):  # called again it says the same
         with pytest.raises(
             Diverged, match=r"no longer finite at step 8, 7 steps in a row, with 0.3 of .*lower learning"
-        ) as told:
+        ) as error:
             trained(config.replace(learning_rate=1e25, steps=20), puppets, run.path)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(error.value)
     assert [path.name for path in run.checkpoints()] == ["step-00000000.safetensors"]  # with the lower learning rate
     state = load_file(run.path / "diverged.safetensors")
     assert state["model.alpha"].abs() > 1e20 and "optimiser.exp_avg.alpha" in state

@@ -84,17 +84,17 @@ def test_what_is_seen_at_a_point_is_what_the_view_says(view: Tensor, size: int) 
     """An image whose colours are its own coordinates shows where each pixel looks."""
     grid = pixel_grid(size).double()
     image = torch.cat((grid, torch.zeros_like(grid[:, :1])), 1).T.reshape(1, 3, size, size).expand(2, -1, -1, -1)
-    found = warp(image, view)[:, :2].flatten(2).transpose(1, 2)
+    actual = warp(image, view)[:, :2].flatten(2).transpose(1, 2)
     expected = apply_affine(view[:, None], grid.expand(2, -1, -1))
     inside = (expected.abs() <= 1).all(-1)
-    torch.testing.assert_close(found[inside], expected[inside], atol=1e-6, rtol=0)
+    torch.testing.assert_close(actual[inside], expected[inside], atol=1e-6, rtol=0)
 
 
 @given(SEEDS, st.integers(2, 7))
 def test_distances_are_a_metric(seed: int, count: int) -> None:
-    found = pairwise_distances(points(seed, count))
-    assert torch.equal(found, found.T) and (found.diagonal() == 0).all()
-    assert (found[:, :, None] <= found[:, None] + found.T[None] + 1e-12).all()
+    result = pairwise_distances(points(seed, count))
+    assert torch.equal(result, result.T) and (result.diagonal() == 0).all()
+    assert (result[:, :, None] <= result[:, None] + result.T[None] + 1e-12).all()
 
 
 @given(SEEDS, SIDES, st.sampled_from(sorted(CROPS)), st.integers(1, 60), st.integers(1, 60))
@@ -132,21 +132,21 @@ LINKS = (SEEDS, st.integers(2, 7), st.integers(2, 16), st.floats(1e-3, 0.3))
 @given(*LINKS)
 def test_the_link_map_is_its_definition(seed: int, count: int, size: int, thickness: float) -> None:
     keypoints, connectivity = points(seed, 2, count), weights(seed, count)
-    found = link_map(keypoints, connectivity, size, thickness)
-    torch.testing.assert_close(found, plain(keypoints, connectivity, size, thickness), atol=1e-6, rtol=1e-5)
-    assert (found >= 0).all() and (found <= connectivity.max()).all()
+    result = link_map(keypoints, connectivity, size, thickness)
+    torch.testing.assert_close(result, plain(keypoints, connectivity, size, thickness), atol=1e-6, rtol=1e-5)
+    assert (result >= 0).all() and (result <= connectivity.max()).all()
 
 
 @given(*LINKS, st.data())
 def test_the_link_map_knows_no_order(seed: int, count: int, size: int, thickness: float, data: st.DataObject) -> None:
     keypoints, connectivity = points(seed, 2, count), weights(seed, count)
     order = data.draw(st.permutations(range(count)))
-    found = link_map(keypoints, connectivity, size, thickness)
+    result = link_map(keypoints, connectivity, size, thickness)
     shuffled = link_map(keypoints[:, order], connectivity[order][:, order], size, thickness)
-    torch.testing.assert_close(shuffled, found, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(link_map(keypoints, connectivity.triu(1), size, thickness), found)  # the upper half
+    torch.testing.assert_close(shuffled, result, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(link_map(keypoints, connectivity.triu(1), size, thickness), result)  # the upper half
     flipped = link_map(mirror(keypoints), connectivity, size, thickness)
-    torch.testing.assert_close(flipped, found.flip(-1), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(flipped, result.flip(-1), atol=1e-6, rtol=1e-5)
 
 
 @given(*LINKS)
@@ -202,11 +202,11 @@ def test_the_order_of_a_batch_means_nothing(
     seed: int, banks: int, vectors: int, batch: int, data: st.DataObject
 ) -> None:
     order = data.draw(st.permutations(range(batch)))
-    poses, found = torch.rand(batch, 3, 2, generator=torch.Generator().manual_seed(seed)) * 2 - 1, []
+    poses, result = torch.rand(batch, 3, 2, generator=torch.Generator().manual_seed(seed)) * 2 - 1, []
     for some in (poses, poses[order]):
         kept = memory(seed, banks, vectors).train()
-        found.append((kept(some), kept))
-    (first, one), (second, other) = found
+        result.append((kept(some), kept))
+    (first, one), (second, other) = result
     assert torch.equal(first.assignments[order], second.assignments)
     torch.testing.assert_close(first.keypoints[order], second.keypoints)
     for name, value in one.named_buffers():

@@ -74,9 +74,9 @@ def test_without_a_checkpoint_that_can_be_read_one_sentence_says_so(
         damage(path)
     with pytest.raises(
         PplkitError, match="no checkpoint in .*one/checkpoints can be read, neither .* bring back"
-    ) as told:
+    ) as error:
         run.restore(PosePriorLearner(tiny))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_damaged_checkpoint_does_not_count_when_old_ones_are_dropped(

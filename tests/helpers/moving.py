@@ -1,6 +1,9 @@
 """Frames with one thing that moves, made by hand."""
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from pplkit.models.layers import saliency
@@ -26,6 +29,22 @@ def with_squares(
             picture[y : y + side, x : x + side] = value
         frames.append(np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2))
     return np.stack(frames)
+
+
+def save(path: Path, frame: np.ndarray) -> Path:
+    """An image file of a frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(frame).save(path)
+    return path
+
+
+def photograph(path: Path, seed: int, bright: bool = True) -> Path:
+    """200 x 160 pixels, with a bright patch of 48 x 40 somewhere."""
+    frame = np.repeat(ground(160, 200, seed, 20).clip(0, 180).astype(np.uint8)[..., None], 3, axis=2)
+    x, y = np.random.default_rng(seed).integers(0, (150, 118))
+    if bright:
+        frame[y : y + 40, x : x + 48] = 255
+    return save(path, frame)
 
 
 def walk(frames: int, width: int, height: int, side: int) -> np.ndarray:

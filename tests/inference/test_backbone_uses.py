@@ -71,8 +71,8 @@ def test_films_become_tracks_and_tables(run: Path, data: Dataset, tmp_path: Path
     pytest.importorskip("av", reason="PyAV writes videos: pip install 'pplkit[data]'")
     model, frames = pplkit.load(run), np.asarray(data["test"].images)
     film = write_video(tmp_path / "a.mp4", iter(frames), 12)
-    found = tracks.track(Estimator(model), film, bar=False)
-    assert found.points.shape == (24, 4, 2) and np.isfinite(found.raw).all()
+    result = tracks.track(Estimator(model), film, bar=False)
+    assert result.points.shape == (24, 4, 2) and np.isfinite(result.raw).all()
     table = pose_table(estimate_files(Estimator(model), [film]))
     export_poses(table, "csv", tmp_path / "a.csv", 0.0)
     assert len((tmp_path / "a.csv").read_text(encoding="utf8").splitlines()) == 1 + 24 * 4

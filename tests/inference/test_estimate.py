@@ -23,12 +23,6 @@ from pplkit.models.prior.networks import Completer
 from pplkit.models.prior.outputs import Poses
 
 
-@pytest.fixture(scope="module")
-def model(tiny: Config) -> PosePriorLearner:
-    torch.manual_seed(0)
-    return PosePriorLearner(tiny).eval()
-
-
 def picture(path: Path, width: int = 20, height: int = 30, mode: str = "RGB", seed: int = 0, **options: Any) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -89,10 +89,10 @@ def test_what_a_model_calls_object() -> None:
 
 def test_motion_comes_before_a_model_that_was_trained_by_its_own_answer() -> None:
     everything = torch.ones(64, 8, 8)
-    told = find_foreground(split(film(0)), looking(everything))
-    assert told is not None and told.by == "motion"
-    told = find_foreground(split(film(0, pan=2.0)), looking(everything))
-    assert told is not None and told.by == "model" and told.rows.tolist() == list(range(16))
+    foreground = find_foreground(split(film(0)), looking(everything))
+    assert foreground is not None and foreground.by == "motion"
+    foreground = find_foreground(split(film(0, pan=2.0)), looking(everything))
+    assert foreground is not None and foreground.by == "model" and foreground.rows.tolist() == list(range(16))
 
 
 def test_a_missing_package_leaves_the_number_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving import HEIGHT, SQUARE, WIDTH, BrightFinder, check_around, ground, standing, walk, with_squares
+from moving import (
+    HEIGHT,
+    SQUARE,
+    WIDTH,
+    BrightFinder,
+    check_around,
+    ground,
+    photograph,
+    save,
+    standing,
+    walk,
+    with_squares,
+)
 from PIL import Image
 
 from data_prep import folder, video
@@ -56,21 +68,6 @@ def panned(corners: np.ndarray) -> np.ndarray:
     plane, frames = ground(HEIGHT + 40, WIDTH + 200), range(len(corners))
     grounds = [plane[20 + k // 9 : 20 + k // 9 + HEIGHT, 3 * k : 3 * k + WIDTH] for k in frames]
     return with_squares(grounds, corners, SQUARE)
-
-
-def save(path: Path, frame: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(frame).save(path)
-    return path
-
-
-def photograph(path: Path, seed: int, bright: bool = True) -> Path:
-    """200 x 160 pixels, with a bright patch of 48 x 40 somewhere."""
-    frame = np.repeat(ground(160, 200, seed, 20).clip(0, 180).astype(np.uint8)[..., None], 3, axis=2)
-    x, y = np.random.default_rng(seed).integers(0, (150, 118))
-    if bright:
-        frame[y : y + 40, x : x + 48] = 255
-    return save(path, frame)
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])

@@ -18,16 +18,9 @@ from pplkit.geometry.trajectories import jitter
 from pplkit.inference.estimate import Estimator, estimate_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.tracking import Tracks, confidence_weights, summary, track, write_tracks
-from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
 from pplkit.viz.overlay import track_video
-
-
-@pytest.fixture(scope="module")
-def model(tiny: Config) -> PosePriorLearner:
-    torch.manual_seed(0)
-    return PosePriorLearner(tiny).eval()
 
 
 @pytest.fixture(scope="module")

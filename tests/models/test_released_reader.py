@@ -69,10 +69,14 @@ def test_a_pickled_module_of_the_released_names_loads(released: dict[str, Any], 
     forget()
     with pytest.raises(ModuleNotFoundError):  # the classes are really gone
         torch.load(tmp_path / "checkpoint_latest.pth", weights_only=False)
-    found = load_official(tmp_path / "checkpoint_latest.pth")
-    assert (found.config.thickness, found.config.mask_grid, found.config.mask_ratio) == (7.5e-5, 8, 0.8)  # as it says
+    actual = load_official(tmp_path / "checkpoint_latest.pth")
+    assert (actual.config.thickness, actual.config.mask_grid, actual.config.mask_ratio) == (
+        7.5e-5,
+        8,
+        0.8,
+    )  # as it says
     expected = load_official(state).state_dict()
-    assert [name for name, value in found.state_dict().items() if not torch.equal(value, expected[name])] == []
+    assert [name for name, value in actual.state_dict().items() if not torch.equal(value, expected[name])] == []
 
     assert main(["convert-official", str(tmp_path / "checkpoint_latest.pth"), str(tmp_path / "run")]) == 0
     loaded = pplkit.load(tmp_path / "run")
@@ -87,9 +91,9 @@ def test_old_files_of_torch_and_wrapped_state_dicts_load_too(tmp_path: Path) -> 
     weights = {"weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
     for new in (True, False):
         torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "file.pt", _use_new_zipfile_serialization=new)
-        found, numbers = read_state(tmp_path / "file.pt")
+        result, numbers = read_state(tmp_path / "file.pt")
         assert numbers == {}
-        assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
+        assert result.keys() == weights.keys() and all(torch.equal(result[name], weights[name]) for name in weights)
 
 
 @pytest.mark.parametrize("protocol", [2, 4])

@@ -182,8 +182,8 @@ def test_the_baselines_are_scored_beside_the_run(executed: Executed) -> None:
 
 
 def test_labels_in_the_run_folder_become_named_points(executed: Executed) -> None:
-    found = load_landmarks(executed.run, load(executed.run))
-    assert found.names == ["left hand", "right hand"] and found.label_counts.tolist() == [2, 2]
+    result = load_landmarks(executed.run, load(executed.run))
+    assert result.names == ["left hand", "right hand"] and result.label_counts.tolist() == [2, 2]
     text = said(executed.notebooks[3])
     assert "left hand        2  " in text and "There are no landmarks" not in text
 
@@ -268,10 +268,10 @@ def test_published_notebooks_keep_results_and_no_traces_of_the_run(tmp_path: Pat
     nbformat.write(made, tmp_path / "notebooks" / "a.ipynb")
     nbformat.write(made, tmp_path / "notebooks" / "b.ipynb")
     (path,) = publish(tmp_path, tmp_path, ["b"])
-    found = nbformat.read(path, as_version=4)
-    (only,) = found.cells
+    result = nbformat.read(path, as_version=4)
+    (only,) = result.cells
     assert [one.text for one in only.outputs] == ["stdout"] and only.metadata == {"tags": []}
-    assert not found.metadata
+    assert not result.metadata
     with pytest.raises(PplkitError, match="has no executed notebooks"):
         publish(tmp_path / "none", tmp_path)
 

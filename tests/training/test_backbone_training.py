@@ -80,14 +80,14 @@ def pictures(data: Dataset, count: int = 3) -> np.ndarray:
 
 
 def run_of(config: Config, data: Dataset, path: Path) -> Run:
-    found: list[Poses] = []
+    results: list[Poses] = []
 
     def watch(progress: Progress) -> None:
         if progress.step == progress.steps:
-            found.append(progress.model.estimate(pictures(data)))
+            results.append(progress.model.estimate(pictures(data)))
 
     trained(config, data, path, watch=watch)
-    return Run(path, config, found[0])
+    return Run(path, config, results[0])
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,8 @@ def test_stopped_and_continued_is_the_same_to_the_last_bit(run: Run, data: Datas
         return "stop" if progress.step == 4 else None
 
     assert trained(run.config, data, tmp_path / "one", watch=stop).steps == 4
-    found = load(tmp_path / "one").state_dict()
-    assert found["backbone.scale"].ne(1).any() and found["clusters.centres"].any()
+    result = load(tmp_path / "one").state_dict()
+    assert result["backbone.scale"].ne(1).any() and result["clusters.centres"].any()
     assert trained(run.config, data, tmp_path / "one").steps == 8
     assert_same_end(tmp_path / "one", run.path)
 
@@ -249,8 +249,8 @@ def test_images_and_rows_of_their_features_give_the_same(regression: str, small:
         torch.testing.assert_close(one.keypoints, other.keypoints)
         torch.testing.assert_close(one.second_keypoints, other.second_keypoints)
         assert one.reconstruction.shape == (3, 3, 32, 32) and (one.keypoints - one.second_keypoints).abs().max() > 1e-3
-        for name, found in zip(("prior", "affine", "attention", "keypoints"), model.regress(given), strict=True):
-            torch.testing.assert_close(getattr(one, name), found)
+        for name, result in zip(("prior", "affine", "attention", "keypoints"), model.regress(given), strict=True):
+            torch.testing.assert_close(getattr(one, name), result)
 
 
 def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
@@ -259,14 +259,14 @@ def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
     with torch.no_grad():
         output = model(given, F.avg_pool2d(given, 2), given.flip(3))
         rows = model.regressor_input(torch.cat((given, given.flip(3))))
-        found = output.parts
-        assert found is not None and model.backbone is not None and model.clusters is not None
-        assert found.maps.shape == (6, 5, 8, 8) and torch.equal(found.target, model.clusters(model.backbone, rows))
-        attention = part_attention(found.maps)
+        actual = output.parts
+        assert actual is not None and model.backbone is not None and model.clusters is not None
+        assert actual.maps.shape == (6, 5, 8, 8) and torch.equal(actual.target, model.clusters(model.backbone, rows))
+        attention = part_attention(actual.maps)
         torch.testing.assert_close(attention[:3], output.attention)
         shares = F.avg_pool2d(attention.unflatten(2, (8, 8)), 2) * 4
         expected = torch.einsum("bnhw,bchw->bnc", shares, model.backbone.maps(rows)[1])
-        torch.testing.assert_close(found.descriptors, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(actual.descriptors, expected, atol=1e-4, rtol=1e-4)
         squares = attention.square()  # in use a part's middle counts more than its rim
         in_use = model.eval()(given, F.avg_pool2d(given, 2)).attention
         torch.testing.assert_close(in_use, squares[:3] / squares[:3].sum(2, keepdim=True))
@@ -274,13 +274,13 @@ def test_what_a_pass_says_of_parts(small: Config, data: Dataset) -> None:
 
 def test_the_object_is_what_the_clusters_say(small: Config, data: Dataset) -> None:
     model, given = model_of(small), images(data)
-    found = model.find_object(given)
+    actual = model.find_object(given)
     expected = 1 - model.clusters(model.backbone, model.regressor_input(given))[:, -1]  # type: ignore[misc]
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)
     assert (
-        found.shape == (3, 4, 4)
-        and found.std() > 0.01
-        and torch.equal(model.find_object(model.regressor_input(given)), found)
+        actual.shape == (3, 4, 4)
+        and actual.std() > 0.01
+        and torch.equal(model.find_object(model.regressor_input(given)), actual)
     )
 
 
@@ -386,11 +386,11 @@ def test_a_training_that_is_lost_starts_again_with_the_network_as_it_was(
 def test_without_background_what_is_no_object_is_grey(small: Config, data: Dataset) -> None:
     model, given = model_of(small.replace(background=False)), images(data)
     batch = Batch(F.avg_pool2d(given, 2), F.avg_pool2d(given, 2).flip(2), F.avg_pool2d(given, 2), features=given)
-    found = model.without_background(batch)
+    result = model.without_background(batch)
     own = F.interpolate(model.find_object(given)[:, None], size=32, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(found.target, batch.target * own)
-    torch.testing.assert_close(found.reference, batch.reference * own)
-    assert found.images is batch.images and found.features is given
+    torch.testing.assert_close(result.target, batch.target * own)
+    torch.testing.assert_close(result.reference, batch.reference * own)
+    assert result.images is batch.images and result.features is given
 
 
 def test_a_run_without_background_trains(small: Config, data: Dataset, tmp_path: Path) -> None:

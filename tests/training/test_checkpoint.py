@@ -25,10 +25,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_it_gives_back_what_it_was_given_and_is_what_others_can_read(file: Path) -> None:
-    found = read_checkpoint(file)
-    assert (found.step, found.state, found.made_by) == (7, {"good": True}, {"data_sha256": "ab"})
-    assert found.tensors.keys() == TENSORS.keys() == load_file(file).keys()
-    assert all(torch.equal(found.tensors[name], value) for name, value in TENSORS.items())
+    result = read_checkpoint(file)
+    assert (result.step, result.state, result.made_by) == (7, {"good": True}, {"data_sha256": "ab"})
+    assert result.tensors.keys() == TENSORS.keys() == load_file(file).keys()
+    assert all(torch.equal(result.tensors[name], value) for name, value in TENSORS.items())
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -94,9 +94,9 @@ def said(metadata: Any, **entries: Any) -> bytes:
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_named_in_one_sentence(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with pytest.raises(Damaged, match=r"step-00000007.safetensors cannot be read") as told:
+    with pytest.raises(Damaged, match=r"step-00000007.safetensors cannot be read") as error:
         read_checkpoint(file)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_folder_or_nothing_is_named(file: Path) -> None:
@@ -107,16 +107,16 @@ def test_a_folder_or_nothing_is_named(file: Path) -> None:
 
 def test_what_earlier_versions_wrote_still_loads(file: Path) -> None:
     save_file(TENSORS, file, {"schema": "pplkit-checkpoint-1", "step": "9", "made_by": '{"data": "x"}'})
-    found = read_checkpoint(file)
-    assert (found.step, found.state, found.made_by) == (9, {}, {"data": "x"})
-    assert torch.equal(found.tensors["model.a"], TENSORS["model.a"])
+    result = read_checkpoint(file)
+    assert (result.step, result.state, result.made_by) == (9, {}, {"data": "x"})
+    assert torch.equal(result.tensors["model.a"], TENSORS["model.a"])
 
 
 def test_other_versions_are_told_from_damage(file: Path) -> None:
     write(file, TENSORS, {**ABOUT, "schema": "pplkit-checkpoint-3"})
-    with pytest.raises(PplkitError, match=r"another version \('pplkit-checkpoint-3', this one reads") as told:
+    with pytest.raises(PplkitError, match=r"another version \('pplkit-checkpoint-3', this one reads") as error:
         read(file, TRAINING, "go")
-    assert not isinstance(told.value, Damaged)
+    assert not isinstance(error.value, Damaged)
 
 
 def test_what_the_disk_makes_of_it_is_noticed_before_it_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

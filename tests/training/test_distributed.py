@@ -103,22 +103,22 @@ def differences(one: Path, other: Path) -> dict[str, float]:
     """The largest difference of each loss over the steps, and of each tensor after the last step."""
     rows, others = (RunFolder(folder).rows("metrics.jsonl") for folder in (one, other))
     pairs = list(zip(rows, others, strict=True))
-    found = {name: max(abs(a[name] - b[name]) for a, b in pairs if name in a) for name in rows[0]}
+    results = {name: max(abs(a[name] - b[name]) for a, b in pairs if name in a) for name in rows[0]}
     (_, step, tensors, *_), (_, _, them, *_) = (
         read_checkpoint(RunFolder(run).checkpoints()[-1]) for run in (one, other)
     )
     assert step == len(rows) and tensors.keys() == them.keys()
     assert tensors["model.alpha"].dtype == torch.float64
-    return found | {name: float((value - them[name]).abs().max()) for name, value in tensors.items()}
+    return results | {name: float((value - them[name]).abs().max()) for name, value in tensors.items()}
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_two_processes_give_what_one_gives(alone: Path, together: Path, name: str) -> None:
     """Losses, weights, batch norm, the memory's counts, sums and vectors, and the optimiser."""
-    found = differences(alone / name, together / name)
+    result = differences(alone / name, together / name)
     assert len(RunFolder(together / name).rows("metrics.jsonl")) == STEPS.get(name, 3)
-    assert {part: by for part, by in found.items() if not by < 1e-5} == {}
-    assert {"loss", "model.memory.counts", "model.memory.codebook", "model.decoder.up.0.2.running_var"} < found.keys()
+    assert {part: by for part, by in result.items() if not by < 1e-5} == {}
+    assert {"loss", "model.memory.counts", "model.memory.codebook", "model.decoder.up.0.2.running_var"} < result.keys()
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -181,9 +181,9 @@ def test_a_rank_that_dies_ends_the_others(
     job = partial(dying, signalled=signalled, task=PriorTask(config, puppets), run=run)
     with pytest.raises(
         PplkitError, match=rf"process 1 of 2 .* \({message}.*continues from the last checkpoint"
-    ) as told:
+    ) as error:
         spawn_workers(job, 2, "cpu", "32-true", None)
-    assert "\n" not in str(told.value) and multiprocessing.active_children() == []
+    assert "\n" not in str(error.value) and multiprocessing.active_children() == []
     assert [path.name for path in run.checkpoints()] == ["step-00000002.safetensors", "step-00000004.safetensors"]
     if signalled:
         assert train(config, puppets, run.path, device="cpu", devices=2, bar=False).steps == 8
@@ -236,9 +236,9 @@ def test_all_save_and_end_by_a_signal_and_go_on_from_there(
     """Between two rows: the sums of both ranks go on, and the metrics are those of an undisturbed run."""
     config, run = tiny.replace(steps=8), RunFolder(tmp_path / "one")
     given: dict[str, Any] = {"task": PriorTask(config, puppets)}
-    with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as told:
+    with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as error:
         spawn_workers(partial(signalled, run=run, to=to, **given), 2, "cpu", "32-true", None)
-    assert told.value.number == signal.SIGTERM and multiprocessing.active_children() == []
+    assert error.value.number == signal.SIGTERM and multiprocessing.active_children() == []
     (saved,) = run.checkpoints()
     state = read_checkpoint(saved).state
     assert 6 <= int(saved.name[5:13]) <= 8 and (saved.name[5:13] != "00000006" or len(state["means"]["sums"]) == 2)

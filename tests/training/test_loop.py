@@ -288,6 +288,6 @@ def test_what_is_lost_is_renewed_at_20_to_80_per_cent() -> None:
 
 def test_thickness_by_hand() -> None:
     config = Config(steps=100, thickness=1e-3, thickness_start=16e-3)
-    found = [thickness(config, step) for step in (0, 25, 50, 75, 99)]
-    assert found == pytest.approx([16e-3, 4e-3, 1e-3, 1e-3, 1e-3])
+    results = [thickness(config, step) for step in (0, 25, 50, 75, 99)]
+    assert results == pytest.approx([16e-3, 4e-3, 1e-3, 1e-3, 1e-3])
     assert thickness(config.replace(thickness_start=0.0), 0) == pytest.approx(1e-3)

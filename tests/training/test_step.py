@@ -33,10 +33,10 @@ def stepper(config: Config) -> Step:
 def everything(step: Step) -> dict[str, Tensor]:
     """Copies of parameters, buffers and the optimiser's state."""
     state = step.guard.optimizer.optimizer.state
-    found = {name: value.clone() for name, value in step.model.state_dict().items()}
+    results = {name: value.clone() for name, value in step.model.state_dict().items()}
     for name, value in step.model.named_parameters():
-        found |= {f"{name} {part}": kept.clone() for part, kept in state[value].items()}
-    return found
+        results |= {f"{name} {part}": kept.clone() for part, kept in state[value].items()}
+    return results
 
 
 def different(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
@@ -139,11 +139,11 @@ def test_parts_give_what_the_whole_batch_gives(tiny: Config, puppets: Dataset, s
     assert full.sizes == ([8, 4, 2, 2, 2, 2] if size == 8 else [7, 4, 3, 2, 2])
     assert other.batch.images.shape == other.output.reconstruction.shape == (full.sizes[2], 3, 32, 32)
     torch.testing.assert_close(one.values, other.values, rtol=1e-5, atol=1e-6)
-    expected, found = everything(whole), everything(parts)
+    expected, actual = everything(whole), everything(parts)
     moments = [name for name in expected if name.endswith("exp_avg")]  # a tenth of the gradients
     assert len(moments) > 20
     for name in (*moments, "memory.counts", "memory.sums", "memory.codebook"):
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(actual[name], expected[name], rtol=1e-4, atol=1e-6)
     assert parts.model.memory.training
 
 

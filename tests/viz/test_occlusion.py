@@ -58,11 +58,11 @@ def lines(axis: Axes) -> dict[str, np.ndarray]:
 def test_curves_start_at_iteration_0_and_are_in_per_cent() -> None:
     figure = viz.occlusion_curves(REPORT)
     center, random = figure.axes
-    found = lines(center)
+    result = lines(center)
     # 0.01 above the completed rows; the second round adds 0.0008 for each patch and takes 0.005
-    np.testing.assert_allclose(found["4"], [[0, 5.0], [1, 5.0 + 0.32 - 0.5]])
-    np.testing.assert_allclose(found["8"], [[0, 7.0], [1, 7.0 + 0.64 - 0.5]])
-    assert np.allclose(found["nothing"][:, 1], 4.0)
+    np.testing.assert_allclose(result["4"], [[0, 5.0], [1, 5.0 + 0.32 - 0.5]])
+    np.testing.assert_allclose(result["8"], [[0, 7.0], [1, 7.0 + 0.64 - 0.5]])
+    assert np.allclose(result["nothing"][:, 1], 4.0)
     assert center.lines[-1].get_linestyle() == "--" and len(random.lines) == 2
     assert [text.get_text() for text in center.get_legend().get_texts()] == ["8", "4", "nothing"]  # as the lines end
     assert labels(center)[0] == labels(random)[0] == "iteration"
@@ -82,12 +82,12 @@ def test_curves_without_labels_are_distances() -> None:
 def test_amounts_compare_the_ways_of_finding_a_pose() -> None:
     axes = viz.occlusion_amounts(REPORT).axes
     assert len(axes) == 4
-    found = [lines(axis) for axis in axes]
+    results = [lines(axis) for axis in axes]
     ways = {"a single pass", "published, last round", "completed", "completed, told what is hidden"}
-    assert all(set(each) == ways for each in found)
-    np.testing.assert_allclose(found[0]["a single pass"], [[4, 5.0], [8, 7.0]])
-    np.testing.assert_allclose(found[0]["completed"], [[4, 4.0], [8, 6.0]])
-    np.testing.assert_allclose(found[2]["completed"], [[4, 8.0], [8, 12.0]])  # hidden labels: twice as much
+    assert all(set(each) == ways for each in results)
+    np.testing.assert_allclose(results[0]["a single pass"], [[4, 5.0], [8, 7.0]])
+    np.testing.assert_allclose(results[0]["completed"], [[4, 4.0], [8, 6.0]])
+    np.testing.assert_allclose(results[2]["completed"], [[4, 8.0], [8, 12.0]])  # hidden labels: twice as much
     bars = axes[0].containers[0].lines[2][0].get_segments()[0]
     np.testing.assert_allclose(bars, [[4, 4.5], [4, 6.0]])  # 0.9 to 1.2 times the mean
     assert labels(axes[0]) == ("center hidden (patches)", "all labels\n(% of the image side)")

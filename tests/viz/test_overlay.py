@@ -7,7 +7,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from sources import film
 
@@ -31,12 +30,12 @@ POINTS = np.array([[10.0, 20.0], [70.0, 20.0], [40.0, 50.0]])
 
 def test_points_and_links_are_where_they_should_be() -> None:
     image = np.zeros((60, 90, 3), np.uint8)
-    found = draw_pose(image, POINTS, [(0, 1)], [1.0])
+    result = draw_pose(image, POINTS, [(0, 1)], [1.0])
     assert not image.any()  # the image itself stays
     for x, y in POINTS.astype(int):
-        assert found[y, x].any()
-    assert found[20, 40].tolist() == [0, 0x72, 0xB2]  # the middle of the link
-    assert not found[35, 55].any() and not found[5].any()
+        assert result[y, x].any()
+    assert result[20, 40].tolist() == [0, 0x72, 0xB2]  # the middle of the link
+    assert not result[35, 55].any() and not result[5].any()
 
 
 def test_a_weak_link_is_thin_and_pale_and_the_weakest_left_out() -> None:
@@ -49,18 +48,12 @@ def test_a_weak_link_is_thin_and_pale_and_the_weakest_left_out() -> None:
 
 def test_what_is_is_below_the_least_confidence_is_left_out() -> None:
     image = np.zeros((60, 90, 3), np.uint8)
-    found = draw_pose(image, POINTS, [(0, 1), (1, 2)], confidence=np.array([0.9, 0.2, 0.9]), least=0.5)
-    assert found[20, 10].any() and found[50, 40].any()
-    assert not found[20, 70].any() and not found[20, 40].any()
+    result = draw_pose(image, POINTS, [(0, 1), (1, 2)], confidence=np.array([0.9, 0.2, 0.9]), least=0.5)
+    assert result[20, 10].any() and result[50, 40].any()
+    assert not result[20, 70].any() and not result[20, 40].any()
     hidden = POINTS.copy()
     hidden[1] = np.nan
-    np.testing.assert_array_equal(draw_pose(image, hidden, [(0, 1), (1, 2)]), found)
-
-
-@pytest.fixture(scope="module")
-def model(tiny: Config) -> PosePriorLearner:
-    torch.manual_seed(0)
-    return PosePriorLearner(tiny).eval()
+    np.testing.assert_array_equal(draw_pose(image, hidden, [(0, 1), (1, 2)]), result)
 
 
 @pytest.mark.parametrize("crop", ["center", "pad"])
@@ -71,15 +64,15 @@ def test_poses_lie_where_the_model_sees_them(model: PosePriorLearner, crop: str,
     files = [tmp_path / f"{number:02}.png" for number in range(18)]
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file)
-    found = list(overlays(model, FrameSource(files, 32, crop, whole=True)))
-    assert [image.shape for image in found] == [image.shape for image in images]
+    actual = list(overlays(model, FrameSource(files, 32, crop, whole=True)))
+    assert [image.shape for image in actual] == [image.shape for image in images]
     box = (center if crop == "center" else whole)(61, 40)
     poses = model.estimate(resized(Image.fromarray(images[17]), model.config.image_size, box)[None])
     points = from_crop(poses.keypoints[0].numpy(), box, model.config.image_size)
     prior = model.prior()
     links = prior.links()
     expected = draw_pose(images[17], points, links, [prior.strength(link) for link in links])
-    np.testing.assert_array_equal(found[17], expected)
+    np.testing.assert_array_equal(actual[17], expected)
 
 
 def test_named_landmarks_are_drawn_without_links(model: PosePriorLearner, tmp_path: Path) -> None:

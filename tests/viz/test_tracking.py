@@ -15,12 +15,12 @@ SECONDS = np.arange(12) / 25
 def some_tracks() -> Tracks:
     """Four points that move 0, 3, 2 and 1 pixels a frame; the second was filled once and is lost at the end."""
     smooth = SECONDS[:, None, None] * 25 * np.array([0, 3, 2, 1.0])[:, None] * (1, -1) + (10, 50)
-    found = smooth + np.array([0.0, 0.4, 0.2, 0.1])[:, None] * (-1) ** np.arange(12)[:, None, None]
+    result = smooth + np.array([0.0, 0.4, 0.2, 0.1])[:, None] * (-1) ** np.arange(12)[:, None, None]
     filled = np.zeros((12, 4), bool)
     filled[5, 1] = True
     smooth[10:, 1] = np.nan
     confidence = np.linspace(0.2, 0.8, 48).reshape(12, 4)
-    return Tracks(["0", "1", "nose_$tip$", "3"], SECONDS, smooth, found, confidence, filled, 64.0)
+    return Tracks(["0", "1", "nose_$tip$", "3"], SECONDS, smooth, result, confidence, filled, 64.0)
 
 
 def test_points_over_time_are_drawn_raw_smooth_and_filled() -> None:

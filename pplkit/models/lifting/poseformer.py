@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pplkit.core.errors import PplkitError
 from pplkit.models.layers.transformer import blocks
-from pplkit.models.released_reader import read_state
+from pplkit.models.released_reader import load_released, read_state
 
 
 class PoseFormer(nn.Module):
@@ -105,14 +105,5 @@ def load_poseformer(source: str | os.PathLike[str] | Mapping[str, Tensor], heads
         )
     except (KeyError, IndexError, ValueError) as error:
         raise PplkitError(f"{label} is not PoseFormer's ({error}): give its state dict unchanged.") from None
-    wanted = model.state_dict()
-    faults = {
-        "missing": sorted(wanted.keys() - state.keys()),
-        "unknown": sorted(state.keys() - wanted.keys()),
-        "of another shape": sorted(n for n in wanted.keys() & state.keys() if wanted[n].shape != state[n].shape),
-    }
-    if any(faults.values()):
-        lists = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
-        raise PplkitError(f"{label} does not fit PoseFormer ({lists}): give its state dict unchanged.")
-    model.load_state_dict(state)
+    load_released(model, state, label, "PoseFormer")
     return model.eval()

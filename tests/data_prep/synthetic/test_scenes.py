@@ -103,8 +103,8 @@ def test_frames_depend_on_nothing_but_the_video(made: Scenes, monkeypatch: pytes
 
 
 def test_every_machine_makes_the_same_bytes() -> None:
-    found = vars(generate_wide("quadruped", 4, 2, 160, 160, 7))
-    assert [zlib.crc32(array.tobytes()) for array in found.values()] == [
+    result = vars(generate_wide("quadruped", 4, 2, 160, 160, 7))
+    assert [zlib.crc32(array.tobytes()) for array in result.values()] == [
         0x81677ACC,
         0x49277D20,
         0x14732063,

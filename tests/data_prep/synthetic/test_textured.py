@@ -45,19 +45,19 @@ def test_a_video_depends_on_seed_and_index_alone(monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_machine_makes_the_same_bytes() -> None:
-    found = {c: zlib.crc32(generate(c, 3, 2, 32, seed=7, textured=True).images.tobytes()) for c in CATEGORIES}
-    assert found == {"humanoid": 0x351E740C, "quadruped": 0xB26A76B4, "hand": 0xE8D66234}
+    results = {c: zlib.crc32(generate(c, 3, 2, 32, seed=7, textured=True).images.tobytes()) for c in CATEGORIES}
+    assert results == {"humanoid": 0x351E740C, "quadruped": 0xB26A76B4, "hand": 0xE8D66234}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_patterns_go_on_without_a_seam(kind: str) -> None:
     draws = uniform((4,), DRAWS)
     draws[4] = (KINDS.index(kind) + 0.5) / len(KINDS)
-    found = tile(draws)
-    assert found.shape == (TILE, TILE) and found.dtype == np.float32
-    assert found.min() >= 0 and found.max() <= 1 and np.ptp(found) > 0.5
+    result = tile(draws)
+    assert result.shape == (TILE, TILE) and result.dtype == np.float32
+    assert result.min() >= 0 and result.max() <= 1 and np.ptp(result) > 0.5
     for axis in (0, 1):
-        steps = np.abs(found - np.roll(found, 1, axis)).max(axis=1 - axis)
+        steps = np.abs(result - np.roll(result, 1, axis)).max(axis=1 - axis)
         assert steps[0] <= steps[1:].max() + 1e-6
 
 
@@ -84,11 +84,11 @@ def test_strength_of_a_pattern_keeps_to_the_body() -> None:
 
 
 def test_clutter_is_in_range_and_another_for_each_key() -> None:
-    found = np.stack([clutter((0, 0, v), LINE, LINE) for v in range(30)])
-    assert found.shape == (30, 3, 64, 64) and found.dtype == np.float32
-    assert found.min() >= 0 and found.max() <= 1
-    assert (np.ptp(found, axis=(2, 3)).max(axis=1) > 0.15).all()
-    assert len({one.tobytes() for one in found}) == 30
+    result = np.stack([clutter((0, 0, v), LINE, LINE) for v in range(30)])
+    assert result.shape == (30, 3, 64, 64) and result.dtype == np.float32
+    assert result.min() >= 0 and result.max() <= 1
+    assert (np.ptp(result, axis=(2, 3)).max(axis=1) > 0.15).all()
+    assert len({one.tobytes() for one in result}) == 30
 
 
 def test_clutter_has_the_statistics_of_photographs() -> None:
@@ -136,24 +136,24 @@ def test_light_differs_between_videos_and_hardly_within_one(made: Puppets) -> No
     directions = lighting.directions(draws)
     assert (directions[:, 1] < 0).mean() > 0.6 and (directions[:, 0] < 0).any() and (directions[:, 0] > 0).any()
     for field in (lighting.shadow, lighting.vignette):
-        found = field(draws, LINE, LINE)
-        assert found.shape == (40, 64, 64) and found.min() > 0.35 and found.max() <= 1
-        assert np.ptp(found, axis=(1, 2)).max() > 0.3
+        result = field(draws, LINE, LINE)
+        assert result.shape == (40, 64, 64) and result.min() > 0.35 and result.max() <= 1
+        assert np.ptp(result, axis=(1, 2)).max() > 0.3
 
 
 def test_flicker_and_grain_are_those_of_the_frame() -> None:
     draws = np.full(lighting.DRAWS, 0.9)
-    taken = []
+    generated = []
     for frame in (0, 1, 0):
         planes = np.full((3, 32, 32), 0.5, np.float32)
         lighting.expose(planes, np.ones((32, 32), np.float32), draws, (0, 0, 5), frame)
-        taken.append(planes)
-    np.testing.assert_array_equal(taken[0], taken[2])
+        generated.append(planes)
+    np.testing.assert_array_equal(generated[0], generated[2])
     expected = 0.5 * lighting.cast(draws[None])[0]
-    for planes in taken[:2]:
+    for planes in generated[:2]:
         assert planes.mean(axis=(1, 2)) == pytest.approx(expected, rel=1.1 * lighting.FLICKER)
         assert 0 < np.ptp(planes[0]) <= 2 * lighting.GRAIN
-    assert (taken[0] != taken[1]).mean() > 0.9
+    assert (generated[0] != generated[1]).mean() > 0.9
 
 
 def photographs(folder: Path, count: int = 3) -> list[Path]:
@@ -171,11 +171,11 @@ def photographs(folder: Path, count: int = 3) -> list[Path]:
 
 def test_a_photograph_gives_a_part_of_itself(tmp_path: Path) -> None:
     files = photographs(tmp_path / "photographs")
-    found = [photograph(files, (0, 0, v), 40, 30) for v in range(24)]
-    assert {one.shape for one in found} == {(3, 30, 40)} and found[0].dtype == np.float32
-    assert {int(one.max(axis=(1, 2)).argmax()) for one in found} == {0, 1, 2}
-    assert {round(255 * float(one.max())) for one in found} <= {100, 200}
-    borders = {int(np.abs(np.diff(one.max(axis=0)[0])).argmax()) for one in found}
+    results = [photograph(files, (0, 0, v), 40, 30) for v in range(24)]
+    assert {one.shape for one in results} == {(3, 30, 40)} and results[0].dtype == np.float32
+    assert {int(one.max(axis=(1, 2)).argmax()) for one in results} == {0, 1, 2}
+    assert {round(255 * float(one.max())) for one in results} <= {100, 200}
+    borders = {int(np.abs(np.diff(one.max(axis=0)[0])).argmax()) for one in results}
     assert len(borders) > 5  # cut at other places
     (tmp_path / "torn.png").write_bytes(b"")
     with pytest.raises(PplkitError, match=r"torn\.png"):

@@ -40,7 +40,7 @@ IN_MOTION = {"still", "slowest", "exchanged"}  # which need six frames of a vide
 
 
 def names(config: Config, numbers: dict[str, float]) -> list[str]:
-    return [found["name"] for found in findings(config, numbers)]
+    return [result["name"] for result in findings(config, numbers)]
 
 
 def test_a_good_run_is_passed_in_silence() -> None:
@@ -53,8 +53,8 @@ def test_each_fault_is_found_by_its_number_alone(check: Check) -> None:
     limit = check.most if check.most is not None else check.least
     assert limit is not None and (check.most is None) != (check.least is None)
     beyond = limit + 1e-3 if check.most is not None else limit - 1e-3
-    (found,) = findings(ALL, {**GOOD, check.number: beyond})
-    assert (found["name"], found["number"]) == (check.name, beyond)
+    (result,) = findings(ALL, {**GOOD, check.number: beyond})
+    assert (result["name"], result["number"]) == (check.name, beyond)
     assert names(ALL, {**GOOD, check.number: limit}) == []
     assert names(ALL, {name: value for name, value in GOOD.items() if name != check.number}) == []
 
@@ -111,7 +111,7 @@ def test_a_run_is_looked_at_and_the_report_is_in_its_folder(
     assert main(["doctor", str(run)]) == 0  # findings are advice
     said = capsys.readouterr().out
     report = json.loads((run / "doctor.json").read_text())
-    assert [found["name"] for found in report["findings"]][0] == "too few steps"
+    assert [result["name"] for result in report["findings"]][0] == "too few steps"
     assert said.splitlines()[:-1] == finding_table(report) and "too few steps" in said
     assert said.splitlines()[-1] == f"The page of the run is {run / 'index.html'}."
     assert set(GOOD) - {"rise", "reach"} - IN_MOTION == set(report["numbers"])  # six steps, four keypoints
@@ -144,9 +144,9 @@ def test_films_without_masks_are_judged_by_what_moves(
 
 
 def test_findings_name_the_keypoints_that_they_count() -> None:
-    (found,) = findings(PRESET, {**GOOD, "still": 2}, {"still": [3, 5]})
-    assert found["says"] == "keypoints that hardly move while the object does: 3, 5"
-    assert "does: 3, 5" in " ".join(" ".join(finding_table({"findings": [found], "numbers": GOOD})).split())
+    (result,) = findings(PRESET, {**GOOD, "still": 2}, {"still": [3, 5]})
+    assert result["says"] == "keypoints that hardly move while the object does: 3, 5"
+    assert "does: 3, 5" in " ".join(" ".join(finding_table({"findings": [result], "numbers": GOOD})).split())
 
 
 def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets: Dataset, tmp_path: Path) -> None:
@@ -162,10 +162,10 @@ def test_a_training_that_stopped_is_told_from_a_finished_one(run: Path, puppets:
         assert (first["name"], first["number"]) == ("unfinished", 0.75)
     shutil.rmtree(folder.path / "checkpoints")
     report = diagnose(folder.path, puppets)
-    assert [found["name"] for found in report["findings"]] == ["unfinished"]
+    assert [result["name"] for result in report["findings"]] == ["unfinished"]
     assert report["findings"][0]["number"] == 0 and "told" not in report["numbers"]
     (folder.path / DIVERGED).touch()
-    assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["diverged"]
+    assert [result["name"] for result in diagnose(folder.path, puppets)["findings"]] == ["diverged"]
 
 
 def test_weights_from_elsewhere_are_not_asked_for_curves(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_weights_that_are_no_numbers_are_the_only_finding(tiny: Config, puppets:
         model.decoder.paint.weight.fill_(torch.nan)
     folder = RunFolder(tmp_path / "broken")
     write_run(folder, model, {})
-    assert [found["name"] for found in diagnose(folder.path, puppets)["findings"]] == ["not finite"]
+    assert [result["name"] for result in diagnose(folder.path, puppets)["findings"]] == ["not finite"]
 
 
 def test_single_images_are_shown_from_training_where_a_frame_is_the_reference(
@@ -192,8 +192,8 @@ def test_single_images_are_shown_from_training_where_a_frame_is_the_reference(
     other = replace(puppets, splits={**puppets.splits, "test": test})
     monkeypatch.setattr(diagnosis, "LEAST_TEST_IMAGES", 1)
     model = load(run)
-    found = diagnosis.measure_model(model, other, 6)
-    assert "gap" not in found and "strayed" in found
+    result = diagnosis.measure_model(model, other, 6)
+    assert "gap" not in result and "strayed" in result
     assert "gap" in diagnosis.measure_model(model, puppets, 6)
 
 

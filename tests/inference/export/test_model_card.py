@@ -63,9 +63,9 @@ def test_the_folder_alone_gives_the_same_poses(run: Path, saved: Path, puppets: 
     ours, theirs = pplkit.load(run), pplkit.load(moved)
     images = np.asarray(puppets["test"].images)
     for procedure in ("completed", "published"):
-        found = [model.estimate(images, procedure=procedure) for model in (ours, theirs)]
-        torch.testing.assert_close(found[0].keypoints, found[1].keypoints, rtol=0, atol=0)
-        torch.testing.assert_close(found[0].confidence, found[1].confidence, rtol=0, atol=0)
+        results = [model.estimate(images, procedure=procedure) for model in (ours, theirs)]
+        torch.testing.assert_close(results[0].keypoints, results[1].keypoints, rtol=0, atol=0)
+        torch.testing.assert_close(results[0].confidence, results[1].confidence, rtol=0, atol=0)
     assert theirs.procedure() == "completed"
     assert theirs.config == ours.config
     np.testing.assert_array_equal(PosePrior.load(moved / "prior.json").links(), ours.prior().links())

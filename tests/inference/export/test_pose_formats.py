@@ -49,15 +49,15 @@ def test_coco_by_hand() -> None:
     row = {"file": "a.png", "width": 20, "height": 10, "confidence": [0.5, 0.2, 0.8, 0.1]}
     row["keypoints"] = [[1.25, 2.5], [19.25, 9.0], [20.0, 5.0], [None, None]]
     far = row | {"file": "b.png", "keypoints": [[-3.0, -3.0]] * 4}
-    found = coco(pose_table({"links": [(0, 2)], "images": [row, far], "made_by": {"data": "mice"}}), visible=0.3)
-    assert [image["file_name"] for image in found["images"]] == ["a.png", "b.png"]
-    (note,) = found["annotations"]  # of the second picture there is nothing to say
+    result = coco(pose_table({"links": [(0, 2)], "images": [row, far], "made_by": {"data": "mice"}}), visible=0.3)
+    assert [image["file_name"] for image in result["images"]] == ["a.png", "b.png"]
+    (note,) = result["annotations"]  # of the second picture there is nothing to say
     assert note["keypoints"] == [1.25, 2.5, 2, 19.25, 9, 1, 0, 0, 0, 0, 0, 0]
     assert note["num_keypoints"] == 2 and note["image_id"] == 1
     assert note["bbox"] == [1.25, 2.5, 18.75, 7.5]  # to the right edge, 20, and the lower edge, 10
     assert note["area"] == pytest.approx(140.62, abs=0.01)
     assert note["score"] == 0.4 and note["keypoint_scores"] == [0.5, 0.2, 0.8, 0.1]
-    (category,) = found["categories"]
+    (category,) = result["categories"]
     assert category["name"] == "mice" and category["skeleton"] == [[1, 3]]
     assert category["keypoints"] == ["0", "1", "2", "3"]
 
@@ -195,10 +195,10 @@ def test_sleap_read_by_sleap_io(poses: PoseTable, tmp_path: Path) -> None:
     assert videos == [[poses.files[0], poses.files[2]], [poses.files[1]]]
     for file, points, sure in zip(poses.files, poses.keypoints, poses.confidence, strict=True):
         (frame,) = [one for one in labels if str(one.video.filename[one.frame_idx]) == file]
-        (found,) = frame.instances
-        np.testing.assert_allclose(found.numpy(), points)
-        np.testing.assert_allclose(found.points["score"], sure)
-        assert found.score == pytest.approx(sure.mean())
+        (result,) = frame.instances
+        np.testing.assert_allclose(result.numpy(), points)
+        np.testing.assert_allclose(result.points["score"], sure)
+        assert result.score == pytest.approx(sure.mean())
         assert frame.image.shape[:2] == Image.open(file).size[::-1]  # the very picture
     export_poses(film([("a.mp4", 3), ("b.mp4", 0), ("a.mp4", 4)]), "sleap", tmp_path / "films.slp")
     labels = owner.load_slp(str(tmp_path / "films.slp"), open_videos=False)

@@ -26,7 +26,6 @@ from pplkit.inference.landmarks.fitting import (
 )
 from pplkit.inference.landmarks.labeled_files import read_labeled_files
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
-from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.saved_model import load
 
@@ -34,12 +33,6 @@ from pplkit.training.saved_model import load
 def table(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(("image,landmark,x,y", *rows)) + "\n", encoding="utf8")
     return path
-
-
-@pytest.fixture(scope="module")
-def model(tiny: Config) -> PosePriorLearner:
-    torch.manual_seed(0)
-    return PosePriorLearner(tiny).eval()
 
 
 def test_a_table_names_images_by_position_source_and_path(puppets: Dataset, tmp_path: Path) -> None:

@@ -85,5 +85,5 @@ def test_better_strengths_count_more() -> None:
 
 
 def test_the_mean_leaves_out_what_is_no_number() -> None:
-    found = ridge.mean(np.array([[1.0, np.nan], [3.0, np.nan]]), 0)
-    assert found[0] == 2 and np.isnan(found[1])
+    result = ridge.mean(np.array([[1.0, np.nan], [3.0, np.nan]]), 0)
+    assert result[0] == 2 and np.isnan(result[1])

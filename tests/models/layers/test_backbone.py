@@ -38,25 +38,25 @@ def plain() -> nn.Module:
     return network.eval()
 
 
-def assert_close_to_scale(found: Tensor, expected: Tensor) -> None:
+def assert_close_to_scale(actual: Tensor, expected: Tensor) -> None:
     """Equal up to rounding, beside the spread of what was expected."""
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() < 2e-5 * expected.abs().max()
+    assert actual.shape == expected.shape
+    assert (actual - expected).abs().max() < 2e-5 * expected.abs().max()
 
 
 def test_the_maps_are_those_of_the_network_with_batch_norms(lite: Backbone, plain: nn.Module) -> None:
     seen: list[Tensor] = []
     hooks = [
-        row.register_forward_hook(lambda module, given, found: seen.append(found))
+        row.register_forward_hook(lambda module, given, actual: seen.append(actual))
         for number, row in enumerate(plain.blocks)  # type: ignore[arg-type]
         if number in LITE_BLOCKS
     ]
     with torch.no_grad():
         plain(images(3))
-        found = lite.raw(images(3))
+        actual = lite.raw(images(3))
     for hook in hooks:
         hook.remove()
-    for one, expected in zip(found, seen, strict=True):
+    for one, expected in zip(actual, seen, strict=True):
         assert_close_to_scale(one, expected)
         assert expected.std() > 0.1
     assert not any(isinstance(module, nn.BatchNorm2d) for module in lite.modules())
@@ -74,9 +74,9 @@ def test_rows_taken_apart_are_the_standardised_maps(lite: Backbone) -> None:
         rows, raw = lite(images(3, seed=1)), lite.raw(images(3, seed=1))
     assert rows.shape == (3, lite.size) and rows.dtype == torch.float32
     starts = [0, *itertools.accumulate(shape[0] for shape in lite.shapes)]
-    for (begin, end), found, one in zip(itertools.pairwise(starts), lite.maps(rows), raw, strict=True):
+    for (begin, end), result, one in zip(itertools.pairwise(starts), lite.maps(rows), raw, strict=True):
         shift, scale = (part[begin:end, None, None] for part in (lite.shift, lite.scale))
-        torch.testing.assert_close(found, (one - shift) * scale, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(result, (one - shift) * scale, atol=1e-5, rtol=1e-5)
     assert lite.shift.abs().max() > 0.1 and (lite.scale - 1).abs().min() > 0.01
 
 

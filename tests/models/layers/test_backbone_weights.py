@@ -53,9 +53,9 @@ def test_the_weights_are_renamed_in_order() -> None:
         else:
             number = int(where[1])
             expected[f"{places[number]}.{(others if number else first)[layer]}.{part}"] = value
-    found = lite_weights(LITE, keys)
-    assert len(found) == len(expected) == 296 and found.keys() == expected.keys()
-    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    actual = lite_weights(LITE, keys)
+    assert len(actual) == len(expected) == 296 and actual.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in actual.items())
 
 
 def test_an_unknown_name_is_answered_with_known_ones() -> None:
@@ -141,8 +141,8 @@ def test_weights_that_lie_in_the_cache_are_taken(name: str, cache: Path) -> None
     normalised = ((images(2) + 1) / 2 - mean) / std
     with torch.no_grad():
         expected = network.forward_intermediates(normalised, intermediates_only=True)
-        found = backbone.raw(images(2))
-    for one, other in zip(found, expected[-len(found) :], strict=True):
+        actual = backbone.raw(images(2))
+    for one, other in zip(actual, expected[-len(actual) :], strict=True):
         assert one.shape == other.shape and (one - other).abs().max() < 2e-5 * other.abs().max()
 
 

@@ -30,9 +30,9 @@ def scene(count: int, touching: int = 0, strength: float = 6.0, side: int = 16) 
 
 def found_and_right(classifier: Classifier, features: Tensor, where: Tensor) -> tuple[float, float]:
     """Share of the object that is found, and share of what is found that is object."""
-    found = classifier.logits(features) > 0
-    assert found.any()
-    return float(found[where].float().mean()), float(where[found].float().mean())
+    result = classifier.logits(features) > 0
+    assert result.any()
+    return float(result[where].float().mean()), float(where[result].float().mean())
 
 
 def test_the_border_by_hand() -> None:
@@ -48,11 +48,11 @@ def test_distances_to_the_border_by_hand() -> None:
     """
     around = torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0], [1.0, -1.0], [-1, 1], [-1, 1], [-1, -1], [-1, -1]])
     cells = torch.cat((around[:4], torch.tensor([[3.0, 0.0]]), around[4:]))
-    found = border_distances(cells.T.view(1, 2, 3, 3))[0]
+    result = border_distances(cells.T.view(1, 2, 3, 3))[0]
     first = (1 - SHRINKAGE) * 8 / 7 + SHRINKAGE * 2
     second = (1 - SHRINKAGE) * 8 / 7 + SHRINKAGE * 1
-    assert found[1, 1].item() == pytest.approx(9 / first, rel=1e-5)
-    assert found[border(3)].tolist() == pytest.approx([1 / first + 1 / second] * 8, rel=1e-5)
+    assert result[1, 1].item() == pytest.approx(9 / first, rel=1e-5)
+    assert result[border(3)].tolist() == pytest.approx([1 / first + 1 / second] * 8, rel=1e-5)
 
 
 def test_components_whiten() -> None:
@@ -79,15 +79,15 @@ def test_the_largest_part_of_each_component_is_positive() -> None:
 
 def test_a_blob_is_found_wherever_it_lies() -> None:
     features, where = scene(40)
-    found, right = found_and_right(fit_classifier(features), features, where)
-    assert found > 0.97 and right > 0.97
+    result, right = found_and_right(fit_classifier(features), features, where)
+    assert result > 0.97 and right > 0.97
 
 
 def test_what_touches_the_border_of_a_few_images_is_found_there_too() -> None:
     features, where = scene(40, touching=6)
     classifier = fit_classifier(features)
-    found, right = found_and_right(classifier, features[:6], where[:6])
-    assert found > 0.95 and right > 0.9
+    result, right = found_and_right(classifier, features[:6], where[:6])
+    assert result > 0.95 and right > 0.9
     assert (classifier.logits(features[:6])[:, :, 0] > 0).sum() > 20  # also in the cells along that border, of 30
     distances = border_distances(features[:6])  # which alone would not tell them there
     assert distances[:, :, 0][where[:6][:, :, 0]].mean() < distances[where[:6]].mean()

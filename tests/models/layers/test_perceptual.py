@@ -29,9 +29,9 @@ def images(count: int = 2, size: int = 32) -> Tensor:
 
 
 def random(size: int = 32) -> PerceptualFeatures:
-    found = perceptual_features("random", size)
-    assert found is not None
-    return found
+    result = perceptual_features("random", size)
+    assert result is not None
+    return result
 
 
 @pytest.fixture
@@ -111,10 +111,10 @@ def test_vgg_maps_are_those_of_running_layer_after_layer(untrained: None) -> Non
     features = perceptual_features("vgg16", 32)
     assert features is not None
     x = ((images() + 1) / 2 - features.mean) / features.std
-    for block, found in zip(features.blocks, features(images()), strict=True):
+    for block, result in zip(features.blocks, features(images()), strict=True):
         for layer in block:  # type: ignore[union-attr]
             x = F.relu(x) if isinstance(layer, nn.ReLU) else layer(x)
-        torch.testing.assert_close(found, x)
+        torch.testing.assert_close(result, x)
 
 
 URLS = {"vgg16": "models/vgg16-397923af.pth", "vgg19": "models/vgg19-dcbb9e9d.pth"}

@@ -96,14 +96,14 @@ class Chain(nn.Module):
 
 @pytest.mark.parametrize("precision", [None, torch.bfloat16])
 def test_a_chain_of_rows_gives_the_same_numbers_and_keeps_less(again: bool, precision: torch.dtype | None) -> None:
-    x, found = torch.randn(2, 3, 8, 8), []
+    x, result = torch.randn(2, 3, 8, 8), []
     for module in (Chain(True), Chain(False)):
         start = x.clone().requires_grad_()
         with torch.autocast("cpu", precision or torch.bfloat16, enabled=precision is not None):
             out = module(start)
         out.float().square().sum().backward()
-        found.append([out, start.grad, *(p.grad for p in module.parameters()), *module.buffers()])
-    for one, other in zip(*found, strict=True):
+        result.append([out, start.grad, *(p.grad for p in module.parameters()), *module.buffers()])
+    for one, other in zip(*result, strict=True):
         assert torch.equal(one, other)
     joined = 4 * 2 * 5 * 6 * 6  # what goes into the second row, but the three channels that stand beside
     last = 4 * 2 * 4 * 4 * 4  # what comes out of it

@@ -47,18 +47,18 @@ def test_a_doubled_convolution_is_the_double_and_then_a_convolution(
     start = torch.randn(2, 3, height, width, dtype=torch.float64)
     pull = torch.randn(2, 5, 2 * height, 2 * width, dtype=torch.float64)
     double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-    found = []
+    results = []
     for layer, before in ((doubled, nn.Identity()), (conv, double)):
         x = start.clone().requires_grad_()
         out = layer(before(x))
         (out * pull).sum().backward()
-        found.append((out, x.grad, layer.weight.grad, layer.bias.grad))  # type: ignore[union-attr]
-    torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=1e-12)
+        results.append((out, x.grad, layer.weight.grad, layer.bias.grad))  # type: ignore[union-attr]
+    torch.testing.assert_close(results[0], results[1], atol=1e-12, rtol=1e-12)
 
 
 def test_gradients_are_the_same_where_autocast_is_still_on() -> None:
     torch.manual_seed(0)
-    layer, found = DoubledConv(8, 8), []
+    layer, result = DoubledConv(8, 8), []
     for inside in (False, True):
         x = torch.randn(2, 8, 20, 20, generator=torch.Generator().manual_seed(0)).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
@@ -67,8 +67,8 @@ def test_gradients_are_the_same_where_autocast_is_still_on() -> None:
                 loss.backward()
         if not inside:
             loss.backward()
-        found.append(x.grad)
-    torch.testing.assert_close(found[0], found[1])
+        result.append(x.grad)
+    torch.testing.assert_close(result[0], result[1])
 
 
 def test_a_doubled_convolution_is_exported_as_plain_operations(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +86,10 @@ def test_a_doubled_convolution_in_half_precision() -> None:
     torch.manual_seed(0)
     layer, x = DoubledConv(8, 4), torch.randn(2, 8, 16, 16)
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer(x)
-    assert found.dtype == torch.bfloat16
-    assert (found.float() - layer(x)).abs().max() < 0.02
-    found.float().sum().backward()
+        result = layer(x)
+    assert result.dtype == torch.bfloat16
+    assert (result.float() - layer(x)).abs().max() < 0.02
+    result.float().sum().backward()
     assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
 
 

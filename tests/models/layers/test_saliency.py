@@ -33,9 +33,9 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def picture(left: int, top: int, right: int, bottom: int, seed: int = 0) -> np.ndarray:
-    found = np.random.default_rng(seed).integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
-    found[top:bottom, left:right] = (230, 40, 30)
-    return found
+    result = np.random.default_rng(seed).integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
+    result[top:bottom, left:right] = (230, 40, 30)
+    return result
 
 
 def test_what_differs_from_the_border_is_the_object(colours: None) -> None:
@@ -43,8 +43,8 @@ def test_what_differs_from_the_border_is_the_object(colours: None) -> None:
     pictures = [picture(*place, seed) for seed, place in enumerate(places)]
     finder = Finder(pictures)
     for one, place in zip(pictures, places, strict=True):
-        (found,) = finder.blobs(one)
-        np.testing.assert_allclose(found[:4] * SIDE, place, atol=SIDE / CELLS / 2)
+        (result,) = finder.blobs(one)
+        np.testing.assert_allclose(result[:4] * SIDE, place, atol=SIDE / CELLS / 2)
     (alone,) = Finder(pictures[:1]).blobs(pictures[0])
     np.testing.assert_allclose(alone[:4] * SIDE, places[0], atol=SIDE / CELLS)
 
@@ -74,15 +74,15 @@ def test_birds_are_held_by_their_squares(real_data: Path) -> None:
     for name, box in zip(names, boxes, strict=True):
         truth[folder / "images" / name.split()[1]] = [float(number) for number in box.split()[1:]]
     files = [file for file in truth if file.exists()][::6]
-    found = ImageSquares(files)
+    result = ImageSquares(files)
     held, fits, usual = [], [], []
     for file in files:
         x, y, width, height = truth[file]
         box = (x, y, x + width, y + height)
         half, middle = 0.7 * max(width, height), (x + width / 2, y + height / 2)
         around = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
-        held.append(common(found.box(file), box) / (width * height))
-        fits.append(overlap(found.box(file), around))
+        held.append(common(result.box(file), box) / (width * height))
+        fits.append(overlap(result.box(file), around))
         usual.append(overlap(center(*Image.open(file).size), around))
     assert np.mean(np.array(held) >= 0.9) > 0.9
     assert np.mean(fits) > 0.7 > np.mean(usual) + 0.1

@@ -122,7 +122,7 @@ def test_without_a_backbone_the_regressor_sees_what_it_will_see_later(tiny: Conf
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "machine", "supported", "gpu", "found"),
+    ("wanted", "device", "machine", "supported", "gpu", "result"),
     [
         ("bf16-mixed", "cpu", "x86_64", False, False, "32-true"),
         ("bf16-mixed", "cpu", "AMD64", False, True, "32-true"),
@@ -136,12 +136,12 @@ def test_without_a_backbone_the_regressor_sees_what_it_will_see_later(tiny: Conf
     ],
 )
 def test_bfloat16_is_for_what_can_calculate_with_it(
-    wanted: str, device: str, machine: str, supported: bool, gpu: bool, found: str, monkeypatch: pytest.MonkeyPatch
+    wanted: str, device: str, machine: str, supported: bool, gpu: bool, result: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
-    assert usable_precision(wanted, device) == found
+    assert usable_precision(wanted, device) == result
 
 
 def test_a_run_says_in_which_precision_it_was_trained(

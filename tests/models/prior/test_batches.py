@@ -196,8 +196,8 @@ def test_blocks_that_are_not_kept_are_zero() -> None:
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
     kept = torch.tensor([[[True, False], [False, True]], [[True, True], [False, False]]])
-    found = mask_blocks(images, kept)
-    assert torch.equal(found, images * upsample_patches(kept, 8)[:, None]) and found.is_contiguous(
+    result = mask_blocks(images, kept)
+    assert torch.equal(result, images * upsample_patches(kept, 8)[:, None]) and result.is_contiguous(
         memory_format=torch.channels_last
     )
-    assert torch.equal(found[0, :, :4, :4], images[0, :, :4, :4]) and not found[0, :, :4, 4:].any()
+    assert torch.equal(result[0, :, :4, :4], images[0, :, :4, :4]) and not result[0, :, :4, 4:].any()

@@ -94,7 +94,7 @@ def test_images_without_room_are_computed_anew_with_the_same_numbers(
     cache = FeatureCache(backbone, pictures(), config)
     assert cache.room == kept and cache.kept.shape == (kept, VIEWS, backbone.size)
     asked: list[int] = []
-    hook = backbone.register_forward_hook(lambda module, given, found: asked.append(len(given[0])))
+    hook = backbone.register_forward_hook(lambda module, given, actual: asked.append(len(given[0])))
     for _ in range(2):
         assert torch.equal(cache.rows(*EVERY), expected)
     hook.remove()
@@ -117,25 +117,25 @@ def test_how_an_image_is_shown_by_hand(config: Config) -> None:
     """A quarter turn, twice as small, moved by 0.2 and -0.1, mirrored by the last number."""
     settings = config.replace(max_rotation=math.pi / 2, max_shift=0.5)
     draws = torch.tensor([[1.0, 0.0, 0.4, -0.2, 1.0], [0.0, -1.0, 0.0, 0.0, -1.0]])
-    found = augmentation_transforms(draws, settings)
-    torch.testing.assert_close(found[0], torch.tensor([[0.0, -1.0, 0.2], [1.0, 0.0, -0.1]]), atol=1e-6, rtol=0)
-    torch.testing.assert_close(found[1], torch.tensor([[-0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    result = augmentation_transforms(draws, settings)
+    torch.testing.assert_close(result[0], torch.tensor([[0.0, -1.0, 0.2], [1.0, 0.0, -0.1]]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(result[1], torch.tensor([[-0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]))
     assert augmentation_transforms(draws, settings.replace(flip=False))[1, 0, 0] == 0.5
 
 
 def test_light_by_hand() -> None:
     images = torch.tensor([-1.0, -0.5, 0.5]).view(1, 1, 1, 3).expand(2, 3, -1, -1)
-    found = brighten(images, torch.tensor([0.5, 2.0]))
-    torch.testing.assert_close(found[0, 0, 0], torch.tensor([-1.0, -0.75, -0.25]))
-    torch.testing.assert_close(found[1, 2, 0], torch.tensor([-1.0, 0.0, 1.0]))  # 2 would be brighter than white
+    result = brighten(images, torch.tensor([0.5, 2.0]))
+    torch.testing.assert_close(result[0, 0, 0], torch.tensor([-1.0, -0.75, -0.25]))
+    torch.testing.assert_close(result[1, 2, 0], torch.tensor([-1.0, 0.0, 1.0]))  # 2 would be brighter than white
 
 
 def test_images_made_smaller_by_hand() -> None:
     images = np.zeros((3, 4, 4, 3), np.uint8)
     images[1, :2, 2:, 0] = [[10, 20], [30, 41]]  # mean 25.25
-    found = downscale(images, 2)
-    assert found.dtype == torch.uint8 and found.shape == (3, 2, 2, 3)
-    assert found[1, :, :, 0].tolist() == [[0, 25], [0, 0]] and found.sum() == 25
+    result = downscale(images, 2)
+    assert result.dtype == torch.uint8 and result.shape == (3, 2, 2, 3)
+    assert result[1, :, :, 0].tolist() == [[0, 25], [0, 0]] and result.sum() == 25
     assert torch.equal(downscale(pictures(), SIDE), torch.from_numpy(pictures()))
     assert torch.equal(downscale(Shards([pictures()[:2], pictures()[2:]]), 16), downscale(pictures(), 16))
 
@@ -244,10 +244,10 @@ def test_the_moves_lead_from_a_point_to_where_it_is_seen_again(config: Config, b
         (index, _), (again, second) = asked[-2:]
         assert (index == again).all()
         small = to_float(downscale(images, 32)[torch.from_numpy(index)])
-        found = middles(warp(small, draw.cache.views[index, second]))  # type: ignore[union-attr]
+        result = middles(warp(small, draw.cache.views[index, second]))  # type: ignore[union-attr]
         moved = apply_affine(batch.view_transform[:, None], middles(batch.images)[:, None])[:, 0]
-        torch.testing.assert_close(moved, found, atol=0.02, rtol=0)
-        apart.append((middles(batch.images) - found).norm(dim=1))
+        torch.testing.assert_close(moved, result, atol=0.02, rtol=0)
+        apart.append((middles(batch.images) - result).norm(dim=1))
     assert torch.cat(apart).mean() > 0.2
 
 

@@ -89,9 +89,9 @@ def test_half_precision_is_summed_in_float32() -> None:
     """Maps of 21 x 21 pixels and three channels that differ by 1/256: 1323/256 in all, which bfloat16 cannot hold."""
     images, reconstruction = torch.zeros(3, 3, 21, 21), torch.full((3, 3, 21, 21), 2 / 256)
     half = doubling(3).to(torch.bfloat16)
-    found = reconstruction_loss(half, images.to(torch.bfloat16), reconstruction.to(torch.bfloat16).requires_grad_())
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(7 / 256, rel=1e-6)
+    result = reconstruction_loss(half, images.to(torch.bfloat16), reconstruction.to(torch.bfloat16).requires_grad_())
+    assert result.dtype == torch.float32
+    assert result.item() == pytest.approx(7 / 256, rel=1e-6)
 
 
 def test_boundary_by_hand() -> None:
@@ -201,8 +201,8 @@ def test_links_are_shortened_only_at_full_resolution(tiny: Config) -> None:
 
 def test_separation_fades_over_its_share(tiny: Config) -> None:
     config = tiny.replace(weight_separation=2.0)
-    found = [separation_weight(config, share) for share in (0, 0.25, 0.5, 1)]
-    assert found == pytest.approx([2, 1, 0, 0])
+    results = [separation_weight(config, share) for share in (0, 0.25, 0.5, 1)]
+    assert results == pytest.approx([2, 1, 0, 0])
     longer = config.replace(separation_share=1.0)
     assert [separation_weight(longer, share) for share in (0, 0.25, 1)] == pytest.approx([2, 1.5, 0])
     stays = config.replace(separation_share=0.0)

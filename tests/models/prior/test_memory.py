@@ -27,9 +27,9 @@ def test_the_nearest_vector_of_its_own_bank_by_hand() -> None:
     small = memory(banks=2, dimension=2)
     small.codebook.copy_(torch.tensor([[[0.0, 0.0], [2.0, 0.0]], [[5.0, 5.0], [0.9, 0.0]]]))
     tokens = torch.tensor([[[0.9, 0.0], [0.9, 0.0]], [[1.1, 0.0], [4.0, 4.0]]])
-    found = small.nearest(tokens)  # bank 1 holds (0.9, 0) itself, but token 0 may look in bank 0 alone
-    assert found.tolist() == [[0, 1], [1, 0]]
-    assert small.look_up(found).tolist() == [[[0.0, 0.0], pytest.approx([0.9, 0.0])], [[2.0, 0.0], [5.0, 5.0]]]
+    result = small.nearest(tokens)  # bank 1 holds (0.9, 0) itself, but token 0 may look in bank 0 alone
+    assert result.tolist() == [[0, 1], [1, 0]]
+    assert small.look_up(result).tolist() == [[[0.0, 0.0], pytest.approx([0.9, 0.0])], [[2.0, 0.0], [5.0, 5.0]]]
 
 
 def test_one_update_by_hand() -> None:
@@ -74,12 +74,12 @@ def test_the_gradient_passes_the_look_up_unchanged() -> None:
     """The encoder's gradient through the memory equals that of decoding the tokens shifted by a constant."""
     kept = memory().eval()
     pull = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(3))
-    found = kept(poses())
-    (found.keypoints * pull).sum().backward()
+    result = kept(poses())
+    (result.keypoints * pull).sum().backward()
     through = kept.embed.weight.grad
     kept.zero_grad()
     tokens = kept.encode(poses())
-    shift = (found.quantized - tokens).detach()
+    shift = (result.quantized - tokens).detach()
     (kept.decode(tokens + shift) * pull).sum().backward()
     assert through is not None and kept.embed.weight.grad is not None
     torch.testing.assert_close(through, kept.embed.weight.grad)

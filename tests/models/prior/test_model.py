@@ -83,11 +83,11 @@ def test_the_memory_losses_leave_the_pose_alone(model: PosePriorLearner) -> None
 def test_bytes_and_floats_of_the_same_image_give_the_same_pose(model: PosePriorLearner) -> None:
     bytes_ = pictures()
     floats = torch.from_numpy(bytes_).permute(0, 3, 1, 2).float() / 127.5 - 1
-    found = [model.estimate(given) for given in (bytes_, torch.from_numpy(bytes_), floats, floats.numpy())]
-    for other in found[1:]:
-        assert torch.equal(other.keypoints, found[0].keypoints)
-        assert torch.equal(other.confidence, found[0].confidence)
-    assert found[0].keypoints.shape == (3, 4, 2) and found[0].confidence.shape == (3, 4)
+    results = [model.estimate(given) for given in (bytes_, torch.from_numpy(bytes_), floats, floats.numpy())]
+    for other in results[1:]:
+        assert torch.equal(other.keypoints, results[0].keypoints)
+        assert torch.equal(other.confidence, results[0].confidence)
+    assert results[0].keypoints.shape == (3, 4, 2) and results[0].confidence.shape == (3, 4)
 
 
 def test_black_is_minus_one_and_white_one(model: PosePriorLearner) -> None:
@@ -155,8 +155,8 @@ def test_the_mode_comes_back_after_an_error(model: PosePriorLearner) -> None:
 
 
 def test_no_images_no_poses(model: PosePriorLearner) -> None:
-    found = model.estimate(np.zeros((0, 32, 32, 3), np.uint8))
-    assert found.keypoints.shape == (0, 4, 2) and found.confidence.shape == (0, 4)
+    result = model.estimate(np.zeros((0, 32, 32, 3), np.uint8))
+    assert result.keypoints.shape == (0, 4, 2) and result.confidence.shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_rounds_of_iterative_inference_feed_each_other(model: PosePriorLearner) 
 def test_estimate_gives_the_last_round(model: PosePriorLearner) -> None:
     rounds = model.iterate(model.prepare(pictures()), 2)
     for iterations in (0, 1, 2):
-        found = model.estimate(pictures(), iterations)
-        torch.testing.assert_close(found.keypoints, rounds[iterations].poses.keypoints)
-        torch.testing.assert_close(found.confidence, rounds[iterations].poses.confidence)
+        result = model.estimate(pictures(), iterations)
+        torch.testing.assert_close(result.keypoints, rounds[iterations].poses.keypoints)
+        torch.testing.assert_close(result.confidence, rounds[iterations].poses.confidence)
 
 
 def test_a_decoder_that_paints_small_images_is_given_small_ones(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,10 +219,10 @@ def test_keypoints_with_weak_links_only_get_half_the_strongest(model: PosePriorL
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     model.links.data[2, 3] = 1.8 / model.config.connectivity_scale  # softplus: 1.953
     model.reinit_weak_links()
-    found = model.connectivity().detach()
-    assert found[0, 1] == pytest.approx(10, abs=1e-3)
+    result = model.connectivity().detach()
+    assert result[0, 1] == pytest.approx(10, abs=1e-3)
     for pair in ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)):
-        assert found[pair] == pytest.approx(5, abs=1e-3)
+        assert result[pair] == pytest.approx(5, abs=1e-3)
     model.links.data.fill_(-20 / model.config.connectivity_scale)
     model.links.data[0, 1] = 10 / model.config.connectivity_scale
     model.links.data[2, 3] = 1.9 / model.config.connectivity_scale  # softplus: 2.039

@@ -97,8 +97,8 @@ def test_a_completer_starts_as_a_copy_with_two_numbers_more() -> None:
     network = regressor()
     completer = Completer(network).eval()
     affine, attention, distance, hidden = completer(images(), PRIOR)
-    for found, expected in zip((affine, attention), network(images(), PRIOR), strict=True):
-        torch.testing.assert_close(found, expected)
+    for actual, expected in zip((affine, attention), network(images(), PRIOR), strict=True):
+        torch.testing.assert_close(actual, expected)
     assert distance.shape == hidden.shape == (2, len(PRIOR))
     (distance.sum() + hidden.sum()).backward()
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -29,20 +29,22 @@ def test_confidence_by_hand() -> None:
     """All weight in one place is certain, an even spread knows nothing, two of 16 places are a quarter of the way."""
     point, even = F.one_hot(torch.tensor(3), 16).float(), torch.full((16,), 1 / 16)
     two = (F.one_hot(torch.tensor(3), 16) + F.one_hot(torch.tensor(8), 16)) / 2
-    found = confidence(torch.stack((point, even, two))[None])
-    torch.testing.assert_close(found, torch.tensor([[1.0, 0.0, 0.75]]), atol=1e-6, rtol=0)
+    result = confidence(torch.stack((point, even, two))[None])
+    torch.testing.assert_close(result, torch.tensor([[1.0, 0.0, 0.75]]), atol=1e-6, rtol=0)
 
 
 def test_completed_poses_by_hand() -> None:
     """Logit log 3 is a probability of 3/4; a distance of CONFIDENCE_SCALE divides the confidence by e."""
     hidden = torch.tensor([[math.log(3), -math.log(3), -100.0]])
     distance = torch.tensor([[CONFIDENCE_SCALE, CONFIDENCE_SCALE, 1e-9]]).log()
-    found = CompleterOutput(torch.ones(1, 3, 2), distance, hidden).poses(5)
-    assert found.hidden is not None and found.distance is not None
-    torch.testing.assert_close(found.hidden, torch.tensor([[0.75, 0.25, 0.0]]))
-    torch.testing.assert_close(found.confidence, torch.tensor([[0.25 / math.e, 0.75 / math.e, 1.0]]))
-    torch.testing.assert_close(found.distance[0, 0].item(), CONFIDENCE_SCALE * 4 / 10)  # from -1 to 1 are 4 of 5 pixels
-    assert torch.equal(found.keypoints, torch.ones(1, 3, 2))
+    result = CompleterOutput(torch.ones(1, 3, 2), distance, hidden).poses(5)
+    assert result.hidden is not None and result.distance is not None
+    torch.testing.assert_close(result.hidden, torch.tensor([[0.75, 0.25, 0.0]]))
+    torch.testing.assert_close(result.confidence, torch.tensor([[0.25 / math.e, 0.75 / math.e, 1.0]]))
+    torch.testing.assert_close(
+        result.distance[0, 0].item(), CONFIDENCE_SCALE * 4 / 10
+    )  # from -1 to 1 are 4 of 5 pixels
+    assert torch.equal(result.keypoints, torch.ones(1, 3, 2))
 
 
 def poses(first: int, count: int, completed: bool) -> Poses:
@@ -53,9 +55,9 @@ def poses(first: int, count: int, completed: bool) -> Poses:
 
 @pytest.mark.parametrize("completed", [True, False])
 def test_batches_of_poses_become_one(completed: bool) -> None:
-    found, expected = concatenate_poses([poses(0, 2, completed), poses(2, 3, completed)], 3), poses(0, 5, completed)
+    actual, expected = concatenate_poses([poses(0, 2, completed), poses(2, 3, completed)], 3), poses(0, 5, completed)
     for name in ("keypoints", "confidence", "distance", "hidden"):
-        a, b = getattr(found, name), getattr(expected, name)
+        a, b = getattr(actual, name), getattr(expected, name)
         assert (a is None and b is None) if not completed and name in ("distance", "hidden") else torch.equal(a, b)
     none = concatenate_poses([], 3)
     assert none.keypoints.shape == (0, 3, 2) and none.confidence.shape == (0, 3) and none.distance is None
@@ -69,21 +71,21 @@ def test_a_round_of_several_batches_becomes_one(decoded: bool) -> None:
         some = poses(rows.start, rows.stop - rows.start, True)
         more = (some.keypoints + 1, images[rows] + 1) if decoded else ()
         parts.append(Iteration(images[rows], some, *more))
-    found = concatenate_rounds(parts)
-    assert torch.equal(found.images, images) and torch.equal(found.poses.keypoints, poses(0, 5, True).keypoints)
+    result = concatenate_rounds(parts)
+    assert torch.equal(result.images, images) and torch.equal(result.poses.keypoints, poses(0, 5, True).keypoints)
     if decoded:
-        assert found.decoded_pose is not None and found.reconstruction is not None
-        assert torch.equal(found.decoded_pose, found.poses.keypoints + 1)
-        assert torch.equal(found.reconstruction, images + 1)
+        assert result.decoded_pose is not None and result.reconstruction is not None
+        assert torch.equal(result.decoded_pose, result.poses.keypoints + 1)
+        assert torch.equal(result.reconstruction, images + 1)
     else:
-        assert found.decoded_pose is None and found.reconstruction is None
+        assert result.decoded_pose is None and result.reconstruction is None
 
 
 def test_pixels_of_the_original_by_hand() -> None:
     """The square from (10, 0) to (50, 40) of a file, seen at 32 pixels: 1.25 of the file's for each."""
     frame = Frame(Path("a.png"), None, None, (60, 40), (10, 0, 50, 40), NO_PIXELS)
-    found = Poses(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2), frames=[frame], side=32).pixels()
-    torch.testing.assert_close(found, torch.tensor([[10.125, 0.125], [48.875, 38.875]]))
+    result = Poses(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2), frames=[frame], side=32).pixels()
+    torch.testing.assert_close(result, torch.tensor([[10.125, 0.125], [48.875, 38.875]]))
 
 
 def test_poses_are_taken_apart_image_by_image() -> None:
@@ -118,9 +120,9 @@ def test_one_image_has_one_answer(tiny: Config, tmp_path: Path) -> None:
     for form in (pixels, image, str(file)):
         assert torch.equal(model.estimate(form).keypoints, expected.keypoints)
     for several in ([image, image], tmp_path, [file]):
-        found = model.estimate(several)
-        assert found.keypoints.shape[1:] == (4, 2)
-        torch.testing.assert_close(found.keypoints[-1], expected.keypoints)
+        actual = model.estimate(several)
+        assert actual.keypoints.shape[1:] == (4, 2)
+        torch.testing.assert_close(actual.keypoints[-1], expected.keypoints)
     assert not torch.allclose(model.estimate(pixels, crop="center").keypoints, expected.keypoints)
     with pytest.raises(PplkitError, match="hidden is for a batch"):
         model.estimate(file, procedure="published", hidden=np.zeros((30, 44), bool))
@@ -130,6 +132,6 @@ def test_a_batch_is_cropped_where_a_crop_is_given(tiny: Config) -> None:
     model = PosePriorLearner(tiny).eval()
     batch = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
     expected = model.estimate(np.ascontiguousarray(batch[:, :, 8:40]))
-    found = model.estimate(batch, crop="center")
-    torch.testing.assert_close(found.keypoints, expected.keypoints)
-    torch.testing.assert_close(found.pixels() - expected.pixels(), torch.tensor([8.0, 0.0]).expand(2, 4, 2))
+    actual = model.estimate(batch, crop="center")
+    torch.testing.assert_close(actual.keypoints, expected.keypoints)
+    torch.testing.assert_close(actual.pixels() - expected.pixels(), torch.tensor([8.0, 0.0]).expand(2, 4, 2))

@@ -98,9 +98,9 @@ def test_what_is_wanted_is_brought_to_the_resolution_of_the_maps() -> None:
     torch.testing.assert_close(parts_loss(part_maps(maps, wanted)), expected)
     finer = wanted.expand(-1, -1, 8, 8).clone()
     finer[..., 0:2, 0:2] = torch.eye(3)[:, :, None, None][:, 0]  # one of 16 cells is wanted as another part
-    found = parts_loss(part_maps(maps, finer))
+    actual = parts_loss(part_maps(maps, finer))
     change = -((torch.eye(3)[0] - wanted[0, :, 0, 0]) * (maps[0, :, 0, 0] + 1e-5).log()).sum() / 16
-    torch.testing.assert_close(found, expected + change)
+    torch.testing.assert_close(actual, expected + change)
 
 
 def test_contrast_by_hand() -> None:
@@ -248,11 +248,13 @@ def test_the_total_holds_all_parts_with_their_weights(config: Config, passed: tu
     assert set(NAMES) < set(values)
     weighted = sum(getattr(config, f"weight_{name}") * value for name, value in values.items())
     torch.testing.assert_close(total.detach(), torch.as_tensor(weighted))
-    found = output.parts
-    assert found is not None and len(found.maps) == len(found.target) == len(found.descriptors) == 6  # of both views
+    result = output.parts
+    assert (
+        result is not None and len(result.maps) == len(result.target) == len(result.descriptors) == 6
+    )  # of both views
     for name, loss in (("parts", parts_loss), ("background", background_loss)):
-        torch.testing.assert_close(values[name], loss(found))
-    views = [contrast_loss(found.descriptors[:3]), contrast_loss(found.descriptors[3:])]
+        torch.testing.assert_close(values[name], loss(result))
+    views = [contrast_loss(result.descriptors[:3]), contrast_loss(result.descriptors[3:])]
     torch.testing.assert_close(values["contrast"], torch.stack(views).mean())  # never between views of one image
 
 

@@ -48,12 +48,12 @@ def two_halves(count: int) -> tuple[Tensor, Tensor]:
 def test_blobs_that_lie_apart_are_found() -> None:
     middles = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
     points = (middles[:, None] + noise(4, 50, 2)).flatten(0, 1)
-    found = best_kmeans(points, 4)
+    result = best_kmeans(points, 4)
     means = points.unflatten(0, (4, 50)).mean(1)
-    nearest = torch.cdist(means, found).argmin(1)
+    nearest = torch.cdist(means, result).argmin(1)
     assert sorted(nearest.tolist()) == [0, 1, 2, 3]
-    torch.testing.assert_close(found[nearest], means, atol=1e-4, rtol=0)
-    assert torch.equal(best_kmeans(points, 4), found)
+    torch.testing.assert_close(result[nearest], means, atol=1e-4, rtol=0)
+    assert torch.equal(best_kmeans(points, 4), result)
 
 
 def test_of_several_starts_the_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,11 +75,11 @@ def test_assignments_by_hand(backbone: Backbone) -> None:
     features = torch.zeros(1, 128, 8, 8)
     features[0, 3, 1, 2], features[0, 70, 1, 2] = 1.5, 1.0
     rows = rows_of(features)
-    found = clusters(backbone, rows)
+    actual = clusters(backbone, rows)
     away = torch.tensor([1.0**2 + 1.0**2, 0.0**2 + 1.0**2])  # of (1.5 - 0.5, 1) from (0, 0) and (1, 2)
     own = torch.tensor(2 * 1.5 - 1.0).sigmoid()
     expected = [*((-away / TEMPERATURE).softmax(0) * own).tolist(), 1 - float(own)]
-    assert found.shape == (1, 3, 8, 8) and found[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1e-5)
+    assert actual.shape == (1, 3, 8, 8) and actual[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1e-5)
     objectness = clusters.objectness(backbone, rows)
     assert objectness[0, 1, 2].item() == pytest.approx(float(own)) and objectness[0, 0, 0].item() < 0.3
 
@@ -90,9 +90,9 @@ def test_object_and_halves_are_found_without_labels(backbone: Backbone) -> None:
     clusters.fit(features)
     again.fit(features)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in clusters.state_dict().items())
-    found = clusters(backbone, rows_of(features)).argmax(1)
-    swapped = torch.where(found == 2, 2, 1 - found)  # which cluster is which half is nobody's business
-    assert max(float((one == where).float().mean()) for one in (found, swapped)) > 0.98
+    result = clusters(backbone, rows_of(features)).argmax(1)
+    swapped = torch.where(result == 2, 2, 1 - result)  # which cluster is which half is nobody's business
+    assert max(float((one == where).float().mean()) for one in (result, swapped)) > 0.98
 
 
 def test_with_few_cells_on_the_object_all_are_clustered(backbone: Backbone) -> None:
@@ -103,8 +103,8 @@ def test_with_few_cells_on_the_object_all_are_clustered(backbone: Backbone) -> N
         assert all(value.isfinite().all() for value in clusters.state_dict().values())
         spread = features.flatten(2).std(2).mean()
         torch.testing.assert_close(clusters.mean, features.mean((0, 2, 3)), atol=0.1 * float(spread), rtol=0)
-        found = clusters(backbone, rows_of(features))
-        assert found.isfinite().all() and found.shape == (len(features), 25, 8, 8)
+        result = clusters(backbone, rows_of(features))
+        assert result.isfinite().all() and result.shape == (len(features), 25, 8, 8)
 
 
 def test_maps_at_another_resolution_by_hand() -> None:
@@ -121,8 +121,8 @@ def test_pooled_features_by_hand() -> None:
     attention = torch.zeros(1, 2, 4, 4)
     attention[0, 0, 3, 2] = 1.0
     attention[0, 1] = 1 / 16
-    found = pool(maps, attention.flatten(2))
-    torch.testing.assert_close(found, torch.tensor([[[4.0, 8.0], [2.5, 2.0]]]))
+    result = pool(maps, attention.flatten(2))
+    torch.testing.assert_close(result, torch.tensor([[[4.0, 8.0], [2.5, 2.0]]]))
 
 
 def regressor(start: str = "random", features: int = 16) -> PartRegressor:
@@ -137,8 +137,8 @@ def rows(count: int = 2) -> Tensor:
 def test_attention_by_hand() -> None:
     """Two keypoints and a background; a keypoint that is nowhere attends nowhere."""
     maps = torch.tensor([[0.1, 0.3, 0.0, 0.4], [0.0, 0.0, 0.0, 0.0], [0.9, 0.7, 1.0, 0.6]]).view(1, 3, 2, 2)
-    found = part_attention(maps)
-    torch.testing.assert_close(found, torch.tensor([[[0.125, 0.375, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]))
+    result = part_attention(maps)
+    torch.testing.assert_close(result, torch.tensor([[[0.125, 0.375, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]))
     squared = torch.tensor([[[1 / 26, 9 / 26, 0.0, 16 / 26], [0.0, 0.0, 0.0, 0.0]]])
     torch.testing.assert_close(part_attention(maps, 2), squared)
 
@@ -164,11 +164,11 @@ def test_maps_are_joined_at_the_finest() -> None:
 
 def test_middles_of_cells_by_hand() -> None:
     """Four cells over 64 pixels: their middles lie between pixels 7 and 8, 23 and 24 and so on; x runs first."""
-    found = PartRegressor.cell_centers(4, 64, torch.device("cpu"))
+    result = PartRegressor.cell_centers(4, 64, torch.device("cpu"))
     line = to_unit(torch.tensor([7.5, 23.5, 39.5, 55.5]), 64)
-    assert found.shape == (16, 2)
-    torch.testing.assert_close(found[:4], torch.stack((line, line[:1].expand(4)), 1))
-    torch.testing.assert_close(found[4::4, 1], line[1:])
+    assert result.shape == (16, 2)
+    torch.testing.assert_close(result[:4], torch.stack((line, line[:1].expand(4)), 1))
+    torch.testing.assert_close(result[4::4, 1], line[1:])
     torch.testing.assert_close(PartRegressor.cell_centers(64, 64, torch.device("cpu")), pixel_grid(64))
 
 

@@ -38,9 +38,9 @@ def same(a: Any, b: Any) -> bool:
 
 def test_without_a_completer_there_is_one_procedure(plain: PosePriorLearner) -> None:
     assert plain.procedure() == plain.procedure("published") == "published"
-    found = plain.estimate(PICTURES)
-    assert found.distance is None and found.hidden is None
-    assert same(found, plain.estimate(PICTURES, procedure="published"))
+    result = plain.estimate(PICTURES)
+    assert result.distance is None and result.hidden is None
+    assert same(result, plain.estimate(PICTURES, procedure="published"))
     with pytest.raises(PplkitError, match="procedure='completed' needs a completer: call pplkit.complete"):
         plain.estimate(PICTURES, procedure="completed")
     with pytest.raises(PplkitError, match="needs a completer"):
@@ -64,9 +64,9 @@ def test_the_procedure_unless_told_otherwise(plain: PosePriorLearner, model: Pos
     assert same(published, plain.estimate(PICTURES))  # the completer changes nothing else
     assert same(model.estimate(PICTURES), completed)
     assert same(model.estimate(PICTURES, 2), plain.estimate(PICTURES, 2))
-    told = model.estimate(PICTURES, 2, hidden=HIDDEN)
-    assert same(told, model.estimate(PICTURES, 2, procedure="completed", hidden=HIDDEN))
-    assert told.distance is not None and not same(told, completed)
+    with_mask = model.estimate(PICTURES, 2, hidden=HIDDEN)
+    assert same(with_mask, model.estimate(PICTURES, 2, procedure="completed", hidden=HIDDEN))
+    assert with_mask.distance is not None and not same(with_mask, completed)
     wanted = model.estimate(PICTURES, 2, procedure="published", hidden=HIDDEN)
     assert same(wanted, plain.estimate(PICTURES, 2))
 
@@ -79,11 +79,11 @@ def test_from_round_one_the_completer_sees_grey_where_something_is_hidden(model:
     grey = images.clone()
     grey[where] = 0
     assert (grey - images).abs().mean() > 0.01
-    told = model.estimate(grey)
+    of_grey = model.estimate(grey)
     for one in rounds[1:]:
-        assert torch.equal(one.images, grey) and same(one.poses, told)
+        assert torch.equal(one.images, grey) and same(one.poses, of_grey)
     for iterations in (0, 1, 4):
-        assert same(model.estimate(PICTURES, iterations, hidden=HIDDEN), told)
+        assert same(model.estimate(PICTURES, iterations, hidden=HIDDEN), of_grey)
 
 
 def test_a_completed_pose_is_painted_into_what_is_hidden_alone(model: PosePriorLearner) -> None:
@@ -125,8 +125,8 @@ def test_a_mask_of_another_size_and_kind_means_the_same(model: PosePriorLearner)
 def test_an_unchanged_completer_finds_what_the_regressor_finds(tiny: Config, changes: dict[str, str]) -> None:
     made = PosePriorLearner(tiny.replace(**changes))
     made.completer = Completer(made.regressor)
-    found, expected = (made.eval().estimate(PICTURES, procedure=name) for name in ("completed", "published"))
-    torch.testing.assert_close(found.keypoints, expected.keypoints, atol=1e-6, rtol=1e-6)
+    actual, expected = (made.eval().estimate(PICTURES, procedure=name) for name in ("completed", "published"))
+    torch.testing.assert_close(actual.keypoints, expected.keypoints, atol=1e-6, rtol=1e-6)
     assert all(
         p.data_ptr() != q.data_ptr()
         for p, q in zip(made.completer.regressor.parameters(), made.regressor.parameters(), strict=True)

@@ -19,7 +19,7 @@ def test_reference_and_kit_agree_in_loss_weights_and_memory(tiny: Config) -> Non
     plain = ReferenceStep(build(config)[0], features)
     step = prior_step(config, features)
     model = step.model
-    taken = step(batch)
-    torch.testing.assert_close(plain(batch), taken.values["loss"], rtol=1e-5, atol=1e-6)
+    result = step(batch)
+    torch.testing.assert_close(plain(batch), result.values["loss"], rtol=1e-5, atol=1e-6)
     for name in ("codebook", "counts", "sums"):
         torch.testing.assert_close(getattr(plain.model.memory, name), getattr(model.memory, name), rtol=1e-5, atol=1e-6)

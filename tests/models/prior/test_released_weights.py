@@ -59,13 +59,13 @@ def vgg(state: State) -> PerceptualFeatures:
     return PerceptualFeatures(blocks, 224, list(MEAN), list(STD))
 
 
-def check(found: Tensor, expected: np.ndarray, tolerance: float = CLOSE) -> None:
-    np.testing.assert_allclose(found.detach().numpy(), expected, atol=tolerance, rtol=tolerance)
+def check(actual: Tensor, expected: np.ndarray, tolerance: float = CLOSE) -> None:
+    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=tolerance, rtol=tolerance)
 
 
-def distance(found: Tensor, expected: np.ndarray) -> float:
+def distance(actual: Tensor, expected: np.ndarray) -> float:
     """Length of the difference of two arrays, relative to that of the expected one."""
-    return float(np.linalg.norm(found.detach().numpy() - expected) / np.linalg.norm(expected))
+    return float(np.linalg.norm(actual.detach().numpy() - expected) / np.linalg.norm(expected))
 
 
 def test_the_rule_fills_as_the_shared_one_does(parity: Path, state: State) -> None:
@@ -107,9 +107,9 @@ def test_links_and_reconstruction(model: PosePriorLearner, known: dict[str, np.n
 
 def test_the_memory(model: PosePriorLearner, known: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
-        found = model.memory(torch.from_numpy(known["pose"]).flip(-1))
-    check(found.keypoints.flip(-1), known["memory_output"])
-    check(token_loss(found.tokens, found.quantized), known["vq_loss"])
+        result = model.memory(torch.from_numpy(known["pose"]).flip(-1))
+    check(result.keypoints.flip(-1), known["memory_output"])
+    check(token_loss(result.tokens, result.quantized), known["vq_loss"])
 
 
 def test_one_update_of_the_memory(state: State, known: dict[str, np.ndarray]) -> None:

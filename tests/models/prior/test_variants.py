@@ -133,12 +133,12 @@ def test_an_unknown_variant_is_answered_with_the_known_ones(tiny: Config) -> Non
 def test_a_prior_from_labels_is_the_mean_pose_and_the_skeleton(puppets: Dataset) -> None:
     labels = np.asarray(puppets["train"].keypoints)
     count = labels.shape[1]
-    found = labelled_prior(puppets, count + 2)
-    np.testing.assert_allclose(found.keypoints[:count], labels.mean(0), atol=1e-6)
+    result = labelled_prior(puppets, count + 2)
+    np.testing.assert_allclose(result.keypoints[:count], labels.mean(0), atol=1e-6)
     lengths = {tuple(bone): np.linalg.norm(np.subtract(*labels.mean(0)[list(bone)])) for bone in puppets.skeleton}
     longest, second = sorted(lengths, key=lambda bone: -lengths[bone])[:2]
-    np.testing.assert_allclose(found.keypoints[count], labels.mean(0)[list(longest)].mean(0), atol=1e-6)
-    linked = {tuple(link) for link in found.links()}
+    np.testing.assert_allclose(result.keypoints[count], labels.mean(0)[list(longest)].mean(0), atol=1e-6)
+    linked = {tuple(link) for link in result.links()}
     assert (longest[0], count) in linked and (longest[1], count) in linked and tuple(sorted(longest)) not in linked
     assert len(linked) == len(puppets.skeleton) + 2 and (second[0], count + 1) in linked
 

@@ -53,8 +53,8 @@ def lesson(keypoints: Tensor, hidden: Tensor) -> DistillationBatch:
 
 def test_the_loss_by_hand() -> None:
     """One keypoint 5 from its place, expected at 2; hidden, with a logit of 0."""
-    found = CompleterOutput(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[2.0]]).log(), torch.zeros(1, 1))
-    loss = completer_loss(found, lesson(torch.zeros(1, 1, 2), torch.ones(1, 1)))
+    result = CompleterOutput(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[2.0]]).log(), torch.zeros(1, 1))
+    loss = completer_loss(result, lesson(torch.zeros(1, 1, 2), torch.ones(1, 1)))
     assert loss.item() == pytest.approx(DISTANCE_WEIGHT * 5 + 5 / 2 + np.log(2) + np.log(2), rel=1e-5)
 
 
@@ -76,8 +76,8 @@ def test_the_expected_distance_does_not_pull_at_the_keypoints() -> None:
     slopes = []
     for expected in (0.01, 10.0):
         keypoints = torch.tensor([[[3.0, 4.0], [0.0, 2.0]]], requires_grad=True)
-        found = CompleterOutput(keypoints, torch.full((1, 2), expected).log(), torch.zeros(1, 2))
-        completer_loss(found, lesson(torch.zeros(1, 2, 2), torch.zeros(1, 2))).backward()  # type: ignore[no-untyped-call]
+        actual = CompleterOutput(keypoints, torch.full((1, 2), expected).log(), torch.zeros(1, 2))
+        completer_loss(actual, lesson(torch.zeros(1, 2, 2), torch.zeros(1, 2))).backward()  # type: ignore[no-untyped-call]
         slopes.append(keypoints.grad)
         torch.testing.assert_close(keypoints.grad, DISTANCE_WEIGHT / 2 * torch.tensor([[[0.6, 0.8], [0.0, 1.0]]]))
 
@@ -207,9 +207,9 @@ def test_the_model_stays_as_it_is(run: Path, puppets: Dataset) -> None:
             assert torch.equal(state[name], value), name
         ours, theirs = (m.estimate(images_of(puppets), procedure="published") for m in (made, before))
         assert torch.equal(ours.keypoints, theirs.keypoints) and torch.equal(ours.confidence, theirs.confidence)
-    found, again = (m.estimate(images_of(puppets)) for m in (after, load(run)))
-    assert torch.equal(found.keypoints, again.keypoints) and torch.equal(found.confidence, again.confidence)
-    assert (found.keypoints - before.estimate(images_of(puppets)).keypoints).abs().max() > 1e-4
+    result, again = (m.estimate(images_of(puppets)) for m in (after, load(run)))
+    assert torch.equal(result.keypoints, again.keypoints) and torch.equal(result.confidence, again.confidence)
+    assert (result.keypoints - before.estimate(images_of(puppets)).keypoints).abs().max() > 1e-4
 
 
 def weights(run: Path) -> dict[str, Tensor]:
@@ -292,9 +292,9 @@ def test_a_step_that_is_not_finite_is_left_out_and_many_end_it(
 ) -> None:
     made: list[int] = []
 
-    def spoilt(found: CompleterOutput, given: DistillationBatch) -> Tensor:
+    def spoilt(result: CompleterOutput, given: DistillationBatch) -> Tensor:
         made.append(1)
-        return completer_loss(found, given) * (torch.nan if len(made) > few else 1.0)
+        return completer_loss(result, given) * (torch.nan if len(made) > few else 1.0)
 
     few = 3
     monkeypatch.setattr(completion, "completer_loss", spoilt)

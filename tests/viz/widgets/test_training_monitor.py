@@ -155,8 +155,8 @@ def test_speed_is_that_of_late_without_what_the_callback_took(monkeypatch: pytes
         clock[0] = begin
         speed.start(step - 20)
         clock[0] = end
-        found = speed.measure(progress(step))
-    assert found == 40 * 32 / 10
+        result = speed.measure(progress(step))
+    assert result == 40 * 32 / 10
 
 
 def test_the_status_says_how_long_it_takes() -> None:
