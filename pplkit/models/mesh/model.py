@@ -37,6 +37,7 @@ class MeshModel(nn.Module, ABC):
         ):
             self.register_buffer(name, torch.from_numpy(np.array(value)))
 
+    @torch.no_grad()
     def encode(self, posed: np.ndarray) -> Any:
         """The code of poses (N, V, 3) of the template. Raises PplkitError for another number of vertices."""
         posed = np.asarray(posed, np.float64)
@@ -55,6 +56,7 @@ class MeshModel(nn.Module, ABC):
     def jacobians(self, code: Any, target: Template) -> Tensor:
         """The Jacobians (N, F, 3, 3) that a code asks of another mesh, or of the same."""
 
+    @torch.no_grad()
     def apply_code(
         self, code: Any, target: Template, pins: Mapping[int, Any] | None = None, stiffness: float = np.inf
     ) -> np.ndarray:
@@ -73,8 +75,7 @@ class MeshModel(nn.Module, ABC):
     def transfer(self, posed: np.ndarray, target: Template, **options: Any) -> np.ndarray:
         """A mesh in the poses (N, V, 3) of the template; `options` as in `apply_code`. Raises as both its parts do."""
         parts = np.array_split(np.asarray(posed), max(1, -(-len(posed) // POSES_AT_ONCE)))
-        with torch.inference_mode():
-            return np.concatenate([self.apply_code(self.encode(part), target, **options) for part in parts])
+        return np.concatenate([self.apply_code(self.encode(part), target, **options) for part in parts])
 
     def predict_jacobians(
         self,
@@ -163,6 +164,11 @@ class PatchModel(MeshModel):
         rest = self.template
         return self.pooled(jacobians(rest.vertices, rest.faces, posed, full=self.config.full_gradients).float())
 
+    def overlap(self) -> np.ndarray:
+        """How much patches overlap on the template, (K, K)."""
+        weights = self.vertex_weights().detach().double().cpu()
+        return ((weights * self.template.vertex_areas[:, None]).T @ weights).numpy()
+
     def weights_at(self, target: Template, points: np.ndarray) -> Tensor:
         """How much points (N, 3) of another mesh at rest belong to each patch: (N, K), adding up to 1, float64."""
         numbers, shares = interpolation(self.template.vertices.numpy(), self.warped(target, points))
@@ -185,6 +191,7 @@ class PatchModel(MeshModel):
         weights = self.weights_at(target, target.vertices.numpy())
         return patch_operator(weights, target.vertices, target.vertex_areas)
 
+    @torch.no_grad()
     def apply_code(
         self, code: Tensor, target: Template, pins: Mapping[int, Any] | None = None, stiffness: float = np.inf
     ) -> np.ndarray:

@@ -3,22 +3,29 @@
 import math
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.mesh_sets import PosedMesh, read_mesh_set
 from pplkit.geometry.mesh import jacobians
+from pplkit.geometry.mesh.intersections import intersecting_faces
 from pplkit.models.mesh.config import MeshConfig
-from pplkit.models.mesh.model import MeshModel, NPRModel, PatchModel, build_model
+from pplkit.models.mesh.generator import PoseGenerator
+from pplkit.models.mesh.model import POSES_AT_ONCE, MeshModel, NPRModel, PatchModel, build_model
 from pplkit.models.mesh.template import Template
 from pplkit.training.logger import Result
 from pplkit.training.loop import fit
 from pplkit.training.task import Losses, Rank, Task
 
 LOSS_UNIT = 1e3  # losses are in thousandths, as the published scores are
+GENERATOR = "generator.npz"  # in the run folder
+COUNTED = 100  # training poses in which crossing faces are counted
+CROSSED = 0.9  # of them have at most as many as generated poses may have
 SEED_STRIDE = 10**7  # between the seeds of trainings; a step adds 1
 
 
@@ -83,6 +90,11 @@ class MeshTask(Task):
         device = self.rank.device
         return MeshBatch(self.fields[numbers].to(device), self.posed[numbers].to(device), seed)
 
+    def finish(self, folder: Path, made_by: dict[str, Any], step: int) -> None:
+        """Write the distribution of the poses, from which `pplkit generate` draws."""
+        if isinstance(self.model, PatchModel) and len(self.source.poses) > 1:
+            fit_generator(self.model, self.source.poses).write(folder / GENERATOR)
+
     def losses(self, forward: Callable[..., Any], batch: MeshBatch, progress: float) -> Losses:
         """Mean squared distance in thousandths of the box, wherever a pose lies as a whole; and how rough patches are.
 
@@ -105,6 +117,19 @@ class MeshTask(Task):
         error = LOSS_UNIT * apart.square().sum(2).mean()
         parts = {"vertices": error.detach(), "roughness": roughness.detach()}
         return error + self.config.weight_smoothness * roughness, parts, placed
+
+
+def fit_generator(model: PatchModel, poses: np.ndarray) -> PoseGenerator:
+    """The distribution of the codes of poses (N, V, 3), and how many faces cross in most of them.
+
+    Crossing faces are counted in the poses as the model gives them back, at most COUNTED of them.
+    """
+    parts = np.array_split(poses, -(-len(poses) // POSES_AT_ONCE))
+    codes = np.concatenate([model.encode(part).cpu().numpy() for part in parts])
+    model = model.cpu().eval()
+    given = model.transfer(poses[:COUNTED], model.template)
+    crossings = [len(intersecting_faces(pose, model.template.faces.numpy())) for pose in given]
+    return PoseGenerator.fitted(codes, model.overlap(), int(np.quantile(crossings, CROSSED)))
 
 
 def scattered_points(template: Template, seed: int) -> tuple[Tensor, Tensor]:
