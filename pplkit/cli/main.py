@@ -22,7 +22,7 @@ GROUPS = {
     "From images to a model": ("run", "train", "batch", "complete"),
     "How good it is": ("doctor", "check"),
     "Poses of other images and videos": ("estimate", "track", "landmarks", "export"),
-    "Poses of meshes": ("transfer",),
+    "Poses of meshes": ("transfer", "generate"),
     "From elsewhere": ("convert-official",),
 }
 EXAMPLES = {

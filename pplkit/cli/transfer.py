@@ -1,4 +1,4 @@
-"""`pplkit transfer`: poses of one mesh given to another."""
+"""`pplkit transfer` and `generate`: poses of one mesh given to another, and new ones."""
 
 import argparse
 from pathlib import Path
@@ -7,19 +7,19 @@ from pplkit.cli.options import Commands, add_command
 from pplkit.core.errors import PplkitError
 from pplkit.core.words import quantity
 
+OUT = "folder of OBJ files to write, or an animated glTF file (.glb)"
 RUN = "run folder of mesh pose, or nearest-face, which needs no training"
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `transfer`."""
+    """Add `transfer` and `generate`."""
     parser = add_command(commands, transfer)
     parser.add_argument("run", metavar="RUN", help=RUN)
     text = "poses of the source: mesh files (OBJ, PLY, glTF, OFF, .anime), or one folder of them"
     parser.add_argument("poses", nargs="+", type=Path, metavar="POSES", help=text)
     parser.add_argument("--rest", type=Path, required=True, metavar="FILE", help="the source at rest")
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="the target at rest, any other mesh")
-    text = "folder of OBJ files to write, or an animated glTF file (.glb)"
-    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=text)
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=OUT)
     text = "named points of source and target, JSON files; joints are the best ones"
     parser.add_argument("--landmarks", nargs=2, type=Path, metavar=("SOURCE", "TARGET"), help=text)
     text = "the source's axes that x, y and z of the target are, as in --turn=x,-z,y (default: they are recognized)"
@@ -29,6 +29,14 @@ def add_commands(commands: Commands) -> None:
     text = "a vertex of the target, counted from 0, and where it shall be, as in --pin 17=0.2,1.1,0"
     parser.add_argument("--pin", nargs="+", action="extend", default=[], metavar="VERTEX=X,Y,Z", help=text)
     parser.add_argument("--fps", type=float, default=30.0, help="frames a second of glTF (default: 30)")
+
+    parser = add_command(commands, generate, "run")
+    parser.add_argument("--count", type=int, default=8, help="poses (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="decides which (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=OUT)
+    parser.add_argument("--to", type=Path, metavar="FILE", help="another mesh at rest that takes the poses")
+    text = "named points of that mesh, a JSON file, by the names of those that were learned with"
+    parser.add_argument("--landmarks", type=Path, metavar="FILE", help=text)
 
 
 def transfer(arguments: argparse.Namespace) -> None:
@@ -51,6 +59,30 @@ def transfer(arguments: argparse.Namespace) -> None:
     print("\n".join(posed.notes))
     written = str(arguments.out) if len(files) > 1 else str(files[0])
     print(f"{arguments.to} in {quantity(len(posed.poses), 'pose')}: {written}.")
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Make new poses of the mesh that a run has learned from."""
+    from pplkit.inference.mesh_generation import generate_poses
+    from pplkit.inference.mesh_transfer import TransferredPoses, transfer_pose
+
+    if not arguments.out.parent.is_dir():
+        raise PplkitError(f"the folder {arguments.out.parent} of --out does not exist: create it, or name another.")
+    if arguments.landmarks and not arguments.to:
+        raise PplkitError("--landmarks are those of another mesh: name it with --to.")
+    made = generate_poses(arguments.run, arguments.count, arguments.seed)
+    posed = TransferredPoses(made.mesh, made.poses, ())
+    if arguments.to:
+        marks = None
+        if arguments.landmarks:
+            if made.landmarks is None:
+                raise PplkitError(f"{arguments.run} was trained without landmarks: leave out --landmarks.")
+            marks = made.landmarks, arguments.landmarks
+        posed = transfer_pose(arguments.run, made.mesh, made.poses, arguments.to, marks)
+    files = posed.save(arguments.out)
+    print("\n".join(posed.notes), end="\n" if posed.notes else "")
+    written = str(arguments.out) if len(files) > 1 else str(files[0])
+    print(f"{quantity(len(posed.poses), 'new pose')}: {written}.")
 
 
 def _pin(text: str) -> tuple[int, list[float]]:

@@ -20,6 +20,7 @@ from pplkit.geometry.mesh.warp import landmark_warp
 from pplkit.inference.mesh_contacts import contact_goals, ground_contacts
 from pplkit.inference.mesh_inputs import LandmarkSource, MeshSource, TransferInputs, transfer_inputs, welded
 from pplkit.models.mesh.nearest_face import NearestFace, PoseMethod
+from pplkit.training.saved_mesh import load_mesh_run
 
 NEAREST_FACE = "nearest-face"
 STIFFNESS = 10.0  # of pins: they give way a little where they would tear the surface
@@ -152,7 +153,7 @@ def _method(run: PoseMethod | Path | str) -> PoseMethod:
         return NearestFace()
     if not Path(run).exists():
         raise PplkitError(f"there is no run {str(run)!r}: {choice(run, [NEAREST_FACE, 'a run folder of mesh pose'])}.")
-    raise PplkitError(f"{run} cannot be used yet.")
+    return load_mesh_run(run).model
 
 
 def _pins(pins: Mapping[int, Any] | None, inputs: TransferInputs, number: np.ndarray) -> dict[int, np.ndarray]:

@@ -1,4 +1,4 @@
-"""`pplkit transfer` from files to files, and one sentence for each kind of broken mesh."""
+"""`pplkit transfer` and `generate` from files to files, and one sentence for each kind of broken mesh."""
 
 from pathlib import Path
 
@@ -8,8 +8,11 @@ from broken_meshes import BROKEN
 from solids import bent, torus
 
 from pplkit import cli
+from pplkit.data.mesh_sets import posed_mesh
 from pplkit.data.mesh_writers import write_obj, write_obj_series
 from pplkit.data.meshes import read_mesh
+from pplkit.models.mesh import MeshConfig
+from pplkit.training import train_mesh
 
 REST, FACES = torus()
 
@@ -89,3 +92,33 @@ def test_broken_files_give_one_sentence(kind: str, role: str, here: Path, capsys
     message = capsys.readouterr().err
     assert message.startswith(f"pplkit: {broken.name} ") or f" {broken.name}" in message
     assert message.endswith(".\n") and message.count("\n") == 1 and not (here / "posed").exists()
+
+
+def trained(folder: Path) -> None:
+    """A run in which a torus has learned to stretch and to bend."""
+    poses = np.stack([bent(REST) * [1 + 0.1 * number, 1, 1] for number in range(4)])
+    config = MeshConfig.preset("mesh-small").replace(steps=2, patches=12, batch_size=2)
+    data = posed_mesh(REST, FACES, poses, None, "a torus")
+    train_mesh(config, data, folder, device="cpu", bar=False, threads=1)
+
+
+def test_a_trained_run_gives_poses_and_makes_new_ones(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(here / "run")
+    line = ["transfer", "run", "wave.obj", "--rest", "rest.obj", "--to", "target.obj", "--out", "posed"]
+    assert cli.main(line) == 0
+    moved, wanted = read_mesh(here / "posed" / "wave.obj").vertices / 100, bent(REST)
+    assert np.linalg.norm(moved - wanted, axis=1).mean() < 0.7 * np.linalg.norm(REST - wanted, axis=1).mean()
+    capsys.readouterr()
+    assert cli.main(["generate", "run", "--count", "2", "--out", "made"]) == 0
+    assert capsys.readouterr().out == "2 new poses: made.\n"
+    made = [read_mesh(here / "made" / f"0000{number}.obj").vertices for number in range(2)]
+    assert made[0].shape == REST.shape and np.abs(made[0] - made[1]).max() > 1e-3
+    assert cli.main(["generate", "run", "--count", "1", "--to", "target.obj", "--out", "other.glb"]) == 0
+    assert "1 new pose: other.glb." in capsys.readouterr().out
+    for words, sentence in (
+        (["--landmarks", "marks.json"], "--landmarks are those of another mesh: name it with --to."),
+        (["--to", "target.obj", "--landmarks", "marks.json"], "run was trained without landmarks: leave out"),
+        (["--count", "0"], "count=0 is too small"),
+    ):
+        assert cli.main(["generate", "run", *words, "--out", "more"]) == 2
+        assert sentence in capsys.readouterr().err

@@ -14,7 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "final_learning_rate": 1.0, "weight_smoothness": 0.0,
     },
     "mesh": {},
-    "mesh-small": {"steps": 1500},
+    "mesh-small": {"patches": 100, "steps": 600},
 }  # fmt: skip
 CHOICES = {"network": ("patches", "npr"), "precision": ("32-true", "bf16-mixed", "16-mixed")}
 INTEGERS = {  # the least and the largest that a setting may be
@@ -35,7 +35,7 @@ class MeshConfig(Settings):
     bones: tuple[tuple[int, int], ...] = ()  # pairs of their numbers, filled in likewise
     # network
     network: str = "patches"  # patches of the surface with matrices of their own: "patches"; the published one: "npr"
-    patches: int = 100  # K, their number
+    patches: int = 150  # K, their number
     neighbors: int = 8  # patches that a point may belong to
     full_gradients: bool = True  # whether Jacobians also turn the normal; published: not
     align: bool = True  # whether patches are put together where they overlap; else by a Poisson solve of their blend
@@ -45,7 +45,7 @@ class MeshConfig(Settings):
     # losses
     weight_smoothness: float = 0.01  # squared differences of a face's corners in how they belong to patches
     # optimization
-    steps: int = 5000  # of the whole training
+    steps: int = 3000  # of the whole training
     batch_size: int = 16  # poses in a step, of all processes together; published: 1
     learning_rate: float = 0.05  # of Adam; published: 1e-3, in the released code 1e-4
     final_learning_rate: float = 0.02  # fraction of the learning rate left at the last step (a cosine); published: 1
