@@ -9,6 +9,7 @@ from pplkit.training.saved_model import load
 from pplkit.training.task import Task
 from pplkit.training.tasks.completer import complete
 from pplkit.training.tasks.imitation import train_imitator
+from pplkit.training.tasks.inbetweening import load_inbetweening, train_inbetweening
 from pplkit.training.tasks.lifting import train_lifter
 from pplkit.training.tasks.mesh import train_mesh
 from pplkit.training.tasks.prior import PriorTask, train
@@ -26,10 +27,12 @@ __all__ = [
     "complete",
     "fit",
     "load",
+    "load_inbetweening",
     "load_lifter",
     "load_mesh_run",
     "train",
     "train_imitator",
+    "train_inbetweening",
     "train_lifter",
     "train_mesh",
 ]
