@@ -24,9 +24,9 @@ from pplkit.data.skeletons import Skeleton
 from pplkit.viz.drawing import image_bytes, set_title, subplots
 from pplkit.viz.scene_bytes import Packer
 from pplkit.viz.scene_film import Film, read_film
-from pplkit.viz.scene_layers import Item, Layer, layers_of
+from pplkit.viz.scene_layers import Item, Layer, items_of, layers_of
 from pplkit.viz.scene_page import PAGE, SCRIPT
-from pplkit.viz.scene_picture import draw_panel
+from pplkit.viz.scene_picture import draw_film, draw_panel
 
 if TYPE_CHECKING:
     from pplkit.viz.widgets.scene_view import SceneView
@@ -34,15 +34,17 @@ if TYPE_CHECKING:
 FOLLOW_SECONDS = 1.0  # over which the view follows a figure that walks away
 MAX_RATIO = 3.0  # of the sizes of two panels that are shown at one scale; beyond, each fills its own
 VIEWS = ((30.0, 12.0),)  # yaw and pitch in degrees
+Content = Item | Sequence[Item] | Mapping[str, Item]  # of a panel
 
 
 class Scene:
     """What a view shows, side by side if there are several panels, all seen from the same side at the same time.
 
     Args:
-        panels: for the name of each panel what it shows, one thing or a list of several: a `PoseSequence` in 3D,
-            joints (T, J, 3) with a `Skeleton`, a `Mesh` or `MeshSequence`, vertices (V, 3) or (T, V, 3) with faces
-            (F, 3), or `Points`. One thing needs no name. What has fewer frames than the longest keeps its last frame.
+        panels: for the name of each panel what it shows, one thing, a list, or a mapping of titles for a legend to
+            things: a `PoseSequence` in 3D, joints (T, J, 3) with a `Skeleton`, a `Mesh` or `MeshSequence`, vertices
+            (V, 3) or (T, V, 3) with faces (F, 3), or `Points`. One thing needs no name. What has fewer frames than the
+            longest keeps its last frame.
         fps: frames a second, by default those of the first motion, or 30.
 
     Arrays are in meters, y up; motions in axes of a camera are turned so. Left bones are blue, right ones red, all
@@ -53,9 +55,9 @@ class Scene:
     Raises PplkitError for other shapes, motions in 2D or of another frame rate, and what has no finite point.
     """
 
-    def __init__(self, panels: Item | Mapping[str, Item | Sequence[Item]], fps: float | None = None) -> None:
+    def __init__(self, panels: Item | Mapping[str, Content], fps: float | None = None) -> None:
         named = panels if isinstance(panels, Mapping) else {"": panels}
-        items = [item for content in named.values() for item in (content if isinstance(content, list) else [content])]
+        items = [item for content in named.values() for item in items_of(content)]
         rates = [item.fps for item in items if isinstance(item, PoseSequence)]
         self.fps = float(fps or (rates[0] if rates else 30))
         if other := [rate for rate in rates if abs(rate - self.fps) > 1e-3]:
@@ -169,16 +171,22 @@ class Scene:
     def figure(self, frame: int | None = None, views: Sequence[tuple[float, float]] = VIEWS) -> Figure:
         """One frame as a picture: a column for each panel, a row for each view, (yaw, pitch) in degrees.
 
-        By default the frame in the middle.
+        By default the frame in the middle. A video stands before the panels.
         """
         frame = self.frames // 2 if frame is None else frame
-        figure, axes = subplots(len(views), len(self._panels), 3.2, 3.4)
+        films = int(self._film is not None)
+        figure, axes = subplots(len(views), films + len(self._panels), 3.2, 3.4)
+        for row, axis in enumerate(axes[:, 0] if self._film is not None else ()):
+            axis.set_axis_off()
+            if self._film is not None and not row:
+                draw_film(axis, self._film.image(frame), self._film.size, self._film.layers, frame)
         for column, (name, layers) in enumerate(self._panels.items()):
             seen = self._views[column]
             middle = seen.center[min(frame, self.frames - 1)]
             for row, side in enumerate(views):
-                draw_panel(axes[row, column], layers, frame, middle, seen.floor, seen.radius, side)
-                set_title(axes[row, column], name if not row else "", 10)
+                axis = axes[row, films + column]
+                draw_panel(axis, layers, frame, middle, seen.floor, seen.radius, side)
+                set_title(axis, name if not row else "", 10)
         return figure
 
     def view(self, *, height: int = 480, frame: int | None = None, title: str = "3D view") -> "SceneView":

@@ -41,6 +41,7 @@ class Packer:
             numbers[1:] = np.diff(numbers, axis=0)
         entry: dict[str, Any] = {"positions": self.add(numbers, split=True), "middle": middle.tolist(), "step": step}
         entry |= {"colors": np.round(layer.colors, 3).tolist(), "bones": layer.bones, "names": layer.names}
+        entry |= {"title": layer.title, "sides": layer.sides}
         if layer.faces is not None:
             entry["faces"] = self.add(layer.faces)
         if layer.opacity is not None:

@@ -1,8 +1,10 @@
 """A video with 2D keypoints beside a 3D scene, small enough to travel inside its page."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,6 +37,15 @@ class Film:
     content: bytes
     size: tuple[int, int]
     layers: list[Layer]
+
+    def image(self, frame: int) -> np.ndarray:
+        """A frame, uint8 (H, W, 3)."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "film.mp4"
+            path.write_bytes(self.content)
+            with closing(readable(path, quiet=True)) as shots:
+                ((_, image, _),) = deque(islice(shots, frame + 1), maxlen=1)
+        return np.asarray(image)
 
 
 def read_film(video: Path | str, keypoints: PoseSequence | None, frames: int, fps: float) -> Film:

@@ -1,6 +1,7 @@
 """What a 3D scene can show, each thing as a layer: positions over time with faces, with bones, or alone."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Layer:
         opacity: (T, N) in [0, 1], or none.
         names: of the points, or none.
         sides: whether colors tell left from right.
+        title: for the legend of the panel, or none.
     """
 
     positions: np.ndarray
@@ -57,13 +59,13 @@ class Layer:
     opacity: np.ndarray | None = None
     names: tuple[str, ...] = ()
     sides: bool = False
+    title: str = ""
 
 
 def layers_of(content: Any, where: str) -> list[Layer]:
-    """The layers of one thing or a list of things; `where` names them in messages. Raises PplkitError."""
-    items = list(content) if isinstance(content, list) else [content]  # a tuple is one thing: vertices with faces
+    """The layers of one thing, a list, or a mapping with titles; `where` names them in messages. Raises PplkitError."""
     layers: list[Layer] = []
-    for item in items:
+    for item in items_of(content):
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Skeleton):
             joints = np.asarray(item[0], np.float32)
             item = PoseSequence(points=joints[None] if joints.ndim == 2 else joints, fps=1, skeleton=item[1])
@@ -77,7 +79,16 @@ def layers_of(content: Any, where: str) -> list[Layer]:
             layers.append(_points(item, where))
         else:
             layers.append(_mesh(item, sum(layer.faces is not None for layer in layers), where))
+    if isinstance(content, Mapping):
+        layers = [replace(layer, title=title) for layer, title in zip(layers, content, strict=True)]
     return layers
+
+
+def items_of(content: Any) -> list[Any]:
+    """The things of a panel: a list, the values of a mapping, or one thing, such as a tuple of vertices and faces."""
+    if isinstance(content, Mapping):
+        return list(content.values())
+    return content if isinstance(content, list) else [content]
 
 
 def skeleton_layer(motion: PoseSequence, points: np.ndarray, later: int = 0) -> Layer:

@@ -16,7 +16,7 @@ main > img {{ max-width: 100%; max-height: 100%; display: block; margin: auto }}
 <script type="module">
 {script}
 const main = document.querySelector("main"), picture = main.firstChild;
-if (document.createElement("canvas").getContext("webgl2")) {{
+if ("DecompressionStream" in window && document.createElement("canvas").getContext("webgl2")) {{
   picture.remove();
   const bytes = Uint8Array.from(atob(document.getElementById("data").textContent), (one) => one.charCodeAt(0));
   const page = {{ whole: true, play: true }};

@@ -7,8 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgba_array
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 
-from pplkit.viz.scene_layers import Layer
+from pplkit.viz.drawing import add_legend
+from pplkit.viz.scene_layers import SIDE_COLORS, Layer
 
 LIGHT = np.array([0.3, 0.55, 0.78])  # direction of the light in the picture: from the upper right, in front
 SHADOW = np.array([0.25, 1.0, 0.35])  # direction of the light above, which makes the shadow on the floor
@@ -43,6 +46,32 @@ def draw_panel(
             _draw_mesh(axis, points[layer.faces], layer.colors[0])
         else:
             _draw_skeleton(axis, points, layer, number, reach)
+    _draw_legend(axis, layers)
+
+
+def draw_film(axis: Axes, image: np.ndarray, size: tuple[int, int], layers: Sequence[Layer], frame: int) -> None:
+    """An image (H, W, 3) of a video, with keypoints in the pixels of a larger or smaller one of `size`."""
+    width, height = size
+    axis.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axis.set_axis_off()
+    for layer in layers:
+        number = min(frame, len(layer.positions) - 1)
+        points = np.pad(layer.positions[number], ((0, 0), (0, 1)))  # of one depth
+        _draw_skeleton(axis, points, layer, number, max(size), 2)
+    axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _draw_legend(axis: Axes, layers: Sequence[Layer]) -> None:
+    """Titles of layers below the panel, each with its color, or with those of left and right."""
+    entries = {}
+    for layer in layers:
+        if layer.title:
+            colors = SIDE_COLORS if layer.sides else (tuple(layer.colors[0]),)
+            entries[layer.title] = tuple(Line2D([], [], marker="o", linestyle="", color=color) for color in colors)
+    if entries:
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, -0.06), "ncols": len(entries)}
+        handler = {tuple: HandlerTuple(ndivide=None)}
+        add_legend(axis, list(entries.values()), list(entries), handler_map=handler, **place)
 
 
 def _draw_floor(axis: Axes, turn: np.ndarray, height: float, reach: float) -> None:
@@ -84,7 +113,7 @@ def _draw_mesh(axis: Axes, corners: np.ndarray, color: np.ndarray) -> None:
     axis.add_collection(PolyCollection(list(corners[order, :, :2]), **style))
 
 
-def _draw_skeleton(axis: Axes, points: np.ndarray, layer: Layer, frame: int, reach: float) -> None:
+def _draw_skeleton(axis: Axes, points: np.ndarray, layer: Layer, frame: int, reach: float, width: float = 4) -> None:
     """Bones and joints, from far to near: each bone below its nearer joint."""
     opacity = np.ones(len(points)) if layer.opacity is None else np.nan_to_num(layer.opacity[frame]).clip(0, 1)
     opacity = FAINTEST + (1 - FAINTEST) * opacity
@@ -93,8 +122,8 @@ def _draw_skeleton(axis: Axes, points: np.ndarray, layer: Layer, frame: int, rea
         if np.isfinite(points[[first, second]]).all():
             line: dict[str, Any] = {"alpha": float(min(opacity[first], opacity[second])), "solid_capstyle": "round"}
             line |= {"color": tuple(layer.colors[second]), "zorder": float(depth[[first, second]].mean())}
-            axis.plot(*points[[first, second], :2].T, linewidth=4, **line)
-    size = 26 if layer.bones else float(np.clip(1200 / len(points), 3, 26))
+            axis.plot(*points[[first, second], :2].T, linewidth=width, **line)
+    size = 1.6 * width**2 if layer.bones else float(np.clip(1200 / len(points), 3, 26))
     for number in np.flatnonzero(np.isfinite(depth)):
         dot: dict[str, Any] = {"s": size, "alpha": opacity[number], "edgecolors": "white", "linewidths": 0.6}
         axis.scatter(*points[number, :2], color=layer.colors[number], zorder=float(depth[number]), **dot)

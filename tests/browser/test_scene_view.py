@@ -3,6 +3,7 @@
 Prints the frames a second of 20,000 triangles; without a GPU the browser draws them on the processor.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -119,7 +120,10 @@ def test_a_page_turns_and_plays(
 ) -> None:
     vertices, faces = body()
     points = Points(vertices[:, ::701] * 1.02)
-    root = opened(Scene({"lifted": walk(), "mesh": [(vertices, faces), points]}, fps=30), width, height, scheme)
+    motion = walk()
+    moved = replace(motion, points=motion.points + np.float32([0.05, 0, 0]), confidence=None)
+    panels = {"lifted": {"found": motion, "true": moved}, "mesh": [(vertices, faces), points]}
+    root = opened(Scene(panels, fps=30), width, height, scheme)
     until(lambda: shown(root, "frame") > 3)  # it plays by itself
     page.keyboard.press(" ")
     page.wait_for_timeout(300)
@@ -144,7 +148,9 @@ def test_a_page_turns_and_plays(
     slider = root.locator("input[type=range]")
     slider.fill("45")
     until(lambda: shown(root, "frame") == 45)
-    assert "1.50 / 2.97 s" in root.inner_text() and "lifted" in root.inner_text()
+    assert "1.50 / 2.97 s" in root.inner_text() and all(
+        word in root.inner_text() for word in ("lifted", "found", "true")
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     parts = root.locator("button:visible, select, input, output").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect()).map(box => [box.left, box.right, box.bottom])"

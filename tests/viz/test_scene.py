@@ -82,6 +82,17 @@ def test_the_picture_has_a_column_for_each_panel_and_a_row_for_each_view() -> No
     assert len(figure.axes) == 4 and [axis.get_title() for axis in figure.axes] == ["one", "two", "", ""]
 
 
+def test_titles_make_a_legend() -> None:
+    motion = walk()
+    scene = Scene({"both": {"found": motion, "true": motion}, "plain": [motion, motion]})
+    both, plain = SceneBytes(scene.to_bytes()).header["panels"]
+    assert [(layer["title"], layer["sides"]) for layer in both["layers"]] == [("found", True), ("true", False)]
+    assert [layer["title"] for layer in plain["layers"]] == ["", ""]
+    first, second = scene.figure().axes
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["found", "true"]
+    assert second.get_legend() is None
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(PplkitError, match="15 frames a second and the scene 30: use motion.resampled"):
         Scene({"a": walk(), "b": walk(fps=15)})

@@ -60,6 +60,9 @@ def test_the_scene_carries_the_video_and_its_keypoints(video: Path) -> None:
     (layer,) = film["layers"]
     assert layer["bones"] == [[0, 1]]
     np.testing.assert_allclose(found.positions(layer), points.points, atol=0.01)
+    picture = scene.with_video(video, points).figure(20)
+    assert len(picture.axes) == 2 and picture.axes[0].get_images()[0].get_array().mean() == pytest.approx(100, abs=3)
+    assert len(picture.axes[0].collections) == 2  # both points
     assert "film" not in SceneBytes(scene.to_bytes()).header  # the scene itself stays as it is
 
 

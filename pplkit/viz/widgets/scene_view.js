@@ -41,8 +41,10 @@ const CSS = `
 .pplkit-scene .name { font-size: 0.8em }
 .pplkit-scene .tip { font-size: 0.9em; padding: 0.1em 0.5em; border-radius: 4px; color: var(--high); background: var(--ink);
   text-shadow: none; z-index: 1 }
-.pplkit-scene .key { left: 0.8em; top: auto; bottom: 0.5em; font-size: 0.85em; color: var(--soft) }
-.pplkit-scene .key i { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 50%; margin: 0 0.35em 0 0.7em }
+.pplkit-scene .key { font-size: 0.85em; font-weight: 400; color: var(--soft) }
+.pplkit-scene .key.over { left: 0.5em; top: auto; bottom: 0.5em }
+.pplkit-scene .key span { margin: 0 0.4em }
+.pplkit-scene .key i { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em }
 .pplkit-scene .note { inset: auto 1em 50% 1em; text-align: center; white-space: normal }
 .pplkit-scene .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25em; padding: 0.35em 0.6em;
   border-top: 1px solid var(--rim); background: var(--high) }
@@ -311,7 +313,8 @@ function makePainter(canvas) {
   }
 
   const finish = () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits for the picture
-  return { begin, drawPanel, upload, finish, lost: () => gl.isContextLost() };
+  return { begin, drawPanel, upload, finish, lost: () => gl.isContextLost(),
+    free: () => gl.getExtension("WEBGL_lose_context")?.loseContext() };
 }
 
 // Balls and bones of a panel as numbers of the instances (a, b, color, radius), from far to near, as some are faint.
@@ -350,7 +353,7 @@ function cameraOf(panel, frame, view, aspect) {
   const start = 3 * Math.min(frame, panel.center.length / 3 - 1), focal = 3.4, { radius } = panel;
   const middle = Array.from(panel.center.subarray(start, start + 3));
   const target = middle.map((value, k) => value + radius * (view.pan[0] * right[k] + view.pan[1] * up[k]));
-  const distance = 1.06 * Math.hypot(1, focal) * Math.max(radius, panel.width / aspect) / view.zoom;
+  const distance = 1.1 * Math.hypot(1, focal) * Math.max(radius, panel.width / aspect) / view.zoom;
   const eye = target.map((value, k) => value + distance * back[k]);
   const near = Math.max(0.02 * distance, distance - 6 * radius), far = distance + 8 * radius;
   const dot = (axis) => axis.reduce((sum, value, k) => sum + value * eye[k], 0);
@@ -413,7 +416,7 @@ function render({ model, el }) {
   const drawing = make("canvas", "", filmBox), solid = make("div", "solid", stage), canvas = make("canvas", "", solid, { tabIndex: 0 });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${model.get("title")}. ${HELP}`);
-  const over = make("div", "", solid), tip = make("div", "over tip", solid, { hidden: true });
+  const titles = make("div", "", solid), over = make("div", "", solid), tip = make("div", "over tip", solid, { hidden: true });
   const key = make("div", "over key", solid), note = make("div", "over note", solid);
   const filmNote = make("div", "over note", filmBox), bar = make("div", "bar", root);
   let scene = null, painter = null, view = structuredClone(VIEW), frame = 0, playing = false, speed = 1, clock = 0;
@@ -471,20 +474,19 @@ function render({ model, el }) {
   }
 
   function drawNames() { // titles of panels, and names of joints if they are asked for
-    const wanted = [];
-    scene.panels.forEach((panel, i) => {
-      if (panel.name) wanted.push(["over title", panel.name, boxes[i].left, boxes[i].top, boxes[i].width]);
-      if (!names) return;
-      for (const { text, at } of namedPoints(i)) wanted.push(["over name", text, at[0] + 7, at[1] - 8, null]);
+    scene.panels.forEach(({ label }, i) => {
+      label.style.transform = `translate(${boxes[i].left}px, ${boxes[i].top}px)`;
+      label.style.width = `${boxes[i].width}px`;
     });
+    const wanted = names ? scene.panels.flatMap((panel, i) => { // a second motion has the same ones
+      const first = panel.layers.find((layer) => layer.names.length);
+      return namedPoints(i).filter(({ layer }) => layer === first);
+    }) : [];
     while (over.children.length > wanted.length) over.lastChild.remove();
-    while (over.children.length < wanted.length) make("div", "", over);
-    wanted.forEach(([className, text, x, y, width], i) => {
-      const element = over.children[i];
-      Object.assign(element, { className });
-      if (element.textContent !== text) element.textContent = text;
-      element.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
-      element.style.width = width ? `${width}px` : "";
+    while (over.children.length < wanted.length) make("div", "over name", over);
+    wanted.forEach(({ text, at }, i) => {
+      if (over.children[i].textContent !== text) over.children[i].textContent = text;
+      over.children[i].style.transform = `translate(${(at[0] + 7).toFixed(1)}px, ${(at[1] - 8).toFixed(1)}px)`;
     });
   }
 
@@ -647,8 +649,21 @@ function render({ model, el }) {
     slider.max = scene.frames - 1;
     for (const part of moving) part.hidden = scene.frames < 2;
     labels.hidden = !scene.panels.some((panel) => panel.layers.some((layer) => layer.names.length));
-    key.innerHTML = scene.sides ? `<i style="background:#0072B2;margin-left:0"></i>left<i style="background:#D55E00"></i>right` : "";
+    key.innerHTML = scene.sides ? `<span><i style="background:#0072B2"></i>left</span><span><i style="background:#D55E00"></i>right</span>` : "";
     trace.style.background = traceOf(scene);
+    titles.replaceChildren();
+    for (const panel of scene.panels) {
+      panel.label = make("div", "over title", titles);
+      make("div", "", panel.label, { textContent: panel.name });
+      const legend = make("div", "key", panel.label);
+      for (const { title, sides, colors } of panel.layers.filter((layer) => layer.title)) {
+        const entry = make("span", "", legend);
+        for (const color of sides ? ["#0072B2", "#D55E00"] : [`rgb(${colors[0].map((value) => 255 * value)})`]) {
+          make("i", "", entry).style.background = color;
+        }
+        entry.append(title);
+      }
+    }
     await loadFilm();
     setTime(Math.min(frame, scene.frames - 1));
   }
@@ -706,6 +721,8 @@ function render({ model, el }) {
     lab.disconnect();
     scheme.removeEventListener("change", follow);
     playing = false;
+    painter?.free(); // a browser keeps some 16 contexts, and would take that of another view
+    URL.revokeObjectURL(video.src);
   };
 }
 
