@@ -4,6 +4,7 @@
 const MISSING = -32768, SHADOW = [0.25, 1, 0.35], FAINTEST = 0.15; // as in scene_picture.py
 const VIEW = { yaw: 30, pitch: 12, zoom: 1, pan: [0, 0] };
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2], MAX_PIXELS = 9e6, NEAR_POINT = 14; // CSS pixels from the pointer to a joint
+const SLOW = 45, LEAST_QUALITY = 0.4; // milliseconds that a frame may wait; share of the pixels a side
 const ICONS = {
   play: "M7 4v16l13-8z", pause: "M6 4h4v16H6zM14 4h4v16h-4z", back: "M5 4h3v16H5zM20 4v16L9 12z",
   next: "M16 4h3v16h-3zM4 4v16l11-8z", home: "M12 3 2 12h3v8h5v-6h4v6h5v-8h3z",
@@ -31,7 +32,7 @@ const CSS = `
 .pplkit-scene video { position: absolute; width: 1px; height: 1px; opacity: 0 }
 .pplkit-scene .stage > .film { flex: 0 1 auto; height: 100%; max-width: 60%; background: var(--low) }
 .pplkit-scene .stage.tall > .film { flex: 0 0 auto; width: 100%; max-width: 100%; height: auto; max-height: 48% }
-.pplkit-scene [hidden] { display: none }
+.pplkit-scene [hidden] { display: none !important }
 .pplkit-scene .solid canvas { touch-action: none; cursor: grab; outline: none }
 .pplkit-scene .solid canvas:active { cursor: grabbing }
 .pplkit-scene .solid canvas:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px }
@@ -421,6 +422,7 @@ function render({ model, el }) {
   const filmNote = make("div", "over note", filmBox), bar = make("div", "bar", root);
   let scene = null, painter = null, view = structuredClone(VIEW), frame = 0, playing = false, speed = 1, clock = 0;
   let names = false, dark = darkPage(root), due = false, boxes = [], cameras = [], drawn = 0, watching = false;
+  let changed = false, quality = 1, still = 0;
 
   const play = button(bar, "play", "Play (space)", () => setPlaying(!playing));
   const back = button(bar, "back", "One frame back (,)", () => step(-1));
@@ -440,22 +442,38 @@ function render({ model, el }) {
   // -- drawing
 
   function ask() { // several changes are drawn once
+    changed = true;
+    loop();
+  }
+
+  function loop() {
     if (due) return;
     due = true;
+    const asked = performance.now();
     requestAnimationFrame((now) => {
       due = false;
       if (!root.isConnected) return;
       if (playing) advance(now);
-      draw();
-      if (playing) ask();
+      if (changed) {
+        pace(performance.now() - asked);
+        draw();
+      }
+      if (playing) loop();
     });
   }
 
-  function draw() {
+  function pace(waited) { // fewer pixels where the machine is too slow for all; all of them once nothing moves
+    quality = waited > SLOW ? Math.max(LEAST_QUALITY, quality - 0.15) : Math.min(1, quality + 0.01);
+    clearTimeout(still);
+    if (quality < 1) still = setTimeout(() => draw(1), 400);
+  }
+
+  function draw(part = quality) {
+    changed = false;
     if (!scene || !painter || painter.lost()) return;
     const { clientWidth: width, clientHeight: height } = canvas;
     if (!width || !height) return;
-    const sharp = Math.min(devicePixelRatio, Math.sqrt(MAX_PIXELS / (width * height)));
+    const sharp = part * Math.min(devicePixelRatio, Math.sqrt(MAX_PIXELS / (width * height)));
     painter.begin(Math.round(width * sharp), Math.round(height * sharp));
     boxes = boxesOf(scene.panels.length, width, height);
     cameras = scene.panels.map((panel, i) => {
@@ -703,7 +721,7 @@ function render({ model, el }) {
 
   const layout = new ResizeObserver(() => {
     stage.classList.toggle("tall", stage.clientWidth < 1.2 * stage.clientHeight);
-    draw();
+    draw(1);
   });
   layout.observe(stage);
   layout.observe(canvas);
@@ -715,12 +733,13 @@ function render({ model, el }) {
   setDark(dark);
   start();
   const ready = load().then(() => page.play && !matchMedia("(prefers-reduced-motion: reduce)").matches && setPlaying(true));
-  root.pplkit = { ready, draw, setTime, setView, finish: () => painter.finish() };
+  root.pplkit = { ready, draw: () => draw(1), setTime, setView, finish: () => painter.finish() };
   return () => {
     layout.disconnect();
     lab.disconnect();
     scheme.removeEventListener("change", follow);
     playing = false;
+    clearTimeout(still);
     painter?.free(); // a browser keeps some 16 contexts, and would take that of another view
     URL.revokeObjectURL(video.src);
   };
