@@ -30,8 +30,8 @@ ROOMS = ("core", "geometry", "data", "models", "training", "inference", "evaluat
 CONTENTS = {
     "Start": ["docs/guide", "docs/concepts", "docs/glossary", "docs/notebooks", "notebooks/*"],
     "Use": [
-        "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/mesh_pose", "docs/export",
-        "docs/batches",
+        "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/mesh_pose", "docs/motion",
+        "docs/export", "docs/batches",
         "docs/distributed", "docs/troubleshooting",
     ],
     "Reference": ["commands/index", "docs/presets", "settings", "api/index"],

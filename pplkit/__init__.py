@@ -20,6 +20,7 @@ from pplkit.data.dataset import Dataset, open_dataset
 from pplkit.data.occlusion import occlude
 from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.link_map import link_map
+from pplkit.inference.imitation.methods import imitate
 from pplkit.inference.mesh_transfer import transfer_pose
 from pplkit.inference.object_crop import ObjectCropper
 from pplkit.models.prior import outputs
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "complete",
     "evaluate",
+    "imitate",
     "link_map",
     "load",
     "load_official",

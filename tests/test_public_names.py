@@ -12,11 +12,13 @@ import torch
 from parity.deterministic import official_state
 from PIL import Image
 from solids import bent, torus
+from strides import lifted, walk
 from trainings import trained
 
 import pplkit
 from pplkit.data.dataset import Dataset
 from pplkit.data.mesh_writers import write_obj
+from pplkit.data.sequences import read_sequence
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.outputs import Poses
 
@@ -40,6 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, puppets: Dataset, tiny: Co
     rest, faces = torus()
     for name, points in (("rest", rest), ("pose", bent(rest)), ("target", 100 * rest)):
         write_obj(folder / f"{name}.obj", points, faces)
+    lifted(walk(20)).write(folder / "walk.npz")
     copytree(puppets.path, folder / "data" / "puppets")
     trained(tiny, pplkit.open_dataset(folder / "data" / "puppets"), folder / "runs" / "puppets")
     return folder
@@ -54,8 +57,8 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_examples(value: object, name: str, count: int) -> None:
     names = {
-        "pplkit": pplkit, "np": np, "torch": torch, "model": pplkit.load("runs/puppets"),
-        "data": pplkit.open_dataset("data/puppets"),
+        "pplkit": pplkit, "read_sequence": read_sequence, "np": np, "torch": torch,
+        "model": pplkit.load("runs/puppets"), "data": pplkit.open_dataset("data/puppets"),
     }  # fmt: skip
     examples = [test for test in doctest.DocTestFinder(recurse=False).find(value, name, globs=names) if test.examples]
     assert len(examples) == count

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from pplkit import training
 from pplkit.cli.options import TRAINING, Commands, add_command, given, settings_of, warn_about
+from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.models.lifting import config as lifting
 from pplkit.models.mesh import config as mesh
+from pplkit.models.motion import contact
 from pplkit.models.prior.config import Config
 from pplkit.training.distributed import rank
 from pplkit.training.run_folder import RunFolder, data_of
@@ -46,6 +48,9 @@ def train(arguments: argparse.Namespace) -> None:
     """Train on a prepared data set, or continue a run; with a preset of lifting or mesh pose, on their data."""
     from data_prep.registry import preset_for
 
+    if arguments.preset == contact.ContactConfig.name:
+        train_contact(arguments)
+        return
     if arguments.preset in lifting.PRESETS:
         train_lifter(arguments)
         return
@@ -91,6 +96,20 @@ def train_mesh(arguments: argparse.Namespace) -> None:
     training.train_mesh(config, source, arguments.run, **options)
     if rank() == 0:
         print(f"The model is in {arguments.run}; `pplkit transfer` will use it.")
+
+
+def train_contact(arguments: argparse.Namespace) -> None:
+    """Train the network that tells contact of feet, on motion made by rule."""
+    from data_prep.motion_synthetic import motion_windows
+    from pplkit.training.tasks import contact as task
+
+    if str(arguments.dataset) != SYNTHETIC_MOTION:
+        raise PplkitError(f"preset contact learns from motion made by rule alone: give {SYNTHETIC_MOTION}.")
+    config = contact.ContactConfig().replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
+    task.train_contact(config, motion_windows, arguments.run, **options)
+    if rank() == 0:
+        print(f"The network is in {arguments.run / contact.WEIGHTS}; `pplkit imitate --contact` uses it.")
 
 
 def doctor(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,16 @@ UP = 1  # the axis that points up
 HORIZONTAL = (0, 2)
 
 
+STILL = 0.3  # m/s, below which a foot of clean motion stands
+NEAR_FLOOR = 0.14  # meters of an ankle above the floor
+
+
+def standing(feet: np.ndarray, fps: float) -> np.ndarray:
+    """Where ankles (..., T, F, 3) of clean motion, the floor at 0, touch it, bool (..., T, F): slow and low."""
+    speed = np.linalg.norm(np.gradient(feet, axis=-3), axis=-1) * fps
+    return np.asarray((speed < STILL) & (feet[..., UP] < NEAR_FLOOR))
+
+
 def foot_skate(feet: np.ndarray, contact: np.ndarray, fps: float) -> float:
     """Mean horizontal speed, in meters a second, of feet (T, F, 3) from frame to frame where they touch the floor.
 

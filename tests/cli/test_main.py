@@ -14,7 +14,7 @@ from pplkit.cli.main import EXAMPLES, GROUPS, build_parser, main
 COMMANDS = ["run", "batch", "train", "doctor", "complete", "estimate", "landmarks", "track", "export", "check"]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "transfer", "generate", "convert-official"])
+@pytest.mark.parametrize("command", [*COMMANDS, "imitate", "transfer", "generate", "convert-official"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
@@ -47,7 +47,7 @@ def test_the_overview_names_each_command_once_and_its_examples_can_be_typed(caps
     assert main([]) == 0
     overview = capsys.readouterr().out
     names = [name for group in GROUPS.values() for name in group]
-    assert sorted(names) == sorted([*COMMANDS, "transfer", "generate", "convert-official"]) and all(
+    assert sorted(names) == sorted([*COMMANDS, "imitate", "transfer", "generate", "convert-official"]) and all(
         f"{title}:" in overview for title in GROUPS
     )
     for line in EXAMPLES:

@@ -52,3 +52,11 @@ def test_f1_of_contact() -> None:
     truth = np.array([[True, True], [False, True]])
     assert plausibility.contact_f1(found, truth) == pytest.approx(2 * 2 / 6)
     assert np.isnan(plausibility.contact_f1(np.zeros((1, 1), bool), np.zeros((1, 1), bool)))
+
+
+def test_feet_that_are_slow_and_low_stand() -> None:
+    feet = np.zeros((5, 3, 3))
+    feet[:, 0, 0] = 0.009 * np.arange(5)  # 0.27 m/s at 30 frames a second
+    feet[:, 1, 0] = 0.011 * np.arange(5)  # 0.33 m/s
+    feet[:, 2, 1] = 0.15
+    assert plausibility.standing(feet, 30.0).tolist() == [[True, False, False]] * 5

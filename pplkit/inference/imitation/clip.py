@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.sequences import PoseSequence
@@ -13,7 +13,7 @@ from pplkit.data.skeletons import LEG, SIDES, Skeleton, h36m17_sources, plain_na
 from pplkit.geometry.cameras import inverse_rotation, rotate
 from pplkit.geometry.ground import floor_height, floor_normal, upright_axis
 from pplkit.geometry.kinematics import shortest_rotation
-from pplkit.inference.imitation.contact import likely_contact
+from pplkit.inference.imitation.contact import learned_contact, likely_contact
 
 FARTHEST = 30.0  # meters from the middle of the clip, beyond which a joint has exploded and counts as missing
 SHORTEST_LEG = 0.05  # meters
@@ -75,12 +75,16 @@ class Imitation(NamedTuple):
     arrays: dict[str, np.ndarray] = {}  # such as joint angles
 
 
-def prepared(sequence: PoseSequence, fps: float | None = None, gravity: str = "auto") -> Clip:
+def prepared(
+    sequence: PoseSequence, fps: float | None = None, gravity: str = "auto", contact: Path | str = "network"
+) -> Clip:
     """The clip of a 3D sequence, at another frame rate if given (resampled by cubic splines, never relabelled).
 
     `gravity` "given" takes y (in camera space of a known camera, its orientation; of an unknown one, the image's up),
-    "estimated" finds it from feet that stand; "auto" estimates where no orientation is known. Short gaps are
-    interpolated, and so are joints that are not finite or farther than 30 m away.
+    "estimated" finds it from feet that stand; "auto" estimates where no orientation is known. `contact` of the feet is
+    found by the kit's "network" or that of a file contact.safetensors, in geometric mean with thresholds of speed and
+    height, or by these "thresholds" alone.
+    Gaps are interpolated, and so are joints that are not finite or farther than 30 m away.
 
     Raises PplkitError for 2D points, a joint that is missing throughout, an exploded clip, a skeleton without legs, or
     one whose legs have no length.
@@ -106,7 +110,7 @@ def prepared(sequence: PoseSequence, fps: float | None = None, gravity: str = "a
     if gravity == "estimated" or (gravity == "auto" and not known):
         turn = _gravity_rotation(points @ turn.T, sequence.skeleton, rate) @ turn
     clip = Clip(points @ turn.T, weight, rate, sequence.skeleton, np.zeros((len(points), 2)), turn, 0.0)
-    return _on_floor(clip)
+    return _on_floor(clip, contact)
 
 
 def leg_joints(skeleton: Skeleton) -> np.ndarray:
@@ -156,6 +160,8 @@ def _without_gaps(sequence: PoseSequence, name: str) -> tuple[np.ndarray, np.nda
 
 def _resampled(points: np.ndarray, weight: np.ndarray, old: float, new: float) -> tuple[np.ndarray, np.ndarray]:
     """Points and confidence at `new` frames a second instead of `old`; the first frame keeps its time."""
+    from scipy.interpolate import CubicSpline  # here, since it takes its time
+
     seconds = np.arange(len(points)) / old
     wanted = np.arange(int(np.floor(seconds[-1] * new + 1e-6)) + 1) / new
     if len(wanted) < 2:
@@ -179,12 +185,12 @@ def _gravity_rotation(points: np.ndarray, skeleton: Skeleton, fps: float) -> np.
     return shortest_rotation(up, Y)
 
 
-def _on_floor(clip: Clip) -> Clip:
-    """The clip with its floor at 0 and the contact of its feet, each found from the other in turn."""
-    points, height = clip.points, 0.0
-    contact = clip.contact
-    for _ in range(ROUNDS):
-        contact = likely_contact(points[:, clip.legs[:, 2]], clip.fps, clip.rest)
-        rise = floor_height(points[:, clip.legs[:, 2]], contact > 0.5, clip.rest)
-        points, height = points - [0, rise, 0], height + rise
-    return replace(clip, points=points, contact=contact, height=height)
+def _on_floor(clip: Clip, method: Path | str) -> Clip:
+    """The clip with its floor at 0, below feet in contact, and the contact of its feet."""
+    feet = clip.points[:, clip.legs[:, 2]]
+    contact = likely_contact(feet, clip.fps, clip.rest)
+    if method != "thresholds":  # two opinions, as the network has seen motion made by rule alone
+        weights = None if method == "network" else method
+        contact = np.sqrt(contact * learned_contact(clip.points, clip.skeleton, clip.fps, weights))
+    height = floor_height(feet, contact > 0.5, clip.rest)
+    return replace(clip, points=clip.points - [0, height, 0], contact=contact, height=height)

@@ -1,8 +1,11 @@
 """Whether feet touch the floor."""
 
-import numpy as np
-from scipy.signal import savgol_filter
+from pathlib import Path
 
+import numpy as np
+
+from pplkit.core.errors import PplkitError
+from pplkit.data.skeletons import Skeleton, to_h36m17
 from pplkit.geometry.plausibility import HORIZONTAL, UP
 
 SLOW = 0.5  # m/s, below which a standing foot moves in a noisy estimate
@@ -22,11 +25,27 @@ def likely_contact(feet: np.ndarray, fps: float, rest: float) -> np.ndarray:
     return np.asarray(1 / (1 + np.maximum(excess, 1e-3) ** 4))
 
 
+def learned_contact(points: np.ndarray, skeleton: Skeleton, fps: float, weights: Path | str | None) -> np.ndarray:
+    """How likely the left and right foot of joints (T, J, 3), y up, touch the floor, (T, 2), by a small network.
+
+    `weights` as for `models.motion.contact.read_contact`. Raises PplkitError for skeletons that lack a joint of h36m17.
+    """
+    from pplkit.models.motion.contact import contact_of, read_contact  # here, since torch takes its time
+
+    try:
+        joints = to_h36m17(points, skeleton)[0]
+    except PplkitError as error:
+        raise PplkitError(f'{str(error).rstrip(".")}, or give contact="thresholds".') from None
+    return contact_of(read_contact(weights), joints, fps)
+
+
 def smoothed(points: np.ndarray, fps: float, seconds: float = SMOOTHING) -> np.ndarray:
     """Points (T, ...) through polynomials of third order over `seconds` (Savitzky and Golay, 1964); short clips as is.
 
     The window is in seconds, so that the same motion at another frame rate gives the same.
     """
+    from scipy.signal import savgol_filter  # here, since it takes its time
+
     window = 2 * round(seconds * fps / 2) + 1
     window = min(window, len(points) - 1 + len(points) % 2)
     return savgol_filter(points, window, 3, axis=0) if window > 4 else np.array(points, float)

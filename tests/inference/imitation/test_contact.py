@@ -1,11 +1,16 @@
 """Contact by thresholds, and the smoothing before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from strides import walk
 
+from pplkit.core.errors import PplkitError
+from pplkit.data.skeletons import H36M17, Skeleton
 from pplkit.geometry.plausibility import contact_f1
-from pplkit.inference.imitation.contact import likely_contact, smoothed
+from pplkit.inference.imitation.clip import prepared
+from pplkit.inference.imitation.contact import learned_contact, likely_contact, smoothed
 
 
 def test_a_foot_that_stands_touches_and_one_that_moves_or_is_high_does_not() -> None:
@@ -31,3 +36,18 @@ def test_smoothing_keeps_cubic_paths_and_is_measured_in_seconds() -> None:
     assert (smoothed(time[:3], 30.0) == time[:3]).all()
     noise = np.random.default_rng(0).normal(size=(3000, 1))
     assert smoothed(noise, 60.0).std() < 0.8 * smoothed(noise, 30.0).std()  # twice as many frames in the window
+
+
+def test_the_network_serves_other_skeletons_and_refuses_those_without_a_head() -> None:
+    points = walk(30).points.astype(float)
+    contact = learned_contact(points, H36M17, 30.0, None)
+    shuffled = [*range(7, 17), *range(7)]
+    parents = [shuffled.index(H36M17.parents[joint]) if joint else -1 for joint in shuffled]
+    other = Skeleton("other", tuple(H36M17.joints[joint] for joint in shuffled), tuple(parents))
+    assert learned_contact(points[:, shuffled], other, 30.0, None) == pytest.approx(contact)
+    headless = Skeleton(
+        "headless", H36M17.joints[:9] + H36M17.joints[11:], (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 10, 8, 12, 13)
+    )
+    with pytest.raises(PplkitError, match='has no head.*or give contact="thresholds"'):
+        learned_contact(np.delete(points, [9, 10], axis=1), headless, 30.0, None)
+    assert prepared(replace(walk(30), points=points), contact="thresholds").contact.shape == (30, 2)

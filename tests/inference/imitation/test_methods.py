@@ -53,7 +53,8 @@ def test_a_method_that_fails_is_reported_and_numbers_of_its_own_are_kept(monkeyp
         return Imitation(clip.points / force, {"force_n": force})
 
     monkeypatch.setitem(METHODS, "explode", "somewhere")
-    monkeypatch.setattr(methods.importlib, "import_module", lambda _: SimpleNamespace(imitate_clip=explode))
+    module = SimpleNamespace(import_module=lambda _: SimpleNamespace(imitate_clip=explode))
+    monkeypatch.setattr(methods, "importlib", module)
     with pytest.raises(PplkitError, match="did not come to finite poses"), np.errstate(all="ignore"):
         imitate(walk(5), "explode")
     assert imitate(walk(5), "explode", force=1.0)[1].after["force_n"] == 1
