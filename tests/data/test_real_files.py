@@ -263,6 +263,11 @@ def test_damage_is_never_silent(kind: str) -> None:
         assert outcome(kind, damage, 1000 + number) in ("right", "said")
 
 
+def test_values_that_no_encoder_of_mpeg4_writes_are_noticed() -> None:
+    """They were decoded to 12 frames of another number."""
+    assert outcome("avi-mpeg4", "bytes", 1004) == "said"
+
+
 def test_a_harness_that_finds_silent_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers that are painted are read back, and wrong ones are noticed."""
     assert [shown(painted(number)) for number in range(0, 256, 37)] == list(range(0, 256, 37))
