@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.sequences import PoseSequence
-from pplkit.models.motion.inbetweening import InBetweening, foot_contacts, interpolate, joints_of, pinned
+from pplkit.models.motion.inbetweening import InBetweening, fill, foot_contacts, interpolate, joints_of, pinned
 
 GAPS = (10, 20, 30)  # frames
 STRIDE = 10  # frames from window to window
@@ -32,7 +32,7 @@ def compare(
     gaps: Sequence[int] = GAPS,
     stride: int | Mapping[str, int] = STRIDE,
 ) -> list[Row]:
-    """The truth, both baselines and the network, with feet as they come and pinned, on sets of clips by name.
+    """The truth, both baselines and the network, alone, as `fill` uses it, and with pinned feet, on sets of clips.
 
     The clips are 3D, y up, at the frame rate and in the joints of the model. Raises PplkitError for others.
     """
@@ -69,11 +69,13 @@ def _windows(model: InBetweening, sequences: Iterable[PoseSequence], gap: int, s
 def _rows(model: InBetweening, name: str, gap: int, windows: Tensor, contact: Tensor) -> list[Row]:
     past, truth, future = windows.split([model.config.past, gap, model.config.future], 1)
     with torch.no_grad():
-        made = model(past, future, gap)
+        alone = model(past, future, gap)
+    made = fill(model, past, future, gap)
     methods = {
         "truth": truth,
         "holding still": past[:, -1:].expand(-1, gap, -1, -1),
         "interpolation": joints_of(interpolate(past[:, -1], future[:, 0], gap, model.skeleton), model.skeleton),
+        "network alone": alone.positions,
         "network": made.positions,
         "network, feet pinned": pinned(past, made, future, model.skeleton),
     }

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pplkit.core.errors import PplkitError
 from pplkit.data.skeletons import Skeleton, plain_name
 from pplkit.geometry.cameras import rotate
+from pplkit.geometry.coordinates import mirror
 from pplkit.geometry.kinematics import bend_limb
 from pplkit.geometry.quaternions import from_matrices, from_rotation_vectors, rotation_vectors
 from pplkit.models.motion.inbetweening_config import InBetweeningConfig
@@ -21,6 +22,7 @@ from pplkit.models.motion.inbetweening_config import InBetweeningConfig
 FULL_GAP = 30  # frames from which corrections have their full size
 ROOT_SCALE = 0.3  # meters of a correction by 1
 MAX_SPEED, MAX_HEIGHT = 0.3, 0.05  # of feet on the ground: m/s, meters above the lowest one
+DOUBT = 8.0  # how fast doubt reduces corrections; 1 would be the least squared error if doubt were all error
 BLEND_FRAMES = 4  # over which a pinned foot comes loose
 
 
@@ -154,6 +156,30 @@ class InBetweening(nn.Module):
         goal = joints[:, self.config.past + gap, None, self.skeleton.root] - poses.root
         parts = (poses.root, poses.directions.flatten(2), joints[..., 1], goal, times.T.expand(len(joints), -1, -1))
         return torch.cat(parts, -1)
+
+
+def fill(model: InBetweening, past: Tensor, future: Tensor, gap: int) -> InBetween:
+    """What `model` makes of gaps and of their mirror images, as a mean; corrections that the two doubt are reduced.
+
+    The network is equally right about motion and its mirror image where it knows the motion. With r, the square of half
+    the difference of its two corrections over that of their mean, in a window, the mean is multiplied by 1 - 8 r, at
+    least 0: unknown motion is interpolated. Inputs and output are those of the model.
+    """
+    pairs, feet = model.skeleton.flip_pairs, [model.skeleton.joints[foot] for foot in model.feet]
+    other_feet = [feet.index(model.skeleton.joints[model.skeleton.mirror[foot]]) for foot in model.feet]
+    with torch.no_grad():
+        made = model(past, future, gap)
+        image = model(mirror(past, pairs), mirror(future, pairs), gap)
+    other = mirror(image.positions, pairs)
+    plain = joints_of(interpolate(past[:, -1], future[:, 0], gap, model.skeleton), model.skeleton)
+    correction, doubt = (made.positions + other) / 2 - plain, (made.positions - other) / 2
+    squares = (part.square().sum((1, 2, 3), keepdim=True) for part in (doubt, correction))
+    trust = (1 - DOUBT * next(squares) / next(squares).clamp(min=1e-12)).clamp(min=0)
+    # The mean of two rigid poses is shorter than either: bones get their lengths back.
+    poses = poses_of(plain + trust * correction, model.skeleton)
+    lengths = poses_of(past[:, -1:], model.skeleton).lengths.expand_as(poses.lengths)
+    contacts = (made.contacts + image.contacts[..., other_feet]) / 2
+    return InBetween(joints_of(poses._replace(lengths=lengths), model.skeleton), contacts)
 
 
 def heading(joints: Tensor, skeleton: Skeleton) -> Tensor:

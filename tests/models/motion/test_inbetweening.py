@@ -6,10 +6,12 @@ from torch import Tensor
 from data_prep.motion_synthetic import motion_windows
 from pplkit.core.errors import PplkitError
 from pplkit.data.skeletons import H36M17
+from pplkit.geometry.coordinates import mirror
 from pplkit.geometry.kinematics import axis_rotation
 from pplkit.models.motion.inbetweening import (
     InBetween,
     InBetweening,
+    fill,
     foot_contacts,
     heading,
     interpolate,
@@ -78,6 +80,21 @@ def test_turned_and_shifted_motion_is_filled_alike(windows: Tensor) -> None:
     assert torch.allclose(trained()(past, future, GAP).positions @ turn.T + shift, other, atol=1e-4)
     side = heading(past[:, 0] @ turn.T, H36M17) @ turn @ heading(past[:, 0], H36M17).mT
     assert torch.allclose(side, torch.eye(3).expand_as(side), atol=1e-4)
+
+
+def test_doubted_corrections_are_left_out_and_mirror_images_filled_alike(windows: Tensor) -> None:
+    past, _, future = parts(windows)
+    plain = joints_of(interpolate(past[:, -1], future[:, 0], GAP, H36M17), H36M17)
+    assert torch.allclose(fill(trained(), past, future, GAP).positions, plain, atol=1e-4)  # random weights disagree
+    model = trained()
+    torch.nn.init.zeros_(model.leave.weight)
+    with torch.no_grad():
+        model.leave.bias[1] = 1.0  # upwards, in the image as well
+    made = fill(model, past, future, GAP)
+    assert torch.allclose(made.positions, model(past, future, GAP).positions, atol=1e-4)
+    other = fill(model, *(mirror(part, H36M17.flip_pairs) for part in (past, future)), GAP)
+    assert torch.allclose(mirror(other.positions, H36M17.flip_pairs), made.positions, atol=1e-4)
+    assert torch.allclose(other.contacts[..., [1, 0]], made.contacts)
 
 
 def test_losses_by_hand() -> None:
