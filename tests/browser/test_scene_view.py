@@ -247,4 +247,9 @@ def test_in_a_notebook(lab: Any, page: Any, run_all: Any, until: Any, picture: A
     until(lambda: shown(root, "yaw") == 10)
     page.keyboard.press("+")
     until(lambda: shown(root, "zoom") > 1)
+    page.keyboard.press("0")
+    page.keyboard.press("0")  # which would restart the kernel
+    until(lambda: (shown(root, "zoom"), shown(root, "yaw")) == (1, 30))
+    page.wait_for_timeout(500)
+    assert page.locator(".jp-Dialog").count() == 0
     picture("view", root)

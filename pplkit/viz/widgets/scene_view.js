@@ -410,6 +410,7 @@ function darkPage(el) { // JupyterLab says it of its own theme
 
 function render({ model, el }) {
   const root = make("div", "pplkit-scene", el), page = model.get("page") || {};
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's, such as 0 0, which restarts the kernel
   make("style", "", root).textContent = CSS;
   root.style.height = model.get("height") ? `${model.get("height")}px` : "100%";
   const stage = make("div", "stage", root), filmBox = make("div", "film", stage, { hidden: true });
