@@ -28,7 +28,7 @@ from pplkit.models.motion.imitation_config import ImitationConfig
 from pplkit.models.motion.policy import TrackingPolicy
 from pplkit.models.motion.retarget import floor_height, from_body_axes, retargeted, to_body_axes
 from pplkit.models.motion.simulation import Simulation
-from pplkit.models.motion.tracking import Reference, Tracking
+from pplkit.models.motion.tracking import SOFT_SPRING, SPRING, Reference, Tracking
 from pplkit.training.task import Rank
 from pplkit.training.tasks.imitation import ImitationTask, train_imitator, trained_policy
 
@@ -84,7 +84,7 @@ def reference_of(clips: Path, name: str) -> Reference:
 
 def table(reference: Reference, policy: TrackingPolicy | None) -> None:
     """Print a row for each bound of the force; without a policy, of PD tracking."""
-    tracking = Tracking(reference, Simulation(reference.body))
+    tracking = Tracking(reference, Simulation(reference.body), SOFT_SPRING if policy else SPRING)
     steps = min(EPISODE, len(reference) - 1)
     frames = np.random.default_rng(99).integers(0, len(reference) - steps, STARTS)
     print(

@@ -20,7 +20,8 @@ LOST_METERS = 0.5  # of the root from the reference's
 LOOK_AHEAD = (1, 4)  # frames of the reference that a body sees
 OFFSET_RADIANS = 0.5  # of a hinge's target for an action of 1
 RESIDUAL = 100.0  # N and Nm on the root for an action of 1
-SPRING, SPRING_DAMPING = 2000.0, 300.0  # N/m and Ns/m, from the root to the reference's
+SPRING = (2000.0, 300.0)  # N/m and Ns/m, from the root to the reference's
+SOFT_SPRING = (500.0, 80.0)  # for a policy that has learned: it follows as closely with a third of the force
 TURN_SPRING, TURN_DAMPING = 200.0, 20.0  # Nm/rad and Nms/rad
 ENDS = ("head", "right wrist", "left wrist", "right ankle", "left ankle")
 
@@ -85,8 +86,8 @@ class Outcome(NamedTuple):
 class Tracking:
     """Advances bodies that follow one reference; `simulation` is of the reference's body and frame rate."""
 
-    def __init__(self, reference: Reference, simulation: Simulation) -> None:
-        self.reference, self.simulation = reference, simulation
+    def __init__(self, reference: Reference, simulation: Simulation, spring: tuple[float, float] = SPRING) -> None:
+        self.reference, self.simulation, self.spring = reference, simulation, spring
         body = reference.body
         self.kinematics = BodyKinematics(body, np.float32)
         names = list(body.points)
@@ -134,7 +135,8 @@ class Tracking:
         """Force and torque on the roots (N, 6): a spring to the next frame and what is added, each at most `bound`."""
         ref, frame = self.reference, np.minimum(bodies.frame + 1, len(self.reference) - 1)
         q = bodies.qpos
-        force = SPRING * (ref.qpos[frame, :3] - q[:, :3]) + SPRING_DAMPING * (ref.qvel[frame, :3] - bodies.qvel[:, :3])
+        stiffness, damping = self.spring
+        force = stiffness * (ref.qpos[frame, :3] - q[:, :3]) + damping * (ref.qvel[frame, :3] - bodies.qvel[:, :3])
         back = quaternions.multiply(inverse_rotation(q[:, 3:7]), ref.qpos[frame, 3:7])
         torque = TURN_SPRING * quaternions.rotation_vectors(back)
         torque += TURN_DAMPING * (rotate(ref.qvel[frame, 3:6], back) - bodies.qvel[:, 3:6])

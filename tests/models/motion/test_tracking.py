@@ -4,7 +4,7 @@ from figures import person, standing, swinging
 
 from pplkit.geometry.quaternions import from_rotation_vectors, multiply
 from pplkit.models.motion.simulation import Simulation
-from pplkit.models.motion.tracking import Bodies, Reference, Tracking, heading
+from pplkit.models.motion.tracking import SOFT_SPRING, Bodies, Reference, Tracking, heading
 
 pytest.importorskip("mujoco", reason='MuJoCo simulates bodies: pip install "pplkit[motion]"')
 FPS = 30.0
@@ -123,3 +123,10 @@ def test_an_explosion_is_a_fall(tracking: Tracking) -> None:
     after, result = tracking.advance(bodies, np.zeros((2, tracking.actions)))
     assert result.fallen.tolist() == [False, True] and result.sound.tolist() == [True, False]
     assert np.isfinite(after.qpos).all() and np.isfinite(result.reward).all()
+
+
+def test_a_soft_spring_pulls_less(tracking: Tracking) -> None:
+    soft = Tracking(tracking.reference, tracking.simulation, SOFT_SPRING)
+    bodies = started(tracking, 7, bound=1e6)
+    bodies.qpos[0, 0] -= 0.1
+    assert soft.wrench(bodies, np.zeros((1, 6)))[0, 0] == pytest.approx(500 * 0.1)
