@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT))
 os.environ["COLUMNS"] = "100"  # of the usage lines, whatever the terminal has
 
 import pplkit  # noqa: E402
+from pplkit.core.settings import Settings  # noqa: E402
+from pplkit.models.lifting import config as lifting_config  # noqa: E402
 from pplkit.models.prior import config  # noqa: E402
 from pplkit.models.prior.presets import PRESETS  # noqa: E402
 
@@ -30,11 +32,10 @@ ROOMS = ("core", "geometry", "data", "models", "training", "inference", "evaluat
 CONTENTS = {
     "Start": ["docs/guide", "docs/concepts", "docs/glossary", "docs/notebooks", "notebooks/*"],
     "Use": [
-        "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/mesh_pose", "docs/motion",
-        "docs/export", "docs/batches",
-        "docs/distributed", "docs/troubleshooting",
+        "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/lifting", "docs/mesh_pose",
+        "docs/motion", "docs/export", "docs/batches", "docs/distributed", "docs/troubleshooting",
     ],
-    "Reference": ["commands/index", "docs/presets", "settings", "api/index"],
+    "Reference": ["commands/index", "docs/presets", "settings", "lifting_settings", "api/index"],
     "Results": ["docs/results", "docs/benchmarks", "docs/experiments_log"],
     "Project": ["docs/guarantees", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
 }  # fmt: skip
@@ -84,16 +85,16 @@ def command_pages() -> Iterator[tuple[str, str]]:
     yield "commands/index", f"# Commands\n\n{links}\n" + toctree(list(summaries), "hidden:")
 
 
-def settings_page() -> str:
-    """All settings with defaults and comments, and what each preset changes."""
-    defaults = {field.name: field.default for field in dataclasses.fields(config.Config)}
-    parts = ["# Settings\n\nThe defaults are the published ones, the preset `paper`.\n"]
-    for group, members in itertools.groupby(config.Config.explanations(), key=lambda setting: setting[0]):
+def settings_page(title: str, settings: type[Settings], presets: Mapping[str, Mapping[str, object]]) -> str:
+    """All settings of a method with defaults and comments, and what each preset changes."""
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    parts = [f"# {title}\n"]
+    for group, members in itertools.groupby(settings.explanations(), key=lambda setting: setting[0]):
         parts += [f"## {group[:1].upper()}{group[1:]}\n"] if group else []
         rows = [[f"`{name}`", f"`{defaults[name]!r}`", cell(comment)] for _, name, comment in members]
         parts.append(table(["setting", "default", "meaning"], rows))
     parts.append("## What each preset changes\n")
-    for name, changes in sorted(PRESETS.items()):
+    for name, changes in sorted(presets.items()):
         text = ", ".join(f"`{key}={value!r}`" for key, value in changes.items()) or "nothing"
         parts.append(f"### {name}\n\n{text}\n")
     return "\n".join(parts)
@@ -134,7 +135,23 @@ def gather(source: Path) -> None:
     front = (ROOT / "README.md").read_text(encoding="utf-8")
     for title, pages in CONTENTS.items():
         front += "\n" + toctree(pages, f"caption: {title}", "hidden:", "glob:")
-    for name, text in [*command_pages(), *api_pages(), ("settings", settings_page()), ("index", front)]:
+    settings = [
+        (
+            "settings",
+            settings_page(
+                "Settings\n\nThe defaults are the published ones, the preset `paper`.", config.Config, PRESETS
+            ),
+        ),
+        (
+            "lifting_settings",
+            settings_page(
+                "Settings of lifting\n\nThe defaults are those of the preset `lift`.",
+                lifting_config.LiftingConfig,
+                lifting_config.PRESETS,
+            ),
+        ),
+    ]
+    for name, text in [*command_pages(), *api_pages(), *settings, ("index", front)]:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / f"{name}.md").write_text(text, encoding="utf-8")
 

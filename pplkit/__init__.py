@@ -21,6 +21,7 @@ from pplkit.data.occlusion import occlude
 from pplkit.evaluation.protocols import evaluate
 from pplkit.geometry.link_map import link_map
 from pplkit.inference.imitation.methods import imitate
+from pplkit.inference.lifting.lift import lift
 from pplkit.inference.mesh_transfer import transfer_pose
 from pplkit.inference.object_crop import ObjectCropper
 from pplkit.models.prior import outputs
@@ -41,6 +42,7 @@ __all__ = [
     "complete",
     "evaluate",
     "imitate",
+    "lift",
     "link_map",
     "load",
     "load_official",

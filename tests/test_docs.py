@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 import pplkit
+from pplkit.models.lifting.config import PRESETS as LIFTING_PRESETS
+from pplkit.models.lifting.config import LiftingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
@@ -232,6 +234,12 @@ def test_the_site_has_every_page_command_setting_and_module(tmp_path: Path) -> N
     fields = dataclasses.fields(pplkit.Config)
     assert [field.name for field in fields if f"| `{field.name}` | `{field.default!r}` |" not in settings] == []
     assert [name for _, name, comment in build.config.Config.explanations() if not comment.strip()] == []
+    lifting = (tmp_path / "lifting_settings.md").read_text(encoding="utf-8")
+    assert [
+        f.name for f in dataclasses.fields(LiftingConfig) if f"| `{f.name}` | `{f.default!r}` |" not in lifting
+    ] == []
+    assert [name for _, name, comment in LiftingConfig.explanations() if not comment.strip()] == []
+    assert [name for name in LIFTING_PRESETS if f"### {name}\n" not in lifting] == []
     api = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("api/*.md"))
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES if path.stem[0] != "_"]
     assert [name for name in modules if f".. automodule:: {name}\n" not in api] == []

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from lifters import tiny_lifter
 from parity.deterministic import official_state
 from PIL import Image
 from solids import bent, torus
@@ -19,6 +20,7 @@ import pplkit
 from pplkit.data.dataset import Dataset
 from pplkit.data.mesh_writers import write_obj
 from pplkit.data.sequences import read_sequence
+from pplkit.data.skeletons import COCO17, standing_pose
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.outputs import Poses
 
@@ -29,6 +31,13 @@ def photo(seed: int, width: int = 48, height: int = 40) -> Image.Image:
     """Smooth, so that its JPEG is nearly the same, and unlike the others."""
     small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
+
+
+def write_keypoints(path: Path) -> None:
+    """A table of somebody who stands, five frames of coco17."""
+    points = np.tile(4 * standing_pose(COCO17) + 100, (5, 1, 1)).reshape(5, -1)
+    head = ",".join(f"{joint}_{axis}" for joint in COCO17.joints for axis in "xy")
+    np.savetxt(path, points, "%.1f", delimiter=",", header=head, comments="")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, puppets: Dataset, tiny: Co
     lifted(walk(20)).write(folder / "walk.npz")
     copytree(puppets.path, folder / "data" / "puppets")
     trained(tiny, pplkit.open_dataset(folder / "data" / "puppets"), folder / "runs" / "puppets")
+    tiny_lifter(folder / "runs" / "lift")
+    write_keypoints(folder / "poses.csv")
     return folder
 
 

@@ -10,6 +10,8 @@ from pplkit.core.files import same_file, write_bytes
 from pplkit.core.words import quantity
 from pplkit.inference import estimate as estimation
 from pplkit.inference.export import model_card, onnx, pose_formats
+from pplkit.inference.export.lifter_onnx import export_lifter
+from pplkit.training.saved_lifter import is_lifter
 
 
 def add_commands(commands: Commands) -> None:
@@ -26,7 +28,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--prior", type=Path, metavar="FILE", help="drawing of the prior to write (.svg)")
     text = "folder to write: weights, settings, prior and a model card; pplkit.load reads it"
     parser.add_argument("--model", type=Path, metavar="FOLDER", help=text)
-    parser.add_argument("--onnx", type=Path, metavar="FILE", help="estimator to write for ONNX Runtime and others")
+    parser.add_argument(
+        "--onnx", type=Path, metavar="FILE", help="estimator, or lifter, to write for ONNX Runtime and others"
+    )
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -45,7 +49,10 @@ def export(arguments: argparse.Namespace) -> None:
         write_bytes(arguments.prior, image_bytes(figure, "svg"))
         print(f"The prior is in {arguments.prior}.")
     if arguments.onnx is not None:
-        print(f"The estimator is in {onnx.export_onnx(training.load(arguments.run), arguments.onnx)}.")
+        if is_lifter(arguments.run):
+            print(f"The lifter is in {export_lifter(training.load_lifter(arguments.run), arguments.onnx)}.")
+        else:
+            print(f"The estimator is in {onnx.export_onnx(training.load(arguments.run), arguments.onnx)}.")
 
 
 def _check(arguments: argparse.Namespace) -> None:

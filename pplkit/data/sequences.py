@@ -14,6 +14,7 @@ from pplkit.data.skeletons import Skeleton
 
 SCHEMA = 1  # of the .npz file of a sequence
 SPACES = ("image", "camera", "world")
+PER_JOINT = ("confidence", "spread")  # fields (T, J) that a sequence may have
 REMEDY = "give a file that PoseSequence.write has written, or convert the poses again"
 
 
@@ -42,6 +43,7 @@ class PoseSequence:
         skeleton: the joints, in the order of the points.
         space: "image" for pixels (x right, y down); "camera" (x right, y down, z away) or "world" (y up) for meters.
         confidence: (T, J) from 0, for missing, to 1; none where no joint is unsure.
+        spread: (T, J) the distance in meters by which a lifted joint is expected to be off, if known.
         camera: the camera that saw the sequence, if known.
         size: (width, height) of the image in pixels, if known.
         source: where the sequence comes from.
@@ -54,6 +56,7 @@ class PoseSequence:
     skeleton: Skeleton
     space: str = ""
     confidence: np.ndarray | None = None
+    spread: np.ndarray | None = None
     camera: Camera | None = None
     size: tuple[int, int] | None = None
     source: str = ""
@@ -73,11 +76,12 @@ class PoseSequence:
             raise PplkitError(f'space is {self.space!r}; give "image" for 2D, "camera" or "world" for 3D points.')
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise PplkitError(f"fps is {self.fps}; give the frames a second, such as 30.")
-        if self.confidence is not None:
-            confidence = np.asarray(self.confidence, np.float32)
-            if confidence.shape != points.shape[:2]:
-                raise PplkitError(f"confidence has the shape {confidence.shape}; give {points.shape[:2]}.")
-            set_field("confidence", confidence)
+        for name in PER_JOINT:
+            if getattr(self, name) is not None:
+                values = np.asarray(getattr(self, name), np.float32)
+                if values.shape != points.shape[:2]:
+                    raise PplkitError(f"{name} has the shape {values.shape}; give {points.shape[:2]}.")
+                set_field(name, values)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -95,8 +99,14 @@ class PoseSequence:
         points = self.points[:, self.skeleton.mirror] * np.array([-1, 1, 1], np.float32)[: self.points.shape[2]]
         if self.space == "image" and self.size is not None:
             points[..., 0] += self.size[0]
-        confidence = None if self.confidence is None else self.confidence[:, self.skeleton.mirror]
-        return replace(self, points=points, confidence=confidence, camera=None)
+        return replace(
+            self, points=points, camera=None, **self._per_joint(lambda values: values[:, self.skeleton.mirror])
+        )
+
+    def _per_joint(self, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+        """Confidence and spread after a change, None where there are none."""
+        values = {name: getattr(self, name) for name in PER_JOINT}
+        return {name: None if value is None else change(value) for name, value in values.items()}
 
     def resampled(self, fps: float) -> "PoseSequence":
         """The sequence at another frame rate, interpolated linearly in time.
@@ -115,8 +125,7 @@ class PoseSequence:
             mixed = (1 - weights) * values[first] + weights * values[second]
             return np.where(weights > 0, mixed, values[first]).astype(np.float32)
 
-        confidence = None if self.confidence is None else between(self.confidence)
-        return replace(self, points=between(self.points), confidence=confidence, fps=float(fps))
+        return replace(self, points=between(self.points), fps=float(fps), **self._per_joint(between))
 
     def write(self, path: Path | str) -> Path:
         """Write the sequence as an .npz file without pickle, whole or not at all. Raises WriteError."""
@@ -125,8 +134,7 @@ class PoseSequence:
         content: dict[str, Any] = {"schema": SCHEMA, "points": self.points, "fps": float(self.fps), "space": self.space}
         content |= {"skeleton": skeleton.name, "joints": np.array(skeleton.joints), "parents": skeleton.parents}
         content |= {"flip_pairs": np.array(skeleton.flip_pairs, int).reshape(-1, 2), "source": self.source}
-        if self.confidence is not None:
-            content["confidence"] = self.confidence
+        content |= {name: value for name, value in self._per_joint(np.asarray).items() if value is not None}
         if self.size is not None:
             content["size"] = self.size
         if self.camera is not None:
@@ -157,6 +165,7 @@ def read_sequence(path: Path | str) -> PoseSequence:
             skeleton=skeleton,
             space=str(content["space"]),
             confidence=content.get("confidence"),
+            spread=content.get("spread"),
             camera=camera,
             size=size,
             source=str(content["source"]),

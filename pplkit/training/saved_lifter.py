@@ -26,6 +26,11 @@ class LifterRun(NamedTuple):
     step: int  # steps of training
 
 
+def is_lifter(run: str | os.PathLike[str]) -> bool:
+    """Whether a run folder holds a lifter. Raises PplkitError if it is no run folder."""
+    return "joint_names" in RunFolder(Path(run)).read("config.json", "config")["config"]
+
+
 def load_lifter(run: str | os.PathLike[str], device: str = "cpu") -> LifterRun:
     """The lifter of a run folder that `train_lifter` wrote.
 
@@ -33,7 +38,7 @@ def load_lifter(run: str | os.PathLike[str], device: str = "cpu") -> LifterRun:
     """
     folder = RunFolder(Path(run))
     settings = folder.read("config.json", "config")["config"]
-    if "joint_names" not in settings:
+    if not is_lifter(run):
         raise PplkitError(f"{folder.path} is not a run of lifting: train one with `pplkit train --preset lift`.")
     try:
         config = LiftingConfig.from_dict(settings)

@@ -3,23 +3,32 @@
 python tests/benchmarks/bench_lifting.py runs/lift-0 runs/lift-1 --baseline runs/mlp-0 runs/mlp-1 \
     --recorded ../shared/data/motion/deepmimic_joints17.npz ../shared/data/motion/animated_drawings_joints17.npz
 
+python tests/benchmarks/bench_lifting.py runs/lift-0 --use
+
 Rule-made motion is that of `data_prep.motion_synthetic`, held out; recorded clips are (T, 17, 3) arrays by name, y up,
 meters, 30 frames a second, each seen by two random cameras. Each run is a row of its own seed; the last table has means
-and deviations over the runs.
+and deviations over the runs. With --use instead: seconds and memory of `pplkit.lift` on 10,000 frames, and the errors
+of what it estimates without knowing the camera.
 """
 
 import argparse
+import resource
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from data_prep.motion_synthetic import lift_batch
+import pplkit
+from data_prep.motion_synthetic import RULES, lift_batch, motion_windows
+from pplkit.data.pose_views import random_views
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
 from pplkit.evaluation.lifting import Baselines, Clip, Row, camera_clips, clips_of, compare, degraded, table_lines
 from pplkit.evaluation.pose3d import PoseErrors
+from pplkit.geometry.cameras import image_from_screen
+from pplkit.geometry.kinematics import fit_rotation
+from pplkit.geometry.quaternions import matrices
 from pplkit.training import load_lifter
 
 CONDITIONS = {"clean": {}, "5 px noise": {"noise": 0.01}, "30 % hidden": {"hidden": 0.3}}
@@ -40,14 +49,52 @@ def test_clips(recorded: list[Path], count: int) -> dict[tuple[str, str], list[C
     }
 
 
+def use_lines(path: Path, frames: int = 10_000, clips: int = 24, seconds: float = 5.0) -> list[str]:
+    """What `pplkit.lift` takes for a long clip, and its errors in the direction up and in the path of the root."""
+    keypoints = np.tile(lift_batch(0, 1, frames=500, noise=0.005).keypoints[0], (frames // 500, 1, 1))
+    pixels = image_from_screen(keypoints.astype(float), 1000, 1000)
+    start, used = time.perf_counter(), time.process_time()
+    pplkit.lift(pixels, (1000, 1000), "h36m17", fps=30, model=path)
+    took, used = time.perf_counter() - start, time.process_time() - used
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lines = [f"{frames:,} frames: {took:.1f} s, {used:.1f} s of processor time, {memory:.0f} MB at most"]
+    lines += ["| motion | up, degrees | of a level camera | path, m: sideways | up and down | away, without its mean |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    run = load_lifter(path)
+    for rule in RULES:
+        windows = motion_windows(5, clips, round(30 * seconds), rule=rule, held_out=True)
+        views, rows = random_views(np.random.default_rng(0), windows), []
+        for window, positions, screen in zip(windows, views.positions.astype(float), views.keypoints, strict=True):
+            flat = [points.reshape(-1, 3) - points.reshape(-1, 3).mean(0) for points in (window, positions)]
+            up = fit_rotation(*flat)[:, 1]  # of the world, in camera space
+            pixels = image_from_screen(screen.astype(float), 1000, 1000)
+            lifted = pplkit.lift(pixels, (1000, 1000), "h36m17", fps=30, model=run)
+            assert lifted.camera is not None
+            turn = matrices(lifted.camera.orientation)
+            path_error = (lifted.points[:, 0] - lifted.camera.translation) @ turn - positions[:, 0]
+            path_error[:, 2] -= path_error[:, 2].mean()
+            angles = [np.degrees(np.arccos(np.clip(up @ guess, -1, 1))) for guess in (turn[1], np.array([0, -1, 0]))]
+            rows.append([*angles, *np.abs(path_error).mean(0)])
+        means = np.mean(rows, axis=0)
+        lines.append(
+            f"| {rule} | {means[0]:.1f} | {means[1]:.1f} | " + " | ".join(f"{m:.3f}" for m in means[2:]) + " |"
+        )
+    return lines
+
+
 def main() -> None:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("runs", type=Path, nargs="+", help="run folders of lifters")
     command.add_argument("--baseline", type=Path, nargs="*", default=[], help="runs of frame-mlp, one for each run")
     command.add_argument("--recorded", type=Path, nargs="*", default=[], help=".npz files of clips")
     command.add_argument("--count", type=int, default=300, help="rule-made windows of 81 frames")
+    command.add_argument("--use", action="store_true", help="time, memory and errors of pplkit.lift instead")
     options = command.parse_args()
     torch.set_num_threads(1)
+    if options.use:
+        for path in options.runs:
+            print(f"\n{path}\n" + "\n".join(use_lines(path)), flush=True)
+        return
     clips = test_clips(options.recorded, options.count)
     baselines = Baselines(lift_batch(10**5, 20_000, frames=1, noise=0.0), H36M17)
     tables: list[list[Row]] = []

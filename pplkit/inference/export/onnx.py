@@ -8,6 +8,7 @@ metadata of the file hold what made the model, the procedure and the strong link
 import json
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,33 +65,50 @@ def export_onnx(model: PosePriorLearner, path: str | os.PathLike[str]) -> Path:
 
     Raises PplkitError if the packages of the extra `onnx` are missing or the file cannot be written.
     """
-    path = Path(path)
+    exported = ExportedModel(model).eval()
+    side = model.config.image_size
+    example = torch.zeros(2, 3, side, side, device=exported.prior.device)
+    metadata = {"made_by": to_tell(model.made_by), "procedure": exported.procedure, "links": model.prior().links()}
+    return write_onnx(exported, {INPUT: example}, OUTPUTS, metadata, Path(path))
+
+
+def write_onnx(
+    module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str], metadata: Mapping[str, Any], path: Path
+) -> Path:
+    """Write a module in eval mode as one ONNX file, whole or not at all, and return its path.
+
+    Args:
+        module: Takes the examples in their order.
+        examples: Inputs by name, at least two in a batch, which may have any size later; the other axes are fixed.
+        outputs: Their names.
+        metadata: For JSON; written as `pplkit.NAME`.
+        path: Of the file.
+
+    Raises PplkitError if the packages of the extra `onnx` are missing or the file cannot be written.
+    """
     try:
         import onnx
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise PplkitError(f"{error.name} is missing, which writes ONNX: pip install 'pplkit[onnx]'.") from None
-    exported = ExportedModel(model).eval()
-    metadata = {"made_by": to_tell(model.made_by), "procedure": exported.procedure, "links": model.prior().links()}
-    proto = _traced(exported)
+    proto = _traced(module, examples, outputs)
     onnx.helper.set_model_props(proto, {f"pplkit.{name}": json.dumps(value) for name, value in metadata.items()})
     write_bytes(path, proto.SerializeToString())
     return path
 
 
-def _traced(exported: ExportedModel) -> Any:
+def _traced(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str]) -> Any:
     """The onnx.ModelProto, without the exporter's notes on the source file of each node."""
-    side = exported.model.config.image_size
-    example = torch.zeros(2, 3, side, side, device=exported.prior.device)
+    batch = torch.export.Dim("batch")
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names and versions inside the exporter
         program = torch.onnx.export(
-            exported,
-            (example,),
+            module,
+            tuple(examples.values()),
             dynamo=True,
-            input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            input_names=list(examples),
+            output_names=list(outputs),
+            dynamic_shapes=dict.fromkeys(examples, {0: batch}),
             verbose=False,
         )
     assert program is not None

@@ -114,9 +114,12 @@ def name_landmarks(model: PosePriorLearner, data: Dataset, path: Path, split: st
     return fit_landmarks(keypoints, labeled.labels, labeled.names, data.size, mirrored, made_by)
 
 
-def load_landmarks(run: Path, model: PosePriorLearner) -> LandmarkMap:
-    """The landmarks of a run folder; raises PplkitError if there are none, or they belong to other weights."""
-    path = RunFolder(run).path / MAP
+def load_landmarks(run: Path, model: PosePriorLearner, path: Path | None = None) -> LandmarkMap:
+    """The landmarks of a run folder, or of a file that was kept elsewhere.
+
+    Raises PplkitError if there are none, or they belong to other weights.
+    """
+    path = RunFolder(run).path / MAP if path is None else path
     landmarks = LandmarkMap.load(path)
     if landmarks.made_by.get("weights") != fingerprint(model):
         raise PplkitError(f"{path} was fitted before the model changed: run `pplkit landmarks` again.")
