@@ -213,7 +213,8 @@ def published_contacts(positions: Tensor, threshold: float = 0.02) -> Tensor:
 def npss(prediction: Tensor, truth: Tensor) -> float:
     """Normalized power spectrum similarity of signals (B, T, C) (Gopalakrishnan et al. 2019), 0 for equal ones.
 
-    As released: the power is the square of the real part of the Fourier coefficients alone.
+    The power is the square of the real part of the Fourier coefficients alone, as in public code of in-betweening. The
+    number that is stored for the released code is not reproduced, as its two signals are not stored with it.
     """
     powers = [torch.fft.fft(signal.double(), dim=1).real.square() for signal in (truth, prediction)]
     totals = [power.sum(1, keepdim=True) for power in powers]
