@@ -57,11 +57,13 @@ def one_thread() -> Iterator[None]:
 
 
 def test_ablations_run_and_are_not_trained_twice(tmp_path: Path) -> None:
-    parameters = {"scale": "smoke", "variants": ["ppl", "fixed"], "seeds": [0]}
+    parameters = {"scale": "smoke", "variants": ["ppl", "fixed"], "seeds": [0], "lifting_variants": ["preset", "AdamW"]}
     folder = run_notebooks("puppets", "ablations", parameters, ("06_ablations",), root=tmp_path)
     result = json.loads((folder / "ablations.json").read_text(encoding="utf8"))
     assert list(result["rows"]) == ["ppl", "fixed"]
     assert all(math.isfinite(row["relative_error"]["mean"]) for row in result["rows"].values())
+    lifted = json.loads((folder / "lifting" / "lifting_ablations.json").read_text(encoding="utf8"))
+    assert list(lifted["rows"]) == ["mean pose", "linear, one frame", "preset", "AdamW"]
     assert {path.stem for path in (folder / "figures").iterdir()} == {"ablations", "priors"}
     weights = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     run_notebooks("puppets", "ablations", {**parameters, "variants": ["ppl"]}, ("06_ablations",), root=tmp_path)
