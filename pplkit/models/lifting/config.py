@@ -21,7 +21,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poseformer-81": {**_POSEFORMER, "frames": 81, "learning_rate": 4e-4},  # for true keypoints
     "lift": {},
     "lift-small": {
-        "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 5500, "batch_size": 64,
+        "frames": 27, "frames_per_token": 3, "width": 192, "depth": 3, "heads": 6, "steps": 6900, "batch_size": 64,
         "learning_rate": 2e-3, "matrix_learning_rate": 0.04, "warmup_steps": 100, "weight_velocity": 0.3,
         "hidden_joints": 0.1, "precision": "32-true",
     },
