@@ -4,6 +4,7 @@ python tests/benchmarks/bench_lifting.py runs/lift-0 runs/lift-1 --baseline runs
     --recorded ../shared/data/motion/deepmimic_joints17.npz ../shared/data/motion/animated_drawings_joints17.npz
 
 python tests/benchmarks/bench_lifting.py runs/lift-0 --use
+python tests/benchmarks/bench_lifting.py runs/lift-0 --speed
 
 Rule-made motion is that of `data_prep.motion_synthetic`, held out; recorded clips are (T, 17, 3) arrays by name, y up,
 meters, 30 frames a second, each seen by two random cameras. Each run is a row of its own seed; the last table has means
@@ -29,6 +30,9 @@ from pplkit.evaluation.pose3d import PoseErrors
 from pplkit.geometry.cameras import image_from_screen
 from pplkit.geometry.kinematics import fit_rotation
 from pplkit.geometry.quaternions import matrices
+from pplkit.models.lifting import LiftingConfig
+from pplkit.models.lifting.model import build_model
+from pplkit.models.lifting.windows import lift_centers, lift_sequence
 from pplkit.training import load_lifter
 
 CONDITIONS = {"clean": {}, "5 px noise": {"noise": 0.01}, "30 % hidden": {"hidden": 0.3}}
@@ -82,6 +86,27 @@ def use_lines(path: Path, frames: int = 10_000, clips: int = 24, seconds: float 
     return lines
 
 
+def speed_lines(path: Path, published: int = 81, frames: int = 243, rounds: int = 3) -> list[str]:
+    """Processor time of a lifted frame, of a run and of PoseFormer, which sees a window for each; mirror images too."""
+    run, pairs = load_lifter(path), H36M17.flip_pairs
+    keypoints = torch.from_numpy(lift_batch(0, 1, frames=frames).keypoints[0])
+    poseformer = build_model(LiftingConfig.preset(f"poseformer-{published}")).eval()
+    calls = {
+        run.config.name: lambda: lift_sequence(run.model, keypoints, None, pairs),
+        f"poseformer-{published}": lambda: lift_centers(poseformer, keypoints, pairs),
+    }
+    times = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            times[name].append(1000 * (time.process_time() - start) / frames)
+    return [
+        f"{name}: {np.median(values):.2f} ms a frame ({min(values):.2f} to {max(values):.2f})"
+        for name, values in times.items()
+    ]
+
+
 def main() -> None:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("runs", type=Path, nargs="+", help="run folders of lifters")
@@ -89,11 +114,15 @@ def main() -> None:
     command.add_argument("--recorded", type=Path, nargs="*", default=[], help=".npz files of clips")
     command.add_argument("--count", type=int, default=300, help="rule-made windows of 81 frames")
     command.add_argument("--use", action="store_true", help="time, memory and errors of pplkit.lift instead")
+    command.add_argument("--speed", action="store_true", help="time of a frame beside PoseFormer, instead of errors")
     options = command.parse_args()
     torch.set_num_threads(1)
     if options.use:
         for path in options.runs:
             print(f"\n{path}\n" + "\n".join(use_lines(path)), flush=True)
+        return
+    if options.speed:
+        print("\n".join(line for path in options.runs for line in speed_lines(path)))
         return
     clips = test_clips(options.recorded, options.count)
     baselines = Baselines(lift_batch(10**5, 20_000, frames=1, noise=0.0), H36M17)

@@ -132,6 +132,16 @@ def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     assert not (folder / "tracks.csv").exists()
 
 
+def test_lifting_from_data_to_a_moving_figure(tmp_path: Path) -> None:
+    folder = run_notebooks("motion", "lifting", {"scale": "smoke"}, ("08_lifting",), root=tmp_path)
+    figures = {"lifting_data", "lifting_curves", "errors_by_joint", "errors_by_action", "errors_by_hidden_joints"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == figures
+    assert "render({ model" in (folder / "motion.html").read_text(encoding="utf8")
+    assert (folder / "motion.bvh").read_text(encoding="utf8").startswith("HIERARCHY")
+    text = said(folder / "notebooks" / "08_lifting.ipynb")
+    assert "20 steps of 8 windows" in text and "30 % hidden" in text
+
+
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
     for path in executed.notebooks:
         assert "widgets" not in nbformat.read(path, as_version=4).metadata  # nobody could have used them
