@@ -10,6 +10,7 @@ import numpy as np
 from pplkit.core.errors import PplkitError, reason
 from pplkit.core.files import check_file
 from pplkit.core.words import quantity
+from pplkit.data.gltf_frames import read_morph_frames
 
 ENDINGS = (".obj", ".ply", ".glb", ".gltf", ".off", ".anime")
 MAX_MESH_BYTES = 2**31
@@ -106,14 +107,19 @@ def read_mesh(path: Path | str) -> Mesh:
 
 
 def read_sequence(source: Path | str | Sequence[Path | str]) -> MeshSequence:
-    """Poses of one mesh: an .anime file, a folder of mesh files in the order of their names, or a list of files.
+    """Poses of one mesh: an .anime file, a glTF file with morph targets, a folder of mesh files in the order of their
+    names, or a list of files.
 
-    The first is the template. Raises PplkitError for files that are not the same mesh in other poses.
+    The first file is the template, or what a glTF file holds without its targets. Raises PplkitError for files that
+    are not the same mesh in other poses.
     """
     if isinstance(source, (str, Path)):
         folder = Path(source)
         if folder.suffix.lower() == ".anime":
             return read_anime(folder)
+        if folder.suffix.lower() in (".glb", ".gltf") and (found := read_morph_frames(folder)):
+            rest, faces, frames = found
+            return MeshSequence(checked_mesh(rest, faces, str(folder)), frames)
         inside = sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
         files = inside if folder.is_dir() else [folder]
         if not files:

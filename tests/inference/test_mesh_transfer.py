@@ -11,7 +11,10 @@ from data_prep.synthetic.bodies3d import body_poses
 from pplkit.core.errors import PplkitError
 from pplkit.data.mesh_writers import write_obj
 from pplkit.data.meshes import Mesh, read_mesh
+from pplkit.geometry.mesh.landmarks import Landmarks
 from pplkit.inference.mesh_transfer import transfer_pose
+from pplkit.models.mesh import MeshConfig
+from pplkit.training import train_mesh
 
 REST, FACES = torus()
 RING = Mesh(REST, FACES, "rest.obj")
@@ -105,6 +108,23 @@ def test_files_keep_their_polygons_and_sequences_can_be_one_file(tmp_path: Path)
     files = arrays.save(tmp_path / "rings")
     assert [file.name for file in files] == ["00000.obj", "00001.obj"]
     assert read_mesh(files[1]).faces.tolist() == FACES.tolist()
+
+
+def test_a_trained_model_gives_its_source_s_poses_to_other_bodies(tmp_path: Path) -> None:
+    source, target = body_poses("humanoid", count=6), body_poses("humanoid", "child", "turned", count=6)
+    settings = MeshConfig.preset("mesh-small").replace(patches=40, batch_size=2, steps=4)
+    train_mesh(settings, source, tmp_path / "run", device="cpu", bar=False, threads=1)
+    goal = Mesh(100 * target.mesh.vertices @ UP, target.mesh.faces, "target.obj")
+    marks = target.landmarks
+    assert marks is not None and source.landmarks is not None
+    there = Landmarks(marks.names, 100 * marks.points @ UP, marks.bones)
+    for landmarks, largest in (((source.landmarks, there), 0.04), (None, 0.1)):
+        posed = transfer_pose(tmp_path / "run", source.mesh, source.poses, goal, landmarks, turn="x,-z,y").poses
+        difference = posed - 100 * target.poses @ UP
+        distances = np.linalg.norm(difference - difference.mean(1, keepdims=True), axis=2)
+        assert distances.mean() < largest * goal.height
+    with pytest.raises(PplkitError, match="the source is not the mesh that the model has learned from"):
+        transfer_pose(tmp_path / "run", RING, POSES, RING, turn="x,y,z")
 
 
 def test_unknown_runs_are_answered_with_what_there_is(tmp_path: Path) -> None:
