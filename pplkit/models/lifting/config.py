@@ -103,6 +103,7 @@ class LiftingConfig(Settings):
     learning_rate_decay: float = 1.0  # factor after each epoch; published: 0.99
     final_learning_rate: float = 0.02  # fraction of the learning rate left at the last step (a cosine); 1 = constant
     weight_decay: float = 0.01  # of AdamW; published: 0.1
+    compile: bool = False  # whether PyTorch compiles the network first, which pays on GPUs
     precision: str = "bf16-mixed"  # "32-true", "bf16-mixed" or "16-mixed"
     seed: int = 0  # of everything random
 

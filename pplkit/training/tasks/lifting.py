@@ -90,10 +90,12 @@ class LiftingTask(Task):
             raise PplkitError("labels='2d' is trained in one process: use --devices 1.")
 
     def setup(self, rank: Rank) -> None:
-        """Build the network from the seed."""
+        """Build the network from the seed, and compile it if asked to."""
         torch.manual_seed(self.config.seed)
         self.rank = rank
         self.model: nn.Module = build_model(self.config)
+        if self.config.compile:
+            self.model.compile()  # in place, so that weights keep their names
 
     def optimizer(self) -> Muon:
         """AdamW; with `matrix_learning_rate`, the weights of the blocks go by Muon."""

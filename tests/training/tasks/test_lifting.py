@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from data_prep.motion_synthetic import lift_batch, motion_windows
 from pplkit.core.errors import PplkitError
@@ -174,3 +175,11 @@ def test_an_empty_folder_names_what_fills_it(tmp_path: Path) -> None:
 def test_sequences_at_another_rate_are_resampled() -> None:
     sequence = PoseSequence(points=motion_windows(0, 1, 61, 60.0)[0], fps=60, skeleton=H36M17, space="world")
     assert SequenceWindows([sequence], 30).examples == 31
+
+
+def test_the_network_is_compiled_in_place_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    plain, asked = ready(TINY), ready(TINY.replace(compile=True))
+    assert compiled == [asked.model]
+    assert list(asked.model.state_dict()) == list(plain.model.state_dict())
