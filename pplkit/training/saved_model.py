@@ -7,7 +7,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def restore_completer(folder: RunFolder, model: PosePriorLearner) -> int:
         return 0
     remedy = "delete it, and run `pplkit complete` again"
     tensors, about = checkpoints.read(path, checkpoints.COMPLETER, remedy)
-    if about.get("of") != fingerprint(model):  # the run was continued, or made anew
+    if not belongs(about.get("of"), model):  # the run was continued, or made anew
         return 0
     try:
         completer = Completer(model.regressor)
@@ -195,9 +195,23 @@ def restore_completer(folder: RunFolder, model: PosePriorLearner) -> int:
 
 
 def fingerprint(model: PosePriorLearner) -> str:
-    """The sha256 of the regressor's weights and the prior, from which a completer learns."""
-    digest = hashlib.sha256(model.keypoint_prior().detach().cpu().numpy().tobytes())
-    for value in model.regressor.state_dict().values():
+    """The sha256 of the weights of regressor and prior, from which a completer learns; the same on all processors."""
+    prior = [model.template] if model.config.prior_keypoints != "memory" else list(model.memory.state_dict().values())
+    return "weights-" + _sha256([*model.regressor.state_dict().values(), *prior])
+
+
+def belongs(value: str | None, model: PosePriorLearner) -> bool:
+    """Whether a stored fingerprint is that of the model; also one of earlier versions, from the same processor.
+
+    Those were taken of the prior as it is computed, whose last digits differ from processor to processor.
+    """
+    earlier = _sha256([model.keypoint_prior(), *model.regressor.state_dict().values()])
+    return value in (fingerprint(model), earlier)
+
+
+def _sha256(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for value in tensors:
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 

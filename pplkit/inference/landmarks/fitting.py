@@ -25,7 +25,7 @@ from pplkit.inference.landmarks.labeled_files import LabeledImages, read_labeled
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.training.run_folder import RunFolder
-from pplkit.training.saved_model import fingerprint
+from pplkit.training.saved_model import belongs, fingerprint
 
 TABLE, MAP = "landmarks.csv", "landmarks.json"
 MAX_CANDIDATES = 3000  # images
@@ -121,7 +121,7 @@ def load_landmarks(run: Path, model: PosePriorLearner, path: Path | None = None)
     """
     path = RunFolder(run).path / MAP if path is None else path
     landmarks = LandmarkMap.load(path)
-    if landmarks.made_by.get("weights") != fingerprint(model):
+    if not belongs(landmarks.made_by.get("weights"), model):
         raise PplkitError(f"{path} was fitted before the model changed: run `pplkit landmarks` again.")
     return landmarks
 

@@ -206,7 +206,10 @@ def test_prepared_with_photographs_some_of_which_only_the_test_has(tmp_path: Pat
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"source": "textured-dog"}, "source 'textured-dog' is unknown; choose one of humanoid, .*textured-quadruped"),
+        (
+            {"source": "textured-dog"},
+            "source 'textured-dog' is unknown; .*one of humanoid, .*textured-quadruped",
+        ),
         ({"source": "humanoid", "backgrounds": "here"}, "backgrounds is 'here'; give a folder, and textured"),
         ({"source": "textured", "backgrounds": 3}, "backgrounds is 3; give a folder"),
         ({"source": "textured", "backgrounds": "absent"}, "there is no folder absent"),
