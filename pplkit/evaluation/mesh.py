@@ -57,6 +57,16 @@ def vertex_distances(prediction: Any, target: Any) -> np.ndarray:
     return np.linalg.norm(difference - difference.mean(1, keepdims=True), axis=2)
 
 
+def pose_distances(poses: np.ndarray, others: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Mean distances (K, N) of the vertices of poses (K, V, 3) from those of others (N, V, 3), all centered.
+
+    In % of the longest side of the mesh at rest (V, 3). Says whether generated poses are copies of known ones.
+    """
+    centered, known = (values - values.mean(1, keepdims=True) for values in (poses, others))
+    distances = [np.linalg.norm(known - pose, axis=-1).mean(1) for pose in centered]
+    return 100 * np.stack(distances) / np.ptp(rest, axis=0).max()  # type: ignore[no-any-return]
+
+
 def edge_change(rest: np.ndarray, faces: np.ndarray, poses: np.ndarray) -> float:
     """Mean of |length / length at rest - 1| over the edges of poses (K, V, 3), in percent."""
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)

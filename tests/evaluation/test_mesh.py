@@ -8,7 +8,15 @@ from solids import bent, sheet, torus
 
 from pplkit.core.errors import PplkitError
 from pplkit.data.mesh_sets import PosedMesh, posed_mesh
-from pplkit.evaluation.mesh import compare, edge_change, mesh_scores, row_dicts, table_lines, vertex_distances
+from pplkit.evaluation.mesh import (
+    compare,
+    edge_change,
+    mesh_scores,
+    pose_distances,
+    row_dicts,
+    table_lines,
+    vertex_distances,
+)
 from pplkit.geometry.mesh.landmarks import Landmarks
 from pplkit.models.mesh.nearest_face import NearestFace
 
@@ -78,3 +86,10 @@ def test_the_mean_pose_of_poses_that_scale_is_their_mean() -> None:
     assert scores["mean training pose"].mean == pytest.approx(0, abs=1e-9) and scores["rest pose"].mean > 50
     values = json.loads(json.dumps(row_dicts(rows)))
     assert values[0]["scores"]["intersections"] is None and "| – |" in table_lines(rows)[2]
+
+
+def test_distances_of_poses_by_hand() -> None:
+    """Two vertices, 4 apart at rest; a pose with 6 between them, moved away, is 1 off at both: 25 % of the side."""
+    rest = np.array([[0.0, 0, 0], [4, 0, 0]])
+    wide = np.array([[0.0, 0, 0], [6, 0, 0]]) + [7, 8, 9]
+    assert pose_distances(np.stack([rest, wide]), rest[None] + 5, rest) == pytest.approx(np.array([[0.0], [25.0]]))

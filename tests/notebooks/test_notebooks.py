@@ -142,6 +142,13 @@ def test_lifting_from_data_to_a_moving_figure(tmp_path: Path) -> None:
     assert "20 steps of 8 windows" in text and "30 % hidden" in text
 
 
+def test_mesh_pose_from_bodies_to_new_poses(tmp_path: Path) -> None:
+    folder = run_notebooks("bodies", "meshes", {"scale": "smoke"}, ("09_mesh_pose",), root=tmp_path)
+    assert "render({ model" in (folder / "transfer.html").read_text(encoding="utf8")
+    text = said(folder / "notebooks" / "09_mesh_pose.ipynb")
+    assert "6 steps of" in text and "drawn to training" in text
+
+
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
     for path in executed.notebooks:
         assert "widgets" not in nbformat.read(path, as_version=4).metadata  # nobody could have used them
