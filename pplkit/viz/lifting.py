@@ -103,6 +103,20 @@ def hiding_curves(shares: Sequence[float], errors: Mapping[str, Sequence[float]]
     return figure
 
 
+def joint_paths(paths: Mapping[str, np.ndarray], fps: float) -> Figure:
+    """Height in m and horizontal speed in m/s of one joint over time, for motions (T, 3) in meters by name, y up."""
+    figure, axes = subplots(2, 1, 7.0, 1.9, sharex=True)
+    for number, (name, points) in enumerate(paths.items()):
+        style: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "linewidth": 1.5, "label": label_text(name)}
+        seconds = np.arange(len(points)) / fps
+        axes[0, 0].plot(seconds, points[:, 1], **style)
+        axes[1, 0].plot(seconds[1:], fps * np.linalg.norm(np.diff(points[:, [0, 2]], axis=0), axis=-1), **style)
+    style_axis(axes[0, 0], "", "height (m)")
+    style_axis(axes[1, 0], "seconds", "speed (m/s)")
+    add_legend(axes[0, 0])
+    return figure
+
+
 def lifting_state(skeleton: Skeleton, rows: Sequence[Mapping[str, float]], progress: Any, text: str) -> Figure:
     """A training as it goes: its losses, and poses of the last batch over the true ones.
 

@@ -149,6 +149,13 @@ def test_mesh_pose_from_bodies_to_new_poses(tmp_path: Path) -> None:
     assert "6 steps of" in text and "drawn to training" in text
 
 
+def test_lifted_motion_is_made_plausible(tmp_path: Path) -> None:
+    folder = run_notebooks("motion", "motion", {"scale": "smoke"}, ("10_motion_loop",), root=tmp_path)
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"left_ankle"}
+    assert (folder / "imitated.bvh").read_text(encoding="utf8").startswith("HIERARCHY")
+    assert "bone deviation mm" in said(folder / "notebooks" / "10_motion_loop.ipynb")
+
+
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
     for path in executed.notebooks:
         assert "widgets" not in nbformat.read(path, as_version=4).metadata  # nobody could have used them
