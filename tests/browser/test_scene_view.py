@@ -102,7 +102,8 @@ def opened(page: Any, tmp_path: Path) -> Any:
 
 
 def shown(root: Any, key: str) -> float:
-    return float(root.get_attribute(f"data-{key}"))
+    """What the page says of itself; NaN before it does."""
+    return float(root.get_attribute(f"data-{key}") or "nan")
 
 
 def drag(page: Any, root: Any, right: int, down: int) -> None:
