@@ -1,4 +1,4 @@
-"""Run a plan: data sets x variants x seeds, each combination in its run folder, and only what is missing."""
+"""Run a plan: data sets x methods x variants x seeds, each combination in its run folder, and only what is missing."""
 
 import json
 import os
@@ -12,12 +12,14 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import read_json, write_json
 from pplkit.core.locks import locked
 from pplkit.core.project import home, run_folder, same_prior
+from pplkit.core.settings import Settings
 from pplkit.core.words import quantity
 from pplkit.core.yaml_file import At
 from pplkit.data.dataset import Dataset
 from pplkit.experiments.executors import execute
+from pplkit.experiments.methods import FROM_DATA, METHODS, PRIOR, Material
 from pplkit.experiments.notebooks import check_data, run_notebooks
-from pplkit.experiments.plan import PREDEFINED, Combination, Plan, Source
+from pplkit.experiments.plan import PREDEFINED, STAGES, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import labelled_prior
@@ -32,38 +34,47 @@ MACHINE = ("device", "devices")  # parameters that say where a notebook runs, no
 
 Prepare = Callable[[str, Source, str], Callable[[], Dataset]]
 """(name of a data set, its entry in the plan, scale) -> a function that prepares and opens it."""
+Supply = Callable[[str, str, str, Settings], Material]
+"""(method, name of a data set, its source, settings) -> what a method other than the prior learns from; picklable."""
 
 
-def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local") -> Path:
+def run_batch(plan: Plan, prepare: Prepare, cluster: str = "local", supply: Supply | None = None) -> Path:
     """Run what is missing of `plan`, write summary.csv and index.html, and return their folder, `plan.folder`.
 
-    Each data set is first prepared, or opened, once. A run is finished when its batch.json holds every notebook of the
-    plan with the same parameters, and the executed copy exists. A run that fails or is killed is a row with the reason,
+    Each data set is first prepared, or opened, once; `supply` is for methods other than the prior. A run is finished
+    when its batch.json holds every notebook of the plan, or training and scoring, with the same parameters, and the
+    executed copy or the result exists. A run that fails or is killed is a row with the reason,
     and the others go on. `cluster`: see `executors.execute`. Ctrl-C ends the processes; the report is still written.
     Raises PplkitError before anything runs for a folder of another plan, a run folder of other settings or data, data
     that cannot be trained on, and while another process runs the plan; and at the end if runs failed.
     """
     works = {}
     for name, source in plan.datasets.items():
-        with _named(plan, f"datasets.{name}"):
-            works[name] = prepare(name, source, plan.scale)
+        if PRIOR in source.methods:
+            with _named(plan, f"datasets.{name}"):
+                works[name] = prepare(name, source, plan.scale)
     with locked(plan.folder, f"{plan.file}: another process runs this plan"):
         check_folder(plan)
         data = {}
         for name, work in works.items():
             with _named(plan, f"datasets.{name}"):
                 data[name] = work()
+        known: set[tuple[str, str]] = set()
         for combination in plan.combinations:
             with _named(plan, f"run {combination.run}"):
-                check_data(data[combination.dataset], combination.config)
-                check_same(combination, data[combination.dataset], plan.scale)
+                _check(combination, data.get(combination.dataset), plan.scale)
+                what = combination.method, combination.dataset
+                if combination.method != PRIOR and what not in known:
+                    known.add(what)
+                    _material(combination, supply)  # raises for data that cannot be read
         if _owner(plan) is None:  # a copy of the plan does not take over the folder
             file = plan.file.parent.resolve() / plan.file.name  # not resolved: the name counts, not a link's target
             write_json(plan.folder / PLAN, {"plan": os.path.relpath(file, plan.folder.resolve())})
         for combination in plan.combinations:
-            with _named(plan, f"run {combination.run}"):
-                predefine(combination, data[combination.dataset], plan.scale)
-        failures = _run_missing(plan, cluster)
+            if combination.method == PRIOR:
+                with _named(plan, f"run {combination.run}"):
+                    predefine(combination, data[combination.dataset], plan.scale)
+        failures = _run_missing(plan, cluster, supply)
     if failures:
         raise PplkitError(
             f"{len(failures)} of {quantity(len(plan.combinations), 'run')} failed: correct what "
@@ -95,38 +106,57 @@ def _owner(plan: Plan) -> Path | None:
 
 
 def missing(combination: Combination, scale: str) -> list[str]:
-    """The notebooks of a combination that have not finished in its run folder with the same parameters."""
+    """The notebooks or stages of a combination that have not finished in its run folder with the same parameters."""
     run = run_folder(combination.run, scale)
     done = finished(run)
     return [
         name
         for name, parameters in combination.parameters.items()
         if not _same(done.get(name, {}).get("parameters"), _computed(parameters), run)
-        or not (run / "notebooks" / f"{name}.ipynb").is_file()
+        or not (run / _result(combination, name)).is_file()
     ]
 
 
+def _result(combination: Combination, name: str) -> str:
+    """The file in the run folder that a notebook, or a stage, leaves."""
+    return f"notebooks/{name}.ipynb" if combination.method == PRIOR else STAGES[name]
+
+
+def _material(combination: Combination, supply: Supply | None) -> Material:
+    if supply is None:
+        raise PplkitError(f"nothing supplies the data of {combination.method}: run the plan by `pplkit batch`.")
+    return supply(combination.method, combination.dataset, combination.source, combination.config)
+
+
+def _check(combination: Combination, data: Dataset | None, scale: str) -> None:
+    """Raise PplkitError for data that a run cannot use, and for a run folder of other settings or data."""
+    if data is not None:
+        check_data(data, combination.config)
+    check_same(combination, data, scale)
+
+
 def finished(run: Path) -> dict[str, Any]:
-    """The notebooks that batches finished in a run folder: `parameters` and `seconds` of each."""
+    """The notebooks and stages that batches finished in a run folder: `parameters` and `seconds` of each."""
     return RunFolder(run).read(MARKER, "notebooks")["notebooks"] if (run / MARKER).exists() else {}
 
 
-def check_same(combination: Combination, data: Dataset, scale: str) -> None:
-    """Raise PplkitError if the run folder holds a training with other settings, or on other data.
+def check_same(combination: Combination, data: Dataset | None, scale: str) -> None:
+    """Raise PplkitError if the run folder holds a training with other settings, or on other images.
 
     A training is too costly to be thrown away because a plan was changed: the user decides.
     """
     run = RunFolder(run_folder(combination.run, scale))
     if not run.checkpoints():
         return
-    changed = run.changed(combination.config.replace(image_size=data.size))
-    if changed.keys() - {"name"}:
+    size = {} if data is None else {"image_size": data.size}
+    changed = run.changed(combination.config.replace(**size))
+    if changed.keys() - {"name", *(FROM_DATA if data is None else ())}:
         differences = "; ".join(f"{name} {old!r}, now {new!r}" for name, (old, new) in changed.items())
         raise PplkitError(
             f"{run.path} holds a training with other settings ({differences}): give the variant another name, "
             "or delete the folder to train anew."
         )
-    if run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
+    if data is not None and run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
 
 
@@ -140,10 +170,10 @@ def predefine(combination: Combination, data: Dataset, scale: str) -> None:
 
 
 class Worker:
-    """What a process does with one combination: it runs the missing notebooks, and records each that finishes."""
+    """What a process does with one combination: it does the missing notebooks or stages, and records each."""
 
-    def __init__(self, scale: str) -> None:
-        self.root, self.scale = home().resolve(), scale
+    def __init__(self, scale: str, supply: Supply | None = None) -> None:
+        self.root, self.scale, self.supply = home().resolve(), scale, supply
 
     def __call__(self, combination: Combination, environment: Mapping[str, str]) -> str:
         """Returns why it failed, "" if it did not."""
@@ -153,12 +183,24 @@ class Worker:
             with locked(run, f"another process works in {run}"):
                 for name in missing(combination, self.scale):
                     start, parameters = time.monotonic(), combination.parameters[name]
-                    run_notebooks(combination.dataset, combination.run, parameters, [name], self.root)
+                    if combination.method == PRIOR:
+                        run_notebooks(combination.dataset, combination.run, parameters, [name], self.root)
+                    else:
+                        self._stage(combination, name, run, environment)
                     row = {"parameters": _computed(parameters), "seconds": time.monotonic() - start}
                     write_json(run / MARKER, {"notebooks": {**finished(run), name: row}})
         except Exception as error:  # whatever it is, it concerns this run and not the batch
             return str(error) if isinstance(error, PplkitError) else f"{type(error).__name__}: {error}"
         return ""
+
+    def _stage(self, combination: Combination, name: str, run: Path, environment: Mapping[str, str]) -> None:
+        """Train, or score, a method that has no notebooks."""
+        method, material = METHODS[combination.method], _material(combination, self.supply)
+        if name == "train":
+            device, threads = combination.parameters[name]["device"], int(environment["OMP_NUM_THREADS"])
+            method.train(combination.config, material.training, run, device=device, threads=threads, bar=False)
+        else:
+            write_json(run / STAGES[name], method.score(run, material, self.scale == "smoke").report())
 
     def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
         """For submitit, when a cluster takes the machine away: the same task again, which continues the run."""
@@ -167,7 +209,7 @@ class Worker:
         return DelayedSubmission(self, *arguments)
 
 
-def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:
+def _run_missing(plan: Plan, cluster: str, supply: Supply | None) -> dict[str, str]:
     """Run what is missing and write the report; returns why runs failed, by name."""
     tasks = {combination.run: combination for combination in plan.combinations if missing(combination, plan.scale)}
     print(
@@ -181,7 +223,7 @@ def _run_missing(plan: Plan, cluster: str) -> dict[str, str]:
 
     try:
         if tasks:
-            execute(plan, Worker(plan.scale), tasks, cluster, note)
+            execute(plan, Worker(plan.scale, supply), tasks, cluster, note)
     finally:
         write_report(plan.folder, [_outcome(each, plan.scale, ended.get(each.run, "")) for each in plan.combinations])
         print(f"  table: {plan.folder / 'summary.csv'}\n  page: {plan.folder / 'index.html'}", flush=True)
@@ -192,7 +234,8 @@ def _outcome(combination: Combination, scale: str, failure: str) -> Outcome:
     run, notebooks = run_folder(combination.run, scale), tuple(combination.parameters)
     status = "failed" if failure else "missing" if missing(combination, scale) else "finished"
     seconds = sum(row["seconds"] for name, row in finished(run).items() if name in notebooks)
-    return Outcome(combination.dataset, combination.variant, combination.seed, run, status, failure, seconds, notebooks)
+    names = combination.dataset, combination.variant, combination.seed
+    return Outcome(*names, run, status, failure, seconds, notebooks, combination.method)
 
 
 def _same(before: Any, now: Mapping[str, Any], run: Path) -> bool:

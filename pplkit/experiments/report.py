@@ -17,6 +17,7 @@ from pplkit.core.files import write_text
 from pplkit.core.words import quantity
 from pplkit.experiments.ablations import FRACTIONS, UNITS
 from pplkit.experiments.html_page import data_address, html_page
+from pplkit.experiments.methods import PRIOR, TRAINED
 from pplkit.experiments.notebooks import RESULTS, numbers
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.run_folder import RunFolder
@@ -27,7 +28,7 @@ from pplkit.viz.training import variant_curves
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ("dataset", "variant", "seed", "status", "reason", "seconds", "run")
+COLUMNS = ("dataset", "variant", "seed", "status", "reason", "seconds", "run", "method")
 """The first columns of summary.csv; the numbers of the results follow, each under <result>.<name>."""
 ERRORS = {
     "evaluation.error": "error",
@@ -68,6 +69,7 @@ class Outcome:
     reason: str
     seconds: float
     notebooks: tuple[str, ...]
+    method: str = PRIOR
 
 
 def write_report(folder: Path, outcomes: Sequence[Outcome]) -> None:
@@ -90,7 +92,8 @@ def _results(outcome: Outcome) -> dict[str, Any]:
         if (outcome.run / f"{result}.json").is_file():
             content = RunFolder(outcome.run).read(f"{result}.json")
             values |= {f"{result}.{name}": value for name, value in numbers(content).items()}
-            values |= {"protocol": content["protocol"]} if isinstance(content.get("protocol"), str) else {}
+            texts = ("protocol", "measure", "baseline")
+            values |= {name: content[name] for name in texts if isinstance(content.get(name), str)}
     return values
 
 
@@ -101,7 +104,7 @@ def summary(outcomes: Sequence[Outcome], results: Sequence[Mapping[str, Any]]) -
     table = csv.DictWriter(text, [*COLUMNS, *names], restval="", lineterminator="\n")
     table.writeheader()
     for outcome, result in zip(outcomes, results, strict=True):
-        row = {name: getattr(outcome, name) for name in COLUMNS[:5]}
+        row = {name: getattr(outcome, name) for name in (*COLUMNS[:5], "method")}
         table.writerow({**row, "seconds": f"{outcome.seconds:.1f}", "run": outcome.run.name, **result})
     return text.getvalue()
 
@@ -115,12 +118,15 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
         f"<h1>{escape(folder.name)}</h1><p>{quantity(len(outcomes), 'run')}: {states}.",
         "Mean ± standard deviation (n - 1) of the finished seeds; their number in brackets.</p>",
         "<h2>In short</h2>",
-        _overview(runs, datasets),
+        _beside_baselines(runs) if any(each.method != PRIOR for each in outcomes) else _overview(runs, datasets),
     ]
     for dataset in datasets:
         own = [(outcome, result) for outcome, result in runs if outcome.dataset == dataset]
-        parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>", _measures(own)]
-        parts += [*_figures(dataset, own), "</details>"]
+        parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>"]
+        for method in dict.fromkeys(outcome.method for outcome, _ in own):
+            alike = [(outcome, result) for outcome, result in own if outcome.method == method]
+            parts += [_measures(alike) if method == PRIOR else _lines(alike), *_figures(dataset, alike)]
+        parts += ["</details>"]
     parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
     return html_page(folder.name, STYLE, parts)
 
@@ -144,8 +150,41 @@ def _overview(runs: Runs, datasets: Sequence[str]) -> str:
     return _table(["variant", *heads], rows)
 
 
+def _beside_baselines(runs: Runs) -> str:
+    """Each data set, method and variant with its own error beside that of its simplest baseline."""
+    rows = []
+    for key in dict.fromkeys((outcome.dataset, outcome.method, outcome.variant) for outcome, _ in runs):
+        own = [result for one, result in runs if (one.dataset, one.method, one.variant) == key]
+        first = next((result for result in own if "evaluation.error" in result), {})
+        unit = UNITS.get(first.get("protocol", ""), "")
+        measure = first.get("measure", f"error{unit}" if first else "")
+        names = ("evaluation.error", "evaluation.baseline_error", "evaluation.mean_pose_error")
+        scale = 100.0 if unit == ", %" else 1.0
+        error, rival, pose = (mean_and_deviation(own, name, scale, 2) for name in names)
+        ratio = mean_and_deviation(own, "evaluation.relative_error", 1.0, 3)
+        baseline = first.get("baseline", "mean pose" if pose else "")
+        numbers = (_number(text) for text in (error, rival or pose, ratio))
+        rows.append([*map(_text, (*key, measure)), *numbers, _text(baseline)])
+    heads = ["data set", "method", "variant", "measure", "error", "baseline's", "error / baseline's", "baseline"]
+    return _table(heads, rows)
+
+
+def _lines(runs: Runs) -> str:
+    """The error of each variant of a method other than the prior, beside those of all its baselines."""
+    start = "evaluation.errors."
+    names = list(dict.fromkeys(name for _, result in runs for name in result if name.startswith(start)))
+    measure = next((result["measure"] for _, result in runs if "measure" in result), "")
+    rows = []
+    for variant in _variants(runs):
+        own = [result for outcome, result in runs if outcome.variant == variant]
+        rows.append([_text(variant), *(_number(mean_and_deviation(own, name, 1.0, 2)) for name in names)])
+    titles = [name.removeprefix(start) for name in names]
+    heads = [f"{measure}: {title}" if title == TRAINED else title for title in titles]
+    return _table(["variant", *heads], rows)
+
+
 def _measures(runs: Runs) -> str:
-    """Every measure that a run of one data set has, for each variant."""
+    """Every measure that a run of one data set has, for each variant of the prior."""
     protocol = next((result["protocol"] for _, result in runs if "protocol" in result), "")
     unit = UNITS.get(protocol, "")
     errors = {name: (title + unit, 100.0 if unit == ", %" else 1.0, 2) for name, title in ERRORS.items()}

@@ -76,10 +76,13 @@ def variant_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]]
     """Total loss and reconstruction loss of several variants: for each, the lines of metrics.jsonl of every seed.
 
     Each variant has a color, and from the eighth on another dash. Totals of variants with other loss weights differ for
-    that reason alone; the reconstruction loss is comparable between variants with the same features.
+    that reason alone; the reconstruction loss, which the prior has, is comparable between variants with the same
+    features.
     """
-    figure, axes = subplots(1, 2, 4.4, 2.8)
-    for axis, name in zip(axes[0], ("loss", "reconstruction"), strict=True):
+    painted = any("reconstruction" in row for seeds in variants.values() for rows in seeds for row in rows)
+    names = ("loss", "reconstruction") if painted else ("loss",)
+    figure, axes = subplots(1, len(names), 4.4, 2.8)
+    for axis, name in zip(axes[0], names, strict=True):
         for number, (variant, seeds) in enumerate(variants.items()):
             dash = DASHES[number // len(COLORS) % len(DASHES)]
             style: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "linestyle": dash, "alpha": 0.9}
@@ -87,7 +90,7 @@ def variant_curves(variants: Mapping[str, Sequence[Sequence[Mapping[str, float]]
                 draw_curve(axis, rows, name, linewidth=1.2, label="" if seed else label_text(variant), **style)
         axis.set_yscale("log")
     axes[0, 0].set_ylabel("loss (no unit)", fontsize=9)
-    add_legend(axes[0, 1])
+    add_legend(axes[0, -1])
     return figure
 
 
