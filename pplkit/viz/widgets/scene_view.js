@@ -4,7 +4,8 @@
 const MISSING = -32768, SHADOW = [0.25, 1, 0.35], FAINTEST = 0.15; // as in scene_picture.py
 const VIEW = { yaw: 30, pitch: 12, zoom: 1, pan: [0, 0] };
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2], MAX_PIXELS = 9e6, NEAR_POINT = 14; // CSS pixels from the pointer to a joint
-const SLOW = 45, LEAST_QUALITY = 0.4; // milliseconds that a frame may wait; share of the pixels a side
+const SLOW = 30, LEAST_QUALITY = 0.3; // milliseconds that a frame may wait; share of the pixels a side
+const FINE = 1.5; // the same of a still picture whose edges the browser does not smooth
 const ICONS = {
   play: "M7 4v16l13-8z", pause: "M6 4h4v16H6zM14 4h4v16h-4z", back: "M5 4h3v16H5zM20 4v16L9 12z",
   next: "M16 4h3v16h-3zM4 4v16l11-8z", home: "M12 3 2 12h3v8h5v-6h4v6h5v-8h3z",
@@ -194,8 +195,19 @@ function ballTriangles(rings, sides) { // (x, y, z, end), from the lower pole to
   return new Float32Array(corners);
 }
 
+// Whether pictures are drawn by the processor, on which smooth edges halve the frames a second.
+function drawnInSoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (!gl) return false;
+  const names = gl.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  gl.getExtension("WEBGL_lose_context")?.loseContext(); // a browser keeps some 16 of them
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+}
+
 function makePainter(canvas) {
-  const gl = canvas.getContext("webgl2", { antialias: true, stencil: true, alpha: true, powerPreference: "high-performance" });
+  const smooth = !drawnInSoftware();
+  const gl = canvas.getContext("webgl2", { antialias: smooth, stencil: true, alpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
   const programs = {};
   for (const [name, sources] of Object.entries(PROGRAMS)) {
@@ -314,7 +326,7 @@ function makePainter(canvas) {
   }
 
   const finish = () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits for the picture
-  return { begin, drawPanel, upload, finish, lost: () => gl.isContextLost(),
+  return { smooth, begin, drawPanel, upload, finish, lost: () => gl.isContextLost(),
     free: () => gl.getExtension("WEBGL_lose_context")?.loseContext() };
 }
 
@@ -466,7 +478,7 @@ function render({ model, el }) {
   function pace(waited) { // fewer pixels where the machine is too slow for all; all of them once nothing moves
     quality = waited > SLOW ? Math.max(LEAST_QUALITY, quality - 0.15) : Math.min(1, quality + 0.01);
     clearTimeout(still);
-    if (quality < 1) still = setTimeout(() => draw(1), 400);
+    if (quality < 1 || !painter?.smooth) still = setTimeout(() => draw(painter?.smooth ? 1 : FINE), 400);
   }
 
   function draw(part = quality) {
