@@ -208,6 +208,12 @@ class RunFolder:
         return restore(self.last(), model, optimizer)
 
 
+def start_from(run: str | os.PathLike[str], model: nn.Module) -> None:
+    """Give `model` the weights of another run's last checkpoint. Raises PplkitError without one, or of another form."""
+    if not RunFolder(Path(run)).restore(model):
+        raise PplkitError(f"{run} holds no checkpoint to start from: train it first.")
+
+
 def _row(line: bytes) -> dict[str, Any]:
     """What a line of a .jsonl file says; {} if it is none."""
     try:

@@ -47,9 +47,9 @@ def test_the_overview_names_each_command_once_and_its_examples_can_be_typed(caps
     assert main([]) == 0
     overview = capsys.readouterr().out
     names = [name for group in GROUPS.values() for name in group]
-    assert sorted(names) == sorted([*COMMANDS, "imitate", "lift", "transfer", "generate", "convert-official"]) and all(
-        f"{title}:" in overview for title in GROUPS
-    )
+    assert sorted(names) == sorted(
+        [*COMMANDS, "imitate", "lift", "motion-loop", "transfer", "generate", "convert-official"]
+    ) and all(f"{title}:" in overview for title in GROUPS)
     for line in EXAMPLES:
         build_parser().parse_args(line.split()[1:])
         assert line in overview

@@ -98,19 +98,22 @@ def load_temporal_convolution(state: Mapping[str, Tensor]) -> TemporalConvolutio
 
 
 def estimate_camera_space(
-    pose: TemporalConvolution, path: TemporalConvolution, keypoints: Tensor, flip: bool = True
+    pose: TemporalConvolution,
+    path: TemporalConvolution,
+    keypoints: Tensor,
+    flip: bool = True,
+    pairs: Sequence[tuple[int, int]] = MOTION16.flip_pairs,
 ) -> Tensor:
-    """3D joints (T, 16, 3) in camera space of a sequence (T, 16, 2), in meters.
+    """3D joints (T, J, 3) in camera space of a sequence (T, J, 2), in meters; the first joint is the root.
 
     The first and the last frame are repeated at the edges. `flip` averages the pose, not the path, with that of the
-    mirror image, as all published numbers do.
+    mirror image, as all published numbers do; `pairs` are the joints (left, right) of the layout.
     """
     edge = (pose.frames - 1) // 2
     padded = torch.cat([keypoints[:1].expand(edge, -1, -1), keypoints, keypoints[-1:].expand(edge, -1, -1)])[None]
     with torch.no_grad():
         joints, hips = pose(padded)[0], path(padded)[0]
         if flip:
-            pairs: Sequence[tuple[int, int]] = MOTION16.flip_pairs
             joints = (joints + mirror(pose(mirror(padded, pairs))[0], pairs)) / 2
     return joints - joints[:, :1] + hips
 

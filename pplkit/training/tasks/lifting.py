@@ -23,6 +23,7 @@ from pplkit.models.lifting.poseformer import PoseFormer
 from pplkit.training.logger import Result
 from pplkit.training.loop import fit
 from pplkit.training.muon import Muon
+from pplkit.training.run_folder import start_from
 from pplkit.training.task import Losses, Rank, Task
 
 MATRIX_BLOCK = 64  # rows that Muon takes for a matrix of their own
@@ -46,19 +47,24 @@ class LiftingBatch(NamedTuple):
 
 
 def train_lifter(
-    config: LiftingConfig, source: Windows | str | os.PathLike[str], run: str | os.PathLike[str], **options: Any
+    config: LiftingConfig,
+    source: Windows | str | os.PathLike[str],
+    run: str | os.PathLike[str],
+    start: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Result:
     """Train a lifter, or continue where the run folder stopped; `options` are those of `training.loop.fit`.
 
     `source` makes windows, as `data_prep.motion_synthetic.lift_batch` does, or is a folder: of .npz files of 3D
     sequences in world space, or of pairs NAME_2d.npz and NAME_3d.npz. A folder's skeleton replaces that of the config.
+    `start` is the run folder of a lifter of the same form whose weights the training starts from.
     Raises PplkitError for sequences that do not go together, and as `fit` does.
     """
     if not callable(source):
         source = windows_of(Path(source), config.fps)
     if isinstance(source, SequenceWindows):
         config = config.for_skeleton(source.skeleton, config.fps)
-    return fit(LiftingTask(config, source), run, **options)
+    return fit(LiftingTask(config, source, start), run, **options)
 
 
 def windows_of(folder: Path, fps: float) -> SequenceWindows:
@@ -80,9 +86,9 @@ class LiftingTask(Task):
     method = "lifting"
     divergence_advice = "lower learning_rate and matrix_learning_rate"
 
-    def __init__(self, config: LiftingConfig, source: Windows) -> None:
+    def __init__(self, config: LiftingConfig, source: Windows, start: str | os.PathLike[str] | None = None) -> None:
         self.config: LiftingConfig = config
-        self.source = source
+        self.source, self.start = source, start
 
     def check(self, world_size: int) -> None:
         """Raise PplkitError for several processes without 3D labels, where the network is called twice in a step."""
@@ -90,10 +96,12 @@ class LiftingTask(Task):
             raise PplkitError("labels='2d' is trained in one process: use --devices 1.")
 
     def setup(self, rank: Rank) -> None:
-        """Build the network from the seed, and compile it if asked to."""
+        """Build the network from the seed or the run to start from, and compile it if asked to."""
         torch.manual_seed(self.config.seed)
         self.rank = rank
         self.model: nn.Module = build_model(self.config)
+        if self.start is not None:
+            start_from(self.start, self.model)
         if self.config.compile:
             self.model.compile()  # in place, so that weights keep their names
 

@@ -183,3 +183,14 @@ def test_the_network_is_compiled_in_place_if_asked_for(monkeypatch: pytest.Monke
     plain, asked = ready(TINY), ready(TINY.replace(compile=True))
     assert compiled == [asked.model]
     assert list(asked.model.state_dict()) == list(plain.model.state_dict())
+
+
+def test_a_training_starts_from_the_weights_of_another_run(tmp_path: Path) -> None:
+    train_lifter(TINY.replace(steps=2), lift_batch, tmp_path / "first", **QUIET)
+    task = LiftingTask(TINY, lift_batch, start=tmp_path / "first")
+    task.setup(CPU)
+    before = load_lifter(tmp_path / "first").model.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in task.model.state_dict().items())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PplkitError, match="no checkpoint to start from"):
+        LiftingTask(TINY, lift_batch, start=tmp_path / "empty").setup(CPU)
