@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,6 +24,7 @@ class Settings:
     """
 
     OLD_NAMES: ClassVar[Mapping[str, str]] = {}  # names in earlier versions, which are still read, to those of today
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # names to the settings that differ from the defaults
 
     @classmethod
     def new_names(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +43,44 @@ class Settings:
                 raise PplkitError(f"setting {name!r} is unknown: {choice(name, sorted(known))}.")
             changes[name] = _converted(name, value, getattr(self, name))
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """The settings called `name`; raises PplkitError naming the known presets."""
+        if name not in cls.PRESETS:
+            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(cls.PRESETS))}.")
+        return cls(**{**cls.PRESETS[name], "name": name})
+
+    def check_values(
+        self,
+        choices: Mapping[str, Sequence[str]] | None = None,
+        integers: Mapping[str, tuple[int, int]] | None = None,
+        positive: Sequence[str] = (),
+        fractions: Sequence[str] = (),
+    ) -> None:
+        """Raise PplkitError for a setting outside its choices or range; every float is to be finite and 0 or more.
+
+        Args:
+            choices: the values that a setting may have, by its name.
+            integers: the least and the largest.
+            positive: settings that may not be 0.
+            fractions: settings below 1.
+        """
+        choices, integers = choices or {}, integers or {}
+        for name, value in self.to_dict().items():
+            if name in choices and value not in choices[name]:
+                raise PplkitError(f"{name}={value!r} is unknown: {choice(value, choices[name])}.")
+            if name in integers:
+                least, most = integers[name]
+                if type(value) is not int or not least <= value <= most:
+                    raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
+            elif isinstance(value, float):
+                if name in positive and not value > 0:
+                    raise PplkitError(f"{name}={value} must be positive.")
+                if name in fractions and not 0 <= value < 1:
+                    raise PplkitError(f"{name}={value} must be a fraction from 0 up to, but not including, 1.")
+                if not 0 <= value < math.inf:
+                    raise PplkitError(f"{name}={value} must be 0 or more, and finite.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

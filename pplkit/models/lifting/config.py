@@ -1,12 +1,10 @@
 """All settings of a lifting model and its training, and their presets."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.settings import Settings
-from pplkit.core.words import choice
 from pplkit.data.skeletons import H36M17, Skeleton
 
 # Published: one target frame of a window; 200 epochs of 6,093 batches, every example plain and mirrored.
@@ -56,6 +54,8 @@ class LiftingConfig(Settings):
 
     Raises PplkitError for values that no model can have (checked at construction).
     """
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     name: str = "lift"  # of the preset that the settings come from
     # skeleton and motion
@@ -108,12 +108,7 @@ class LiftingConfig(Settings):
     seed: int = 0  # of everything random
 
     def __post_init__(self) -> None:
-        settings = self.to_dict()
-        for name, allowed in CHOICES.items():
-            if settings[name] not in allowed:
-                raise PplkitError(f"{name}={settings[name]!r} is unknown: choose one of {', '.join(allowed)}.")
-        for name, value in settings.items():
-            _check_number(name, value)
+        self.check_values(CHOICES, INTEGERS, POSITIVE, FRACTIONS)
         if self.width % self.heads or (self.network == "frames" and self.width % 2):
             raise PplkitError(f"width={self.width} does not fit: use an even multiple of heads={self.heads}.")
         if not self.skeleton.bones:
@@ -164,25 +159,3 @@ class LiftingConfig(Settings):
         """The same settings for other joints and another frame rate."""
         parts = {"joint_names": skeleton.joints, "parents": skeleton.parents, "flip_pairs": skeleton.flip_pairs}
         return self.replace(**parts, fps=float(fps))
-
-    @classmethod
-    def preset(cls, name: str) -> "LiftingConfig":
-        """The settings called `name`; raises PplkitError naming the known presets."""
-        if name not in PRESETS:
-            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
-        return cls(**{**PRESETS[name], "name": name})
-
-
-def _check_number(name: str, value: Any) -> None:
-    """Raise PplkitError for a setting that is no finite number in its range; for texts and switches nothing."""
-    if name in INTEGERS:
-        least, most = INTEGERS[name]
-        if type(value) is not int or not least <= value <= most:
-            raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
-    elif isinstance(value, float):
-        if name in POSITIVE and not value > 0:
-            raise PplkitError(f"{name}={value} must be positive.")
-        if name in FRACTIONS and not 0 <= value < 1:
-            raise PplkitError(f"{name}={value} must be a fraction from 0 up to, but not including, 1.")
-        if not 0 <= value < math.inf:
-            raise PplkitError(f"{name}={value} must be 0 or more, and finite.")

@@ -1,12 +1,10 @@
 """All settings of a model of mesh pose and its training, and their presets."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.settings import Settings
-from pplkit.core.words import choice
 
 PRESETS: dict[str, dict[str, Any]] = {
     "npr": {  # published: 300 epochs of 300 poses, one pose a step
@@ -28,6 +26,8 @@ class MeshConfig(Settings):
 
     Raises PplkitError for values that no model can have (checked at construction).
     """
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     name: str = "mesh"  # of the preset that the settings come from
     # landmarks of the mesh that is learned from
@@ -53,31 +53,6 @@ class MeshConfig(Settings):
     seed: int = 0  # of everything random
 
     def __post_init__(self) -> None:
-        settings = self.to_dict()
-        for name, allowed in CHOICES.items():
-            if settings[name] not in allowed:
-                raise PplkitError(f"{name}={settings[name]!r} is unknown: choose one of {', '.join(allowed)}.")
-        for name, value in settings.items():
-            _check_number(name, value)
+        self.check_values(CHOICES, INTEGERS, positive=("learning_rate",))
         if any(not 0 <= end < len(self.landmark_names) for bone in self.bones for end in bone):
             raise PplkitError("bones join landmarks that landmark_names lacks: leave both to the data set.")
-
-    @classmethod
-    def preset(cls, name: str) -> "MeshConfig":
-        """The settings called `name`; raises PplkitError naming the known presets."""
-        if name not in PRESETS:
-            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
-        return cls(**{**PRESETS[name], "name": name})
-
-
-def _check_number(name: str, value: Any) -> None:
-    """Raise PplkitError for a setting that is no finite number in its range; for texts and switches nothing."""
-    if name in INTEGERS:
-        least, most = INTEGERS[name]
-        if type(value) is not int or not least <= value <= most:
-            raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
-    elif isinstance(value, float):
-        if name == "learning_rate" and not value > 0:
-            raise PplkitError(f"{name}={value} must be positive.")
-        if not 0 <= value < math.inf:
-            raise PplkitError(f"{name}={value} must be 0 or more, and finite.")

@@ -1,6 +1,5 @@
 """Settings of the in-betweening network and its training."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +47,7 @@ class InBetweeningConfig(Settings):
     seed: int = 0  # of everything random
 
     def __post_init__(self) -> None:
-        for name, value in self.to_dict().items():
-            if name in INTEGERS:
-                least, most = INTEGERS[name]
-                if type(value) is not int or not least <= value <= most:
-                    raise PplkitError(f"{name}={value!r} must be a whole number from {least} to {most:,}.")
-            elif isinstance(value, float) and not 0 <= value < math.inf:
-                raise PplkitError(f"{name}={value} must be 0 or more, and finite.")
+        self.check_values(integers=INTEGERS)
         if self.shortest_gap > self.longest_gap:
             raise PplkitError(
                 f"shortest_gap={self.shortest_gap} is above longest_gap={self.longest_gap}: exchange them."

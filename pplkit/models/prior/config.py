@@ -99,6 +99,7 @@ class Config(Settings):
     Settings, with their defaults and what they may be::
     """
 
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
     OLD_NAMES: ClassVar[Mapping[str, str]] = OLD_SETTINGS
 
     name: str = "paper"  # of the preset that the settings come from
@@ -227,13 +228,6 @@ class Config(Settings):
                 raise PplkitError("background=False needs a backbone, which finds the object: choose one.")
         if not self.background and self.reference != "masked":
             raise PplkitError("background=False is for reference='masked': choose that, or keep the background.")
-
-    @classmethod
-    def preset(cls, name: str) -> "Config":
-        """The settings called `name`; raises PplkitError naming the known presets."""
-        if name not in PRESETS:
-            raise PplkitError(f"preset {name!r} is unknown: {choice(name, sorted(PRESETS))}.")
-        return cls(**{**PRESETS[name], "name": name})
 
     @property
     def reconstruction_size(self) -> int:
