@@ -30,13 +30,16 @@ from pplkit.models.prior.presets import PRESETS  # noqa: E402
 
 ROOMS = ("core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli")
 CONTENTS = {
-    "Start": ["docs/guide", "docs/concepts", "docs/glossary", "docs/notebooks", "notebooks/*"],
+    "Start": [
+        "docs/guide", "docs/concepts", "docs/glossary", "docs/notebooks", "notebooks/*", "docs/course",
+        "notebooks/exercises/*",
+    ],
     "Use": [
         "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/lifting", "docs/mesh_pose",
         "docs/motion", "docs/export", "docs/batches", "docs/distributed", "docs/troubleshooting",
     ],
     "Reference": ["commands/index", "docs/presets", "settings", "lifting_settings", "api/index"],
-    "Results": ["docs/results", "docs/benchmarks", "docs/experiments_log"],
+    "Results": ["docs/results", "docs/gallery", "docs/benchmarks", "docs/experiments_log"],
     "Project": ["docs/guarantees", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
 }  # fmt: skip
 
@@ -126,7 +129,8 @@ def _home(name: str) -> str:
 def gather(source: Path) -> None:
     """Write all pages of the site to a new folder `source`."""
     shutil.rmtree(source, ignore_errors=True)
-    for folder, pattern in (("docs", "*.md"), ("docs", "*.png"), ("docs", "*.webp"), ("notebooks", "*.ipynb")):
+    kinds = (("docs", "*.md"), ("docs", "*.png"), ("docs", "*.webp"), ("notebooks", "*.ipynb"))
+    for folder, pattern in (*kinds, ("notebooks/exercises", "*.ipynb")):
         for path in sorted((ROOT / folder).glob(pattern)):
             (source / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, source / folder)

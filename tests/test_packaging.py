@@ -28,7 +28,7 @@ def test_a_wheel_holds_the_packages_and_the_notebooks(tmp_path: Path) -> None:
     files = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("pplkit", "data_prep"):
         assert {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py")} <= files
-    assert {f"pplkit/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= files
+    assert {f"pplkit/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "notebooks").rglob("*.ipynb")} <= files
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "pplkit").rglob("*.js")} <= files
     assert not {name for name in files if name.startswith(("tests", "docs", "notebooks"))}
 
