@@ -10,7 +10,7 @@ from contextlib import nullcontext, redirect_stderr
 from importlib.metadata import version
 from typing import NoReturn
 
-from pplkit.cli import batch, convert, data, export, imitate, infer, lift, motion_loop, run, train, transfer
+from pplkit.cli import batch, card, convert, data, export, imitate, infer, lift, motion_loop, run, train, transfer
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.core.words import nearest, replace_unprintable
@@ -20,7 +20,7 @@ from pplkit.training.runtime import check_device
 DESCRIPTION = "Learn the pose of an object category from unlabelled images: keypoints, links and a pose prior."
 GROUPS = {
     "From images to a model": ("run", "train", "batch", "complete"),
-    "How good it is": ("doctor", "check"),
+    "How good it is": ("doctor", "check", "card"),
     "Poses of other images and videos": ("estimate", "track", "landmarks", "lift", "export"),
     "Poses of meshes": ("transfer", "generate"),
     "Motion": ("imitate", "motion-loop"),
@@ -41,7 +41,7 @@ def build_parser() -> "_Parser":
     parser = _Parser(prog="pplkit", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"pplkit {__version__}, torch {version('torch')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (run, batch, train, infer, lift, export, imitate, motion_loop, transfer, data, convert):
+    for module in (run, batch, train, card, infer, lift, export, imitate, motion_loop, transfer, data, convert):
         module.add_commands(commands)
     return parser
 

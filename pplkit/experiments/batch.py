@@ -21,6 +21,7 @@ from pplkit.experiments.methods import FROM_DATA, METHODS, PRIOR, Material
 from pplkit.experiments.notebooks import check_data, run_notebooks
 from pplkit.experiments.plan import PREDEFINED, STAGES, Combination, Plan, Source
 from pplkit.experiments.report import Outcome, write_report
+from pplkit.experiments.run_card import write_card
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.variants import labelled_prior
 from pplkit.training.run_folder import RunFolder
@@ -194,13 +195,14 @@ class Worker:
         return ""
 
     def _stage(self, combination: Combination, name: str, run: Path, environment: Mapping[str, str]) -> None:
-        """Train, or score, a method that has no notebooks."""
+        """Train a method that has no notebooks, or score it and write its card."""
         method, material = METHODS[combination.method], _material(combination, self.supply)
         if name == "train":
             device, threads = combination.parameters[name]["device"], int(environment["OMP_NUM_THREADS"])
             method.train(combination.config, material.training, run, device=device, threads=threads, bar=False)
         else:
             write_json(run / STAGES[name], method.score(run, material, self.scale == "smoke").report())
+            write_card(run)
 
     def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
         """For submitit, when a cluster takes the machine away: the same task again, which continues the run."""

@@ -9,6 +9,7 @@ FILES = {
     "prior.json": "the prior: keypoints (x, y) in [-1, 1], y down, and the weights of the links",
     "training.json": "steps, last loss, seconds and device of the training",
     "doctor.json": "what the doctor measured, and its findings with what to try",
+    "MODEL_CARD.md": "what the model is worth and where it ends, for others",
     "evaluation.json": "errors on test images beside the mean pose's, and where keypoints and links lie",
     "occlusion.json": "errors with parts of the images hidden",
     "config.json": "all settings, with the data, versions and machine that the result depends on",
