@@ -142,7 +142,7 @@ def finished(run: Path) -> dict[str, Any]:
 
 
 def check_same(combination: Combination, data: Dataset | None, scale: str) -> None:
-    """Raise PplkitError if the run folder holds a training with other settings, or on other images.
+    """Raise PplkitError if the run folder holds a training with other settings, or on other data.
 
     A training is too costly to be thrown away because a plan was changed: the user decides.
     """
@@ -157,6 +157,9 @@ def check_same(combination: Combination, data: Dataset | None, scale: str) -> No
             f"{run.path} holds a training with other settings ({differences}): give the variant another name, "
             "or delete the folder to train anew."
         )
+    trained = finished(run.path).get("train", {}).get("parameters", {}) if data is None else {}
+    if trained and trained.get("data_sha256") != combination.parameters["train"].get("data_sha256"):
+        raise PplkitError(f"{run.path} was trained on other files than the plan names now: delete it to train anew.")
     if data is not None and run.read("config.json", "made_by")["made_by"].get("data_sha256") != data.sha256:
         raise PplkitError(f"{run.path} was trained on other data than {data.path} holds: delete it to train anew.")
 

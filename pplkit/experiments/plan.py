@@ -1,5 +1,6 @@
 """The plan of a batch: a short YAML file, checked as a whole before anything runs."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.project import SCALES, data_folder, home, run_folder
 from pplkit.core.words import choice
 from pplkit.core.yaml_file import At, like, read_yaml
+from pplkit.data.npy_shards import file_hash
 from pplkit.experiments.methods import METHODS, NAMES, PRIOR, suited
 from pplkit.experiments.notebooks import NOTEBOOKS, declared_parameters, notebook_file
 from pplkit.models.prior.config import Config
@@ -40,7 +42,8 @@ PREDEFINED = "predefined.json"
 class Source:
     """A data set of the plan: `source`, `size` and `options` of its preparation, and the preset of its runs.
 
-    `methods` learn from it. The prior alone has the preset of the data set; those of others are the variants'.
+    `methods` learn from it. The prior alone has the preset of the data set; those of others are the variants'. Files
+    of other methods have a hash, as their trainings do not know them.
     """
 
     preset: str
@@ -48,6 +51,7 @@ class Source:
     size: int | None = None
     options: Mapping[str, Any] | None = None
     methods: tuple[str, ...] = (PRIOR,)
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,19 @@ def _datasets(at: At, plan: Mapping[str, Any], preset_for: Callable[[str], str],
             source = str(here.path(source))
             if not Path(source).exists():
                 raise here.to("source").refuse(f"{source} does not exist: correct the path, which starts at the plan.")
-        sources[name] = Source(str(preset) if PRIOR in methods else "", source, size, options, methods)
+        preset, hashed = (str(preset), "") if PRIOR in methods else ("", source and folder_hash(Path(source)))
+        sources[name] = Source(preset, source, size, options, methods, hashed)
     at.distinct(list(sources), "two data sets are called")
     return sources
+
+
+def folder_hash(source: Path) -> str:
+    """The sha256 of a file, or of the names and contents of all files of a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if path.is_file():
+            digest.update(f"{path.relative_to(source).as_posix()} {file_hash(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _methods(at: At, value: Any) -> tuple[str, ...]:
@@ -318,7 +332,7 @@ def _combination(
         raise at.to("variants").to(name).refuse(f"{error} (data set {values['dataset']})") from None
     told = ("dataset", "preset", "steps", "seed", "scale", "device", "run")
     parameters = {key: values[key] for key in told} | {"method": variant.method, "changes": changes}
-    parameters |= {"source": source.source} if source.source else {}
+    parameters |= {"data_sha256": source.sha256} if source.sha256 else {}  # wherever the files lie
     stages = dict.fromkeys(STAGES, parameters)
     return Combination(values["dataset"], name, values["seed"], config, stages, variant.method, source.source)
 

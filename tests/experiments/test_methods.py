@@ -1,6 +1,7 @@
 """Methods without notebooks in a plan: what they learn from, their scores by hand, and a study of all of them."""
 
 import csv
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from pplkit import cli
 from pplkit.cli.batch import supply
 from pplkit.core.errors import PplkitError
 from pplkit.data.mesh_sets import write_mesh_set
-from pplkit.experiments.batch import Worker
+from pplkit.experiments.batch import Worker, check_same, missing
 from pplkit.experiments.methods import METHODS, NAMES, Material, Scores, score_lifting, suited
-from pplkit.experiments.plan import Plan, read_plan
+from pplkit.experiments.plan import Combination, Plan, read_plan
 from pplkit.models.lifting.config import LiftingConfig
 
 ALL: dict[str, Any] = {
@@ -123,6 +124,26 @@ def test_folders_are_split_into_what_is_seen_and_what_is_not(tmp_path: Path) -> 
         supply("mesh", "mine", str(one), METHODS["mesh"].settings("mesh"))
     with pytest.raises(PplkitError, match="there is no body 'dragon'"):
         supply("mesh", "bodies3d-dragon", "", METHODS["mesh"].settings("mesh"))
+
+
+def test_files_that_changed_after_a_training_are_noticed_wherever_they_lie(home: Path) -> None:
+    def one(name: str) -> Combination:
+        data = {"fox": {"method": "mesh", "source": name}}
+        return plan(home, method="mesh", datasets=data).combinations[0]
+
+    source = write_mesh_set(home / "fox", body_poses("humanoid", count=2))
+    before = one("fox")
+    run = home / "runs/fox-mesh-0-smoke"
+    METHODS["mesh"].train(before.config, body_poses("humanoid", count=2), run, device="cpu", bar=False, threads=1)
+    parameters = {name: value for name, value in before.parameters["train"].items() if name != "device"}
+    rows = {"train": {"parameters": parameters, "seconds": 1.0}}
+    (run / "batch.json").write_text(json.dumps({"notebooks": rows}), encoding="utf8")
+    source.rename(home / "vixen")
+    check_same(one("vixen"), None, "smoke")
+    assert missing(one("vixen"), "smoke") == ["score"]
+    write_mesh_set(home / "vixen", body_poses("humanoid", count=2, seed=1))
+    with pytest.raises(PplkitError, match="was trained on other files than the plan names now: delete it"):
+        check_same(one("vixen"), None, "smoke")
 
 
 def test_a_study_of_all_methods_gives_one_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
