@@ -2,15 +2,14 @@
 
 import ast
 import graphlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
+from syntax_trees import ROOT, SOURCES, syntax_tree
 
 from pplkit.core import old_names
 
-ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted([*ROOT.glob("pplkit/**/*.py"), *ROOT.glob("data_prep/**/*.py")])
 ROOMS = ["core", "geometry", "data", "models", "training", "inference", "evaluation", "viz", "experiments", "cli"]
 METHODS = ["prior", "lifting", "mesh", "motion"]
 KNOW_METHODS = (
@@ -28,27 +27,27 @@ OWNED = {
     "mujoco": ("pplkit.models.motion",),
 }  # fmt: skip
 
-every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-
 
 def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {module_of(path): path for path in FILES}
+MODULES = {module_of(path): path for path in SOURCES}
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Dotted names of the modules that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    modules: set[str] = set()
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            own = [name for name in names if name in MODULES]
-            yield from own
-            if len(own) < len(names):
-                yield node.module
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= names & MODULES.keys()
+            if not names <= MODULES.keys():
+                modules.add(node.module)
+    return frozenset(modules)
 
 
 def below(name: str, packages: tuple[str, ...]) -> bool:
@@ -64,58 +63,70 @@ def test_no_module_lies_in_the_corridor() -> None:
     assert sorted(path.parent.name for path in ROOT.glob("pplkit/*/__init__.py")) == sorted(ROOMS)
 
 
-@every_file
-def test_rooms_import_downwards(path: Path) -> None:
-    name = module_of(path)
-    if name.startswith("pplkit.") and room_of(name) in ROOMS:
-        others = {other for other in imported(path) if other.startswith("pplkit.")}
-        assert not {other for other in others if ROOMS.index(room_of(other)) > ROOMS.index(room_of(name))}
+def offenders(check: Callable[[str, frozenset[str]], Iterator[str]]) -> dict[str, list[str]]:
+    """What a check of a module and its imports complains of, by module; those without complaints are left out."""
+    complaints = {name: list(check(name, imported(path))) for name, path in MODULES.items()}
+    return {name: some for name, some in complaints.items() if some}
 
 
-@every_file
-def test_methods_do_not_know_one_another(path: Path) -> None:
-    name = module_of(path)
-    for method in METHODS:
-        if name.startswith(f"pplkit.models.{method}."):
-            others = tuple(f"pplkit.models.{other}" for other in METHODS if other != method)
-            assert not {other for other in imported(path) if below(other, others)}
-    if name.startswith("pplkit.models.layers."):
-        assert not {
-            o for o in imported(path) if o.startswith("pplkit.models.") and not below(o, ("pplkit.models.layers",))
-        }
+def test_rooms_import_downwards() -> None:
+    def upwards(name: str, others: frozenset[str]) -> Iterator[str]:
+        if name.startswith("pplkit.") and room_of(name) in ROOMS:
+            ours = (other for other in others if other.startswith("pplkit."))
+            yield from (other for other in ours if ROOMS.index(room_of(other)) > ROOMS.index(room_of(name)))
+
+    assert offenders(upwards) == {}
 
 
-@every_file
-def test_data_prep_imports_little_and_the_command_line_alone_imports_it(path: Path) -> None:
-    name, others = module_of(path), set(imported(path))
-    if name.split(".")[0] == "data_prep":
-        assert not {other for other in others if other.startswith("pplkit") and not below(other, FOR_DATA_PREP + CROPS)}
-    elif room_of(name) not in ("cli", ""):  # and `pplkit.prepare` does
-        assert not {other for other in others if other.split(".")[0] == "data_prep"}
+def test_methods_do_not_know_one_another() -> None:
+    def sideways(name: str, others: frozenset[str]) -> Iterator[str]:
+        for method in METHODS:
+            if name.startswith(f"pplkit.models.{method}."):
+                methods = tuple(f"pplkit.models.{other}" for other in METHODS if other != method)
+                yield from (other for other in others if below(other, methods))
+        if name.startswith("pplkit.models.layers."):
+            models = (other for other in others if other.startswith("pplkit.models."))
+            yield from (other for other in models if not below(other, ("pplkit.models.layers",)))
+
+    assert offenders(sideways) == {}
 
 
-@every_file
-def test_packages_are_imported_by_their_owners(path: Path) -> None:
-    name = module_of(path)
-    for package, owners in OWNED.items():
-        if package in {other.split(".")[0] for other in imported(path)}:
-            assert below(name, owners), f"{name} imports {package}"
-    if name.startswith("pplkit.core"):
-        assert not {other.split(".")[0] for other in imported(path)} & {"numpy", "torch", "matplotlib"}
+def test_data_prep_imports_little_and_the_command_line_alone_imports_it() -> None:
+    def across(name: str, others: frozenset[str]) -> Iterator[str]:
+        if name.split(".")[0] == "data_prep":
+            ours = (other for other in others if other.startswith("pplkit"))
+            yield from (other for other in ours if not below(other, FOR_DATA_PREP + CROPS))
+        elif room_of(name) not in ("cli", ""):  # and `pplkit.prepare` does
+            yield from (other for other in others if other.split(".")[0] == "data_prep")
+
+    assert offenders(across) == {}
 
 
-@every_file
-def test_the_engine_knows_no_method(path: Path) -> None:
-    name = module_of(path)
-    if room_of(name) == "training" and not below(name, (*KNOW_METHODS,)) and path.name != "__init__.py":
-        methods = tuple(f"pplkit.models.{method}" for method in METHODS)
-        assert not {other for other in imported(path) if below(other, (*methods, *KNOW_METHODS))}
+def test_packages_are_imported_by_their_owners() -> None:
+    def foreign(name: str, others: frozenset[str]) -> Iterator[str]:
+        packages = {other.split(".")[0] for other in others}
+        yield from (package for package in packages & OWNED.keys() if not below(name, OWNED[package]))
+        if name.startswith("pplkit.core"):
+            yield from packages & {"numpy", "torch", "matplotlib"}
+
+    assert offenders(foreign) == {}
 
 
+def test_the_engine_knows_no_method() -> None:
+    methods = tuple(f"pplkit.models.{method}" for method in METHODS)
+
+    def knowing(name: str, others: frozenset[str]) -> Iterator[str]:
+        if room_of(name) == "training" and name != "pplkit.training" and not below(name, KNOW_METHODS):
+            yield from (other for other in others if below(other, (*methods, *KNOW_METHODS)))
+
+    assert offenders(knowing) == {}
+
+
+@cache
 def defined(path: Path) -> set[str]:
     """Names that a module defines at its top level, without those that it imports."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -125,24 +136,18 @@ def defined(path: Path) -> set[str]:
     return names
 
 
-@every_file
-def test_names_are_imported_from_where_they_are_defined(path: Path) -> None:
+def test_names_are_imported_from_where_they_are_defined() -> None:
     """Nor does anything in the package import `pplkit` itself."""
-    if path.name == "__init__.py":
-        return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (home := MODULES.get(node.module or "")):
-            assert node.module not in ("pplkit", *(f"pplkit.{room}" for room in ROOMS[:-1])) or all(
-                f"{node.module}.{alias.name}" in MODULES for alias in node.names
-            ), f"{node.module} hands on {[alias.name for alias in node.names]}"
-            if home.name != "__init__.py":
-                assert {alias.name for alias in node.names} <= defined(home), node.module
-
-
-def test_no_file_is_longer_than_400_lines() -> None:
-    """A longer one has two nouns."""
-    lengths = {module_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    assert {name: length for name, length in lengths.items() if length > 400} == {}
+    handed_on = []
+    for path in (path for path in SOURCES if path.name != "__init__.py"):
+        for node in ast.walk(syntax_tree(path)):
+            if isinstance(node, ast.ImportFrom) and (home := MODULES.get(node.module or "")):
+                names = {alias.name for alias in node.names}
+                if node.module in ("pplkit", *(f"pplkit.{room}" for room in ROOMS[:-1])):
+                    handed_on += [(path, name) for name in names if f"{node.module}.{name}" not in MODULES]
+                if home.name != "__init__.py":
+                    handed_on += [(path, name) for name in names - defined(home)]
+    assert handed_on == []
 
 
 def test_imports_form_no_circle() -> None:
