@@ -328,12 +328,12 @@ def _rows(
                     error = error or wrong
                     continue
             box = cut(path, image, label) if box_at is None else box_at(seconds, image)
-            made = Row(image=resized(image, size, box), source=source, **row)
+            entry = Row(image=resized(image, size, box), source=source, **row)
             if label is not None:
                 points = to_crop(label.points, box, size)
                 inside = (np.abs(points) <= size / (size - 1)).all(1)  # to the edge of the outermost pixel
-                made = replace(made, keypoints=points, visible=label.visible & inside)
-            yield made
+                entry = replace(entry, keypoints=points, visible=label.visible & inside)
+            yield entry
     if error:
         raise error
 

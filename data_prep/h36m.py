@@ -136,9 +136,9 @@ def _check_options(every: int, subjects: Sequence[int] | None, actions: Sequence
     if not isinstance(every, int) or every < 1:
         raise PplkitError(f"every is {every!r}; give a whole number of at least 1: of so many frames one is kept")
     people = tuple(subject for split in SUBJECTS.values() for subject in split)
-    for name, given, known in (("subjects", subjects, people), ("actions", actions, ACTIONS)):
-        wrong = [entry for entry in given or () if entry not in known]
-        if wrong or given is not None and not given:
+    for name, choices, known in (("subjects", subjects, people), ("actions", actions, ACTIONS)):
+        wrong = [entry for entry in choices or () if entry not in known]
+        if wrong or choices is not None and not choices:
             raise PplkitError(f"{name} has {wrong or 'no entry'}; choose from {', '.join(map(str, known))}")
 
 

@@ -86,10 +86,10 @@ def prepare(
     line, done, total = ProgressLine(), 0, sum(count * length for _, _, count, length, _ in parts)
     with closing(line), DatasetWriter(out, size=size, overwrite=overwrite, **_about(source, world, options)) as writer:
         for split, start, count, length, every in parts:
-            for made in _made(world, range(start, start + count), length, every, photographs[split != "train"]):
-                shown = [(video, i % length * every) for i, video in enumerate(made.videos)]
+            for scenes in _made(world, range(start, start + count), length, every, photographs[split != "train"]):
+                shown = [(video, i % length * every) for i, video in enumerate(scenes.videos)]
                 names = [f"{source} seed {seed} video {video} frame {frame}" for video, frame in shown]
-                writer.add(split, **vars(made), sources=names)
+                writer.add(split, **vars(scenes), sources=names)
                 done += len(names)
                 line.count(done, total, f"{source}, images")
     return Path(out)
@@ -128,12 +128,12 @@ def _made(world: _World, numbers: range, length: int, every: int, photographs: S
     step = max(1, HELD // length) if world.name == "wide" else BATCH
     for first in numbers[::step]:
         count = min(step, numbers.stop - first)
-        given: dict[str, Any] = {"seed": world.seed, "first_video": first, "every": every, "photographs": photographs}
+        options: dict[str, Any] = {"seed": world.seed, "first_video": first, "every": every, "photographs": photographs}
         if world.name == "wide":
-            scenes = generate_wide(world.category, count, length, **given)
+            scenes = generate_wide(world.category, count, length, **options)
             yield cropped(scenes, boxes(scenes, world.crop), world.size)
         else:
-            yield generate(world.category, count, length, world.size, textured=world.name == "textured", **given)
+            yield generate(world.category, count, length, world.size, textured=world.name == "textured", **options)
 
 
 def _check(options: Mapping[str, int]) -> None:

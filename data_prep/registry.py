@@ -195,8 +195,8 @@ def _prepare(
     except TypeError as error:
         if not options:
             raise
-        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise PplkitError(f"an option has a value of a wrong type ({error}): correct {given}.") from error
+        values = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise PplkitError(f"an option has a value of a wrong type ({error}): correct {values}.") from error
     return open_dataset(out)
 
 

@@ -43,10 +43,10 @@ def boxes(scenes: Scenes, crop: str, find: Find | None = None) -> np.ndarray:
     for video in np.unique(scenes.videos):
         rows = scenes.videos == video
         if crop == "object":
-            given = np.asarray((find or _finder())(scenes.images[rows]), float)
-            if given.shape != (rows.sum(), 4) or not np.isfinite(given).all():
-                raise PplkitError(f"find gave {given.shape} numbers for {rows.sum()} images: give a square of each")
-            boxes[rows] = given
+            squares = np.asarray((find or _finder())(scenes.images[rows]), float)
+            if squares.shape != (rows.sum(), 4) or not np.isfinite(squares).all():
+                raise PplkitError(f"find gave {squares.shape} numbers for {rows.sum()} images: give a square of each")
+            boxes[rows] = squares
         else:
             boxes[rows] = true_boxes(scenes.masks[rows]) if crop == "truth" else center(width, height)
     return boxes

@@ -66,8 +66,8 @@ class BodyModel:
             raise PplkitError(f"{source} has poses of the shape {rotations.shape}: give (N, {3 * joints}) or more.")
         frames = np.unique(np.linspace(0, len(rotations) - 1, min(count, len(rotations))).round().astype(int))
         chosen = np.zeros((len(frames), 3 * joints))
-        taken = 3 * min(joints, 22) if rotations.shape[1] != 3 * joints else 3 * joints
-        chosen[:, 3:taken] = rotations[frames, 3:taken]
+        end = 3 * min(joints, 22) if rotations.shape[1] != 3 * joints else 3 * joints
+        chosen[:, 3:end] = rotations[frames, 3:end]
         mesh = checked_mesh(self.vertices, self.faces, self.source)
         return PosedMesh(mesh, self.posed(chosen))
 

@@ -91,8 +91,8 @@ def convert(
         # Threads of the decoder each hold a frame at full size: many videos at a time share the cores themselves.
         threads = 0 if len(paths) == 1 else 1
         part = partial(video_cut, path, number, known, sheet, threads) if crop == OBJECT else partial(_crop, crop)
-        made = partial(_rows, path, name, number, wanted, share, part, writer.metadata.size, threads)
-        tasks.append(Task(name, made, streamed=True))
+        rows = partial(_rows, path, name, number, wanted, share, part, writer.metadata.size, threads)
+        tasks.append(Task(name, rows, streamed=True))
     with writer:
         write(writer, tasks, desc=writer.metadata.name, unit="video", **limits)
     sheet.write(writer.out)
@@ -179,8 +179,8 @@ def command_line(description: str | None, source: str) -> ArgumentParser:
     command.add_argument(
         "--frames", type=int, help="of each video at most, evenly spaced (None: all; default: %(default)s)"
     )
-    told = "center, pad, object, auto or left,top,right,bottom (default: auto, object or center)"
-    command.add_argument("--crop", default=AUTO, help=told)
+    crops = "center, pad, object, auto or left,top,right,bottom (default: auto, object or center)"
+    command.add_argument("--crop", default=AUTO, help=crops)
     command.add_argument("--test-share", type=float, default=0.1, help="share of the test split (default: 0.1)")
     return command
 

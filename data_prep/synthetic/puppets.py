@@ -74,9 +74,9 @@ def layout(category: str) -> Layout:
     return Layout(list(body.keypoints), skeleton, pairs, groups)
 
 
-def check_least(**given: tuple[int, int]) -> None:
+def check_least(**settings: tuple[int, int]) -> None:
     """Raise PplkitError for a value that is no whole number or less than the least one; by name, value and least."""
-    for name, (value, least) in given.items():
+    for name, (value, least) in settings.items():
         if not isinstance(value, int | np.integer) or value < least:
             raise PplkitError(f"{name} is {value!r}; give a whole number of at least {least}")
 
@@ -108,7 +108,7 @@ def generate(
     check_least(first_video=(first_video, 0), every=(every, 1), pace=(pace, 1))
     count = videos * frames
     joints = len(body.keypoints)
-    made = Puppets(
+    puppets = Puppets(
         np.empty((count, size, size, 3), np.uint8),
         np.empty((count, joints, 2), np.float32),
         np.empty((count, joints), bool),
@@ -121,12 +121,19 @@ def generate(
     def fill(first: int) -> None:
         last = min(first + step, count)
         pictures = np.arange(first, last)
-        scene = _scene(body, key, made.videos[pictures], pictures % frames * every, size, pace, textured, photographs)
-        made.images[first:last], made.keypoints[first:last], made.visible[first:last], made.masks[first:last] = scene
+        scene = _scene(
+            body, key, puppets.videos[pictures], pictures % frames * every, size, pace, textured, photographs
+        )
+        (
+            puppets.images[first:last],
+            puppets.keypoints[first:last],
+            puppets.visible[first:last],
+            puppets.masks[first:last],
+        ) = scene
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(0, count, step)))
-    return made
+    return puppets
 
 
 def _scene(

@@ -73,7 +73,7 @@ def generate_wide(
     check_least(videos=(videos, 1), frames=(frames, 1), first_video=(first_video, 0), every=(every, 1))
     _check(width, height, seed, pace)
     count = videos * frames
-    made = Scenes(
+    scenes = Scenes(
         np.empty((count, height, width, 3), np.uint8),
         np.empty((count, joints, 2), np.float32),
         np.empty((count, joints), bool),
@@ -87,11 +87,11 @@ def generate_wide(
             shot = film.shoot(np.arange(first, min(first + AT_ONCE, frames)) * every)
             place = slice(number * frames + first, number * frames + first + len(shot.images))
             for name, array in vars(shot).items():
-                getattr(made, name)[place] = array
+                getattr(scenes, name)[place] = array
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(videos)))
-    return made
+    return scenes
 
 
 def _check(width: int, height: int, seed: int, pace: int) -> None:

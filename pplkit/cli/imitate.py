@@ -42,7 +42,7 @@ def imitate(arguments: argparse.Namespace) -> None:
     if arguments.truth is not None:
         options["truth"] = read(arguments.truth)
     motion = read(arguments.motion)
-    made, report = make_plausible(motion, arguments.method, **options, **dict(arguments.set))
-    write_bvh(arguments.out, made) if arguments.out.suffix.lower() == ".bvh" else made.write(arguments.out)
+    plausible, report = make_plausible(motion, arguments.method, **options, **dict(arguments.set))
+    write_bvh(arguments.out, plausible) if arguments.out.suffix.lower() == ".bvh" else plausible.write(arguments.out)
     print(report)
     print(f"The motion is in {arguments.out}.")

@@ -70,15 +70,15 @@ def generate(arguments: argparse.Namespace) -> None:
         raise PplkitError(f"the folder {arguments.out.parent} of --out does not exist: create it, or name another.")
     if arguments.landmarks and not arguments.to:
         raise PplkitError("--landmarks are those of another mesh: name it with --to.")
-    made = generate_poses(arguments.run, arguments.count, arguments.seed)
-    posed = TransferredPoses(made.mesh, made.poses, ())
+    generated = generate_poses(arguments.run, arguments.count, arguments.seed)
+    posed = TransferredPoses(generated.mesh, generated.poses, ())
     if arguments.to:
         marks = None
         if arguments.landmarks:
-            if made.landmarks is None:
+            if generated.landmarks is None:
                 raise PplkitError(f"{arguments.run} was trained without landmarks: leave out --landmarks.")
-            marks = made.landmarks, arguments.landmarks
-        posed = transfer_pose(arguments.run, made.mesh, made.poses, arguments.to, marks)
+            marks = generated.landmarks, arguments.landmarks
+        posed = transfer_pose(arguments.run, generated.mesh, generated.poses, arguments.to, marks)
     files = posed.save(arguments.out)
     print("\n".join(posed.notes), end="\n" if posed.notes else "")
     written = str(arguments.out) if len(files) > 1 else str(files[0])

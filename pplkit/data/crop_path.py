@@ -64,13 +64,13 @@ def _extent(row: np.ndarray) -> np.ndarray:
     return (row[:, 2:4] - row[:, :2]).max(axis=1)
 
 
-def astray(middle: np.ndarray, extent: np.ndarray, found: np.ndarray) -> np.ndarray:
+def astray(middle: np.ndarray, extent: np.ndarray, detected: np.ndarray) -> np.ndarray:
     """The frames, bool (T,), in which an object at `middle` (T, 2) is far from where it is in the frames around.
 
     None, if there were so many that the frames are in no order.
     """
-    there = np.flatnonzero(found)
-    away = np.zeros(len(found), bool)
+    there = np.flatnonzero(detected)
+    away = np.zeros(len(detected), bool)
     if len(there) < NEAR:
         return away
     usual = ndimage.median_filter(middle[there], size=(NEAR, 1), mode="nearest")
@@ -80,11 +80,11 @@ def astray(middle: np.ndarray, extent: np.ndarray, found: np.ndarray) -> np.ndar
     return away
 
 
-def sides_over(extent: np.ndarray, found: np.ndarray) -> np.ndarray:
+def sides_over(extent: np.ndarray, detected: np.ndarray) -> np.ndarray:
     """Sides (T,) of squares that hold extents (T,): constant, or slowly changing if the extents in some part of the
     video are far larger than in others.
     """
-    known = np.minimum(extent[found], GROSS * np.median(extent[found]))
+    known = np.minimum(extent[detected], GROSS * np.median(extent[detected]))
     constant = float(np.quantile(known, EXTENT))
     if len(known) < 2 * WHILE:
         return np.full(len(extent), constant)
@@ -92,7 +92,7 @@ def sides_over(extent: np.ndarray, found: np.ndarray) -> np.ndarray:
     slow = ndimage.gaussian_filter1d(slow, WHILE / 4, mode="nearest")
     if slow.max() <= SWELLS * slow.min():
         return np.full(len(extent), constant)
-    return np.interp(np.arange(len(extent)), np.flatnonzero(found), slow)
+    return np.interp(np.arange(len(extent)), np.flatnonzero(detected), slow)
 
 
 def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -101,15 +101,15 @@ def squares_around(chosen: np.ndarray, seconds: np.ndarray, margin: float) -> tu
     Also returns the frames in which it was found, bool (T,), and the median of its squared extents.
     """
     middle, extent = _middle(chosen), _extent(chosen)
-    found = np.isfinite(extent)
-    found &= ~astray(middle, extent, found)
-    side = sides_over(extent, found) * (1 + 2 * margin)
-    there = np.where(found[:, None], middle, 0)[:, None]
-    smoothed = smooth(there, seconds, STEADY * float(np.median(side)), found[:, None].astype(float))[:, 0]
-    off = np.where(found[:, None], smoothed - middle, 0)
+    detected = np.isfinite(extent)
+    detected &= ~astray(middle, extent, detected)
+    side = sides_over(extent, detected) * (1 + 2 * margin)
+    there = np.where(detected[:, None], middle, 0)[:, None]
+    smoothed = smooth(there, seconds, STEADY * float(np.median(side)), detected[:, None].astype(float))[:, 0]
+    off = np.where(detected[:, None], smoothed - middle, 0)
     smoothed = smoothed - off + np.clip(off, -OFF * side[:, None], OFF * side[:, None])
     boxes = np.concatenate([smoothed - side[:, None] / 2, smoothed + side[:, None] / 2], axis=1)
-    return boxes, found, float(np.median(np.square(extent[found])))
+    return boxes, detected, float(np.median(np.square(extent[detected])))
 
 
 def stays(chosen: np.ndarray) -> bool:

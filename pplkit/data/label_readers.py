@@ -109,13 +109,19 @@ def _image_name(image: Mapping[str, Any]) -> str:
     return frame_name(file, int(frame)) if several and frame is not None else file
 
 
-def _check_any(path: Path, given: Sequence[Any], notes: Sequence[tuple[Any, Any]], files: Mapping[Any, str]) -> None:
+def _check_any(
+    path: Path, annotations: Sequence[Any], notes: Sequence[tuple[Any, Any]], files: Mapping[Any, str]
+) -> None:
     """Raise PplkitError if no annotation is left, or none belongs to an image."""
-    if not given:
+    if not annotations:
         raise PplkitError(f"{path} has no annotations; export it with them, or leave labels out")
     if not notes:
-        crowds = sum(bool(note.get("iscrowd")) for note in given)
-        why = f"all {crowds} annotations are crowds (iscrowd = 1)" if crowds == len(given) else "no annotation of them"
+        crowds = sum(bool(note.get("iscrowd")) for note in annotations)
+        why = (
+            f"all {crowds} annotations are crowds (iscrowd = 1)"
+            if crowds == len(annotations)
+            else "no annotation of them"
+        )
         raise PplkitError(f"{path} labels nothing: {why}; set iscrowd to 0 and category_id to that of the keypoints")
     if not any(image in files for image, _ in notes):
         image, other = notes[0][0], next(iter(files), None)

@@ -117,8 +117,8 @@ def read_sequence(source: Path | str | Sequence[Path | str]) -> MeshSequence:
         folder = Path(source)
         if folder.suffix.lower() == ".anime":
             return read_anime(folder)
-        if folder.suffix.lower() in (".glb", ".gltf") and (found := read_morph_frames(folder)):
-            rest, faces, frames = found
+        if folder.suffix.lower() in (".glb", ".gltf") and (morphs := read_morph_frames(folder)):
+            rest, faces, frames = morphs
             return MeshSequence(checked_mesh(rest, faces, str(folder)), frames)
         inside = sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
         files = inside if folder.is_dir() else [folder]

@@ -164,8 +164,10 @@ def read_skeleton(layout: str | Path) -> Skeleton:
             raise TypeError("a joint's name is not text")
         index = {joint: number for number, joint in enumerate(joints)} | {None: -1}
         parents = tuple(parent if type(parent) is int else index[parent] for parent in content["parents"])
-        given = content.get("flip_pairs")
-        pairs = pairs_by_name(joints) if given is None else [[index.get(end, end) for end in pair] for pair in given]
+        entries = content.get("flip_pairs")
+        pairs = (
+            pairs_by_name(joints) if entries is None else [[index.get(end, end) for end in pair] for pair in entries]
+        )
         flip_pairs = tuple((int(left), int(right)) for left, right in pairs)
     except (KeyError, TypeError, ValueError) as error:
         raise PplkitError(f"{path} is not a skeleton ({type(error).__name__}: {error}); {REMEDY}.") from None
@@ -280,12 +282,12 @@ def to_h36m17(
     weight = np.ones(points.shape[:2]) if confidence is None else np.asarray(confidence, np.float64)
     weight = np.where(np.isfinite(points).all(-1), np.nan_to_num(weight), 0.0)
     points = np.where(weight[..., None] > 0, points, np.nan)
-    given = {plain_name(name): (points[:, j], weight[:, j]) for j, name in enumerate(skeleton.joints)}
-    body = {joint: given[source] for joint, source in h36m17_sources(skeleton, partial).items()}
+    source_joints = {plain_name(name): (points[:, j], weight[:, j]) for j, name in enumerate(skeleton.joints)}
+    body = {joint: source_joints[source] for joint, source in h36m17_sources(skeleton, partial).items()}
     if partial:
         missing = np.full_like(points[:, 0], np.nan), np.zeros(len(points))
         body = {joint: missing for joint in H36M17.joints if joint.startswith(SIDES)} | body
-        if not given.keys() >= FACE_PARTS:
+        if not source_joints.keys() >= FACE_PARTS:
             body.setdefault("head", missing)
 
     def middle(*names: str) -> Joint:
@@ -294,35 +296,35 @@ def to_h36m17(
 
     body.setdefault("pelvis", middle("left hip", "right hip"))
     body.setdefault("thorax", middle("left shoulder", "right shoulder"))
-    if "upper neck" in given:  # as for mpii16, whose thorax lies above the shoulders
+    if "upper neck" in source_joints:  # as for mpii16, whose thorax lies above the shoulders
         body.setdefault("spine", middle("left hip", "right hip", "left shoulder", "right shoulder"))
     body.setdefault("spine", middle("pelvis", "thorax"))
     if "head" not in body:
-        body["head"] = _head(given)
+        body["head"] = _head(source_joints)
     body.setdefault("nose", middle("thorax", "head"))
-    if refine and "left eye" in given:
-        _refine(body, given)
+    if refine and "left eye" in source_joints:
+        _refine(body, source_joints)
     joints = [body[name] for name in H36M17.joints]
     result = np.stack([point for point, _ in joints], axis=1)
     seen = np.isfinite(result).all(-1)
     return result, np.where(seen, np.stack([sure for _, sure in joints], axis=1), 0.0)
 
 
-def _head(given: Mapping[str, Joint]) -> Joint:
+def _head(source_joints: Mapping[str, Joint]) -> Joint:
     """The top of the head: in the middle of eyes and ears, as far above the eyes as the nose is below them."""
-    if not given.keys() >= FACE_PARTS:
+    if not source_joints.keys() >= FACE_PARTS:
         raise PplkitError("the skeleton has no head: add a joint named head, or nose, left eye and right eye.")
-    face = [given[name] for name in FACE if name in given and name != "nose"]
+    face = [source_joints[name] for name in FACE if name in source_joints and name != "nose"]
     points = np.stack([point for point, _ in face])
     with warnings.catch_warnings(action="ignore"):  # where all of a frame are missing
         head = np.nanmean(points, axis=0)
-        head[:, 1] = 2 * np.nanmean(points[:2, :, 1], axis=0) - given["nose"][0][:, 1]
-    return head, np.minimum(np.max([sure for _, sure in face[:2]], axis=0), given["nose"][1])
+        head[:, 1] = 2 * np.nanmean(points[:2, :, 1], axis=0) - source_joints["nose"][0][:, 1]
+    return head, np.minimum(np.max([sure for _, sure in face[:2]], axis=0), source_joints["nose"][1])
 
 
-def _refine(body: dict[str, Joint], given: Mapping[str, Joint]) -> None:
+def _refine(body: dict[str, Joint], source_joints: Mapping[str, Joint]) -> None:
     (nose, sure), (thorax, sure_thorax), (spine, sure_spine) = body["nose"], body["thorax"], body["spine"]
-    eyes = (given["left eye"][0] + given["right eye"][0]) / 2
+    eyes = (source_joints["left eye"][0] + source_joints["right eye"][0]) / 2
     moved = thorax + (nose - thorax) / 3
     moved[:, 1] -= (nose - eyes)[:, 1] * 2 / 3
     body["thorax"] = moved, np.minimum(sure_thorax, sure)

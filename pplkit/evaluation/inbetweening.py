@@ -70,14 +70,14 @@ def _rows(model: InBetweening, name: str, gap: int, windows: Tensor, contact: Te
     past, truth, future = windows.split([model.config.past, gap, model.config.future], 1)
     with torch.no_grad():
         alone = model(past, future, gap)
-    made = fill(model, past, future, gap)
+    filled = fill(model, past, future, gap)
     methods = {
         "truth": truth,
         "holding still": past[:, -1:].expand(-1, gap, -1, -1),
         "interpolation": joints_of(interpolate(past[:, -1], future[:, 0], gap, model.skeleton), model.skeleton),
         "network alone": alone.positions,
-        "network": made.positions,
-        "network, feet pinned": pinned(past, made, future, model.skeleton),
+        "network": filled.positions,
+        "network, feet pinned": pinned(past, filled, future, model.skeleton),
     }
     rows = []
     for method, joints in methods.items():

@@ -77,8 +77,8 @@ def compare(
         rows["raw"].append(motion_errors(clip.points, clip, true))
         rows["smoothed"].append(motion_errors(smoothed(clip.points, clip.fps), clip, true))
         for name, settings in methods.items():
-            made, report = imitate(estimate, name, **settings, **options)
-            rows[name].append(motion_errors(made.points.astype(float), report.clip, true))
+            imitation, report = imitate(estimate, name, **settings, **options)
+            rows[name].append(motion_errors(imitation.points.astype(float), report.clip, true))
         if true is not None:
             rows["truth"].append(motion_errors(true, clip, true))
     return {name: numbers for name, numbers in rows.items() if numbers}

@@ -122,7 +122,7 @@ def read_plan(file: Path, preset_for: Callable[[str], str], settings: Mapping[st
     if "method" in plan and (idle := [name for name in asked if name not in methods]):
         raise at.to("method").refuse(f"no data set is for {idle[0]!r}: add one, or leave the method out.")
     plain = ["ppl" if name == PRIOR else name for name in methods]
-    found = _variants(at.to("variants"), plan, plan.get("variants", plain), settings or {}, methods)
+    variants = _variants(at.to("variants"), plan, plan.get("variants", plain), settings or {}, methods)
     seeds = [at.to("seeds").whole(seed, 0) for seed in at.to("seeds").items(plan["seeds"])]
     device = at.to("device").choice(plan.get("device", "auto"), DEVICES)
     notebooks = _notebooks(at.to("notebooks"), plan.get("notebooks", list(NOTEBOOKS[1:])))
@@ -132,16 +132,16 @@ def read_plan(file: Path, preset_for: Callable[[str], str], settings: Mapping[st
     combinations = [
         _combination(at, notebooks, {**values, "dataset": dataset, "seed": seed}, source, name, variant)
         for dataset, source in datasets.items()
-        for name, variant in found.items()
+        for name, variant in variants.items()
         if variant.method in source.methods
         for seed in seeds
     ]
     for method in methods:
-        if method not in {variant.method for variant in found.values()}:
+        if method not in {variant.method for variant in variants.values()}:
             raise at.to("variants").refuse(f"none is of method {method!r}: add one, such as {method}: {{}}.")
     at.to("datasets").distinct([each.run for each in combinations], "two runs would both be called")
     return Plan(
-        file, datasets, {name: variant.changes for name, variant in found.items()}, combinations, scale, device,
+        file, datasets, {name: variant.changes for name, variant in variants.items()}, combinations, scale, device,
         jobs=at.to("jobs").whole(plan["jobs"], 1) if "jobs" in plan else None,
         threads=at.to("threads").whole(plan.get("threads", 1), 1),
         slurm=slurm_options(at.to("slurm"), plan.get("slurm", {})),
@@ -330,8 +330,8 @@ def _combination(
         config = config.replace(**{**steps, **changes, "seed": values["seed"]})
     except PplkitError as error:
         raise at.to("variants").to(name).refuse(f"{error} (data set {values['dataset']})") from None
-    told = ("dataset", "preset", "steps", "seed", "scale", "device", "run")
-    parameters = {key: values[key] for key in told} | {"method": variant.method, "changes": changes}
+    names = ("dataset", "preset", "steps", "seed", "scale", "device", "run")
+    parameters = {key: values[key] for key in names} | {"method": variant.method, "changes": changes}
     parameters |= {"data_sha256": source.sha256} if source.sha256 else {}  # wherever the files lie
     stages = dict.fromkeys(STAGES, parameters)
     return Combination(values["dataset"], name, values["seed"], config, stages, variant.method, source.source)

@@ -52,9 +52,9 @@ def _place_by_size(positions: np.ndarray, screen: np.ndarray, weights: np.ndarra
     depth = np.where(known, depth, np.median(depth[known]) if known.any() else 10 * NEAREST)
     depth = np.maximum(depth, NEAREST)
     place = np.concatenate((center * depth[:, None] / focal_length, depth[:, None]), axis=1) - middle
-    frames, found = np.arange(len(place)), np.flatnonzero(total[:, 0, 0] > 0)
-    if 0 < len(found) < len(frames):
-        place = np.stack([np.interp(frames, found, axis[found]) for axis in place.T], axis=1)
+    frames, visible_frames = np.arange(len(place)), np.flatnonzero(total[:, 0, 0] > 0)
+    if 0 < len(visible_frames) < len(frames):
+        place = np.stack([np.interp(frames, visible_frames, axis[visible_frames]) for axis in place.T], axis=1)
     return place
 
 

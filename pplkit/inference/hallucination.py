@@ -32,16 +32,16 @@ def hallucinate(
     if not usable:
         raise PplkitError(f"no motion has {least} frames, the least that new motion starts from: give longer ones.")
     rng = np.random.default_rng([seed, frames, 7])
-    made = _piece(rng, usable, least)
-    while len(made) < frames:
+    chain = _piece(rng, usable, least)
+    while len(chain) < frames:
         gap = int(rng.integers(*GAP, endpoint=True))
         options = [_piece(rng, usable, least) for _ in range(DRAWS)]
-        options = [_continued(rng, model, made, option, gap, fps) for option in options]
-        following = min(options, key=lambda option: _difference(made, option, model))
-        past, future = made[-model.config.past :][None], following[: model.config.future][None]
+        options = [_continued(rng, model, chain, option, gap, fps) for option in options]
+        following = min(options, key=lambda option: _difference(chain, option, model))
+        past, future = chain[-model.config.past :][None], following[: model.config.future][None]
         between = fill(model, past, future, gap)
-        made = torch.cat([made, pinned(past, between, future, model.skeleton)[0].to(made), following])
-    return made[:frames].numpy()
+        chain = torch.cat([chain, pinned(past, between, future, model.skeleton)[0].to(chain), following])
+    return chain[:frames].numpy()
 
 
 def _piece(rng: np.random.Generator, motions: Sequence[np.ndarray], least: int) -> Tensor:

@@ -69,12 +69,17 @@ def transfer_inputs(
     poses, notes = _poses(source, source_poses)
     marks = None if landmarks is None else (_landmarks(landmarks[0], source), _landmarks(landmarks[1], goal))
     if turn:
-        found = turn_from_words(turn)
+        best_turn = turn_from_words(turn)
     else:
         pairs = {} if marks is None else {"landmarks": shared_points(*marks)}
-        found = find_turn(source.vertices, source.faces, goal.vertices, goal.faces, **pairs)
-    notes = [*source.repairs, *goal.repairs, *notes, *_frame_notes(source, goal, found, marks is not None, bool(turn))]
-    rotation = found.rotation
+        best_turn = find_turn(source.vertices, source.faces, goal.vertices, goal.faces, **pairs)
+    notes = [
+        *source.repairs,
+        *goal.repairs,
+        *notes,
+        *_frame_notes(source, goal, best_turn, marks is not None, bool(turn)),
+    ]
+    rotation = best_turn.rotation
     moved = boxes[1].inside(goal.vertices) @ rotation.T
     if marks is not None:
         first, second = marks
@@ -148,7 +153,7 @@ def _poses(rest: Mesh, source: np.ndarray | MeshSource | Sequence[Path | str]) -
     return poses / factor, [f"{name} is {factor:.4g} times as large as {rest.source}: it was scaled to that size."]
 
 
-def _frame_notes(source: Mesh, target: Mesh, turn: Turn, marked: bool, told: bool) -> list[str]:
+def _frame_notes(source: Mesh, target: Mesh, turn: Turn, marked: bool, turn_named: bool) -> list[str]:
     """What was recognized of axes and units, and what to do if it is wrong."""
     notes = []
     for mesh in (source, target):
@@ -158,7 +163,7 @@ def _frame_notes(source: Mesh, target: Mesh, turn: Turn, marked: bool, told: boo
     same = np.array_equal(turn.rotation, np.eye(3))
     axes = "has the axes of" if same else f"is turned: its x, y and z are {turn.words} of"
     notes.append(f"{target.source} {axes} {source.source}.")
-    if not turn.clear and not told:
+    if not turn.clear and not turn_named:
         notes.append("Front and back are much alike: if poses come out backwards, say which axes are which (turn).")
     if turn.distance > UNLIKE and not marked:
         notes.append("The two rest poses are unlike: landmarks of both, such as their joints, give better poses.")

@@ -146,9 +146,9 @@ def _units(size: tuple[int, ...]) -> np.ndarray:
 
 def _squares(detections: _Detections, size: tuple[int, int], margin: float) -> Squares:
     path = followed([row * _units(size) for row in detections.rows])
-    boxes, found, area = squares_around(path, detections.seconds, margin)
+    boxes, detected, area = squares_around(path, detections.seconds, margin)
     fraction = area / (size[0] * size[1])
-    return Squares(detections.seconds, boxes, found, detections.method, rivals(detections.rows), fraction)
+    return Squares(detections.seconds, boxes, detected, detections.method, rivals(detections.rows), fraction)
 
 
 def _sample(

@@ -35,8 +35,8 @@ class Averages:
         if new:
             self.names += new
             self.sums = torch.cat((self.sums, zero.expand(len(new))))
-        given = torch.stack([values.get(name, zero) for name in self.names])
-        self.sums = self.sums + torch.where(skipped, zero, given)
+        row = torch.stack([values.get(name, zero) for name in self.names])
+        self.sums = self.sums + torch.where(skipped, zero, row)
         skip = skipped.to(zero)
         steps, skips, streak, worst = self.counts.unbind()
         streak = (streak + 1) * skip

@@ -116,10 +116,10 @@ def verify(file: BinaryIO) -> dict[str, str]:
     if not re.fullmatch("[0-9a-f]{64}", checksum):
         raise ValueError("it has no checksum")
     place = _place(header, checksum)
-    found = hashlib.sha256(start + header[:place] + EMPTY.encode() + header[place + len(EMPTY) :])
+    digest = hashlib.sha256(start + header[:place] + EMPTY.encode() + header[place + len(EMPTY) :])
     while part := file.read(2**20):
-        found.update(part)
-    if found.hexdigest() != checksum:
+        digest.update(part)
+    if digest.hexdigest() != checksum:
         raise ValueError("its content is not what was written, says its checksum")
     return about
 
@@ -158,19 +158,21 @@ def weights(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[s
     return tensors
 
 
-def restore(found: Checkpoint | None, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
+def restore(checkpoint: Checkpoint | None, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
     """Load a checkpoint into model and optimizer (parameters on their device); its step, else 0."""
-    if found is None:
+    if checkpoint is None:
         return 0
-    state = {name.removeprefix("model."): value for name, value in found.tensors.items() if name.startswith("model.")}
+    state = {
+        name.removeprefix("model."): value for name, value in checkpoint.tensors.items() if name.startswith("model.")
+    }
     try:
         model.load_state_dict(state)
         if optimizer is not None:
-            _restore_optimizer(model, optimizer, found.tensors)
+            _restore_optimizer(model, optimizer, checkpoint.tensors)
     except RuntimeError as error:
         said = str(error).splitlines()[-1].strip()
-        raise PplkitError(f"{found.path} does not fit the config beside it ({said}): train again.") from None
-    return found.step
+        raise PplkitError(f"{checkpoint.path} does not fit the config beside it ({said}): train again.") from None
+    return checkpoint.step
 
 
 def _restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -90,12 +90,12 @@ class Muon(torch.optim.AdamW):
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if (scale := getattr(self, "grad_scale", None)) is not None:
             gradients = [gradient / scale for gradient in gradients]
-        taken: float | Tensor = 1.0
+        weight: float | Tensor = 1.0
         if (skipped := getattr(self, "found_inf", None)) is not None:
             if skipped.device.type == "cpu" and skipped:
                 return
             if skipped.device.type != "cpu":  # is decided there, and not waited for
-                taken = 1 - skipped
+                weight = 1 - skipped
                 pairs = zip(momenta, gradients, strict=True)
                 gradients = [torch.where(skipped > 0, momentum, gradient) for momentum, gradient in pairs]
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
@@ -104,8 +104,8 @@ class Muon(torch.optim.AdamW):
         turns = orthogonal_blocks(matrices, block) if block else orthogonal(matrices)
         for parameter, turn in zip(parameters, turns, strict=True):
             if decay:
-                parameter.mul_(1 - rate * decay * taken)
-            size = rate * taken if block else rate * max(1.0, turn.shape[0] / turn.shape[1]) ** 0.5 * taken
+                parameter.mul_(1 - rate * decay * weight)
+            size = rate * weight if block else rate * max(1.0, turn.shape[0] / turn.shape[1]) ** 0.5 * weight
             turn = turn if parameter.ndim == 2 else turn.unflatten(1, (*parameter.shape[2:], -1)).movedim(-1, 1)
             parameter.sub_(size * turn)
 

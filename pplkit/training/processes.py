@@ -52,8 +52,8 @@ def spawn_workers(function: Callable[..., T], count: int, device: str, precision
             for number in range(count):
                 ours, theirs = spawn.Pipe()
                 own = {"RANK": str(number), "LOCAL_RANK": str(number)}
-                given = (theirs, common | own, function, device, precision, show is not None)
-                process = spawn.Process(target=_rank, args=given, name=f"rank {number}", daemon=True)
+                arguments = (theirs, common | own, function, device, precision, show is not None)
+                process = spawn.Process(target=_rank, args=arguments, name=f"rank {number}", daemon=True)
                 process.start()
                 theirs.close()
                 workers[ours] = process
@@ -91,11 +91,11 @@ def _supervise(workers: dict[Any, Any], show: Show | None, stops: DeferredSignal
     ranks: dict[Any, int] = {ours: number for number, ours in enumerate(workers)}
     results: dict[int, Any] = {}
     failures: list[_Failure] = []
-    end, told = math.inf, False
+    end, forwarded = math.inf, False
     while ranks and time.monotonic() < end:
-        if stops.received and not told:
+        if stops.received and not forwarded:
             next(iter(workers.values())).terminate()  # of all the first
-            told = True
+            forwarded = True
         ready: list[Any] = connection.wait(list(ranks), timeout=GRACE)
         for ours in ready:
             number = ranks[ours]

@@ -189,15 +189,15 @@ class RunFolder:
         paths = self.checkpoints()[::-1]
         for path in paths:
             try:
-                found = read_checkpoint(path)
+                checkpoint = read_checkpoint(path)
             except Damaged as error:
                 if not os.path.lexists(path):  # a training has just replaced it
                     return self.last(good=good)
                 damaged.append(str(error))
                 print(f"pplkit: {error}", file=sys.stderr, flush=True)
                 continue
-            if found.state.get("good", True) or not good:
-                return found
+            if checkpoint.state.get("good", True) or not good:
+                return checkpoint
         if damaged and len(damaged) == len(paths):
             lost = f"no checkpoint in {self.path / 'checkpoints'} can be read, neither the last nor the one before"
             raise PplkitError(f"{lost}: bring back a copy of one, or delete the run folder to train anew.")

@@ -87,9 +87,11 @@ def check_shapes(config: Config, path: Path, tensors: Mapping[str, Tensor], pref
     with torch.device("meta"):
         model = PosePriorLearner(config)
     for name, value in model.state_dict().items():
-        found = tensors.get(prefix + name)
-        if found is None or found.shape != value.shape:
-            shape = "is not there" if found is None else f"has the shape {tuple(found.shape)}, not {tuple(value.shape)}"
+        tensor = tensors.get(prefix + name)
+        if tensor is None or tensor.shape != value.shape:
+            shape = (
+                "is not there" if tensor is None else f"has the shape {tuple(tensor.shape)}, not {tuple(value.shape)}"
+            )
             raise PplkitError(f"{path} does not fit the config beside it ({name} {shape}): train again.")
 
 
@@ -111,12 +113,12 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
         model = read_model(config, folder.path, content.get("sha256", {}))
         model.made_by = content["made_by"]
     else:
-        found = folder.last()
-        if found is None:
+        checkpoint = folder.last()
+        if checkpoint is None:
             raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-        check_shapes(config, found.path, found.tensors, "model.")
+        check_shapes(config, checkpoint.path, checkpoint.tensors, "model.")
         model = PosePriorLearner(config)
-        step = restore(found, model, None)
+        step = restore(checkpoint, model, None)
         restore_completer(folder, model)
         model.made_by = {**content["made_by"], "run": folder.path.name, "step": step}
     model.crop = crop_of(folder)

@@ -122,11 +122,11 @@ def occlusion_rounds(
     images: Images, rounds: Sequence[Iteration], links: Links, strengths: Sequence[float] | None = None
 ) -> Figure:
     """A row for each image: complete, as given to the model, then each round's pose on its input and reconstruction."""
-    originals, given = as_uint8(images), as_uint8(rounds[0].images)
+    originals, inputs = as_uint8(images), as_uint8(rounds[0].images)
     figure, axes = subplots(len(originals), 2 + 2 * len(rounds), 1.12, 1.12)
     for n, row in enumerate(axes):
         draw_image(row[0], originals[n])
-        draw_image(row[1], given[n])
+        draw_image(row[1], inputs[n])
         for answer, (left, right) in zip(rounds, row[2:].reshape(-1, 2), strict=True):
             draw_image(left, as_uint8(answer.images[n : n + 1])[0])
             draw_skeleton(left, as_array(answer.poses.keypoints[n]), links, strengths, size=7, width=1.5)

@@ -65,13 +65,13 @@ class Turn(NamedTuple):
 def turn_from_words(words: str) -> Turn:
     """The turn that `Turn.words` calls so. Raises PplkitError for anything else."""
     turns = (Turn(rotation, True) for rotation in ROTATIONS)
-    found = next((turn for turn in turns if turn.words.replace(" ", "") == words.lower().replace(" ", "")), None)
-    if found is None:
+    match = next((turn for turn in turns if turn.words.replace(" ", "") == words.lower().replace(" ", "")), None)
+    if match is None:
         raise PplkitError(
             f"{words!r} is no turn of axes: write which of the source's axes the target's x, y and z are, such as "
             "x,z,-y, and no mirror image."
         )
-    return found
+    return match
 
 
 def find_turn(

@@ -42,15 +42,15 @@ def _near(corners: np.ndarray) -> np.ndarray:
         for other, others in zip(trees[i:], members[i:], strict=True):
             reach = radii[numbers].max() + radii[others].max()
             if other is tree:
-                found = tree.query_pairs(reach, output_type="ndarray")
-                pairs.append(numbers[found])
+                candidates = tree.query_pairs(reach, output_type="ndarray")
+                pairs.append(numbers[candidates])
             else:
                 table = tree.sparse_distance_matrix(other, reach, output_type="ndarray")
                 pairs.append(np.stack([numbers[table["i"]], others[table["j"]]], 1))
-    found = np.concatenate(pairs)
-    gaps = centers[found[:, 0]] - centers[found[:, 1]]
-    close = np.einsum("nd,nd->n", gaps, gaps) <= (radii[found[:, 0]] + radii[found[:, 1]]) ** 2
-    return np.sort(found[close], axis=1)
+    candidates = np.concatenate(pairs)
+    gaps = centers[candidates[:, 0]] - centers[candidates[:, 1]]
+    close = np.einsum("nd,nd->n", gaps, gaps) <= (radii[candidates[:, 0]] + radii[candidates[:, 1]]) ** 2
+    return np.sort(candidates[close], axis=1)
 
 
 def _volumes(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:

@@ -63,8 +63,8 @@ def _targets(path: np.ndarray, touches: np.ndarray, clip: Clip) -> np.ndarray:
 
 def _below(clip: Clip, joint: int) -> list[int]:
     """All joints that hang on `joint`."""
-    found: list[int] = []
+    joints: list[int] = []
     for child in clip.skeleton.order:
-        if clip.skeleton.parents[child] in (joint, *found):
-            found.append(child)
-    return found
+        if clip.skeleton.parents[child] in (joint, *joints):
+            joints.append(child)
+    return joints

@@ -98,8 +98,10 @@ def imitate(
         raise PplkitError(f"method {method} did not come to finite poses: use method='filters' for this clip.")
     true = None if truth is None else _placed_truth(truth, motion, clip, fps)
     before, after = numbers(clip, clip.points, true), numbers(clip, result.points, true) | result.numbers
-    made = PoseSequence(points=result.points, fps=clip.fps, skeleton=clip.skeleton, space="world", source=motion.source)
-    return made, Report(method, before, after, clip.contact, clip, result.arrays)
+    sequence = PoseSequence(
+        points=result.points, fps=clip.fps, skeleton=clip.skeleton, space="world", source=motion.source
+    )
+    return sequence, Report(method, before, after, clip.contact, clip, result.arrays)
 
 
 def numbers(clip: Clip, points: np.ndarray, truth: np.ndarray | None = None) -> dict[str, float]:
@@ -126,5 +128,5 @@ def _placed_truth(truth: PoseSequence, motion: PoseSequence, clip: Clip, fps: fl
     if truth.points.shape != motion.points.shape or truth.fps != motion.fps or truth.space != motion.space:
         raise PplkitError("the truth has other frames, joints or space than the motion: give it at the same frames.")
     true = prepared(replace(truth, confidence=None), fps, "given", "thresholds")
-    given = (true.points + [0, true.height, 0]) @ true.rotation  # resampled, in the axes it was given in
-    return clip.placed(given)
+    points = (true.points + [0, true.height, 0]) @ true.rotation  # resampled, in the axes it was given in
+    return clip.placed(points)

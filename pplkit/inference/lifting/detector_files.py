@@ -34,10 +34,10 @@ def read_detector_json(path: Path) -> Found:
     except ValueError as error:
         raise PplkitError(f"{path} is not valid JSON ({error}): {REMEDY}.") from None
     try:
-        found = _recognized(content)
+        recognized = _recognized(content)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise PplkitError(f"{path} holds keypoints in no known form ({reason(error)}): {REMEDY}.") from None
-    return found
+    return recognized
 
 
 def _recognized(content: Any) -> Found:

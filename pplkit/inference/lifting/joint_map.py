@@ -83,27 +83,27 @@ def _read_names(path: Path) -> Skeleton | None:
 
 def _check_names(keypoints: Keypoints, skeleton: Skeleton) -> None:
     """Raise PplkitError where a file names its points otherwise than the layout that was given."""
-    for number, (own, given) in enumerate(zip(keypoints.names or (), skeleton.joints, strict=True)):
-        sides = [plain_name(name).split(" ")[0] for name in (own, given)]
-        if plain_name(own) != plain_name(given) and (sides[0] in ("left", "right") or sides[1] in ("left", "right")):
+    for number, (own, expected) in enumerate(zip(keypoints.names or (), skeleton.joints, strict=True)):
+        sides = [plain_name(name).split(" ")[0] for name in (own, expected)]
+        if plain_name(own) != plain_name(expected) and (sides[0] in ("left", "right") or sides[1] in ("left", "right")):
             raise PplkitError(
-                f"{keypoints.source} calls its point {number} {own!r}, layout {skeleton.name} {given!r}: leave the "
+                f"{keypoints.source} calls its point {number} {own!r}, layout {skeleton.name} {expected!r}: leave the "
                 "layout out, or give the one that the keypoints have."
             )
 
 
-def joints_of(keypoints: Keypoints, given: Skeleton, wanted: Skeleton) -> Keypoints:
+def joints_of(keypoints: Keypoints, layout: Skeleton, wanted: Skeleton) -> Keypoints:
     """Keypoints of one skeleton as those of another, by the names of the joints; what is not there is missing.
 
     Joints of h36m17 that others lack are made from their neighbors (`data.skeletons.to_h36m17`). Raises PplkitError if
     more than half of the joints have no counterpart.
     """
-    names = [plain_name(joint) for joint in given.joints]
+    names = [plain_name(joint) for joint in layout.joints]
     own = [plain_name(joint) for joint in wanted.joints]
     if names == own:
         points, confidence = keypoints.points, keypoints.confidence
     elif wanted.joints == H36M17.joints:
-        points, confidence = to_h36m17(keypoints.points, given, keypoints.confidence, partial=True)
+        points, confidence = to_h36m17(keypoints.points, layout, keypoints.confidence, partial=True)
     else:
         absent = [joint for joint in own if joint not in names]
         if 2 * len(absent) > len(own):

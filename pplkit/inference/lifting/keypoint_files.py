@@ -38,9 +38,11 @@ def read_keypoints(path: str | os.PathLike[str], person: str | int | None = None
     if not path.exists():
         raise PplkitError(f"{path} does not exist: give {KINDS}.")
     if path.is_dir() or path.suffix.lower() == ".json":
-        found = read_detector_json(path)
-        points, confidence = one_person(found.detections, str(path), person)
-        return Keypoints(points=points, confidence=confidence, source=str(path), names=found.names, size=found.size)
+        detected = read_detector_json(path)
+        points, confidence = one_person(detected.detections, str(path), person)
+        return Keypoints(
+            points=points, confidence=confidence, source=str(path), names=detected.names, size=detected.size
+        )
     readers = {".csv": _csv, ".npz": _numpy, ".npy": _numpy}
     if path.suffix.lower() not in readers:
         raise PplkitError(f"{path} is no file of keypoints by its ending: give {KINDS}.")
@@ -111,11 +113,11 @@ def _numpy(path: Path, person: str | int | None) -> Keypoints:
     name = next((name for name in ("keypoints", "points", "arr_0") if name in content), None)
     if name is None:
         raise PplkitError(f"{path} has no array called keypoints, only {', '.join(content)}: give {KINDS}.")
-    found = keypoints_from_array(content[name], content.get("confidence", content.get("scores")), str(path), person)
+    keypoints = keypoints_from_array(content[name], content.get("confidence", content.get("scores")), str(path), person)
     names = content.get("names", content.get("joints"))
     try:
         return Keypoints(
-            points=found.points, confidence=found.confidence, source=found.source,
+            points=keypoints.points, confidence=keypoints.confidence, source=keypoints.source,
             names=None if names is None else tuple(map(str, names)),
             fps=float(content["fps"]) if "fps" in content else None,
             size=(int(content["size"][0]), int(content["size"][1])) if "size" in content else None,
@@ -167,11 +169,11 @@ def _long_table(
         if columns["seconds"] is not None:
             seconds[frame] = _number(row[columns["seconds"]])
     numbers = _frame_numbers([frame for frame, _ in poses])
-    found = [
+    detections = [
         Detection(number, who_is, pose[:, :2], confidence_of(pose[:, 2]))
         for number, ((_, who_is), pose) in zip(numbers, poses.items(), strict=True)
     ]
-    points, confidence = one_person(found, str(path), person)
+    points, confidence = one_person(detections, str(path), person)
     times = np.array(list(seconds.values()))
     times_or_none = times if len(times) == len(points) and (np.diff(times) > 0).all() and len(times) > 1 else None
     named = None if all(name.isdigit() for name in names) else tuple(names)
@@ -192,12 +194,12 @@ def _wide_table(
     ]
     frame_column, who = columns["frame"], columns["person"]
     frames = [row[frame_column] if frame_column is not None else str(number) for number, row in enumerate(rows)]
-    found = []
+    detections = []
     for number, row in zip(_frame_numbers(frames), rows, strict=True):
         points = np.array([[_number(row[x]), _number(row[y])] for x, y in places])
         sure = confidence_of([1.0 if score is None else _number(row[score]) for score in scores])
-        found.append(Detection(number, row[who] if who is not None else None, points, sure))
-    points, confidence = one_person(found, str(path), person)
+        detections.append(Detection(number, row[who] if who is not None else None, points, sure))
+    points, confidence = one_person(detections, str(path), person)
     return Keypoints(points=points, confidence=confidence, source=str(path), names=tuple(names))
 
 

@@ -70,11 +70,11 @@ def lift(
     ((5, 17, 3), 30.0)
     """
     run = _lifter(model, device)
-    found = _keypoints(keypoints, confidence, person)
-    size, fps, focal, seconds = _checked(found, size, fps, focal_length, height, run.fps)
-    seen = joints_of(found, layout_of(layout, found), run.skeleton)
+    pose2d = _keypoints(keypoints, confidence, person)
+    size, fps, focal, seconds = _checked(pose2d, size, fps, focal_length, height, run.fps)
+    seen = joints_of(pose2d, layout_of(layout, pose2d), run.skeleton)
     if not (seen.confidence > 0).any():
-        raise PplkitError(f"{found.source} shows no joint in any frame: all points are missing or of confidence 0.")
+        raise PplkitError(f"{pose2d.source} shows no joint in any frame: all points are missing or of confidence 0.")
     screen = normalize_screen(seen.points, *size)
     poses = poses_at(run, screen, seen.confidence, seconds, resample)
     poses = _sized(poses, run.skeleton, height, constant_bones)
@@ -82,7 +82,7 @@ def lift(
     points, camera = upright(poses.positions + path[:, None], run.skeleton, focal)
     return PoseSequence(
         points=points, fps=fps, skeleton=run.skeleton, space="world", confidence=seen.confidence, spread=poses.spread,
-        camera=camera, size=size, source=found.source,
+        camera=camera, size=size, source=pose2d.source,
     )  # fmt: skip
 
 
@@ -115,19 +115,19 @@ def _keypoints(keypoints: Any, confidence: Any, person: str | int | None) -> Key
 
 
 def _checked(
-    found: Keypoints, size: Any, fps: float | None, focal_length: float | None, height: float | None, usual: float
+    pose2d: Keypoints, size: Any, fps: float | None, focal_length: float | None, height: float | None, usual: float
 ) -> tuple[tuple[int, int], float, float, np.ndarray]:
     """The image's size, the frame rate, the focal length in screen units, and the times of the frames.
 
     Raises PplkitError for impossible ones.
     """
-    size = found.size if size is None else size
+    size = pose2d.size if size is None else size
     if size is None:
-        raise PplkitError(f"{found.source} does not say how large the image is: give size=(width, height) (--size).")
+        raise PplkitError(f"{pose2d.source} does not say how large the image is: give size=(width, height) (--size).")
     if len(size) != 2 or not all(np.isfinite(side) and side > 0 for side in size):
         raise PplkitError(f"size={size} is no size of an image: give (width, height) in pixels, such as (1920, 1080).")
-    seconds = found.seconds if fps is None else None
-    fps = next(float(rate) for rate in (fps, found.fps, usual) if rate is not None)
+    seconds = pose2d.seconds if fps is None else None
+    fps = next(float(rate) for rate in (fps, pose2d.fps, usual) if rate is not None)
     values = {"fps": fps, "focal_length": focal_length, "height": height}
     for name, value in values.items():
         if value is not None and not (np.isfinite(value) and value > 0):
@@ -136,7 +136,7 @@ def _checked(
         raise PplkitError(f"height={height} is no height of a person in meters: give one such as 1.75.")
     width = int(size[0])
     focal = FOCAL_LENGTH if focal_length is None else focal_length * 2 / width
-    return (width, int(size[1])), fps, focal, np.arange(len(found.points)) / fps if seconds is None else seconds
+    return (width, int(size[1])), fps, focal, np.arange(len(pose2d.points)) / fps if seconds is None else seconds
 
 
 def body_height(positions: np.ndarray, skeleton: Skeleton) -> float:

@@ -51,9 +51,7 @@ def one_person(
     if len({len(detection.points) for detection in detections}) > 1:
         raise PplkitError(f"{source} holds different numbers of points: keep the output of one detector.")
     people = people_of(detections)
-    listed = ", ".join(
-        f"{name} ({quantity(len(found), 'frame')})" for name, found in list(people.items())[:MOST_LISTED]
-    )
+    listed = ", ".join(f"{name} ({quantity(len(rows), 'frame')})" for name, rows in list(people.items())[:MOST_LISTED])
     if person is None and len(people) > 1:
         raise PplkitError(f"{source} holds {len(people)} people: choose one with person= (--person) out of {listed}.")
     chosen = next(iter(people)) if person is None else str(person)
@@ -87,17 +85,19 @@ def people_of(detections: Sequence[Detection]) -> dict[str, list[Detection]]:
     by_frame = defaultdict(list)
     for detection in ordered:
         by_frame[detection.frame].append(detection)
-    for frame, found in by_frame.items():
+    for frame, candidates in by_frame.items():
         active = [track for track in active if frame - track[-1].frame <= LONGEST_GAP]
-        costs = np.array([[_distance(track[-1], one) for one in found] for track in active]).reshape(-1, len(found))
+        costs = np.array([[_distance(track[-1], one) for one in candidates] for track in active]).reshape(
+            -1, len(candidates)
+        )
         rows, columns = linear_sum_assignment(np.minimum(costs, 10 * SAME_PERSON))
         near = {column: row for row, column in zip(rows, columns, strict=True) if costs[row, column] < SAME_PERSON}
-        for column, one in enumerate(found):
+        for column, one in enumerate(candidates):
             if column in near:
                 active[near[column]].append(one)
             else:
                 tracks.append([one])
-        active = [*active, *(track for track in tracks[len(tracks) - len(found) + len(near) :])]
+        active = [*active, *(track for track in tracks[len(tracks) - len(candidates) + len(near) :])]
     tracks.sort(key=lambda track: -len(track))
     return {str(number): track for number, track in enumerate(tracks, 1)}
 

@@ -69,13 +69,13 @@ class LiftStream:
         joints = len(self.run.skeleton.joints)
         points, sure = np.full((joints, 2), np.nan), np.zeros(joints)
         if keypoints is not None:
-            found = keypoints_from_array(keypoints, confidence, "the frame")
-            if len(found.points) > 1 or found.points.shape[1] != len(self.skeleton.joints):
+            pose2d = keypoints_from_array(keypoints, confidence, "the frame")
+            if len(pose2d.points) > 1 or pose2d.points.shape[1] != len(self.skeleton.joints):
                 raise PplkitError(
                     f"a frame has the shape {np.shape(keypoints)}: give ({len(self.skeleton.joints)}, 2 or 3), the "
                     f"points of layout {self.skeleton.name}."
                 )
-            seen = joints_of(found, self.skeleton, self.run.skeleton)
+            seen = joints_of(pose2d, self.skeleton, self.run.skeleton)
             points, sure = normalize_screen(seen.points[0], *self.size), seen.confidence[0]
         self._frames.append((points, sure))
         self._count += 1

@@ -103,11 +103,11 @@ def _published() -> dict[str, Settings]:
     code: Settings = {"thickness": 1e-3, "perceptual": "vgg16", "learning_rate": 1e-4, "weight_links": 0.0,
         "connectivity_learning_rate": 1e-4, "weight_pose": 100.0,
     }  # fmt: skip
-    made: dict[str, Settings] = {}
+    presets: dict[str, Settings] = {}
     for name, (both, paper, released) in experiments.items():
-        made[f"paper-{name}"] = both | paper
-        made[f"released-{name}"] = code | both | released
-    return made
+        presets[f"paper-{name}"] = both | paper
+        presets[f"released-{name}"] = code | both | released
+    return presets
 
 
 PRESETS: dict[str, Settings] = {

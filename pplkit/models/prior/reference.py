@@ -93,16 +93,16 @@ class ReferenceStep:
     def _recall(self, memory: HierarchicalMemory, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """T'_recon, G and G' by one bank after the other, with the moving averages."""
         tokens = memory.encode(keypoints)
-        taken = []
+        assigned = []
         for bank in range(tokens.shape[1]):
             token, vectors = tokens[:, bank].detach(), memory.codebook[bank]
             index = torch.cdist(token, vectors).argmin(-1)
-            taken.append(vectors[index].clone())
+            assigned.append(vectors[index].clone())
             chosen = F.one_hot(index, len(vectors)).to(token)
             counts = memory.decay * memory.counts[bank] + (1 - memory.decay) * chosen.sum(0)
             total = counts.sum()
             memory.counts[bank] = (counts + EPSILON) / (total + len(vectors) * EPSILON) * total
             memory.sums[bank] = memory.decay * memory.sums[bank] + (1 - memory.decay) * chosen.T @ token
             memory.codebook[bank] = memory.sums[bank] / memory.counts[bank][:, None]
-        quantized = torch.stack(taken, dim=1)
+        quantized = torch.stack(assigned, dim=1)
         return memory.decode(tokens + (quantized - tokens).detach()), tokens, quantized
