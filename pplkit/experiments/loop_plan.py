@@ -18,6 +18,7 @@ KEYS = ("rounds", "seeds", "arms", "clips", "start", "estimator", "imitation", "
 ARMS = {
     "loop": "imitated and hallucinated motion",
     "imitated": "imitated motion",
+    "sight": "estimates on the lines of sight of their keypoints",
     "raw": "estimates as they are",
     "true": "true motion, which no loop has",
 }
@@ -46,9 +47,8 @@ class ImitationSettings(Settings):
     method: str = "fit"  # of `pplkit.imitate`
     gravity: str = "auto"  # as for `pplkit.imitate`
     contact: str = "network"  # as for `pplkit.imitate`
-    distance: float = (
-        0.2  # meters that imitated joints may lie from the estimate's on average; clips beyond are dropped
-    )
+    sight: bool = True  # whether joints are first put on the lines of sight of their keypoints, near which "fit" stays
+    distance: float = 0.2  # meters from estimated to imitated joints, on average, beyond which clips are dropped
     falls: int = 0  # of the simulated body, that a clip may have and stay
     check_force: float = 0.0  # newtons with which a simulated body has to follow without more falls; 0: not checked
 

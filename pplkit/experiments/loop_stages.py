@@ -7,6 +7,7 @@ its numbers beside it; a clip that is done is left alone.
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from pplkit.core.files import read_json, write_json
 from pplkit.data.pose_views import LiftBatch, detected_views, detector_noise, random_views
 from pplkit.data.sequences import PoseSequence, read_sequence
 from pplkit.data.skeletons import H36M17, to_h36m17
-from pplkit.experiments.loop_estimators import Lift
+from pplkit.experiments.loop_estimators import FOCAL_LENGTH, Lift
 from pplkit.experiments.loop_plan import RULES, ClipSettings, ImitationSettings, TestSettings
 from pplkit.geometry.cameras import image_from_screen, normalize_screen
 from pplkit.inference.imitation.clip import prepared
@@ -149,11 +150,27 @@ def each_clip(
     return {"clips": len(rows), "dropped": dict(dropped), "means": means, "clip_seconds": seconds}
 
 
-def place_clips(folder: Path, estimates: Path, settings: ImitationSettings) -> dict[str, Any]:
-    """Estimates as they are, upright and on the floor: what a loop without imitation learns from."""
+def on_sight(motion: PoseSequence, clip: PoseSequence) -> PoseSequence:
+    """Motion in camera space whose joints keep their depth and lie on the lines of sight of the keypoints of `clip`."""
+    assert clip.size is not None
+    screen = normalize_screen(clip.points.astype(float), *clip.size) / FOCAL_LENGTH
+    points = motion.points.astype(float)
+    points[..., :2] = np.where((clip.weight > 0)[..., None], screen * points[..., 2:], points[..., :2])
+    return replace(motion, points=points)
+
+
+def place_clips(
+    folder: Path, estimates: Path, settings: ImitationSettings, clips: Path | None = None
+) -> dict[str, Any]:
+    """Estimates as they are, upright and on the floor: what a loop without imitation learns from.
+
+    With `clips`, the folder of 2D sequences, joints are on the lines of sight of their keypoints.
+    """
 
     def work(name: str) -> tuple[PoseSequence | None, dict[str, Any]]:
         motion = read_sequence(estimates / f"{name}.npz")
+        if clips is not None:
+            motion = on_sight(motion, read_sequence(clips / f"{name}.npz"))
         try:
             clip = prepared(motion, None, settings.gravity, settings.contact)
         except PplkitError as error:
@@ -164,17 +181,22 @@ def place_clips(folder: Path, estimates: Path, settings: ImitationSettings) -> d
 
 
 def imitate_clips(
-    folder: Path, motions: Path, settings: ImitationSettings, options: Mapping[str, Any], truth: Path | None = None
+    folder: Path, motions: Path, settings: ImitationSettings, options: Mapping[str, Any], clips: Path | None = None
 ) -> dict[str, Any]:
     """Sequences of a folder made plausible; those that fall, explode or come out elsewhere are dropped.
 
-    `truth`, a folder of true joints in camera space, gives the errors of each clip, which nothing depends on.
+    `clips` is the folder of 2D sequences, for `settings.sight`; the truth beside them, if there is one, gives the
+    errors of each clip, which nothing depends on.
     """
 
     def work(name: str) -> tuple[PoseSequence | None, dict[str, Any]]:
-        motion = read_sequence(motions / f"{name}.npz")
-        true = None if truth is None else truth / f"{name}_camera.npz"
-        given = {} if true is None or not true.exists() else {"truth": read_sequence(true)}
+        motion, given = read_sequence(motions / f"{name}.npz"), dict[str, Any]()
+        if clips is not None:
+            true = clips / TRUTH / f"{name}_camera.npz"
+            given = {"truth": read_sequence(true)} if true.exists() else {}
+            if settings.sight:
+                motion = on_sight(motion, read_sequence(clips / f"{name}.npz"))
+                given |= {"sight": True} if settings.method == "fit" else {}
         return imitated(motion, settings, options, **given)
 
     return each_clip(folder, _names(motions), work)

@@ -85,14 +85,16 @@ class _SeedLoop:
         else:
             stages["estimate"] = self._derived(before, "estimates", {}, self._estimate(before))
             options = plan.imitation.to_dict() | {"settings": dict(plan.method_settings)}
-            if arm == "raw":
+            estimates, clips = stages["estimate"].folder, self.clips.folder
+            if arm in ("raw", "sight"):
                 placing = {"gravity": plan.imitation.gravity, "contact": plan.imitation.contact}
-                work = partial(loop_stages.place_clips, estimates=stages["estimate"].folder, settings=plan.imitation)
-                stages["place"] = self._derived(before, "placed", placing, work)
+                shown = clips if arm == "sight" else None
+                work = partial(loop_stages.place_clips, estimates=estimates, settings=plan.imitation, clips=shown)
+                stages["place"] = self._derived(before, f"placed_{arm}", placing, work)
             else:
                 work = partial(
-                    loop_stages.imitate_clips, motions=stages["estimate"].folder, settings=plan.imitation,
-                    options=plan.method_settings, truth=self.clips.folder / loop_stages.TRUTH,
+                    loop_stages.imitate_clips, motions=estimates, settings=plan.imitation,
+                    options=plan.method_settings, clips=clips,
                 )  # fmt: skip
                 stages["imitate"] = self._derived(before, "imitated", options, work)
             made = list(stages.values())[-1]

@@ -17,6 +17,7 @@ from pplkit.experiments.loop_stages import (
     estimate_clips,
     imitate_clips,
     make_clips,
+    on_sight,
     place_clips,
     read_motions,
 )
@@ -79,6 +80,19 @@ def test_a_missing_joint_is_lifted_all_the_same(tmp_path: Path) -> None:
         assert estimate_clips(tmp_path / "out", tmp_path / "clips", lift) == {"clips": 1}
     ((keypoints, confidence),) = seen
     assert np.isfinite(keypoints).all() and (confidence[:, 3] == 0).all() and (confidence[:, 2] == 1).all()
+
+
+def test_joints_come_onto_the_lines_of_sight_of_their_keypoints(tmp_path: Path) -> None:
+    make_clips(tmp_path, ClipSettings(count=1, seconds=1.0, noise=0.0, rules=("gait",)), 0, motion_windows)
+    clip, true = read_motions(tmp_path)[0], read_motions(tmp_path / "truth", "*_camera.npz")[0]
+    wrong = replace(true, points=true.points + np.float32([0.2, -0.1, 0.3]))
+    put = on_sight(wrong, clip).points.astype(float)
+    flat = 2.3 * put[..., :2] / put[..., 2:]
+    np.testing.assert_allclose(flat, clip.points / 500 - 1, atol=1e-4)
+    np.testing.assert_allclose(put[..., 2], wrong.points[..., 2])
+    hidden = clip.points.copy()
+    hidden[:, 4] = np.nan
+    np.testing.assert_allclose(on_sight(wrong, replace(clip, points=hidden)).points[:, 4], wrong.points[:, 4])
 
 
 def test_exploded_clips_and_bodies_without_legs_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Clip:
         contact: (T, 2) how likely the left and right foot touch the floor, 0 to 1.
         rotation: (3, 3) from the axes of the given sequence to those of the points, and
         height: of the floor in the given sequence, so turned: points = rotation @ given - (0, height, 0).
+        sighted: whether the given sequence lies in the space of a camera, which is at its origin and looks along z.
     """
 
     points: np.ndarray
@@ -46,6 +47,7 @@ class Clip:
     contact: np.ndarray
     rotation: np.ndarray
     height: float
+    sighted: bool = False
 
     @cached_property
     def legs(self) -> np.ndarray:
@@ -109,7 +111,16 @@ def prepared(
     known = sequence.space == "world" or sequence.camera is not None
     if gravity == "estimated" or (gravity == "auto" and not known):
         turn = _gravity_rotation(points @ turn.T, sequence.skeleton, rate) @ turn
-    clip = Clip(points @ turn.T, weight, rate, sequence.skeleton, np.zeros((len(points), 2)), turn, 0.0)
+    clip = Clip(
+        points @ turn.T,
+        weight,
+        rate,
+        sequence.skeleton,
+        np.zeros((len(points), 2)),
+        turn,
+        0.0,
+        sequence.space == "camera",
+    )
     return _on_floor(clip, contact)
 
 

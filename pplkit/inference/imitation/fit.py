@@ -5,16 +5,21 @@ and, with less trust, that common shift, since lifters know the pose better than
 acceleration of joints. Contact: feet that touch the floor stand at one place at its height. Ground: nothing below it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pplkit.core.errors import PplkitError
+from pplkit.core.words import choice
 from pplkit.geometry.plausibility import HORIZONTAL, UP
 from pplkit.inference.imitation.body import Body, Joints, body_of, local_rotations, part_rotations, turned
 from pplkit.inference.imitation.clip import Clip, Imitation
 from pplkit.inference.imitation.contact import smoothed
+
+NEAREST = 0.3  # meters, the least distance of a joint from the camera
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,37 @@ class Sizes:
     ground: float = 0.01  # meters below the ground
     knee: float = 0.05  # sine of a knee that bends backwards
     length: float = 0.02  # meters, of a bone against its median
+    # with `sight`
+    across: float = 0.012  # meters, of a joint's error across its line of sight
+    along: float = 0.1  # meters, of its error along that, without the common shift
+    distance: float = 0.3  # meters, of the common shift along the lines of sight
+    distance_speed: float = 0.5  # m/s, with which that changes
 
 
-def imitate_clip(clip: Clip, *, iterations: int = 300, sizes: Sizes | None = None) -> Imitation:
+SIGHTED = Sizes(slide=0.095, height=0.047)  # gravity and floor of single views are surer to be wrong than keypoints
+
+
+def imitate_clip(
+    clip: Clip, *, iterations: int = 300, sizes: Sizes | Mapping[str, float] | None = None, sight: bool = False
+) -> Imitation:
     """The clip fitted by at most `iterations` of L-BFGS, in double precision, from smoothed joints.
+
+    With `sight`, for joints in camera space whose x / z and y / z are those of their keypoints, errors across lines of
+    sight are small, errors along them large and partly common, as those of single views are.
 
     Arrays of the result: `rotations` (T, P, 3, 3) of the parts against the parts that carry them, the root's against
     the world; `parts` (P,), the joint in which each turns; `offsets` (J, 3) of the joints in the axes of their parts.
+    Raises PplkitError for an unknown size, and for `sight` of motion that is not in camera space.
     """
-    body, sizes = body_of(clip.points, clip.skeleton), sizes or Sizes()
-    fit = Fit(clip, body, sizes)
+    usual = SIGHTED if sight else Sizes()
+    if isinstance(sizes, Mapping):
+        if unknown := [name for name in sizes if name not in vars(usual)]:
+            raise PplkitError(f"size {unknown[0]!r} of the fit is unknown: {choice(unknown[0], sorted(vars(usual)))}.")
+        sizes = replace(usual, **sizes)
+    if sight and not clip.sighted:
+        raise PplkitError("sight=True is a setting for motion in camera space: leave it out for motion in the world.")
+    fit = Fit(clip, body_of(clip.points, clip.skeleton), sizes or usual, sight)
+    body = fit.body
     root, rotations, offsets = fit.solve(iterations)
     points = fit.joints(root, rotations, offsets).numpy()
     local = local_rotations(body, rotations.numpy())
@@ -51,8 +77,8 @@ def imitate_clip(clip: Clip, *, iterations: int = 300, sizes: Sizes | None = Non
 class Fit:
     """The fit of one clip."""
 
-    def __init__(self, clip: Clip, body: Body, sizes: Sizes) -> None:
-        self.clip, self.body, self.sizes = clip, body, sizes
+    def __init__(self, clip: Clip, body: Body, sizes: Sizes, sight: bool = False) -> None:
+        self.clip, self.body, self.sizes, self.sight = clip, body, sizes, sight
         self.joints = Joints(body)
         start = smoothed(clip.points, clip.fps)
         self.data, self.weight = torch.from_numpy(clip.points), torch.from_numpy(clip.weight)[..., None]
@@ -97,16 +123,12 @@ class Fit:
         """Half the sum of all squared errors in their usual sizes, per frame."""
         sizes, fps, clip = self.sizes, self.clip.fps, self.clip
         points = self.joints(root, rotations, offsets)
-        error = points - self.data
-        shift = (error * self.weight).sum(1, keepdim=True) / self.weight.sum(1, keepdim=True).clamp(min=1e-3)
         feet = points[:, clip.legs[:, 2]]
         both = self.contact[1:] * self.contact[:-1]
         lengths = offsets.norm(dim=-1) - self.offsets.norm(dim=-1)
         low = (clip.rest - feet[..., UP]).clamp(min=0)
         terms = [
-            robust((error - shift) / sizes.pose) * self.weight,
-            (shift / sizes.shift).square(),
-            (torch.diff(shift, dim=0) * fps / sizes.shift_speed).square(),
+            *(self.sight_terms(points) if self.sight else self.data_terms(points)),
             (torch.diff(points, 2, dim=0) * fps**2 / sizes.acceleration).square(),
             (torch.diff(rotations, 2, dim=0) * fps**2 / sizes.turning).square(),
             (torch.diff(feet, dim=0)[..., HORIZONTAL] * fps / sizes.slide).square() * both[..., None],
@@ -117,6 +139,35 @@ class Fit:
             (lengths / sizes.length).square(),
         ]
         return torch.stack([term.sum() for term in terms]).sum() / (2 * len(points))
+
+    def data_terms(self, points: Tensor) -> list[Tensor]:
+        """Squares of errors of joints (T, J, 3): without what all have in common, that, and its changes."""
+        sizes, error = self.sizes, points - self.data
+        shift = self._common(error)
+        return [
+            robust((error - shift) / sizes.pose) * self.weight,
+            (shift / sizes.shift).square(),
+            (torch.diff(shift, dim=0) * self.clip.fps / sizes.shift_speed).square(),
+        ]
+
+    def sight_terms(self, points: Tensor) -> list[Tensor]:
+        """The same where the camera is known: across lines of sight joints are sure, along them they have a shift."""
+        sizes, rotation = self.sizes, torch.from_numpy(self.clip.rotation)
+        floor = torch.tensor([0, self.clip.height, 0], dtype=points.dtype)
+        made, given = (points + floor) @ rotation, (self.data + floor) @ rotation
+        across = made[..., :2] - made[..., 2:] * (given[..., :2] / given[..., 2:].clamp(min=NEAREST))
+        along = made[..., 2:] - given[..., 2:]
+        shift = self._common(along)
+        scaled = torch.cat([across / sizes.across, (along - shift) / sizes.along], -1)
+        return [
+            robust(scaled) * self.weight,
+            (shift / sizes.distance).square(),
+            (torch.diff(shift, dim=0) * self.clip.fps / sizes.distance_speed).square(),
+        ]
+
+    def _common(self, error: Tensor) -> Tensor:
+        """The mean (T, 1, C) of errors (T, J, C) over the joints."""
+        return (error * self.weight).sum(1, keepdim=True) / self.weight.sum(1, keepdim=True).clamp(min=1e-3)
 
 
 def robust(error: Tensor) -> Tensor:

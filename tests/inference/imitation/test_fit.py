@@ -7,11 +7,15 @@ import pytest
 import torch
 from strides import lifted, walk
 
+from data_prep.motion_synthetic import motion_windows
+from pplkit.core.errors import PplkitError
+from pplkit.data.pose_views import random_views
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
 from pplkit.geometry import plausibility
 from pplkit.inference.imitation.clip import prepared
 from pplkit.inference.imitation.fit import backward_bend, imitate_clip, robust
+from pplkit.inference.imitation.methods import imitate
 
 
 def test_one_output_has_less_of_all_errors_than_a_lifter() -> None:
@@ -74,3 +78,29 @@ def test_knees_that_bend_to_the_back_are_found() -> None:
     points[0, 1, 2], points[0, 4, 2] = 0.5, -0.5  # the left knee is before the body, the right one behind it
     bend = backward_bend(points, np.array([[0, 1, 2], [3, 4, 5]]))
     assert bend[0].numpy() == pytest.approx([0, 1])  # a right angle
+
+
+def test_with_sight_errors_of_depth_are_undone_by_bones_of_one_length() -> None:
+    motion = motion_windows(4, 1, 40, rule="planted")
+    true = random_views(np.random.default_rng(0), motion).positions[0].astype(float)
+    rng = np.random.default_rng(1)
+    slow = np.cumsum(rng.normal(0, 0.02, (40, 17, 1)), 0) - 0.01
+    wrong = true * (1 + slow / true[..., 2:])  # along the lines of sight
+    seen = PoseSequence(points=wrong, fps=30, skeleton=H36M17, space="camera")
+    errors = {}
+    for sight in (False, True):
+        made, report = imitate(seen, "fit", iterations=60, contact="thresholds", sight=sight)
+        errors[sight] = plausibility.joint_error(made.points.astype(float), report.clip.placed(true), 0)
+    assert errors[True] < 0.85 * plausibility.joint_error(wrong, true, 0)
+    assert errors[True] < errors[False]
+
+
+def test_sight_and_sizes_are_checked() -> None:
+    motion = walk(10)
+    with pytest.raises(PplkitError, match="sight=True is a setting for motion in camera space"):
+        imitate(motion, "fit", sight=True)
+    with pytest.raises(PplkitError, match="size 'pos' of the fit is unknown"):
+        imitate(motion, "fit", sizes={"pos": 1.0})
+    loose, _ = imitate(motion, "fit", sizes={"acceleration": 0.1}, iterations=20)
+    tight, _ = imitate(motion, "fit", iterations=20)
+    assert np.abs(np.diff(loose.points, 2, axis=0)).mean() < np.abs(np.diff(tight.points, 2, axis=0)).mean()
