@@ -26,7 +26,7 @@ help:
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
 	@echo "make test-browser          notebooks, pages of runs and batches in the system's Chromium; pictures in .browser/"
-	@echo "make bench                 what each method costs beside the published form, in seven minutes; also bench.json"
+	@echo "make bench                 what each method costs beside the published form, in six to eight minutes; also bench.json"
 	@echo "make lint                  ruff, mypy and import-linter"
 	@echo "make docs                  the documentation as a site that can be searched: docs/_build/html/index.html"
 	@echo "make docs-links            try the links of the documentation to other sites"

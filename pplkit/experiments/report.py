@@ -19,6 +19,7 @@ from pplkit.experiments.ablations import FRACTIONS, UNITS
 from pplkit.experiments.html_page import data_address, html_page
 from pplkit.experiments.methods import PRIOR, TRAINED
 from pplkit.experiments.notebooks import RESULTS, numbers
+from pplkit.experiments.run_card import CARD
 from pplkit.models.prior.pose_prior import PosePrior
 from pplkit.training.run_folder import RunFolder
 from pplkit.viz.drawing import image_bytes
@@ -125,7 +126,8 @@ def page_of(folder: Path, outcomes: Sequence[Outcome], results: Sequence[Mapping
         parts += [f"<details open><summary><h2>{escape(dataset)}</h2></summary>"]
         for method in dict.fromkeys(outcome.method for outcome, _ in own):
             alike = [(outcome, result) for outcome, result in own if outcome.method == method]
-            parts += [_measures(alike) if method == PRIOR else _lines(alike), *_figures(dataset, alike)]
+            title = dataset if method == PRIOR else f"{dataset}, {method}"
+            parts += [_measures(alike) if method == PRIOR else _lines(alike), *_figures(title, alike)]
         parts += ["</details>"]
     parts += ["<h2>Runs</h2>", _runs(folder, outcomes)]
     return html_page(folder.name, STYLE, parts)
@@ -234,13 +236,14 @@ def _runs(folder: Path, outcomes: Sequence[Outcome]) -> str:
     rows = []
     for outcome in outcomes:
         copies = {name: outcome.run / "notebooks" / f"{name}.ipynb" for name in outcome.notebooks}
+        copies["model card"] = outcome.run / CARD
         links = [_link(folder, file, name) for name, file in copies.items() if file.exists()]
         status = f'<td class="{escape(outcome.status)}">{MARKS[outcome.status]} {escape(outcome.status)}</td>'
         name = f"<td>{_link(folder, outcome.run, outcome.run.name)}</td>"
         minutes = _number(f"{outcome.seconds / 60:.1f}" if outcome.seconds else "")
         reason = f'<td class="reason">{escape(outcome.reason)}</td>'
         rows.append([name, status, minutes, f"<td>{' '.join(links)}</td>", reason])
-    return _table(["run", "status", "minutes", "executed notebooks", "reason"], rows)
+    return _table(["run", "status", "minutes", "executed notebooks or card", "reason"], rows)
 
 
 def _link(folder: Path, target: Path, text: str) -> str:

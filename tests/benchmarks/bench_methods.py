@@ -1,6 +1,6 @@
 """What each method costs, learning and in use, beside the published formulation of its task: `make bench`.
 
-python tests/benchmarks/bench_methods.py                     all sections, in six to seven minutes on a core; bench.json
+python tests/benchmarks/bench_methods.py                     all sections, in six to eight minutes on a core; bench.json
 python tests/benchmarks/bench_methods.py --sections mesh     one of prior, lifting, mesh, motion
 
 Each section runs in a process of its own, on the CPU and, where there is one, on a GPU. Time is the median of at least

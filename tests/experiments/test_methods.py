@@ -160,7 +160,16 @@ def test_a_study_of_all_methods_gives_one_report(home: Path, capsys: pytest.Capt
     assert all(float(row["evaluation.error"]) > 0 and float(row["evaluation.baseline_error"]) > 0 for row in rows)
     assert "`motion_synthetic`" in (home / "runs/motion_synthetic-contact-0-smoke/MODEL_CARD.md").read_text("utf8")
     page = (folder / "index.html").read_text(encoding="utf8")
-    for text in ("MPJPE, mm", "mean pose", "thresholds", "interpolation", "rest pose", "error / baseline"):
+    for text in (
+        "MPJPE, mm",
+        "mean pose",
+        "thresholds",
+        "interpolation",
+        "rest pose",
+        "error / baseline",
+        "MODEL_CARD.md",
+        "Training curves of motion_synthetic, contact",
+    ):
         assert text in page
 
     assert cli.main(["batch", str(file)]) == 0
