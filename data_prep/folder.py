@@ -116,7 +116,7 @@ def prepare(
     """Write the images below `source` as images of `size` pixels and return `out`; the options are in the module.
 
     `strict` and `limit` as in `ingest.write`. Raises PplkitError for an unknown choice, a folder without images,
-    labels that cannot be read, or if nothing is left.
+    labels that cannot be read, and if no image is left.
     """
     options: dict[str, Any] = {
         "labels": None if labels is None else str(labels), "crop": current_name(crop), "margin": margin,

@@ -124,7 +124,7 @@ def _photographs(folder: str | Path | None) -> tuple[list[Path], list[Path]]:
 
 
 def _made(world: _World, numbers: range, length: int, every: int, photographs: Sequence[Path]) -> Iterator[Puppets]:
-    """The videos with these numbers, `length` images each, a few videos at a time."""
+    """Yields the videos with these numbers, `length` images each, a few videos at a time."""
     step = max(1, HELD // length) if world.name == "wide" else BATCH
     for first in numbers[::step]:
         count = min(step, numbers.stop - first)

@@ -145,7 +145,7 @@ def _rows(
     size: int,
     threads: int,
 ) -> Iterator[Row]:
-    """The frames of a video, of which the last `share` are for the test; none of a split that would have one alone."""
+    """The frames of a video, the last `share` for the test; a split that would get a single frame gets none."""
     rate, count, start, end = wanted
     chosen: np.ndarray | float | None = rate
     boundary = -np.inf if share == 1 else np.inf

@@ -37,7 +37,7 @@ CONTINUED = ("run", "train", "batch", "complete", "motion_loop")  # given again,
 
 
 def build_parser() -> "_Parser":
-    """The parser of all commands; what it parses has the function that carries out the command as `handler`."""
+    """The parser of all commands; in what it returns, `handler` is the function that carries out the command."""
     parser = _Parser(prog="pplkit", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"pplkit {__version__}, torch {version('torch')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -104,7 +104,7 @@ def train_contact(arguments: argparse.Namespace) -> None:
     from pplkit.training.tasks import contact as task
 
     if str(arguments.dataset) != SYNTHETIC_MOTION:
-        raise PplkitError(f"preset contact learns from motion made by rule alone: give {SYNTHETIC_MOTION}.")
+        raise PplkitError(f"preset contact learns from synthetic motion alone: give {SYNTHETIC_MOTION}.")
     config = contact.ContactConfig().replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
     options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
     task.train_contact(config, motion_windows, arguments.run, **options)

@@ -92,4 +92,4 @@ def _pin(text: str) -> tuple[int, list[float]]:
         x, y, z = (float(number) for number in place.split(","))
         return int(vertex), [x, y, z]
     except ValueError:
-        raise PplkitError(f"--pin {text} is no pin: write a vertex and its place, as in 17=0.2,1.1,0.") from None
+        raise PplkitError(f"--pin {text} cannot be read: write a vertex and its place, as in 17=0.2,1.1,0.") from None

@@ -36,7 +36,7 @@ class ProgressLine:
             self.due = now + max(EVERY_SECONDS, EVERY_SHARE * (now - self.start))
 
     def count(self, done: int, total: int, what: str) -> None:
-        """Say how many of about `total` pieces of work are done, and how long the others take."""
+        """Print how many of about `total` pieces of work are done, and how long the rest will take."""
         left = duration((total - done) * (time.monotonic() - self.start) / done) if 0 < done < total else ""
         self.show(f"{what}: {done} of {max(done, total)}{left and f', about {left} left'}")
 

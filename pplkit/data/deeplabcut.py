@@ -23,7 +23,7 @@ def table_labels(path: Path, rows: Sequence[Sequence[str]]) -> Labels:
     """
     head = {row[0]: row for row in rows[:4] if row and row[0] in ("scorer", "individuals", "bodyparts", "coords")}
     if "bodyparts" not in head or "coords" not in head:
-        raise PplkitError(f"{path} has no lines 'bodyparts' and 'coords', as DeepLabCut writes them; export it again")
+        raise PplkitError(f"{path} has no lines 'bodyparts' and 'coords', as DeepLabCut writes them: export it again")
     columns = [index for index, name in enumerate(head["coords"]) if name in ("x", "y")]
     body = [row for row in rows[len(head) :] if any(row)]
     if not columns or not body or any(len(row) <= columns[-1] for row in (*head.values(), *body)):

@@ -79,7 +79,7 @@ def _coco(path: Path) -> Labels:
         ) from error
     kind = next(iter(kinds.values()), None)
     if kind is None or any(other["keypoints"] != kind["keypoints"] for other in kinds.values()):
-        raise PplkitError(f"{path} has {len(kinds)} categories with keypoints that differ; leave one kind of them")
+        raise PplkitError(f"{path} has {len(kinds)} categories with different keypoints: keep the annotations of one")
     names = kind["keypoints"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > MAX_NAMES:
         raise PplkitError(f"{path} has keypoints that are no list of at most {MAX_NAMES} names; correct it")

@@ -124,7 +124,7 @@ def _is_state(value: Any) -> bool:
 
 
 def _state(module: _StandIn, prefix: str = "") -> dict[str, Tensor]:
-    """Parameters and buffers of a module and of all modules in it, by the names that torch gives them."""
+    """Parameters and buffers of a module and of all modules in it, by their names in torch."""
     content = vars(module)
     tensors = {**content.get("_parameters", {}), **content.get("_buffers", {})}
     transient = content.get("_non_persistent_buffers_set", ())

@@ -134,8 +134,8 @@ def _how(code: int | None) -> str:
 
 def _ended(number: int, count: int, how: str) -> PplkitError:
     return PplkitError(
-        f"process {number} of {count} (counted from 0) ended ({how}) and the others with it: {CONTINUE}, "
-        "if memory ran out with fewer devices or a smaller batch_size in a new run."
+        f"process {number} of {count} (counted from 0) ended ({how}) and the others with it: {CONTINUE}. "
+        "If memory ran out, start a new run with fewer devices or a smaller batch_size."
     )
 
 

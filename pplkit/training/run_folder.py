@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from pplkit.core.files import (
     write_text,
 )
 from pplkit.core.locks import locked
+from pplkit.core.settings import Settings
 from pplkit.core.version import __version__
 from pplkit.core.words import choice, quantity
 from pplkit.data.crops import CROPS, current_name
@@ -37,6 +38,8 @@ from pplkit.data.reader import OBJECT
 from pplkit.training import checkpoint as checkpoints
 from pplkit.training.checkpoint import Checkpoint, Damaged, read_checkpoint, restore, weights
 from pplkit.training.task import TrainingSettings
+
+S = TypeVar("S", bound=Settings)
 
 AGAIN = "run the step that writes it (training comes first)"
 MODEL = "model.safetensors"  # of a folder that was handed on
@@ -178,6 +181,20 @@ class RunFolder:
             here = every.index(path) + 1
             remove(*every[: max(0, here - KEPT)], *every[here:])
         return path
+
+    def settings(self, kind: type[S]) -> S:
+        """The settings in config.json; raises PplkitError naming the file if they are missing or not usable."""
+        content = self.read("config.json", "config")["config"]
+        try:
+            return kind.from_dict(content)
+        except PplkitError as error:
+            raise PplkitError(f"{self.path / 'config.json'} is not usable: {error}") from None
+
+    def latest(self) -> Checkpoint:
+        """As `last`; raises PplkitError if there is none."""
+        if (checkpoint := self.last()) is None:
+            raise PplkitError(f"{self.path} holds no checkpoint yet: train it first.")
+        return checkpoint
 
     def last(self, *, good: bool = False) -> Checkpoint | None:
         """The last checkpoint that can be read, and with `good` that is "good"; None if there is none.

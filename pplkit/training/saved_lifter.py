@@ -37,16 +37,9 @@ def load_lifter(run: str | os.PathLike[str], device: str = "cpu") -> LifterRun:
     Raises PplkitError if the folder has no checkpoint, or is a run of the pose prior.
     """
     folder = RunFolder(Path(run))
-    settings = folder.read("config.json", "config")["config"]
     if not is_lifter(run):
         raise PplkitError(f"{folder.path} is not a run of lifting: train one with `pplkit train --preset lift`.")
-    try:
-        config = LiftingConfig.from_dict(settings)
-    except PplkitError as error:
-        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
-    checkpoint = folder.last()
-    if checkpoint is None:
-        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+    config = folder.settings(LiftingConfig)
     model = build_model(config)
-    step = restore(checkpoint, model, None)
+    step = restore(folder.latest(), model, None)
     return LifterRun(model.to(torch.device(device)).eval(), config, config.skeleton, config.fps, step)

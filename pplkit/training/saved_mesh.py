@@ -32,13 +32,8 @@ def load_mesh_run(run: str | os.PathLike[str], device: str = "cpu") -> MeshRun:
     settings = folder.read("config.json", "config")["config"]
     if "landmark_names" not in settings:
         raise PplkitError(f"{folder.path} is not a run of mesh pose: train one with `pplkit train --preset mesh`.")
-    try:
-        config = MeshConfig.from_dict(settings)
-    except PplkitError as error:
-        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
-    checkpoint = folder.last()
-    if checkpoint is None:
-        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+    config = folder.settings(MeshConfig)
+    checkpoint = folder.latest()
     vertices, faces, points = (
         checkpoint.tensors[f"model.template_{name}"].numpy() for name in ("vertices", "faces", "landmarks")
     )

@@ -113,9 +113,7 @@ def load(run: str | os.PathLike[str], device: str = "cpu") -> PosePriorLearner:
         model = read_model(config, folder.path, content.get("sha256", {}))
         model.made_by = content["made_by"]
     else:
-        checkpoint = folder.last()
-        if checkpoint is None:
-            raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
+        checkpoint = folder.latest()
         check_shapes(config, checkpoint.path, checkpoint.tensors, "model.")
         model = PosePriorLearner(config)
         step = restore(checkpoint, model, None)
@@ -143,10 +141,7 @@ def read_config(folder: RunFolder) -> Config:
         raise PplkitError(f"{folder.path} is a run of lifting: load it with pplkit.training.load_lifter.")
     if "landmark_names" in content["config"]:
         raise PplkitError(f"{folder.path} is a run of mesh pose: load it with pplkit.training.load_mesh_run.")
-    try:
-        return Config.from_dict(content["config"])
-    except PplkitError as error:
-        raise PplkitError(f"{folder.path / 'config.json'} is not usable: {error}") from None
+    return folder.settings(Config)
 
 
 def write_run(folder: RunFolder, model: PosePriorLearner, made_by: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_pins_turns_and_landmarks_are_handed_over(here: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["wave.obj", "--pin", "3=1,2"], "--pin 3=1,2 is no pin: write a vertex and its place"),
+        (["wave.obj", "--pin", "3=1,2"], "--pin 3=1,2 cannot be read: write a vertex and its place"),
         (["wave.obj", "--pin", "999=1,2,3"], "pins name vertex 999 of target.obj: it has 0 to 83."),
         (["wave.obj", "--turn", "y"], "'y' is no turn of axes"),
         (["wave.obj", "--ground", "up"], "ground is 'up'"),

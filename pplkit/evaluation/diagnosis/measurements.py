@@ -361,12 +361,12 @@ def _rotation_swaps(model: PosePriorLearner, split: Split) -> Numbers:
 
 
 def measure_images(data: Dataset) -> Numbers:
-    """How the object lies in the training images, as far as that can be told without labels.
+    """How the object lies in the training images, measured without labels.
 
     `filled`: fraction of the image that a square around the object takes up, the median; `cut`: fraction of the images
-    in which it covers more than CUT_FRACTION of the border. Both by masks, or by what moves where the camera stands.
-    Where neither tells: `indistinct`: fraction of the images whose inside does not differ from their border, see
-    `saliency`.
+    in which it covers more than CUT_FRACTION of the border. Both come from masks or, with a camera that stands still,
+    from what moves. Without either: `indistinct`: fraction of the images whose inside does not differ from their
+    border, see `saliency`.
     """
     train = data["train"]
     objects = foreground.by_masks(train) or foreground.by_motion(train)

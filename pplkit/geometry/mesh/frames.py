@@ -63,7 +63,7 @@ class Turn(NamedTuple):
 
 
 def turn_from_words(words: str) -> Turn:
-    """The turn that `Turn.words` calls so. Raises PplkitError for anything else."""
+    """The turn whose `Turn.words` these are. Raises PplkitError for other words."""
     turns = (Turn(rotation, True) for rotation in ROTATIONS)
     match = next((turn for turn in turns if turn.words.replace(" ", "") == words.lower().replace(" ", "")), None)
     if match is None:

@@ -79,7 +79,7 @@ def jacobians(rest: Values, faces: Values, posed: Array, full: bool = False) -> 
     points, corners = checked_mesh(rest, faces)
     values = torch.as_tensor(posed)
     if values.shape[-2:] != points.shape:
-        raise PplkitError(f"posed has the shape {tuple(values.shape)}: rest asks for (..., {len(points)}, 3).")
+        raise PplkitError(f"posed has the shape {tuple(values.shape)}: rest needs (..., {len(points)}, 3).")
     corners = corners.to(values.device)
     exact = values.double()  # single precision would lose three digits to cancellation
     field = exact[..., corners, :].mT @ gradients(rest, faces).to(exact)

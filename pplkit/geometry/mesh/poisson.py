@@ -76,7 +76,7 @@ class PoissonSolver:
         field = torch.as_tensor(jacobians)
         if field.shape[-3:] != (self.faces, 3, 3):
             raise PplkitError(
-                f"jacobians have the shape {tuple(field.shape)}: this mesh asks for (..., {self.faces}, 3, 3)."
+                f"jacobians have the shape {tuple(field.shape)}: this mesh needs (..., {self.faces}, 3, 3)."
             )
         vertices = cast(Tensor, _Solve.apply(field.double().cpu(), self))  # type: ignore[no-untyped-call]
         if pins:

@@ -17,7 +17,7 @@ MAX_OUTSIDE = 0.25  # of the image side, by which a point that the crop has cut 
 
 
 def write_points(path: Path, points: Mapping[tuple[str, str], tuple[float, float]]) -> None:
-    """Write a table, whole or not at all."""
+    """Write the table of labels as a whole; if writing fails, the file stays as it was."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerows([HEADER, *((image, name, *point) for (image, name), point in points.items())])

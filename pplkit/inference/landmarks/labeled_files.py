@@ -77,7 +77,7 @@ def _place(path: Path, name: str, folder: str) -> tuple[Path, int] | None:
 
 
 def _image_file(path: Path, name: str) -> Path | None:
-    """The file that `name`, with more or fewer folders before it, means beside the labels or above them."""
+    """The image file that `name` stands for: beside the labels or above them, with more or fewer folders before it."""
     folder = path if path.is_dir() else path.parent
     parts: Sequence[str] = Path(name.replace("\\", "/")).parts
     for base in (folder, *list(folder.resolve().parents)[:FOLDERS_ABOVE]):

@@ -29,7 +29,7 @@ Pairs = Sequence[tuple[int, int]]
 
 
 def side_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Indices of (left, right) names: those that differ in "left" and "right", or in a lone "l" and "r"."""
+    """Indices of pairs of names that are alike but for "left" and "right", or for a lone "l" and "r"."""
     index_of = {name.lower(): index for index, name in enumerate(names)}
     pairs = []
     for index in index_of.values():

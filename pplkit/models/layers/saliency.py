@@ -48,7 +48,7 @@ class Finder:
         self.classifier: Classifier = fit_classifier((cells - self.mean) / self.spread)
 
     def blobs(self, image: np.ndarray) -> np.ndarray:
-        """What may be the object in an image uint8 (SIDE, SIDE, 3): (k, 5), largest weight first.
+        """Regions of an image uint8 (SIDE, SIDE, 3) that may be the object: (k, 5), largest weight first.
 
         A row has left, top, right and bottom as fractions of the sides, and the weight. (0, 5) where nothing is
         distinct from the border.

@@ -44,7 +44,7 @@ class MeshModel(nn.Module, ABC):
         shape = tuple(self.template.vertices.shape)
         if posed.ndim != 3 or posed.shape[1:] != shape:
             raise PplkitError(
-                f"the poses have the shape {posed.shape}: the mesh that was learned from asks for (N, {shape[0]:,}, 3)."
+                f"the poses have the shape {posed.shape}: the mesh that was learned from needs (N, {shape[0]:,}, 3)."
             )
         return self._encoded(torch.from_numpy(self.template.normalized(posed)))
 

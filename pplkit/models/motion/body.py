@@ -299,7 +299,7 @@ def _leg(side: str, sign: float, lengths: Mapping[str, float], size: float, firs
 
 
 def _arm(side: str, sign: float, lengths: Mapping[str, float], size: float, first: int) -> list[Segment]:
-    """Upper arm, and forearm with the hand."""
+    """The upper arm, and the forearm with the hand."""
     upper, fore = lengths["upper arm"], lengths["forearm"]
     axes = LEFT_SHOULDER if sign > 0 else RIGHT_SHOULDER
     # Wide enough for an arm to circle without its angles jumping by a turn.

@@ -137,7 +137,7 @@ def equivariance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transfor
 
 
 def distance_loss(keypoints: Tensor, second_keypoints: Tensor, view_transform: Tensor) -> Tensor:
-    """As `equivariance_loss`, but mean |M P' - P''| over coordinates in [-1, 1] units; other losses keep them apart.
+    """As `equivariance_loss`, but the mean of |M P' - P''| over coordinates in [-1, 1]; it pushes no keypoints apart.
 
     Keypoints that M puts outside the second view (beyond 1.1) are left out.
     """

@@ -84,12 +84,9 @@ def load_estimator(run: str | os.PathLike[str]) -> EstimatorRun:
     settings = folder.read("config.json", "config")["config"]
     if settings.get("name") != "estimator":
         raise PplkitError(f"{folder.path} is not a run of the published estimator: train one with train_estimator.")
-    config = EstimatorConfig.from_dict(settings)
+    config = folder.settings(EstimatorConfig)
     model = Estimator(config)
-    checkpoint = folder.last()
-    if checkpoint is None:
-        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-    restore(checkpoint, model, None)
+    restore(folder.latest(), model, None)
     return EstimatorRun(model.eval(), config)
 
 

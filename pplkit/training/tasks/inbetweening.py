@@ -59,11 +59,8 @@ def load_inbetweening(run: str | os.PathLike[str], device: str = "cpu") -> InBet
     settings = folder.read("config.json", "config")["config"]
     if "longest_gap" not in settings:
         raise PplkitError(f"{folder.path} is not a run of in-betweening: train one with train_inbetweening.")
-    checkpoint = folder.last()
-    if checkpoint is None:
-        raise PplkitError(f"{folder.path} holds no checkpoint yet: train it first.")
-    model = InBetweening(InBetweeningConfig.from_dict(settings))
-    restore(checkpoint, model, None)
+    model = InBetweening(folder.settings(InBetweeningConfig))
+    restore(folder.latest(), model, None)
     return model.to(torch.device(device)).eval()
 
 

@@ -42,7 +42,7 @@ def on_drag(widget: Any, act: Callable[[np.ndarray], None]) -> None:
 
 
 def on_click(widget: Any, act: Callable[[np.ndarray], None]) -> None:
-    """Have `act(point)` called with the position (2,) in [-1, 1] of every click, touch or pen."""
+    """Call `act(point)` at every click, touch or pen, with its position (2,) in [-1, 1]."""
 
     def handle(_: Any, content: Any, __: Any) -> None:
         if content.get("event") == "click":

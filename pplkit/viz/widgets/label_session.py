@@ -39,7 +39,7 @@ class LabelSession:
         bad = [name for name in self.names if self.names.count(name) > 1 or len(name.splitlines()) != 1]
         if bad:
             what = "more than once, empty or of several lines"
-            raise PplkitError(f"landmarks has {bad[0]!r} {what}: give each point a name of its own.")
+            raise PplkitError(f"landmarks has {bad[0]!r} {what}: give each point its own name.")
         self.images, self.size, self.path = [str(image) for image in images], size, path
         self.points = read_points(path, size)
         self._table_keys = {(rename(image), name): (image, name) for image, name in self.points}

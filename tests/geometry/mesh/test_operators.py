@@ -87,5 +87,5 @@ def test_what_is_no_mesh_is_refused(rest: np.ndarray, faces: list[list[int]], me
 
 
 def test_poses_of_another_mesh_are_refused() -> None:
-    with pytest.raises(PplkitError, match=r"posed has the shape \(4, 3\): rest asks for \(..., 3, 3\)"):
+    with pytest.raises(PplkitError, match=r"posed has the shape \(4, 3\): rest needs \(..., 3, 3\)"):
         jacobians(*TRIANGLE, np.zeros((4, 3)))

@@ -97,7 +97,7 @@ def test_what_a_mesh_keeps_follows_the_weights() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(PplkitError, match=r"poses have the shape \(3, 4, 3\): the mesh .* asks for \(N, "):
+    with pytest.raises(PplkitError, match=r"poses have the shape \(3, 4, 3\): the mesh .* needs \(N, "):
         patch_model().encode(np.zeros((3, 4, 3)))
     body = body_poses("humanoid", count=1)
     other = Template(body.mesh.vertices, body.mesh.faces, Landmarks(("nose",), np.zeros((1, 3))))
