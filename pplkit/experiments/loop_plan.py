@@ -49,6 +49,7 @@ class ImitationSettings(Settings):
     contact: str = "network"  # as for `pplkit.imitate`
     sight: bool = True  # whether joints are first put on the lines of sight of their keypoints, near which "fit" stays
     distance: float = 0.2  # meters from estimated to imitated joints, on average, beyond which clips are dropped
+    bones: float = 2.0  # factor by which a bone may be longer or shorter than the estimate's; clips beyond are dropped
     falls: int = 0  # of the simulated body, that a clip may have and stay
     check_force: float = 0.0  # newtons with which a simulated body has to follow without more falls; 0: not checked
 

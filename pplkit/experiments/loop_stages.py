@@ -21,6 +21,7 @@ from pplkit.data.skeletons import H36M17, to_h36m17
 from pplkit.experiments.loop_estimators import FOCAL_LENGTH, Lift
 from pplkit.experiments.loop_plan import RULES, ClipSettings, ImitationSettings, TestSettings
 from pplkit.geometry.cameras import image_from_screen, normalize_screen
+from pplkit.geometry.plausibility import bone_lengths
 from pplkit.inference.imitation.clip import prepared
 from pplkit.inference.imitation.methods import imitate
 
@@ -190,44 +191,53 @@ def imitate_clips(
     """
 
     def work(name: str) -> tuple[PoseSequence | None, dict[str, Any]]:
-        motion, given = read_sequence(motions / f"{name}.npz"), dict[str, Any]()
+        estimate, given = read_sequence(motions / f"{name}.npz"), dict[str, Any]()
+        motion = estimate
         if clips is not None:
             true = clips / TRUTH / f"{name}_camera.npz"
             given = {"truth": read_sequence(true)} if true.exists() else {}
             if settings.sight:
                 motion = on_sight(motion, read_sequence(clips / f"{name}.npz"))
                 given |= {"sight": True} if settings.method == "fit" else {}
-        return imitated(motion, settings, options, **given)
+        made, numbers = imitated(motion, settings, {**options, **given})
+        if made is not None:
+            bones = made.skeleton.bones
+            lengths = [np.median(bone_lengths(each.points.astype(float), bones), axis=0) for each in (estimate, made)]
+            ratio = np.maximum(lengths[1], 1e-6) / np.maximum(lengths[0], 1e-6)
+            numbers["bone_factor"] = float(np.exp(np.abs(np.log(ratio)).max()))
+            if numbers["bone_factor"] > settings.bones:
+                return None, {**numbers, "dropped": "rejected", "reason": "bones of other lengths than estimated"}
+        return made, numbers
 
     return each_clip(folder, _names(motions), work)
 
 
 def imitated(
-    motion: PoseSequence, settings: ImitationSettings, options: Mapping[str, Any], **more: Any
+    motion: PoseSequence, settings: ImitationSettings, options: Mapping[str, Any]
 ) -> tuple[PoseSequence | None, dict[str, Any]]:
-    """One motion made plausible, or None, and its numbers, with `dropped` and `reason` where it is not learned from."""
+    """One motion made plausible, or None, and its numbers, with `dropped` and `reason` where it is not learned from.
+
+    Raises PplkitError for a setting that the method does not have.
+    """
     try:
-        made, report = imitate(
-            motion, settings.method, gravity=settings.gravity, contact=settings.contact, **more, **options
-        )
+        made, report = imitate(motion, settings.method, gravity=settings.gravity, contact=settings.contact, **options)
+        falls, numbers = report.after.get("falls", 0.0), dict[str, Any]()
+        if settings.check_force and settings.method not in ("track", "policy"):
+            checked = imitate(made, "track", contact=settings.contact, force=settings.check_force)[1].after
+            falls = checked["falls"]
+            numbers = {"falls": falls, "force_body_weights": checked["force_body_weights"]}
     except PplkitError as error:
-        if "setting" in str(error):
+        if "setting" in str(error) or "unknown" in str(error):
             raise
         return None, {"dropped": "refused", "reason": str(error)}
     root = made.skeleton.root
     before, after = (points - points[:, root, None] for points in (report.clip.points, made.points))
     distance = float(np.linalg.norm(before - after, axis=-1).mean())
-    numbers: dict[str, Any] = {f"{name}_before": value for name, value in report.before.items()}
-    numbers |= {name: value for name, value in report.after.items() if np.isfinite(value)}
+    numbers |= {f"{name}_before": value for name, value in report.before.items()} | report.after
     numbers = {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
     numbers["distance_mm"] = 1000 * distance
     if distance > settings.distance:
         return None, {**numbers, "dropped": "rejected", "reason": f"{distance:.3f} m from its estimate"}
-    falls = report.after.get("falls", 0.0)
-    if settings.check_force and settings.method not in ("track", "policy"):
-        checked = imitate(made, "track", contact=settings.contact, force=settings.check_force)[1].after
-        falls = checked["falls"]
-        numbers |= {"falls": falls, "force_body_weights": checked["force_body_weights"]}
     if falls > settings.falls:
         return None, {**numbers, "dropped": "falls", "reason": f"{falls:.0f} falls"}
     return made, numbers

@@ -118,13 +118,13 @@ def test_exploded_clips_and_bodies_without_legs_are_dropped_and_counted(tmp_path
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()} == before
 
 
-def test_a_bone_of_length_zero_passes_the_fit(tmp_path: Path) -> None:
+def test_a_bone_of_length_zero_stops_nothing(tmp_path: Path) -> None:
     points = walk(30).points
     points[:, H36M17.joints.index("left elbow")] = points[:, H36M17.joints.index("left shoulder")]
     given = motions(tmp_path / "given", armless=points)
     (tmp_path / "out").mkdir()
     numbers = imitate_clips(tmp_path / "out", given, replace(FILTERS, method="fit"), {"iterations": 3})
-    assert numbers["dropped"] == {} and numbers["clips"] == 3
+    assert numbers["dropped"] == {"rejected": 1} and numbers["clips"] == 3  # the fit has given it a length
 
 
 def test_clips_far_from_their_estimate_are_rejected(tmp_path: Path) -> None:
@@ -134,6 +134,28 @@ def test_clips_far_from_their_estimate_are_rejected(tmp_path: Path) -> None:
     given = motions(tmp_path / "given", noisy=noisy)
     numbers = imitate_clips(tmp_path / "out", given, replace(FILTERS, distance=0.1), {})
     assert numbers["dropped"] == {"rejected": 1}
+
+
+def test_bodies_whose_bones_are_not_those_of_the_estimate_are_rejected(tmp_path: Path) -> None:
+    """Two people would be needed for such a narrow trunk: on the lines of sight, left and right fall together."""
+    (tmp_path / "clips").mkdir(), (tmp_path / "estimates").mkdir(), (tmp_path / "out").mkdir()
+    settings = ClipSettings(count=2, seconds=1.0, noise=0.0, rules=("planted",))
+    make_clips(tmp_path / "clips", settings, 0, motion_windows)
+    true = read_motions(tmp_path / "clips" / "truth", "*_camera.npz")
+    for motion in true:
+        motion.write(tmp_path / "estimates" / f"{motion.source}.npz")
+    narrow, hips = (
+        read_motions(tmp_path / "clips")[1],
+        [H36M17.joints.index(f"{side} hip") for side in ("left", "right")],
+    )
+    points, depth = narrow.points.copy(), true[1].points.copy()
+    points[:, hips], depth[:, hips] = points[:, :1] + np.float32([2, 2]), depth[:, :1]
+    replace(narrow, points=points).write(tmp_path / "clips" / f"{narrow.source}.npz")
+    replace(true[1], points=depth + (true[1].points - depth) * np.float32([1, 1, 0])).write(
+        tmp_path / "estimates" / f"{narrow.source}.npz"
+    )
+    numbers = imitate_clips(tmp_path / "out", tmp_path / "estimates", FILTERS, {}, tmp_path / "clips")
+    assert numbers["dropped"] == {"rejected": 1} and numbers["means"]["bone_factor"] < 1.5
 
 
 def test_falls_are_dropped_and_counted(tmp_path: Path) -> None:
