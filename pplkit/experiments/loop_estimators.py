@@ -73,13 +73,13 @@ def load_lift(config: LiftingConfig | EstimatorConfig, run: Path) -> Lift:
 
 def interpolated(keypoints: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """Keypoints (T, J, 2) with straight lines through gaps; joints that are never seen lie at the root."""
-    filled, frames = np.array(keypoints, float), np.arange(len(keypoints))
+    points, frames = np.array(keypoints, float), np.arange(len(keypoints))
     order = [0, *range(1, keypoints.shape[1])]
     for joint in order:
         seen = confidence[:, joint] > 0
         if not seen.any():
-            filled[:, joint] = filled[:, 0] if joint else 0.0
+            points[:, joint] = points[:, 0] if joint else 0.0
             continue
         for axis in range(2):
-            filled[:, joint, axis] = np.interp(frames, frames[seen], filled[seen, joint, axis])
-    return filled
+            points[:, joint, axis] = np.interp(frames, frames[seen], points[seen, joint, axis])
+    return points

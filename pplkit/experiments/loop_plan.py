@@ -125,13 +125,13 @@ def _section(at: At, defaults: S, values: Any) -> S:
     """`defaults` with the values of a section of the plan."""
     values = {name: like(value, getattr(defaults, name, None)) for name, value in at.mapping(values).items()}
     try:
-        changed = defaults.replace(**values)
+        settings = defaults.replace(**values)
     except PplkitError as error:
         raise at.refuse(error) from None
-    for name, value in changed.to_dict().items():
+    for name, value in settings.to_dict().items():
         if name in ("count", "seconds", "fps") and not 0 < value < 1e6:
             raise at.to(name).refuse(f"{value!r} must be positive.")
-    return changed
+    return settings
 
 
 def _split(at: At, defaults: S, values: Any) -> tuple[S, dict[str, Any]]:
@@ -151,6 +151,6 @@ def _estimator(at: At, values: dict[str, Any], fps: float) -> LiftingConfig | Es
     except PplkitError as error:
         raise at.to("preset").refuse(error) from None
     if preset.network == "poseformer" or preset.labels == "2d":
-        known = choice(preset.name, ("lift", "lift-small", "frame-mlp"))
-        raise at.to("preset").refuse(f"{preset.name} is not for a loop: {known}.")
+        advice = choice(preset.name, ("lift", "lift-small", "frame-mlp"))
+        raise at.to("preset").refuse(f"{preset.name} is not for a loop: {advice}.")
     return _section(at, preset.replace(fps=fps), values)

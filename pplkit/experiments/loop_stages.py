@@ -76,17 +76,17 @@ def _read_clips(folder: Path, settings: ClipSettings) -> dict[str, Any]:
     paths = sorted(source.glob("*.npz"))
     for path in paths:
         try:
-            given = read_sequence(path)
-            if given.points.shape[2] != 2 or given.size is None or len(given) < 2:
+            clip = read_sequence(path)
+            if clip.points.shape[2] != 2 or clip.size is None or len(clip) < 2:
                 raise PplkitError(f"{path} is no 2D sequence with the size of its images: give keypoints in pixels.")
-            points, confidence = to_h36m17(given.points, given.skeleton, given.weight, partial=True)
+            points, confidence = to_h36m17(clip.points, clip.skeleton, clip.weight, partial=True)
         except PplkitError as error:
             _report(str(error), dropped)
             continue
-        made = PoseSequence(
-            points=points, fps=given.fps, skeleton=H36M17, confidence=confidence, size=given.size, source=path.stem
+        person = PoseSequence(
+            points=points, fps=clip.fps, skeleton=H36M17, confidence=confidence, size=clip.size, source=path.stem
         )
-        made.resampled(settings.fps).write(folder / path.name)
+        person.resampled(settings.fps).write(folder / path.name)
     if len(paths) == sum(dropped.values()):
         raise PplkitError(f"{source} holds no usable 2D sequence (.npz): write some, as `pplkit track` or a detector.")
     return {"clips": len(paths), "dropped": dict(dropped)}
@@ -110,13 +110,13 @@ def estimate_clips(folder: Path, clips: Path, lift: Lift) -> dict[str, Any]:
     paths = sorted(clips.glob("*.npz"))
     for path in paths:
         if not (folder / path.name).exists():
-            given = read_sequence(path)
-            assert given.size is not None
-            screen = np.nan_to_num(normalize_screen(given.points, *given.size)).astype(np.float32)
-            made = PoseSequence(
-                points=lift(screen, given.weight), fps=given.fps, skeleton=H36M17, space="camera", source=path.stem
+            clip = read_sequence(path)
+            assert clip.size is not None
+            screen = np.nan_to_num(normalize_screen(clip.points, *clip.size)).astype(np.float32)
+            estimate = PoseSequence(
+                points=lift(screen, clip.weight), fps=clip.fps, skeleton=H36M17, space="camera", source=path.stem
             )
-            made.write(folder / path.name)
+            estimate.write(folder / path.name)
     return {"clips": len(paths)}
 
 
@@ -191,23 +191,23 @@ def imitate_clips(
     """
 
     def work(name: str) -> tuple[PoseSequence | None, dict[str, Any]]:
-        estimate, given = read_sequence(motions / f"{name}.npz"), dict[str, Any]()
+        estimate, extra = read_sequence(motions / f"{name}.npz"), dict[str, Any]()
         motion = estimate
         if clips is not None:
             true = clips / TRUTH / f"{name}_camera.npz"
-            given = {"truth": read_sequence(true)} if true.exists() else {}
+            extra = {"truth": read_sequence(true)} if true.exists() else {}
             if settings.sight:
                 motion = on_sight(motion, read_sequence(clips / f"{name}.npz"))
-                given |= {"sight": True} if settings.method == "fit" else {}
-        made, numbers = imitated(motion, settings, {**options, **given})
-        if made is not None:
-            bones = made.skeleton.bones
-            lengths = [np.median(bone_lengths(each.points.astype(float), bones), axis=0) for each in (estimate, made)]
+                extra |= {"sight": True} if settings.method == "fit" else {}
+        result, numbers = imitated(motion, settings, {**options, **extra})
+        if result is not None:
+            bones = result.skeleton.bones
+            lengths = [np.median(bone_lengths(each.points.astype(float), bones), axis=0) for each in (estimate, result)]
             ratio = np.maximum(lengths[1], 1e-6) / np.maximum(lengths[0], 1e-6)
             numbers["bone_factor"] = float(np.exp(np.abs(np.log(ratio)).max()))
             if numbers["bone_factor"] > settings.bones:
                 return None, {**numbers, "dropped": "rejected", "reason": "bones of other lengths than estimated"}
-        return made, numbers
+        return result, numbers
 
     return each_clip(folder, _names(motions), work)
 
@@ -220,18 +220,18 @@ def imitated(
     Raises PplkitError for a setting that the method does not have.
     """
     try:
-        made, report = imitate(motion, settings.method, gravity=settings.gravity, contact=settings.contact, **options)
+        result, report = imitate(motion, settings.method, gravity=settings.gravity, contact=settings.contact, **options)
         falls, numbers = report.after.get("falls", 0.0), dict[str, Any]()
         if settings.check_force and settings.method not in ("track", "policy"):
-            checked = imitate(made, "track", contact=settings.contact, force=settings.check_force)[1].after
-            falls = checked["falls"]
-            numbers = {"falls": falls, "force_body_weights": checked["force_body_weights"]}
+            tracked = imitate(result, "track", contact=settings.contact, force=settings.check_force)[1].after
+            falls = tracked["falls"]
+            numbers = {"falls": falls, "force_body_weights": tracked["force_body_weights"]}
     except PplkitError as error:
         if "setting" in str(error) or "unknown" in str(error):
             raise
         return None, {"dropped": "refused", "reason": str(error)}
-    root = made.skeleton.root
-    before, after = (points - points[:, root, None] for points in (report.clip.points, made.points))
+    root = result.skeleton.root
+    before, after = (points - points[:, root, None] for points in (report.clip.points, result.points))
     distance = float(np.linalg.norm(before - after, axis=-1).mean())
     numbers |= {f"{name}_before": value for name, value in report.before.items()} | report.after
     numbers = {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
@@ -240,7 +240,7 @@ def imitated(
         return None, {**numbers, "dropped": "rejected", "reason": f"{distance:.3f} m from its estimate"}
     if falls > settings.falls:
         return None, {**numbers, "dropped": "falls", "reason": f"{falls:.0f} falls"}
-    return made, numbers
+    return result, numbers
 
 
 def _world(points: np.ndarray, like: PoseSequence) -> PoseSequence:

@@ -88,8 +88,8 @@ class _SeedLoop:
             estimates, clips = stages["estimate"].folder, self.clips.folder
             if arm in ("raw", "sight"):
                 placing = {"gravity": plan.imitation.gravity, "contact": plan.imitation.contact}
-                shown = clips if arm == "sight" else None
-                work = partial(loop_stages.place_clips, estimates=estimates, settings=plan.imitation, clips=shown)
+                views = clips if arm == "sight" else None
+                work = partial(loop_stages.place_clips, estimates=estimates, settings=plan.imitation, clips=views)
                 stages["place"] = self._derived(before, f"placed_{arm}", placing, work)
             else:
                 work = partial(
@@ -97,10 +97,10 @@ class _SeedLoop:
                     options=plan.method_settings, clips=clips,
                 )  # fmt: skip
                 stages["imitate"] = self._derived(before, "imitated", options, work)
-            made = list(stages.values())[-1]
-            pools, origin = [made.folder], made.fingerprint
+            last = list(stages.values())[-1]
+            pools, origin = [last.folder], last.fingerprint
             if arm == "loop":
-                stages |= self._hallucinated(before, made)
+                stages |= self._hallucinated(before, last)
                 pools.append(stages["hallucinate"].folder)
                 origin = stages["hallucinate"].fingerprint
         pattern = "*_world.npz" if arm == "true" else "*.npz"
@@ -132,14 +132,14 @@ class _SeedLoop:
 
         return work
 
-    def _hallucinated(self, before: Stage, known: Stage) -> dict[str, Stage]:
+    def _hallucinated(self, before: Stage, imitation: Stage) -> dict[str, Stage]:
         """An in-betweening network trained on imitated motion, and new motion that it joins from pieces of that."""
         plan, seed = self.plan, self.seed
         network = plan.network.replace(seed=seed)
-        inputs: dict[str, Any] = {"network": network.to_dict(), "motion": known.fingerprint}
+        inputs: dict[str, Any] = {"network": network.to_dict(), "motion": imitation.fingerprint}
 
         def learn(folder: Path) -> dict[str, Any]:
-            pool = MotionPool(loop_stages.read_motions(known.folder))
+            pool = MotionPool(loop_stages.read_motions(imitation.folder))
             train_inbetweening(network, pool.windows, folder / "run", **OPTIONS)
             return {}
 
@@ -151,7 +151,7 @@ class _SeedLoop:
 
         def make(folder: Path) -> dict[str, Any]:
             model = load_inbetweening(trained.folder / "run")
-            motions = [motion.points for motion in loop_stages.read_motions(known.folder)]
+            motions = [motion.points for motion in loop_stages.read_motions(imitation.folder)]
 
             def work(name: str) -> tuple[PoseSequence | None, dict[str, Any]]:
                 number = 100_000 * seed + int(name)
@@ -161,8 +161,8 @@ class _SeedLoop:
 
             return loop_stages.each_clip(folder, [f"{number:04d}" for number in range(settings.count)], work)
 
-        made = self._stage(f"{before.folder.name}/hallucinated", inputs, make)
-        return {"hallucinator": trained, "hallucinate": made}
+        motion = self._stage(f"{before.folder.name}/hallucinated", inputs, make)
+        return {"hallucinator": trained, "hallucinate": motion}
 
     def _train(self, folder: Path, config: Any, source: WalkPairs | MotionPool, start: Path | None) -> dict[str, Any]:
         """Train an estimator and score it on motion that is never seen."""
@@ -190,12 +190,12 @@ class _SeedLoop:
 
 def _cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Seconds of processor time by kind of stage; a stage that rows share counts once."""
-    known = {}
+    parts = {}
     for row in rows:
         for name, folder in row["folders"].items():
-            known[folder] = (name, row["stages"][name]["cpu_seconds"])
+            parts[folder] = (name, row["stages"][name]["cpu_seconds"])
     total: dict[str, float] = {}
-    for name, seconds in known.values():
+    for name, seconds in parts.values():
         total[name] = round(total.get(name, 0.0) + seconds, 2)
     return total | {"all": round(sum(total.values()), 2)}
 
@@ -208,10 +208,10 @@ def table_lines(result: Mapping[str, Any]) -> list[str]:
     for number, arm in sorted(keys, key=lambda key: key[0]):
         rows = [row for row in result["rows"] if (row["round"], row["arm"]) == (number, arm)]
         cells = [_cell([row[name] for row in rows]) for name in ("mpjpe_mm", "p_mpjpe_mm", "bone_deviation_mm")]
-        made = [part for row in rows for name, part in row["stages"].items() if name in ("imitate", "hallucinate")]
-        skate = [part["means"].get("skate_cm_s") for part in made if part["means"].get("skate_cm_s") is not None]
-        cells.append(f"{sum(part['clips'] for part in made) / len(rows):.0f}" if made else "")
-        cells.append(f"{sum(sum(part['dropped'].values()) for part in made) / len(rows):.1f}" if made else "")
+        stages = [part for row in rows for name, part in row["stages"].items() if name in ("imitate", "hallucinate")]
+        skate = [part["means"].get("skate_cm_s") for part in stages if part["means"].get("skate_cm_s") is not None]
+        cells.append(f"{sum(part['clips'] for part in stages) / len(rows):.0f}" if stages else "")
+        cells.append(f"{sum(sum(part['dropped'].values()) for part in stages) / len(rows):.1f}" if stages else "")
         cells.append(f"{np.mean(skate):.1f}" if skate else "")
         lines.append(f"| {number} | {arm} | {' | '.join(cells)} |")
     hours = result["cpu_seconds"]["all"] / 3600

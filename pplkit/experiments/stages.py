@@ -38,20 +38,20 @@ def stage(folder: Path, inputs: Mapping[str, Any], work: Callable[[Path], Mappin
     returns numbers; killed on the way, it is called again and finds the files that it wrote whole. Raises PplkitError
     where the folder holds a stage, begun or done, of other inputs.
     """
-    known = json.loads(json.dumps(inputs, default=list))
-    fingerprint = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    content = json.loads(json.dumps(inputs, default=list))
+    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     if (folder / INPUTS).exists():
         before = read_json(folder / INPUTS, "delete the folder")
-        if before != known:
-            changed = ", ".join(sorted(name for name in known | before if known.get(name) != before.get(name)))
+        if before != content:
+            names = ", ".join(sorted(name for name in content | before if content.get(name) != before.get(name)))
             raise PplkitError(
-                f"{folder} was made with other settings ({changed}): give another --out, or delete the folder."
+                f"{folder} was made with other settings ({names}): give another --out, or delete the folder."
             )
     if not (folder / RESULT).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / INPUTS, known)
+        write_json(folder / INPUTS, content)
         start = time.process_time()
         numbers = dict(work(folder))
         write_json(folder / RESULT, {"numbers": numbers, "seconds": round(time.process_time() - start, 2)})
-    done = read_json(folder / RESULT, "delete the folder")
-    return Stage(folder, fingerprint, done["numbers"], done["seconds"])
+    result = read_json(folder / RESULT, "delete the folder")
+    return Stage(folder, fingerprint, result["numbers"], result["seconds"])

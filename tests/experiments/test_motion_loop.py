@@ -23,7 +23,7 @@ arms: [{arms}]
 clips: {{count: 3, seconds: 1.0, rules: [gait, planted]}}
 start: {{steps: 4}}
 estimator: {{{estimator}, steps: 4, batch_size: 4}}
-imitation: {{method: filters, distance: 5.0}}
+imitation: {{method: filters, distance: 5.0, bones: 100.0}}
 hallucination: {{count: 2, seconds: 1.0, steps: 3, width: 16, layers: 1, batch_size: 4, longest_gap: 15}}
 test: {{count: 2, seconds: 1.0}}
 """
