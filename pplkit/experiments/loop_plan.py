@@ -12,6 +12,7 @@ from pplkit.core.yaml_file import At, like, read_yaml
 from pplkit.inference.imitation.methods import METHODS
 from pplkit.models.lifting.config import LiftingConfig
 from pplkit.models.motion.estimator_config import EstimatorConfig
+from pplkit.models.motion.imitation_config import ImitationConfig
 from pplkit.models.motion.inbetweening_config import InBetweeningConfig
 
 KEYS = ("rounds", "seeds", "arms", "clips", "start", "estimator", "imitation", "hallucination", "test")
@@ -99,6 +100,9 @@ def read_loop_plan(file: Path) -> LoopPlan:
     plan = at.mapping(read_yaml(file), KEYS)
     clips = _section(at.to("clips"), ClipSettings(), plan.get("clips"))
     imitation, method_settings = _split(at.to("imitation"), ImitationSettings(), plan.get("imitation"))
+    if imitation.method == "policy":
+        here = at.to("imitation").to("config")
+        method_settings["config"] = _section(here, ImitationConfig(), method_settings.get("config"))
     hallucination, network = _split(at.to("hallucination"), HallucinationSettings(), plan.get("hallucination"))
     arms = at.to("arms").items(plan.get("arms", ["loop"]))
     for arm in arms:

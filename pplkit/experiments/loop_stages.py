@@ -219,6 +219,7 @@ def imitated(
 
     Raises PplkitError for a setting that the method does not have.
     """
+    options = {**options, "bar": False} if settings.method == "policy" else options
     try:
         result, report = imitate(motion, settings.method, gravity=settings.gravity, contact=settings.contact, **options)
         falls, numbers = report.after.get("falls", 0.0), dict[str, Any]()

@@ -17,6 +17,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.core.files import write_json, write_text
 from pplkit.core.locks import locked
 from pplkit.core.project import home
+from pplkit.core.settings import Settings
 from pplkit.data.motion_pool import MotionPool
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
@@ -84,7 +85,11 @@ class _SeedLoop:
             pools, origin = [self.clips.folder / loop_stages.TRUTH], self.clips.fingerprint
         else:
             stages["estimate"] = self._derived(before, "estimates", {}, self._estimate(before))
-            options = plan.imitation.to_dict() | {"settings": dict(plan.method_settings)}
+            settings = {
+                name: value.to_dict() if isinstance(value, Settings) else value
+                for name, value in plan.method_settings.items()
+            }
+            options = plan.imitation.to_dict() | {"settings": settings}
             estimates, clips = stages["estimate"].folder, self.clips.folder
             if arm in ("raw", "sight"):
                 placing = {"gravity": plan.imitation.gravity, "contact": plan.imitation.contact}

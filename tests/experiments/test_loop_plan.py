@@ -8,6 +8,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.experiments.loop_plan import read_loop_plan
 from pplkit.models.lifting.config import LiftingConfig
 from pplkit.models.motion.estimator_config import EstimatorConfig
+from pplkit.models.motion.imitation_config import ImitationConfig
 
 
 def plan(folder: Path, text: str) -> Path:
@@ -37,6 +38,14 @@ hallucination: {count: 3, width: 16}
     assert read.start_steps == 7 and read.network.fps == 25.0 and read.network.width == 16
     assert read.imitation.falls == 1 and dict(read.method_settings) == {"force": 200.0}
     assert read.hallucination.count == 3
+
+
+def test_a_policy_has_the_settings_of_its_training(tmp_path: Path) -> None:
+    read = read_loop_plan(plan(tmp_path, "imitation: {method: policy, config: {steps: 20, force: 50}}"))
+    config = read.method_settings["config"]
+    assert isinstance(config, ImitationConfig) and (config.steps, config.force) == (20, 50.0)
+    with pytest.raises(PplkitError, match=r"imitation.config: setting 'step' is unknown"):
+        read_loop_plan(plan(tmp_path, "imitation: {method: policy, config: {step: 20}}"))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from pplkit.experiments.loop_stages import (
     place_clips,
     read_motions,
 )
+from pplkit.models.motion.imitation_config import ImitationConfig
 
 FILTERS = ImitationSettings(method="filters", contact="thresholds", gravity="given", distance=1.0)
 
@@ -171,6 +172,15 @@ def test_falls_are_dropped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "checked").mkdir()
     checked = imitate_clips(tmp_path / "checked", given, replace(FILTERS, check_force=1.0), {})
     assert checked["dropped"]["falls"] == 1  # one of the two walks keeps up by itself
+
+
+def test_each_clip_gets_a_policy_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    (tmp_path / "out").mkdir()
+    config = ImitationConfig(bodies=4, horizon=8, batch_size=16, passes=2, widths=(16,), steps=4, episode=10)
+    settings = replace(FILTERS, method="policy", falls=100)
+    numbers = imitate_clips(tmp_path / "out", motions(tmp_path / "given", 20), settings, {"config": config})
+    assert numbers["clips"] == 2 and "force_body_weights" in numbers["means"]
 
 
 def test_a_wrong_setting_is_an_error_and_no_reason_to_drop_clips(tmp_path: Path) -> None:
