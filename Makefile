@@ -57,7 +57,7 @@ notebooks: setup
 	mkdir -p docs && for name in $(FIGURES); do cp runs/puppets/figures/$$name.png docs/; done
 
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The browser is the system's; playwright only drives it.
 test-browser: setup

@@ -39,6 +39,12 @@ settings.register_profile(
 settings.load_profile("kit")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that at the end no process works alone on one for minutes."""
+    slow = {item.path for item in items if any(map(item.get_closest_marker, ("notebooks", "slow")))}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def _folder(path: Path, what: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"{what} not found at {path}")

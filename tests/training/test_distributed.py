@@ -34,6 +34,7 @@ from pplkit.training.run_folder import RunFolder
 from pplkit.training.tasks import prior as prior_task
 from pplkit.training.tasks.prior import PriorTask, train
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 LINK_MAP = importlib.import_module("pplkit.geometry.link_map")  # `pplkit.geometry.link_map` is the function
 SECONDS = 300  # after which what hangs is ended, and the test fails
@@ -185,31 +186,29 @@ def test_a_rank_that_dies_ends_the_others(
         spawn_workers(job, 2, "cpu", "32-true", None)
     assert "\n" not in str(error.value) and multiprocessing.active_children() == []
     assert [path.name for path in run.checkpoints()] == ["step-00000002.safetensors", "step-00000004.safetensors"]
-    if signalled:
-        assert train(config, puppets, run.path, device="cpu", devices=2, bar=False).steps == 8
-        assert [row["step"] for row in run.rows("metrics.jsonl")] == [2, 4, 8]  # it went on after step 4
+    assert train(config, puppets, run.path, device="cpu", bar=False).steps == 8
+    assert [row["step"] for row in run.rows("metrics.jsonl")] == [2, 4, 8]  # it went on after step 4
 
 
 def test_the_callback_is_called_here_and_may_stop_it(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
-    seen: list[Progress] = []
-
-    def watch(progress: Progress) -> None:
-        seen.append(progress)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny.replace(steps=40), puppets, tmp_path / "one", device="cpu", devices=2, bar=False, watch=watch)
-    assert multiprocessing.active_children() == [] and [progress.step for progress in seen] == [20]
-    assert seen[0].batch.images.shape == seen[0].output.reconstruction.shape == (2, 3, 32, 32)  # rank 0's share
-    assert seen[0].model.estimate(puppets["test"].images[:3]).keypoints.shape == (3, 4, 2)
-
-
-def test_all_stop_where_the_callback_requests(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     config, run = tiny.replace(steps=60), RunFolder(tmp_path / "one")
     given: dict[str, Any] = {"device": "cpu", "devices": 2, "bar": False}
-    assert train(config, puppets, run.path, watch=lambda progress: "stop", **given).steps == 20
+    calls: list[Progress] = []
+
+    def watch(progress: Progress) -> str:
+        calls.append(progress)
+        if progress.step == 60:
+            raise KeyboardInterrupt
+        return "stop" if progress.step == 20 else "save"
+
+    assert train(config, puppets, run.path, watch=watch, **given).steps == 20
     assert [path.name for path in run.checkpoints()] == ["step-00000020.safetensors"]
-    assert train(config, puppets, run.path, watch=lambda progress: "save", **given).steps == 60
+    assert calls[0].batch.images.shape == calls[0].output.reconstruction.shape == (2, 3, 32, 32)  # rank 0's share
+    assert calls[0].model.estimate(puppets["test"].images[:3]).keypoints.shape == (3, 4, 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, puppets, run.path, watch=watch, **given)
+    assert multiprocessing.active_children() == [] and [progress.step for progress in calls] == [20, 40, 60]
+    assert "step-00000040.safetensors" in [path.name for path in run.checkpoints()]
     train(config, puppets, tmp_path / "other", **given)
     assert run.rows("metrics.jsonl") == RunFolder(tmp_path / "other").rows("metrics.jsonl")
 
@@ -229,29 +228,30 @@ def signalled(fabric: Any, *, show: Any, to: str, **given: Any) -> None:
     training._fit(fabric, show=show, bar=False, **given)
 
 
-@pytest.mark.parametrize("to", ["rank", "parent"])
-def test_all_save_and_end_by_a_signal_and_go_on_from_there(
-    tiny: Config, puppets: Dataset, tmp_path: Path, to: str
-) -> None:
-    """Between two rows: the sums of both ranks go on, and the metrics are those of an undisturbed run."""
-    config, run = tiny.replace(steps=8), RunFolder(tmp_path / "one")
-    given: dict[str, Any] = {"task": PriorTask(config, puppets)}
-    with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as error:
-        spawn_workers(partial(signalled, run=run, to=to, **given), 2, "cpu", "32-true", None)
-    assert error.value.number == signal.SIGTERM and multiprocessing.active_children() == []
-    (saved,) = run.checkpoints()
-    state = read_checkpoint(saved).state
-    assert 6 <= int(saved.name[5:13]) <= 8 and (saved.name[5:13] != "00000006" or len(state["means"]["sums"]) == 2)
-    for folder in (run, RunFolder(tmp_path / "other")):
-        spawn_workers(partial(every_fourth, run=folder, **given), 2, "cpu", "32-true", None)
-    rows, others = run.rows("metrics.jsonl"), RunFolder(tmp_path / "other").rows("metrics.jsonl")
-    assert [row["step"] for row in rows] == [4, 8] and rows == others
-
-
-def every_fourth(fabric: Any, *, show: Any, **given: Any) -> None:
-    """A training with a row for every four steps."""
+def every_fourth(fabric: Any, *, show: Any, jobs: list[dict[str, Any]]) -> None:
+    """Trainings one after the other, with a row for every four steps."""
     training.LOG_EVERY_STEPS = 4
-    training._fit(fabric, show=show, bar=False, **given)
+    for given in jobs:
+        training._fit(fabric, show=show, bar=False, **given)
+
+
+def test_all_save_and_end_by_a_signal_and_go_on_from_there(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
+    """Between two rows: the sums of both ranks go on, and the metrics are those of an undisturbed run."""
+    config = tiny.replace(steps=8)
+    runs = {name: RunFolder(tmp_path / name) for name in ("rank", "parent", "undisturbed")}
+    for to in ("rank", "parent"):
+        job = partial(signalled, run=runs[to], to=to, task=PriorTask(config, puppets))
+        with pytest.raises(Interrupted, match=r"by SIGTERM at step \d of 8, which is saved in .*continues") as error:
+            spawn_workers(job, 2, "cpu", "32-true", None)
+        assert error.value.number == signal.SIGTERM and multiprocessing.active_children() == []
+        (saved,) = runs[to].checkpoints()
+        state = read_checkpoint(saved).state
+        assert 6 <= int(saved.name[5:13]) <= 8 and (saved.name[5:13] != "00000006" or len(state["means"]["sums"]) == 2)
+    jobs = [{"task": PriorTask(config, puppets), "run": run} for run in runs.values()]
+    spawn_workers(partial(every_fourth, jobs=jobs), 2, "cpu", "32-true", None)
+    rows = {name: run.rows("metrics.jsonl") for name, run in runs.items()}
+    assert [row["step"] for row in rows["undisturbed"]] == [4, 8]
+    assert rows["rank"] == rows["parent"] == rows["undisturbed"]
 
 
 def test_an_error_of_all_is_raised_once_and_as_it_is(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
