@@ -198,7 +198,8 @@ def _cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     parts = {}
     for row in rows:
         for name, folder in row["folders"].items():
-            parts[folder] = (name, row["stages"][name]["cpu_seconds"])
+            numbers = row["stages"][name]  # of a stage that was killed, what its clips took
+            parts[folder] = (name, max(numbers["cpu_seconds"], numbers.get("clip_seconds", 0.0)))
     total: dict[str, float] = {}
     for name, seconds in parts.values():
         total[name] = round(total.get(name, 0.0) + seconds, 2)
