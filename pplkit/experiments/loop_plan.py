@@ -104,7 +104,7 @@ def read_loop_plan(file: Path) -> LoopPlan:
         here = at.to("imitation").to("config")
         method_settings["config"] = _section(here, ImitationConfig(), method_settings.get("config"))
     hallucination, network = _split(at.to("hallucination"), HallucinationSettings(), plan.get("hallucination"))
-    arms = at.to("arms").items(plan.get("arms", ["loop"]))
+    arms = ["true" if arm is True else arm for arm in at.to("arms").items(plan.get("arms", ["loop"]))]  # YAML's true
     for arm in arms:
         at.to("arms").choice(arm, tuple(ARMS))
     seeds = [at.to("seeds").whole(seed, 0) for seed in at.to("seeds").items(plan.get("seeds", [0]))]

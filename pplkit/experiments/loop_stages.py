@@ -88,7 +88,9 @@ def _read_clips(folder: Path, settings: ClipSettings) -> dict[str, Any]:
         )
         person.resampled(settings.fps).write(folder / path.name)
     if len(paths) == sum(dropped.values()):
-        raise PplkitError(f"{source} holds no usable 2D sequence (.npz): write some, as `pplkit track` or a detector.")
+        raise PplkitError(
+            f"{source} holds no usable 2D sequence: write some by PoseSequence.write of pplkit.data.sequences."
+        )
     return {"clips": len(paths), "dropped": dict(dropped)}
 
 

@@ -10,6 +10,8 @@ from pplkit.models.lifting.config import LiftingConfig
 from pplkit.models.motion.estimator_config import EstimatorConfig
 from pplkit.models.motion.imitation_config import ImitationConfig
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def plan(folder: Path, text: str) -> Path:
     file = folder / "plan.yaml"
@@ -38,6 +40,14 @@ hallucination: {count: 3, width: 16}
     assert read.start_steps == 7 and read.network.fps == 25.0 and read.network.width == 16
     assert read.imitation.falls == 1 and dict(read.method_settings) == {"force": 200.0}
     assert read.hallucination.count == 3
+
+
+def test_the_plans_that_come_along_can_be_read(tmp_path: Path) -> None:
+    example = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    assert read_loop_plan(plan(tmp_path, example)).arms == ("loop", "raw", "true")
+    assert read_loop_plan(plan(tmp_path, "arms: [true]")).arms == ("true",)
+    kinds = [read_loop_plan(file).estimator.name for file in sorted((ROOT / "tests/benchmarks").glob("*loop*.yaml"))]
+    assert kinds == ["lift-small", "estimator"]
 
 
 def test_a_policy_has_the_settings_of_its_training(tmp_path: Path) -> None:
