@@ -1,7 +1,6 @@
 """Notebook 01 and the command of each data set, on a tiny source in its publisher's layout."""
 
 import importlib
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +9,7 @@ import nbformat
 import pytest
 import sources
 from h36m_source import make_raw, make_simplified
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from one_kernel import run_in_one_kernel
 
 from data_prep.registry import KINDS, SMOKE_SIZE, prepared, preset_for, resolve
 from pplkit.data.dataset import open_dataset
@@ -90,37 +88,39 @@ CASES = [
 ]  # fmt: skip
 
 
+class Prepared(NamedTuple):
+    """A home in which notebook 01 has run for each case, and the notebook as executed."""
+
+    home: Path
+    notebook: nbformat.NotebookNode
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the notebook has run for each case, one after the other in one kernel, which is quicker."""
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     home = tmp_path_factory.mktemp("home")
-    shipped = load_notebook_node(str(Path(__file__).resolve().parents[2] / "notebooks/01_data_preparation.ipynb"))
-    together = nbformat.v4.new_notebook(metadata={"kernelspec": shipped.metadata.kernelspec})
+    runs = []
     for case in CASES:
         source = case.make(home / "sources" / case.dataset)
         if "labels" in case.options:
             case.options["labels"] = str(source / case.options["labels"])
         given = {"dataset": case.dataset, "source": str(source), "options": case.options, "scale": "smoke"}
-        together.cells.append(nbformat.v4.new_code_cell("%reset -f"))
-        for cell in parameterize_notebook(shipped, given).cells:
-            if cell.cell_type == "code":
-                together.cells.append(nbformat.v4.new_code_cell(cell.source, metadata={"case": case.dataset}))
-    (home / "notebooks").mkdir()
-    nbformat.write(together, home / "notebooks/all.ipynb")
+        runs.append(("01_data_preparation", given))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        run_notebooks("all", "look", {}, ("all",), root=home)
-    shutil.rmtree(home / "notebooks")
-    return home
+        return Prepared(home, run_in_one_kernel(home, runs))
+
+
+@pytest.fixture
+def home(prepared_home: Prepared) -> Path:
+    return prepared_home.home
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.dataset)
-def test_the_notebook_shows_every_data_set(case: Case, home: Path) -> None:
-    data = open_dataset(home / "data" / f"{case.dataset}-smoke")
+def test_the_notebook_shows_every_data_set(case: Case, prepared_home: Prepared) -> None:
+    data = open_dataset(prepared_home.home / "data" / f"{case.dataset}-smoke")
     assert {name: len(split) for name, split in data.splits.items()} == case.counts and data.size == SMOKE_SIZE
     assert sorted(path.stem for path in (data.path / "figures").iterdir()) == case.figures.split()
-    cells = nbformat.read(home / "runs/look/notebooks/all.ipynb", as_version=4).cells
-    own = [cell for cell in cells if cell.metadata.get("case") == case.dataset and cell.cell_type == "code"]
+    own = [cell for cell in prepared_home.notebook.cells if cell.metadata.get("part") == CASES.index(case)]
     outputs = [output for cell in own for output in cell.outputs]
     assert len(own) == 11 and not [output for output in outputs if output.output_type == "error"]
     assert len([one for one in outputs if "image/png" in one.get("data", {})]) == len(case.figures.split())

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import nbformat
 import numpy as np
 import pytest
+from one_kernel import joined, printed, run_in_one_kernel
 from PIL import Image
 
 from data_prep.synthetic.puppets import generate, layout
@@ -56,7 +57,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def test_ablations_run_and_are_not_trained_twice(tmp_path: Path) -> None:
+def test_ablations_run(tmp_path: Path) -> None:
     parameters = {"scale": "smoke", "variants": ["ppl", "fixed"], "seeds": [0], "lifting_variants": ["preset", "AdamW"]}
     folder = run_notebooks("puppets", "ablations", parameters, ("06_ablations",), root=tmp_path)
     result = json.loads((folder / "ablations.json").read_text(encoding="utf8"))
@@ -65,9 +66,6 @@ def test_ablations_run_and_are_not_trained_twice(tmp_path: Path) -> None:
     lifted = json.loads((folder / "lifting" / "lifting_ablations.json").read_text(encoding="utf8"))
     assert list(lifted["rows"]) == ["mean pose", "linear, one frame", "preset", "AdamW"]
     assert {path.stem for path in (folder / "figures").iterdir()} == {"ablations", "priors"}
-    weights = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    run_notebooks("puppets", "ablations", {**parameters, "variants": ["ppl"]}, ("06_ablations",), root=tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == weights
 
 
 def test_a_model_that_sees_more_than_it_paints_goes_through_all_notebooks(tmp_path: Path) -> None:
@@ -88,20 +86,13 @@ def test_a_model_that_sees_more_than_it_paints_goes_through_all_notebooks(tmp_pa
         "center": [4, 6], "random": [0.2, 0.4], "border": [], "things": [0.5], "iterations": 1, "limit": 4,
         "completer_steps": 2,
     }  # fmt: skip
-    folder = run_notebooks("photos", "look", parameters, NOTEBOOKS[1:], root=tmp_path)
-    for notebook in (folder / "notebooks").glob("*.ipynb"):
-        cells = nbformat.read(notebook, as_version=4).cells
-        assert not [one for cell in cells for one in cell.get("outputs", []) if one.output_type == "error"]
+    given = {**parameters, "dataset": "photos", "run": "look"}
+    notebook = run_in_one_kernel(tmp_path, [(name, given) for name in NOTEBOOKS[1:]])
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
     assert {"reconstructions", "prior", "poses", "occlusion_error_by_amount"} <= {
-        path.stem for path in (folder / "figures").iterdir()
+        path.stem for path in (tmp_path / "runs/look/figures").iterdir()
     }
-
-
-def execute(home: Path, dataset: str, run: str, **parameters: Any) -> Executed:
-    folder = run_notebooks(dataset, run, {"scale": "smoke", **parameters}, root=home)
-    notebooks = [folder / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]
-    assert folder == home / "runs" / f"{run}-smoke"
-    return Executed(home, notebooks, folder, home / "data" / f"{dataset}-smoke")
 
 
 @pytest.fixture(scope="session")
@@ -109,27 +100,32 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     home = tmp_path_factory.mktemp("home")
     (home / "runs" / "first-smoke").mkdir(parents=True)
     (home / "runs" / "first-smoke" / "landmarks.csv").write_text(LABELS, encoding="utf8")
-    return execute(home, "puppets", "first", baselines=["autolink"], seeds=[0])
+    parameters = {"scale": "smoke", "baselines": ["autolink"], "seeds": [0]}
+    folder = run_notebooks("puppets", "first", parameters, root=home)
+    assert folder == home / "runs" / "first-smoke"
+    notebooks = [folder / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]
+    return Executed(home, notebooks, folder, home / "data" / "puppets-smoke")
 
 
 def test_your_images_from_videos_and_from_pictures(tmp_path: Path) -> None:
     """Without a source it films puppets; with a folder of pictures it draws over these."""
-    notebook = ("07_your_images",)
-    folder = run_notebooks("films", "video-try", {"scale": "smoke"}, notebook, root=tmp_path)
-    assert folder == tmp_path / "runs" / "video-try-smoke" and (tmp_path / "data" / "video-try-smoke").is_dir()
-    assert {path.name for path in (folder / "overlay").iterdir()} == {"puppet-000.mp4", "puppet-000-tracks.mp4"}
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses", "tracks_over_time", "jitter"}
-    assert (folder / "doctor.json").is_file()
-    assert len((folder / "tracks.csv").read_text(encoding="utf8").splitlines()) == 1 + 6 * 16
     pictures = tmp_path / "my pictures"
     pictures.mkdir()
     for number, image in enumerate(generate("hand", 1, 20, 48).images):
         Image.fromarray(image).save(pictures / f"{number}.jpg")
-    given = {"scale": "smoke", "source": str(pictures), "crop": "pad"}
-    folder = run_notebooks("films", "folder-try", given, notebook, root=tmp_path)
-    assert len(list((folder / "overlay").iterdir())) == 20
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"prior", "poses"}
-    assert not (folder / "tracks.csv").exists()
+    film = {"scale": "smoke", "run": "video-try"}
+    folder = {"scale": "smoke", "run": "folder-try", "source": str(pictures), "crop": "pad"}
+    run_in_one_kernel(tmp_path, [("07_your_images", film), ("07_your_images", folder)])
+    run = tmp_path / "runs" / "video-try-smoke"
+    assert (tmp_path / "data" / "video-try-smoke").is_dir()
+    assert {path.name for path in (run / "overlay").iterdir()} == {"puppet-000.mp4", "puppet-000-tracks.mp4"}
+    assert {path.stem for path in (run / "figures").iterdir()} == {"prior", "poses", "tracks_over_time", "jitter"}
+    assert (run / "doctor.json").is_file()
+    assert len((run / "tracks.csv").read_text(encoding="utf8").splitlines()) == 1 + 6 * 16
+    run = tmp_path / "runs" / "folder-try-smoke"
+    assert len(list((run / "overlay").iterdir())) == 20
+    assert {path.stem for path in (run / "figures").iterdir()} == {"prior", "poses"}
+    assert not (run / "tracks.csv").exists()
 
 
 def test_lifting_from_data_to_a_moving_figure(tmp_path: Path) -> None:
@@ -172,11 +168,11 @@ def test_a_second_run_from_nothing_says_the_same(executed: Executed, tmp_path: P
     checked = [cell for path in executed.notebooks for cell in nbformat.read(path, as_version=4).cells]
     assert len([cell for cell in checked if "nbval-check-output" in cell.metadata.get("tags", [])]) >= 7
     # Another home, so that data and model are made again; a kernel runs in the folder of its notebook.
+    together = tmp_path / "together.ipynb"
+    nbformat.write(joined(nbformat.read(path, as_version=4) for path in executed.notebooks), together)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PPLKIT_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [*command, *map(str, executed.notebooks)], capture_output=True, text=True, cwd=executed.home, env=environment
-    )
+    done = subprocess.run([*command, str(together)], capture_output=True, text=True, cwd=executed.home, env=environment)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
     assert (tmp_path / "runs" / executed.run.name / "occlusion.json").is_file()
 
@@ -248,10 +244,13 @@ def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
     with DatasetWriter(tmp_path / "data" / "noise-smoke", name="noise", size=32) as writer:
         writer.add("train", images)
         writer.add("test", images[:6])
-    noise = execute(tmp_path, "noise", "noise", preset="paper", steps=2)
-    assert "error" not in noise.read("evaluation.json")
-    assert noise.read("occlusion.json")["measure"] == "distance to the pose of the complete image"
-    made = {path.stem for path in (noise.run / "figures").iterdir()}
+    parameters = {"dataset": "noise", "run": "noise", "scale": "smoke", "preset": "paper", "steps": 2}
+    notebook = run_in_one_kernel(tmp_path, [(name, parameters) for name in NOTEBOOKS])
+    run = tmp_path / "runs/noise-smoke"
+    results = {name: json.loads((run / f"{name}.json").read_text("utf8")) for name in ("evaluation", "occlusion")}
+    assert "error" not in results["evaluation"]
+    assert results["occlusion"]["measure"] == "distance to the pose of the complete image"
+    figures = {path.stem for path in (run / "figures").iterdir()}
     labelled = {
         "error_vs_mean_pose",
         "keypoint_errors",
@@ -261,14 +260,13 @@ def test_pictures_without_labels_are_looked_at(tmp_path: Path) -> None:
         "landmarks",
         "tracks_vs_truth",
     }
-    assert made == FIGURES - labelled
-    assert "There are no landmarks yet" in said(noise.notebooks[3])
+    assert figures == FIGURES - labelled
+    assert "There are no landmarks yet" in printed(notebook)
 
 
 def said(notebook: Path) -> str:
     """All that the cells of a notebook have printed."""
-    outputs = [one for cell in nbformat.read(notebook, as_version=4).cells for one in cell.get("outputs", [])]
-    return "".join(one.text for one in outputs if one.output_type == "stream")
+    return printed(nbformat.read(notebook, as_version=4))
 
 
 def test_training_needs_no_other_notebook_and_the_later_ones_ask_for_it(tmp_path: Path) -> None:
