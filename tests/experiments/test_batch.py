@@ -70,6 +70,7 @@ def test_a_killed_worker_and_a_failure_leave_the_others_and_the_next_call_does_t
     assert (home / "runs/batches/try/index.html").read_bytes() == page
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_changed_plan_runs_what_it_changes(home: Path) -> None:
     both = {"notebooks": ["train", "score"]}
     run_batch(small(home), prepare)
@@ -156,6 +157,7 @@ def test_a_predefined_prior_is_made_from_labels_before_the_run(home: Path, puppe
     assert np.allclose(made.keypoints, labelled_prior(puppets, 16).keypoints, atol=1e-6)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_project_that_was_copied_or_moved_goes_on_with_its_predefined_priors(
     home: Path, puppets: Dataset, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +215,7 @@ def test_one_plan_runs_once_at_a_time(home: Path) -> None:
         pass
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_another_process_works_on_is_left_alone(home: Path) -> None:
     plan = small(home)
     with locked(home / "runs/roses-ppl-0", "held"), pytest.raises(PplkitError, match="1 of 1 run failed"):

@@ -33,7 +33,7 @@ def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> Path:
     """A home to run batches in."""
     monkeypatch.setenv("PPLKIT_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(README.parent))
