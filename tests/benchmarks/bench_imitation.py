@@ -28,7 +28,7 @@ from pplkit.models.motion.imitation_config import ImitationConfig
 from pplkit.models.motion.policy import TrackingPolicy
 from pplkit.models.motion.retarget import floor_height, from_body_axes, retargeted, to_body_axes
 from pplkit.models.motion.simulation import Simulation
-from pplkit.models.motion.tracking import SOFT_SPRING, SPRING, Reference, Tracking
+from pplkit.models.motion.tracking import SPRING, Reference, Tracking
 from pplkit.training.task import Rank
 from pplkit.training.tasks.imitation import ImitationTask, train_imitator, trained_policy
 
@@ -82,9 +82,9 @@ def reference_of(clips: Path, name: str) -> Reference:
     return Reference(body, retargeted(body, joints), FPS)
 
 
-def table(reference: Reference, policy: TrackingPolicy | None) -> None:
+def table(reference: Reference, policy: TrackingPolicy | None, spring: tuple[float, float] = SPRING) -> None:
     """Print a row for each bound of the force; without a policy, of PD tracking."""
-    tracking = Tracking(reference, Simulation(reference.body), SOFT_SPRING if policy else SPRING)
+    tracking = Tracking(reference, Simulation(reference.body), spring)
     steps = min(EPISODE, len(reference) - 1)
     frames = np.random.default_rng(99).integers(0, len(reference) - steps, STARTS)
     print(
@@ -170,6 +170,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--steps", type=int, default=ImitationConfig.steps)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spring", type=float, nargs=2, metavar=("STIFFNESS", "DAMPING"), help="N/m, Ns/m, at the end")
     parser.add_argument("--pd", action="store_true")
     parser.add_argument("--sound", action="store_true")
     parser.add_argument("--speed", action="store_true")
@@ -185,7 +186,9 @@ def main() -> None:
     else:
         reference = reference_of(given.clips, given.clip)
         table(reference, None)
-        table(reference, trained(ImitationConfig(steps=given.steps, seed=given.seed), reference, given.run))
+        config = ImitationConfig(steps=given.steps, seed=given.seed)
+        config = config if given.spring is None else config.replace(spring=tuple(given.spring))
+        table(reference, trained(config, reference, given.run), config.spring)
 
 
 if __name__ == "__main__":

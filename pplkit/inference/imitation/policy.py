@@ -39,4 +39,4 @@ def imitate_clip(
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if run is None else run
         train_imitator(config, body.reference, folder, device="cpu", threads=1, bar=bar)
         policy = trained_policy(body.reference, folder)
-        return imitation(follow(body.reference, config.force, policy.act), body)
+        return imitation(follow(body.reference, config.force, policy.act, config.spring), body)

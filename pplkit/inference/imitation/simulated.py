@@ -13,7 +13,7 @@ from pplkit.models.motion.body_pose import BodyKinematics
 from pplkit.models.motion.mjcf import STEP_SECONDS
 from pplkit.models.motion.retarget import from_body_axes, retargeted, to_body_axes
 from pplkit.models.motion.simulation import GRAVITY, Simulation
-from pplkit.models.motion.tracking import SOFT_SPRING, SPRING, Reference, Tracking
+from pplkit.models.motion.tracking import SPRING, Reference, Tracking
 
 Act = Callable[[np.ndarray], np.ndarray]
 """From what bodies see (N, O) to their actions (N, A)."""
@@ -61,14 +61,16 @@ def follower(clip: Clip, smoothing: float) -> Follower:
     return Follower(clip, joints, Reference(body, retargeted(body, people), clip.fps), rise)
 
 
-def follow(reference: Reference, force: float, act: Act | None = None) -> Followed:
+def follow(
+    reference: Reference, force: float, act: Act | None = None, spring: tuple[float, float] = SPRING
+) -> Followed:
     """What a body does that starts in the reference's first state, and after a fall in that of the frame it fell at.
 
-    `force` bounds the help of its root, in N; `act` gives its actions, none by default; with them, the spring to the
-    reference is softer.
+    `force` bounds the help of its root, in N; `act` gives its actions, none by default; `spring` is the one to the
+    reference, stiffness in N/m and damping in Ns/m.
     """
     with simulation_of(reference) as simulation:
-        tracking = Tracking(reference, simulation, SOFT_SPRING if act else SPRING)
+        tracking = Tracking(reference, simulation, spring)
         count, bound = len(reference), np.array([float(force)])
         bodies = tracking.start(np.zeros(1, int), bound)
         qpos, fallen, forces = [bodies.qpos[0]], [False], [0.0]

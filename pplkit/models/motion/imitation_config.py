@@ -23,6 +23,7 @@ class ImitationConfig(Settings):
     fps: float = 30.0  # control steps a second
     force: float = 100.0  # N and Nm, the most that the root is helped by, at first
     final_force: float = 25.0  # the same at the end of the training
+    spring: tuple[float, float] = (500.0, 80.0)  # N/m and Ns/m, from the root to the reference's, at the end
     free_bodies: float = 0.25  # fraction of the bodies that get no help
     full_bodies: float = 0.25  # fraction that may always get `force`, so that it is known how to do with less
     # networks
@@ -59,6 +60,8 @@ class ImitationConfig(Settings):
                 f"bodies x horizon = {self.bodies * self.horizon} is not a multiple of batch_size={self.batch_size}: "
                 "change one of them."
             )
+        if len(self.spring) != 2 or not all(0 < value < math.inf for value in self.spring):
+            raise PplkitError(f"spring={self.spring} must be two positive numbers: stiffness and damping.")
         if not self.widths or min(self.widths) < 1:
             raise PplkitError(f"widths={self.widths} must hold at least one positive width.")
         if self.precision != "32-true":

@@ -20,8 +20,7 @@ LOST_METERS = 0.5  # of the root from the reference's
 LOOK_AHEAD = (1, 4)  # frames of the reference that a body sees
 OFFSET_RADIANS = 0.5  # of a hinge's target for an action of 1
 RESIDUAL = 100.0  # N and Nm on the root for an action of 1
-SPRING = (2000.0, 300.0)  # N/m and Ns/m, from the root to the reference's
-SOFT_SPRING = (500.0, 80.0)  # for a policy that has learned: less force, at times at the price of distance
+SPRING = (2000.0, 300.0)  # N/m and Ns/m, from the root to the reference's; a policy learns to do with a softer one
 TURN_SPRING, TURN_DAMPING = 200.0, 20.0  # Nm/rad and Nms/rad
 ENDS = ("head", "right wrist", "left wrist", "right ankle", "left ankle")
 

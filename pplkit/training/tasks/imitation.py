@@ -14,7 +14,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.models.motion.imitation_config import ImitationConfig
 from pplkit.models.motion.policy import TrackingPolicy, advantages, log_probability, policy_loss
 from pplkit.models.motion.simulation import Simulation
-from pplkit.models.motion.tracking import Bodies, Reference, Tracking
+from pplkit.models.motion.tracking import SPRING, Bodies, Reference, Tracking
 from pplkit.training.checkpoint import restore
 from pplkit.training.logger import Result
 from pplkit.training.loop import fit
@@ -23,6 +23,7 @@ from pplkit.training.task import Losses, Rank, Task
 
 FINAL_RATE = 0.2  # of the learning rate
 ANNEALED = (0.3, 0.8)  # of the training, between which the force falls
+SOFTENED = (0.1, 0.5)  # of the training, between which the spring to the reference becomes soft
 
 
 class Experience(NamedTuple):
@@ -146,6 +147,15 @@ class ImitationTask(Task):
         share = np.clip((step / self.config.steps - first) / (last - first), 0, 1)
         return float(self.config.force + share * (self.config.final_force - self.config.force))
 
+    def spring(self, step: int) -> tuple[float, float]:
+        """Stiffness and damping of the spring from the root to the reference at a step, in N/m and Ns/m."""
+        first, last = SOFTENED
+        share = float(np.clip((step / self.config.steps - first) / (last - first), 0, 1))
+        stiffness, damping = (
+            hard * (soft / hard) ** share for hard, soft in zip(SPRING, self.config.spring, strict=True)
+        )
+        return stiffness, damping
+
     def batch(self, step: int) -> Experience:
         """A part of the experience that the current round has collected; where a round begins, collect first."""
         config = self.config
@@ -166,6 +176,7 @@ class ImitationTask(Task):
         config, model, tracking = self.config, self.model, self.tracking
         rng = np.random.default_rng((config.seed, 1, number))
         force = self.force(number * config.round_steps)
+        tracking.spring = self.spring(number * config.round_steps)
         bodies, seen = model.bodies(), []
         noise = model.policy.noise().numpy()
         rows: list[tuple[np.ndarray, ...]] = []

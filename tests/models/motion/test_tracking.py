@@ -4,7 +4,7 @@ from figures import person, standing, swinging
 
 from pplkit.geometry.quaternions import from_rotation_vectors, multiply
 from pplkit.models.motion.simulation import Simulation
-from pplkit.models.motion.tracking import SOFT_SPRING, Bodies, Reference, Tracking, heading
+from pplkit.models.motion.tracking import Bodies, Reference, Tracking, heading
 
 pytest.importorskip("mujoco", reason='MuJoCo simulates bodies: pip install "pplkit[motion]"')
 FPS = 30.0
@@ -126,7 +126,7 @@ def test_an_explosion_is_a_fall(tracking: Tracking) -> None:
 
 
 def test_a_soft_spring_pulls_less(tracking: Tracking) -> None:
-    soft = Tracking(tracking.reference, tracking.simulation, SOFT_SPRING)
+    soft = Tracking(tracking.reference, tracking.simulation, (500.0, 80.0))
     bodies = started(tracking, 7, bound=1e6)
     bodies.qpos[0, 0] -= 0.1
     assert soft.wrench(bodies, np.zeros((1, 6)))[0, 0] == pytest.approx(500 * 0.1)

@@ -72,6 +72,22 @@ def test_returns_are_the_discounted_rewards_of_whoever_stands() -> None:
     assert (found[0] > found[3]).all()
 
 
+def test_the_spring_softens_along_a_geometric_series() -> None:
+    task = ready(TINY.replace(spring=(500.0, 75.0)))
+    steps = task.config.steps
+    assert task.spring(0) == task.spring(steps // 10) == (2000.0, 300.0)
+    assert task.spring(steps // 2) == pytest.approx((500.0, 75.0)) == task.spring(steps - 1)
+    middle = round(0.3 * steps)
+    share = (middle / steps - 0.1) / 0.4
+    assert task.spring(middle) == pytest.approx((2000 * 0.25**share, 300 * 0.25**share))
+
+
+@pytest.mark.parametrize("spring", [(0.0, 80.0), (500.0, float("inf")), (500.0,)])
+def test_a_spring_is_two_positive_numbers(spring: tuple[float, ...]) -> None:
+    with pytest.raises(PplkitError, match="spring=.*two positive numbers"):
+        ImitationConfig(spring=spring)  # type: ignore[arg-type]
+
+
 def test_bounds_of_the_help_fall_and_some_bodies_get_none() -> None:
     task = ready(TINY.replace(force=100.0, final_force=20.0, free_bodies=0.5))
     assert [task.force(step) for step in (0, 5, 20, 24)] == [100.0, 100.0, 20.0, 20.0]
