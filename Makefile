@@ -16,12 +16,16 @@ BUILD := import torch, torchvision; \
 # Those of 05 are of three trainings with more steps of the completer, as the notebook says.
 FIGURES := prior poses tracks_vs_truth
 
-.PHONY: help setup run run-real notebooks test test-browser bench lint docs docs-links clean
+FILMS := data/films3d
+ROAD := --source $(FILMS)/clips --labels $(FILMS)/labeled/labels.csv --to $(FILMS)/character.obj
+
+.PHONY: help setup run road run-real notebooks test test-browser bench lint docs docs-links clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make setup                 create .venv and install the kit with everything it needs"
 	@echo "make run                   synthetic puppets through notebooks 01 to 05 (further options in ARGS=...)"
+	@echo "make road                  ten built-in films to named points, 3D motion and a moving character: runs/video-people/road"
 	@echo "make run-real DATA=folder  the same for three CUB classes and for 11k Hands"
 	@echo "make notebooks             put the notebooks and README figures of the last make run into the repository"
 	@echo "make test                  all tests, the notebooks at smoke scale included"
@@ -45,6 +49,10 @@ $(INSTALLED): pyproject.toml
 
 run: setup
 	$(BIN)/pplkit run puppets $(ARGS)
+
+road: setup
+	@test -f $(FILMS)/character.obj || $(BIN)/python -m data_prep.films3d $(FILMS)
+	$(BIN)/pplkit road video-people $(ROAD) --preset films --set keypoints=16 --option rate=8 $(ARGS)
 
 run-real:
 	@test -d "$(DATA)" || { echo '$(NO_DATA)' >&2; exit 1; }

@@ -36,7 +36,7 @@ CONTENTS = {
     ],
     "Use": [
         "docs/data_sets", "docs/photographs", "docs/landmarks_and_tracks", "docs/lifting", "docs/mesh_pose",
-        "docs/motion", "docs/export", "docs/batches", "docs/distributed", "docs/troubleshooting",
+        "docs/motion", "docs/road", "docs/export", "docs/batches", "docs/distributed", "docs/troubleshooting",
     ],
     "Reference": ["commands/index", "docs/presets", "settings", "lifting_settings", "api/index"],
     "Results": ["docs/results", "docs/gallery", "docs/benchmarks", "docs/experiments_log"],

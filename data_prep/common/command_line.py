@@ -85,6 +85,6 @@ def run_sequences(
     except PplkitError as error:
         print(f"data_prep: {error}", file=sys.stderr)
         return 2
-    counts = {folder.name: len(list(folder.glob("*.npz"))) for folder in sorted(out.iterdir()) if folder.is_dir()}
+    counts = {folder.name: len(list(folder.glob("*.*"))) for folder in sorted(out.iterdir()) if folder.is_dir()}
     print(f"{out}: " + (", ".join(f"{count} files in {name}" for name, count in counts.items()) or "pose sequences"))
     return 0
