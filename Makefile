@@ -52,7 +52,7 @@ run: setup
 
 road: setup
 	@test -f $(FILMS)/character.obj || $(BIN)/python -m data_prep.films3d $(FILMS)
-	$(BIN)/pplkit road video-people $(ROAD) --preset films --set keypoints=16 --option rate=8 $(ARGS)
+	$(BIN)/pplkit road video-people $(ROAD) --preset films --set keypoints=24 steps=600 --option rate=8 $(ARGS)
 
 run-real:
 	@test -d "$(DATA)" || { echo '$(NO_DATA)' >&2; exit 1; }
