@@ -29,6 +29,7 @@ RULES: dict[str, tuple[Rule, float]] = {
     "tumbling": (tumbling, 0.1),
 }
 """Each rule, and the fraction of windows that it makes."""
+MOSTLY_WALKING = {"planted": 0.2, "gait": 0.6, "jump": 0.06, "lying": 0.08, "tumbling": 0.06}
 HELD_OUT_SEED = 2**20  # added to the seeds of held-out motion
 CHUNK = 1000  # windows that are made at once, which bounds memory
 
@@ -59,6 +60,13 @@ def motion_windows(
     windows = (turn @ windows[..., None])[..., 0]
     windows[..., [0, 2]] -= windows[..., [0, 2]].mean((1, 2), keepdims=True)
     return windows
+
+
+def mostly_walking(seed: int, count: int, frames: int, fps: float = 30.0) -> np.ndarray:
+    """Windows as those of `motion_windows`, most of them of people who walk."""
+    counts = {rule: round(count * share) for rule, share in MOSTLY_WALKING.items()}
+    counts["gait"] += count - sum(counts.values())
+    return np.concatenate([motion_windows(seed, n, frames, fps, rule=rule) for rule, n in counts.items() if n])
 
 
 def lift_batch(

@@ -10,7 +10,22 @@ from contextlib import nullcontext, redirect_stderr
 from importlib.metadata import version
 from typing import NoReturn
 
-from pplkit.cli import batch, card, convert, data, export, imitate, infer, lift, motion_loop, road, run, train, transfer
+from pplkit.cli import (
+    batch,
+    card,
+    convert,
+    data,
+    export,
+    imitate,
+    inbetween,
+    infer,
+    lift,
+    motion_loop,
+    road,
+    run,
+    train,
+    transfer,
+)
 from pplkit.core.errors import PplkitError
 from pplkit.core.version import __version__
 from pplkit.core.words import nearest, replace_unprintable
@@ -23,7 +38,7 @@ GROUPS = {
     "How good it is": ("doctor", "check", "card"),
     "Poses of other images and videos": ("estimate", "track", "landmarks", "lift", "export"),
     "Poses of meshes": ("transfer", "generate"),
-    "Motion": ("imitate", "motion-loop", "road"),
+    "Motion": ("imitate", "inbetween", "motion-loop", "road"),
     "From elsewhere": ("convert-official",),
 }
 EXAMPLES = {
@@ -48,7 +63,9 @@ def build_parser() -> "_Parser":
     parser = _Parser(prog="pplkit", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"pplkit {__version__}, torch {version('torch')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (run, batch, train, card, infer, lift, export, imitate, motion_loop, road, transfer, data, convert):
+    for module in (
+        run, batch, train, card, infer, lift, export, imitate, inbetween, motion_loop, road, transfer, data, convert,
+    ):  # fmt: skip
         module.add_commands(commands)
     return parser
 

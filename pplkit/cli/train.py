@@ -11,6 +11,7 @@ from pplkit.data.dataset import open_dataset
 from pplkit.models.lifting import config as lifting
 from pplkit.models.mesh import config as mesh
 from pplkit.models.motion import contact
+from pplkit.models.motion.inbetweening_config import InBetweeningConfig
 from pplkit.models.prior.config import Config
 from pplkit.training.distributed import rank
 from pplkit.training.run_folder import RunFolder, data_of
@@ -50,6 +51,9 @@ def train(arguments: argparse.Namespace) -> None:
 
     if arguments.preset == contact.ContactConfig.name:
         train_contact(arguments)
+        return
+    if arguments.preset == InBetweeningConfig.name:
+        train_inbetweening(arguments)
         return
     if arguments.preset in lifting.PRESETS:
         train_lifter(arguments)
@@ -110,6 +114,20 @@ def train_contact(arguments: argparse.Namespace) -> None:
     task.train_contact(config, motion_windows, arguments.run, **options)
     if rank() == 0:
         print(f"The network is in {arguments.run / contact.WEIGHTS}; `pplkit imitate --contact` uses it.")
+
+
+def train_inbetweening(arguments: argparse.Namespace) -> None:
+    """Train the network that fills gaps, on motion made by rule."""
+    from data_prep.motion_synthetic import mostly_walking
+    from pplkit.training.tasks import inbetweening as task
+
+    if str(arguments.dataset) != SYNTHETIC_MOTION:
+        raise PplkitError(f"preset inbetween learns from synthetic motion alone: give {SYNTHETIC_MOTION}.")
+    config = InBetweeningConfig().replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
+    task.train_inbetweening(config, mostly_walking, arguments.run, **options)
+    if rank() == 0:
+        print(f"The network is in {arguments.run}; `pplkit inbetween` will use it.")
 
 
 def doctor(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data_prep.motion_synthetic import RULES, motion_windows
+from data_prep.motion_synthetic import mostly_walking
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
 from pplkit.evaluation.inbetweening import compare, table_lines
@@ -21,19 +21,10 @@ from pplkit.geometry.quaternions import global_rotations, normalized
 from pplkit.models.motion.inbetweening_config import InBetweeningConfig
 from pplkit.training.tasks.inbetweening import load_inbetweening, train_inbetweening
 
-SHARES = {"planted": 0.2, "gait": 0.6, "jump": 0.06, "lying": 0.08, "tumbling": 0.06}
 NECK_OFFSETS = ((0.060045, 0, 0.089968), (0, 0, 0.259968))  # of nose and head in the clips' joints
 ORDER = [0, 3, 4, 5, 8, 9, 10, 1, 2, 16, 17, 11, 12, 15, 6, 7, 14]
 SETS = {"walking": ("long_walk",), "sneaking": ("stealthy",), "zombie": ("long_zombie", "zombie")}
 STRIDES = {"walking": 10, "sneaking": 20, "zombie": 10, "varied": 5}
-
-
-def windows(seed: int, count: int, frames: int, fps: float) -> np.ndarray:
-    """Motion by rule, most of it walking."""
-    counts = {rule: round(count * share) for rule, share in SHARES.items()}
-    counts["gait"] += count - sum(counts.values())
-    assert counts.keys() == RULES.keys()
-    return np.concatenate([motion_windows(seed, n, frames, fps, rule=rule) for rule, n in counts.items() if n])
 
 
 def recorded(path: Path) -> dict[str, list[PoseSequence]]:
@@ -65,7 +56,7 @@ def main() -> None:
     if not options.run.exists():
         start = time.process_time()
         config = InBetweeningConfig(steps=options.steps, seed=options.seed)
-        train_inbetweening(config, windows, options.run, device="cpu", bar=False, threads=1)
+        train_inbetweening(config, mostly_walking, options.run, device="cpu", bar=False, threads=1)
         print(f"trained in {time.process_time() - start:.0f} CPU s")
     print("\n".join(table_lines(compare(load_inbetweening(options.run), recorded(options.clips), stride=STRIDES))))
 

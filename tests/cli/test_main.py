@@ -48,7 +48,18 @@ def test_the_overview_names_each_command_once_and_its_examples_can_be_typed(caps
     overview = capsys.readouterr().out
     names = [name for group in GROUPS.values() for name in group]
     assert sorted(names) == sorted(
-        [*COMMANDS, "card", "imitate", "lift", "motion-loop", "road", "transfer", "generate", "convert-official"]
+        [
+            *COMMANDS,
+            "card",
+            "imitate",
+            "inbetween",
+            "lift",
+            "motion-loop",
+            "road",
+            "transfer",
+            "generate",
+            "convert-official",
+        ]
     ) and all(f"{title}:" in overview for title in GROUPS)
     for line in EXAMPLES:
         build_parser().parse_args(line.split()[1:])
