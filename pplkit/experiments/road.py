@@ -82,6 +82,13 @@ def travel(road: Road, data: Dataset, say: Callable[[str], None] = print) -> lis
     return rows
 
 
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows of `travel` as a table in Markdown."""
+    names = list(rows[0])
+    lines = [f"| {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * len(names) + "|"]
+    return [*lines, *(f"| {' | '.join(str(row[name]) for name in names)} |" for row in rows)]
+
+
 def _inputs(*paths: Path | None) -> dict[str, Any]:
     """What decides the result of a stage: the content of files, and the last checkpoint of run folders."""
     known = {}

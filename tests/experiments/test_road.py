@@ -16,7 +16,7 @@ from pplkit.core.files import read_json
 from pplkit.data.dataset import Dataset
 from pplkit.data.sequences import read_sequence
 from pplkit.experiments import road
-from pplkit.experiments.road import Road, skeleton_of, travel, videos_in
+from pplkit.experiments.road import Road, skeleton_of, table_lines, travel, videos_in
 from pplkit.models.prior.config import Config
 from pplkit.training.tasks.lifting import train_lifter
 from pplkit.training.tasks.prior import train
@@ -50,6 +50,7 @@ def test_every_stage_leaves_its_files_and_is_done_once(start: tuple[Road, Datase
     assert all((folder / name).stat().st_size > 1000 for name in ("motion/motion.bvh", "character/character.glb"))
     assert "film_01" in (folder / "character" / road.VIEW).read_text(encoding="utf-8")
     assert read_json(plan.out / "road.json", "")["videos"] == rows
+    assert table_lines(rows)[0].startswith("| video | frames | seen") and "film_01.mp4" in table_lines(rows)[3]
     kept = (folder / "character" / road.VIEW).stat().st_mtime_ns
     assert travel(plan, data, said.append) == rows and len(said) == 8
     assert (folder / "character" / road.VIEW).stat().st_mtime_ns == kept

@@ -152,6 +152,13 @@ def test_lifted_motion_is_made_plausible(tmp_path: Path) -> None:
     assert "bone deviation mm" in said(folder / "notebooks" / "10_motion_loop.ipynb")
 
 
+def test_films_become_a_moving_character(tmp_path: Path) -> None:
+    folder = run_notebooks("road", "road", {"scale": "smoke"}, ("11_from_video_to_character",), root=tmp_path)
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"films", "keypoints"}
+    assert len(list((folder / "road").glob("film_*/character/character.glb"))) == 2
+    assert "| film_01 |" in said(folder / "notebooks" / "11_from_video_to_character.ipynb")
+
+
 def test_every_cell_ran_and_every_notebook_shows_figures(executed: Executed) -> None:
     for path in executed.notebooks:
         assert "widgets" not in nbformat.read(path, as_version=4).metadata  # nobody could have used them
