@@ -23,6 +23,7 @@ from PIL import Image
 from data_prep.common.command_line import run_sequences
 from data_prep.synthetic.bodies3d import body_landmarks
 from data_prep.synthetic.films3d import FPS, Film, film
+from pplkit.core.errors import PplkitError
 from pplkit.core.files import atomic_path, write_json, write_text
 from pplkit.data.mesh_writers import write_obj
 from pplkit.data.video_writer import write_video
@@ -41,6 +42,8 @@ def prepare(
     Raises WriteError, and PplkitError where PyAV is missing.
     """
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise PplkitError(f"{out} is a file: name a folder to write to.")
     for folder in ("clips", "truth", "labeled"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     rows: list[tuple[str, ...]] = []

@@ -79,7 +79,8 @@ def _coco(path: Path) -> Labels:
         ) from error
     kind = next(iter(kinds.values()), None)
     if kind is None or any(other["keypoints"] != kind["keypoints"] for other in kinds.values()):
-        raise PplkitError(f"{path} has {len(kinds)} categories with different keypoints: keep the annotations of one")
+        wanted = "keep the annotations of one" if kinds else "export keypoints, not boxes or outlines alone"
+        raise PplkitError(f"{path} has {len(kinds)} categories with keypoints: {wanted}")
     names = kind["keypoints"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > MAX_NAMES:
         raise PplkitError(f"{path} has keypoints that are no list of at most {MAX_NAMES} names; correct it")
