@@ -10,6 +10,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.dataset import open_dataset
 from pplkit.models.lifting import config as lifting
 from pplkit.models.mesh import config as mesh
+from pplkit.models.mesh import diffusion_config as diffusion
 from pplkit.models.motion import contact
 from pplkit.models.motion.inbetweening_config import InBetweeningConfig
 from pplkit.models.prior.config import Config
@@ -27,7 +28,7 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         metavar="DATASET_DIR",
         help="folder of the prepared data set; for lifting, of pose sequences, or motion_synthetic; for mesh pose, "
-        "of mesh files, or bodies3d-humanoid or bodies3d-quadruped",
+        "of mesh files, or bodies3d-humanoid or bodies3d-quadruped; for mesh-diffusion, a run of mesh pose",
     )
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="run folder; a run that stopped continues")
     parser.add_argument("--precision", help="32-true, bf16-mixed or 16-mixed (default: the preset's)")
@@ -60,6 +61,9 @@ def train(arguments: argparse.Namespace) -> None:
         return
     if arguments.preset in mesh.PRESETS:
         train_mesh(arguments)
+        return
+    if arguments.preset in diffusion.PRESETS:
+        train_diffusion(arguments)
         return
     data = open_dataset(arguments.dataset)
     config = Config.preset(arguments.preset or preset_for(data.name))
@@ -100,6 +104,16 @@ def train_mesh(arguments: argparse.Namespace) -> None:
     training.train_mesh(config, source, arguments.run, **options)
     if rank() == 0:
         print(f"The model is in {arguments.run}; `pplkit transfer` will use it.")
+
+
+def train_diffusion(arguments: argparse.Namespace) -> None:
+    """Learn to draw new poses of a run of mesh pose."""
+    config = diffusion.DiffusionConfig.preset(arguments.preset)
+    config = config.replace(**dict(arguments.set) | given(arguments, "steps", "seed", "precision"))
+    options = given(arguments, "device", "devices", "save_every", "deterministic", "threads")
+    training.train_diffusion(config, arguments.dataset, arguments.run, **options)
+    if rank() == 0:
+        print(f"The diffusion is in {arguments.run}; `pplkit generate` will use it.")
 
 
 def train_contact(arguments: argparse.Namespace) -> None:

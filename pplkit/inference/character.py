@@ -12,11 +12,11 @@ from pplkit.data.mesh_writers import write_gltf, write_obj_series
 from pplkit.data.meshes import Mesh, read_mesh
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17, Skeleton, plain_name, to_h36m17
+from pplkit.geometry.mesh.frames import unit_of
 from pplkit.geometry.mesh.landmarks import Landmarks
 from pplkit.geometry.skinning import bone_rotations, bone_weights, carried, skinned
 
 REMEDY = 'give a JSON file of its joints at rest, such as {"points": {"left hip": [x, y, z], ...}}'
-METERS = {1.0: (0.3, 3.0), 0.01: (30.0, 300.0), 0.001: (300.0, 3000.0)}  # in a unit, and sizes that speak for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,7 @@ def move_character(
     places = carried(rest, turns, _scale(rest, points, parents) * points[:, 0], parents)
     weights = bone_weights(mesh.vertices, rest, parents)
     poses = skinned(mesh.vertices, weights, rest, turns, places)
-    meters = next((unit for unit, (low, high) in METERS.items() if low <= mesh.height < high), 1.0)
-    return MovingCharacter(mesh, poses, motion.fps, meters)
+    return MovingCharacter(mesh, poses, motion.fps, unit_of(mesh.height)[1])
 
 
 def _rest(skeleton: Skeleton, marks: Landmarks) -> np.ndarray:

@@ -10,13 +10,11 @@ import numpy as np
 from pplkit.core.errors import PplkitError
 from pplkit.data.mesh_sets import read_landmarks
 from pplkit.data.meshes import Mesh, read_mesh, read_sequence
-from pplkit.geometry.mesh.frames import Turn, UnitBox, find_turn, turn_from_words, unit_box
+from pplkit.geometry.mesh.frames import Turn, UnitBox, find_turn, turn_from_words, unit_box, unit_of
 from pplkit.geometry.mesh.landmarks import Landmarks, shared_points
 
 MeshSource = Mesh | Path | str
 LandmarkSource = Landmarks | Path | str
-# What a body of this size is measured in: people and animals are 0.3 to 3 m large.
-UNITS = {"meters": (0.3, 3.0), "centimeters": (30.0, 300.0), "millimeters": (300.0, 3000.0)}
 SAME_SCALE = 1.5  # factor between the edges of poses and of the rest pose that a pose itself may bring
 OTHER_ORDER = 0.25  # median change of an edge's length that no pose brings, but another order of vertices
 UNLIKE = 0.05  # mean distance of rest poses, in sides of the unit box, from which landmarks are advised
@@ -157,8 +155,8 @@ def _frame_notes(source: Mesh, target: Mesh, turn: Turn, marked: bool, turn_name
     """What was recognized of axes and units, and what to do if it is wrong."""
     notes = []
     for mesh in (source, target):
-        units = [unit for unit, (low, high) in UNITS.items() if low <= mesh.height < high]
-        unit = f"probably {units[0]}" if units else "in an unknown unit"
+        unit, _ = unit_of(mesh.height)
+        unit = f"probably {unit}" if unit else "in an unknown unit"
         notes.append(f"{mesh.source} is {mesh.height:.4g} large, {unit}.")
     same = np.array_equal(turn.rotation, np.eye(3))
     axes = "has the axes of" if same else f"is turned: its x, y and z are {turn.words} of"

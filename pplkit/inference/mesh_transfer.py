@@ -13,13 +13,15 @@ from pplkit.core.files import same_file
 from pplkit.core.words import choice
 from pplkit.data.mesh_writers import write_gltf, write_obj, write_obj_like
 from pplkit.data.meshes import Mesh
-from pplkit.geometry.mesh.frames import AXES
+from pplkit.geometry.mesh.frames import AXES, UPWARD, signed_axis, unit_of, upward_axis, y_up
 from pplkit.geometry.mesh.landmarks import shared_points
 from pplkit.geometry.mesh.poisson import PoissonSolver
 from pplkit.geometry.mesh.warp import landmark_warp
 from pplkit.inference.mesh_contacts import contact_goals, ground_contacts
 from pplkit.inference.mesh_inputs import LandmarkSource, MeshSource, TransferInputs, transfer_inputs, welded
+from pplkit.models.mesh.model import MeshModel
 from pplkit.models.mesh.nearest_face import NearestFace, PoseMethod
+from pplkit.training.refinement import RefinedMethod
 from pplkit.training.saved_mesh import load_mesh_run
 
 NEAREST_FACE = "nearest-face"
@@ -34,16 +36,29 @@ class TransferredPoses:
         mesh: the target at rest, as it was given.
         poses: (K, V, 3) its vertices, in the axes and unit of its file.
         notes: what was recognized of axes and units, and what is left to the user, a sentence each.
+        up: the axis of the mesh that points up, such as "y" or "-z"; by default the probable one.
     """
 
     mesh: Mesh
     poses: np.ndarray
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    up: str = ""
+
+    def upright(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mesh at rest (V, 3) and the poses (K, V, 3) with y up and in meters, as glTF and videos have them.
+
+        What came from a glTF file is so already.
+        """
+        if Path(self.mesh.source).suffix.lower() in (".glb", ".gltf"):
+            return self.mesh.vertices, self.poses
+        up, meters = self.up or upward_axis(self.mesh.vertices), unit_of(self.mesh.height)[1]
+        return meters * y_up(self.mesh.vertices, up), meters * y_up(self.poses, up)
 
     def save(self, path: Path | str, names: Sequence[str] = (), fps: float = 30.0) -> list[Path]:
         """Write the poses: animated glTF for a name that ends in .glb, else a folder of OBJ files.
 
-        If the target came from an OBJ file, its polygons, materials and texture coordinates are kept.
+        glTF is y up and in meters (see `upright`), OBJ files keep axes and unit of the target. If that came from an OBJ
+        file, its polygons, materials and texture coordinates are kept.
 
         Args:
             path: The file or folder.
@@ -56,7 +71,8 @@ class TransferredPoses:
         if path.suffix.lower() == ".glb":
             if same_file(path, original):
                 raise PplkitError(f"{path} is the target itself: write to another file.")
-            return [write_gltf(path, self.mesh.vertices, self.mesh.faces, self.poses, fps)]
+            rest, poses = self.upright()
+            return [write_gltf(path, rest, self.mesh.faces, poses, fps)]
         names = names or [f"{number:05d}" for number in range(len(self.poses))]
         files = [path / f"{name}.obj" for name in names]
         if any(same_file(file, original) for file in files):
@@ -78,6 +94,8 @@ def transfer_pose(
     turn: str = "",
     pins: Mapping[int, Any] | None = None,
     ground: str = "",
+    up: str = "",
+    refine: int = 0,
     stiffness: float = STIFFNESS,
 ) -> TransferredPoses:
     """Give a mesh the poses of another one, of any other triangulation, axes and unit.
@@ -97,6 +115,8 @@ def transfer_pose(
         pins: Vertices of the target and where they shall be, (3,) or (K, 3), in its file's axes and unit.
         ground: The source's upward axis, "x", "y" or "z", if what stands on the ground in the source shall do so in the
             target.
+        up: The target's upward axis, which glTF and videos need to know; by default it is recognized.
+        refine: Steps by which a trained model is refined for the target (`training.refinement`); it seldom pays.
         stiffness: How hard pins and ground pull, against 1 for the neighbors of a vertex.
 
     Raises PplkitError, naming the file, for meshes that are broken or do not go together.
@@ -105,10 +125,12 @@ def transfer_pose(
     >>> posed.poses.shape, posed.mesh.source
     ((1, 84, 3), 'target.obj')
     """
-    method = _method(run)
+    method = _method(run, refine)
     inputs = transfer_inputs(source_rest, source_poses, target, landmarks, turn)
     if ground and ground not in tuple(AXES):
         raise PplkitError(f"ground is {ground!r}: name the source's upward axis, x, y or z.")
+    if up and up not in UPWARD:
+        raise PplkitError(f"up is {up!r}: name the target's upward axis, {', '.join(UPWARD)}.")
     rest, faces, number = welded(inputs.target)
     notes = list(inputs.notes)
     if len(rest) < len(number):
@@ -118,7 +140,9 @@ def transfer_pose(
     poses, standing = _solved(method, inputs, rest, faces, wanted, ground, stiffness)
     if ground and not standing:
         notes.append(f"Nothing of {inputs.source.source} is as low as its lowest vertex at rest: nothing is held.")
-    return TransferredPoses(inputs.original, inputs.outside(poses[:, number]), tuple(notes))
+    if ground and not up:
+        up = signed_axis(inputs.rotation[AXES.index(ground)])
+    return TransferredPoses(inputs.original, inputs.outside(poses[:, number]), tuple(notes), up)
 
 
 def _solved(
@@ -145,15 +169,19 @@ def _solved(
     return _pinned(solver, field, placed, contacts, goals, pins, stiffness), bool(contacts.any())
 
 
-def _method(run: PoseMethod | Path | str) -> PoseMethod:
-    """The method of a run, or of a name."""
+def _method(run: PoseMethod | Path | str, refine: int) -> PoseMethod:
+    """The method of a run, or of a name, refined if that is asked for."""
     if not isinstance(run, (Path, str)):
-        return run
-    if str(run) == NEAREST_FACE:
-        return NearestFace()
-    if not Path(run).exists():
+        method = run
+    elif str(run) == NEAREST_FACE:
+        method = NearestFace()
+    elif not Path(run).exists():
         raise PplkitError(f"there is no run {str(run)!r}: {choice(run, [NEAREST_FACE, 'a run folder of mesh pose'])}.")
-    return load_mesh_run(run).model
+    else:
+        method = load_mesh_run(run).model
+    if refine < 0 or refine and not isinstance(method, MeshModel):
+        raise PplkitError(f"refine={refine}: give a number of steps, and the run folder of a trained model.")
+    return RefinedMethod(method, refine) if refine and isinstance(method, MeshModel) else method
 
 
 def _pins(pins: Mapping[int, Any] | None, inputs: TransferInputs, number: np.ndarray) -> dict[int, np.ndarray]:

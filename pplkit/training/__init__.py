@@ -4,10 +4,11 @@ from pplkit.training.logger import Callback, Progress, Result
 from pplkit.training.loop import fit
 from pplkit.training.run_folder import RunFolder
 from pplkit.training.saved_lifter import load_lifter
-from pplkit.training.saved_mesh import load_mesh_run
+from pplkit.training.saved_mesh import load_diffusion, load_mesh_run
 from pplkit.training.saved_model import load
 from pplkit.training.task import Task
 from pplkit.training.tasks.completer import complete
+from pplkit.training.tasks.diffusion import train_diffusion
 from pplkit.training.tasks.imitation import train_imitator
 from pplkit.training.tasks.inbetweening import load_inbetweening, train_inbetweening
 from pplkit.training.tasks.lifting import train_lifter
@@ -27,10 +28,12 @@ __all__ = [
     "complete",
     "fit",
     "load",
+    "load_diffusion",
     "load_inbetweening",
     "load_lifter",
     "load_mesh_run",
     "train",
+    "train_diffusion",
     "train_imitator",
     "train_inbetweening",
     "train_lifter",

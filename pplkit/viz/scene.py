@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pplkit.core.errors import PplkitError
@@ -21,6 +22,7 @@ from pplkit.core.files import write_text
 from pplkit.data.meshes import Mesh, MeshSequence
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import Skeleton
+from pplkit.data.video_writer import write_video
 from pplkit.viz.drawing import image_bytes, set_title, subplots
 from pplkit.viz.scene_bytes import Packer
 from pplkit.viz.scene_film import Film, read_film
@@ -188,6 +190,16 @@ class Scene:
                 draw_panel(axis, layers, frame, middle, seen.floor, seen.radius, side)
                 set_title(axis, name if not row else "", 10)
         return figure
+
+    def to_video(self, path: Path | str, view: tuple[float, float] = VIEWS[0]) -> Path:
+        """The scene as an MP4 file, seen from (yaw, pitch) in degrees. Raises PplkitError where none can be written."""
+        return write_video(Path(path), (self._image(frame, view) for frame in range(self.frames)), self.fps)
+
+    def _image(self, frame: int, view: tuple[float, float]) -> np.ndarray:
+        """A frame, uint8 (H, W, 3)."""
+        canvas = FigureCanvasAgg(self.figure(frame, [view]))
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3]
 
     def view(self, *, height: int = 480, frame: int | None = None, title: str = "3D view") -> "SceneView":
         """The view in a notebook, `height` CSS pixels high and as wide as the cell; the last expression of a cell.

@@ -1,5 +1,6 @@
 """`pplkit transfer` and `generate` from files to files, and one sentence for each kind of broken mesh."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pplkit import cli
 from pplkit.data.mesh_sets import posed_mesh
 from pplkit.data.mesh_writers import write_obj, write_obj_series
 from pplkit.data.meshes import read_mesh
+from pplkit.data.video import readable
 from pplkit.models.mesh import MeshConfig
 from pplkit.training import train_mesh
 
@@ -38,6 +40,10 @@ def test_poses_come_out_under_their_names(here: Path, capsys: pytest.CaptureFixt
     assert sorted(path.name for path in (here / "posed").iterdir()) == ["jump.obj", "wave.obj"]
     assert read_mesh(here / "posed" / "wave.obj").vertices == pytest.approx(100 * bent(REST), abs=1e-6)
     assert transfer("wave.obj", out="one.glb") == 0 and (here / "one.glb").stat().st_size > 2000
+    assert transfer("wave.obj", "jump.obj", out="two.mp4") == 0
+    assert "in 2 poses: two.mp4, with the mesh's y up." in capsys.readouterr().out
+    with closing(readable(here / "two.mp4")) as shots:
+        assert len(list(shots)) == 2
     write_obj_series(here / "walk", np.stack([REST, bent(REST), REST]), FACES)
     assert transfer("walk", out="walked") == 0
     assert sorted(path.name for path in (here / "walked").iterdir()) == ["00000.obj", "00001.obj", "00002.obj"]
@@ -51,12 +57,26 @@ def test_pins_turns_and_landmarks_are_handed_over(here: Path, monkeypatch: pytes
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pplkit.inference.mesh_transfer.transfer_pose", record)
-    line = ["--landmarks", "a.json", "b.json", "--turn=x,-z,y", "--ground", "z", "--pin", "3=1,2,-3", "4=0,0,0.5"]
+    line = [
+        "--landmarks",
+        "a.json",
+        "b.json",
+        "--turn=x,-z,y",
+        "--ground",
+        "z",
+        "--up=-y",
+        "--refine",
+        "7",
+        "--pin",
+        "3=1,2,-3",
+        "4=0,0,0.5",
+    ]
     assert transfer("wave.obj", *line) == 130
     ((given, named),) = calls
     assert given[:4] == ("nearest-face", Path("rest.obj"), Path("wave.obj"), Path("target.obj"))
     assert given[4:] == ((Path("a.json"), Path("b.json")),)
-    assert named == {"turn": "x,-z,y", "ground": "z", "pins": {3: [1, 2, -3], 4: [0, 0, 0.5]}}
+    pins = {3: [1, 2, -3], 4: [0, 0, 0.5]}
+    assert named == {"turn": "x,-z,y", "ground": "z", "up": "-y", "refine": 7, "pins": pins}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,7 @@ def test_a_trained_run_gives_poses_and_makes_new_ones(here: Path, capsys: pytest
     made = [read_mesh(here / "made" / f"0000{number}.obj").vertices for number in range(2)]
     assert made[0].shape == REST.shape and np.abs(made[0] - made[1]).max() > 1e-3
     assert cli.main(["generate", "run", "--count", "1", "--to", "target.obj", "--out", "other.glb"]) == 0
-    assert "1 new pose: other.glb." in capsys.readouterr().out
+    assert "1 new pose: other.glb, with the mesh's y up." in capsys.readouterr().out
     for words, sentence in (
         (["--landmarks", "marks.json"], "--landmarks are those of another mesh: name it with --to."),
         (["--to", "target.obj", "--landmarks", "marks.json"], "run was trained without landmarks: leave out"),
@@ -122,3 +142,16 @@ def test_a_trained_run_gives_poses_and_makes_new_ones(here: Path, capsys: pytest
     ):
         assert cli.main(["generate", "run", *words, "--out", "more"]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_a_diffusion_learns_the_codes_of_a_run_and_makes_poses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(here / "run")
+    settings = ["--preset", "mesh-diffusion-small", "--set", "width=8", "layers=1", "noise_steps=4", "steps=2"]
+    assert cli.main(["train", "run", "diffusion", *settings, "--device", "cpu"]) == 0
+    assert "The diffusion is in diffusion; `pplkit generate` will use it." in capsys.readouterr().out
+    assert cli.main(["generate", "diffusion", "--count", "1", "--to", "target.obj", "--out", "made"]) in (0, 2)
+    assert cli.main(["train", "nothing", "other", *settings, "--device", "cpu"]) == 2
+    assert "there is no run 'nothing' of mesh pose: train mesh pose to its end first." in capsys.readouterr().err
+    (here / "run").rename(here / "moved")
+    assert cli.main(["generate", "diffusion", "--out", "made"]) == 2
+    assert "which is missing: move both together." in capsys.readouterr().err

@@ -9,6 +9,7 @@ from solids import bent, joined, sheet, torus
 
 from data_prep.synthetic.bodies3d import body_poses
 from pplkit.core.errors import PplkitError
+from pplkit.data.gltf_frames import read_morph_frames
 from pplkit.data.mesh_writers import write_obj
 from pplkit.data.meshes import Mesh, read_mesh
 from pplkit.geometry.mesh.landmarks import Landmarks
@@ -131,3 +132,27 @@ def test_unknown_runs_are_answered_with_what_there_is(tmp_path: Path) -> None:
     write_obj(tmp_path / "a.obj", REST, FACES)
     with pytest.raises(PplkitError, match=r"there is no run 'nearest_face': perhaps 'nearest-face' is meant"):
         transfer_pose("nearest_face", RING, POSES, RING)
+
+
+def test_gltf_is_y_up_and_in_meters(tmp_path: Path) -> None:
+    """From a target with z up, in centimeters; one that came from glTF stays as it is."""
+    body = body_poses("humanoid", count=2)
+    target = Mesh(100 * body.mesh.vertices @ UP, body.mesh.faces, "target.obj")
+    posed = transfer_pose("nearest-face", body.mesh, body.poses, target)
+    assert posed.poses == pytest.approx(100 * body.poses @ UP, abs=1e-8)
+    for answer in (posed, transfer_pose("nearest-face", body.mesh, body.poses, target, ground="y", up="z")):
+        (rest, poses), frames = answer.upright(), read_morph_frames(answer.save(tmp_path / "posed.glb")[0])
+        assert rest == pytest.approx(body.mesh.vertices) and poses == pytest.approx(body.poses)
+        assert frames is not None and frames[2] == pytest.approx(body.poses, abs=1e-5)
+    grounded = transfer_pose("nearest-face", body.mesh, body.poses, target, ground="y", turn="x,-z,y")
+    assert grounded.up == "z"
+    same = transfer_pose("nearest-face", body.mesh, body.poses, Mesh(target.vertices, target.faces, "target.glb"))
+    assert np.array_equal(same.upright()[1], same.poses)
+    with pytest.raises(PplkitError, match="up is 'down': name the target's upward axis, x, -x, y, -y, z, -z"):
+        transfer_pose("nearest-face", body.mesh, body.poses, target, up="down")
+
+
+def test_only_a_trained_model_can_be_refined() -> None:
+    for steps in (5, -1):
+        with pytest.raises(PplkitError, match=f"refine={steps}: give a number of steps, and the run folder"):
+            transfer_pose("nearest-face", RING, POSES, RING, refine=steps)

@@ -12,9 +12,19 @@ from pplkit.geometry.mesh.operators import checked_mesh, face_frames
 SAMPLES = 2000  # points on a surface, by which two surfaces are compared
 # The usual ones: none; from z up and front -y to y up and front z; and back.
 USUAL = np.array([np.eye(3), [[1, 0, 0], [0, 0, 1], [0, -1, 0]], [[1, 0, 0], [0, 0, -1], [0, 1, 0]]])  # (3, 3, 3)
+UPWARD = {  # turns of an axis to y
+    axis: np.array(rows, float)
+    for axis, rows in {
+        "x": [[0, -1, 0], [1, 0, 0], [0, 0, 1]], "-x": [[0, 1, 0], [-1, 0, 0], [0, 0, 1]],
+        "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+        "z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    }.items()
+}  # fmt: skip
 LANDMARKS = 4  # fewer lie in a plane
 CLEAR = 0.8  # two turns whose distances differ by less are equally good
 AXES = "xyz"
+# Meters of a unit, and how large a body is that is measured in it: people and animals are 0.3 to 3 m large.
+UNITS = {"meters": (1.0, 0.3, 3.0), "centimeters": (0.01, 30.0, 300.0), "millimeters": (0.001, 300.0, 3000.0)}
 ROTATIONS = np.array(
     [
         matrix
@@ -49,6 +59,24 @@ def unit_box(rest: np.ndarray) -> UnitBox:
     return UnitBox((low + high) / 2, side)
 
 
+def unit_of(size: float) -> tuple[str, float]:
+    """The unit that a body of this size is probably measured in, and its meters; "" and 1 where none is probable."""
+    return next(((name, meters) for name, (meters, low, high) in UNITS.items() if low <= size < high), ("", 1.0))
+
+
+def upward_axis(rest: np.ndarray) -> str:
+    """The axis, "y" or "z", that probably points up in vertices (V, 3) at rest.
+
+    y, as in most programs, unless that is the thinnest side: a person is less deep than high and wide.
+    """
+    return "z" if np.ptp(rest, axis=0).argmin() == 1 else "y"
+
+
+def y_up(points: np.ndarray, up: str) -> np.ndarray:
+    """Points (..., 3) turned so that y is up, where the axis `up`, one of UPWARD, was."""
+    return np.asarray(points) @ UPWARD[up].T
+
+
 class Turn(NamedTuple):
     """How a mesh is turned to the axes of another: turned = points @ rotation.T."""
 
@@ -59,7 +87,7 @@ class Turn(NamedTuple):
     @property
     def words(self) -> str:
         """Such as "x, z, -y": the axes of the other mesh that x, y and z of this one become."""
-        return ", ".join(_axis(column) for column in self.rotation.T)
+        return ", ".join(signed_axis(column) for column in self.rotation.T)
 
 
 def turn_from_words(words: str) -> Turn:
@@ -119,6 +147,7 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
     return sum(float(KDTree(a).query(b)[0].mean()) for a, b in ((first, second), (second, first))) / 2
 
 
-def _axis(direction: np.ndarray) -> str:
+def signed_axis(direction: np.ndarray) -> str:
+    """The axis nearest to a direction (3,), such as "-z"."""
     number = int(np.abs(direction).argmax())
     return ("-" if direction[number] < 0 else "") + AXES[number]

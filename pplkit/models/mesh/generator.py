@@ -47,7 +47,7 @@ class PoseGenerator:
         if len(codes) < 2:
             raise PplkitError(f"{len(codes)} poses are no distribution: train on more.")
         order, parents = patch_tree(overlap)
-        numbers = _numbers(np.asarray(codes, np.float64), order, parents)
+        numbers = _numbers(np.asarray(codes, np.float64), order, parents).reshape(len(codes), -1)
         mean = numbers.mean(0)
         _, scales, directions = np.linalg.svd(numbers - mean, full_matrices=False)
         share = np.cumsum(scales**2) / max((scales**2).sum(), 1e-12)
@@ -77,7 +77,15 @@ class PoseGenerator:
         numbers = range(first, first + count)
         draws = [np.random.default_rng([seed, number]).normal(size=len(self.components)) for number in numbers]
         amounts = np.clip(np.array(draws).reshape(count, -1), -LARGEST, LARGEST)
-        return _matrices(self.mean + amounts @ self.components, self.order, self.parents)
+        return self.matrices((self.mean + amounts @ self.components).reshape(count, len(self.order), 9))
+
+    def numbers(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, K, 3, 3) as three numbers of rotation against the parent and six of stretch for each patch."""
+        return _numbers(np.asarray(codes, np.float64), self.order, self.parents)
+
+    def matrices(self, numbers: np.ndarray) -> np.ndarray:
+        """The inverse of `numbers`, from (N, K, 9)."""
+        return _matrices(numbers, self.order, self.parents)
 
 
 def patch_tree(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +106,7 @@ def patch_tree(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(codes: np.ndarray, order: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """Codes (N, K, 3, 3) as numbers (N, 9K)."""
+    """Codes (N, K, 3, 3) as numbers (N, K, 9)."""
     left, scales, right = np.linalg.svd(codes)
     mirror = np.sign(np.linalg.det(left @ right))
     left[..., :, 2] *= mirror[..., None]  # a patch turned inside out stretches by less than nothing: by nearly nothing
@@ -108,13 +116,11 @@ def _numbers(codes: np.ndarray, order: np.ndarray, parents: np.ndarray) -> np.nd
     above[:, order[0]] = np.eye(3)
     vectors = Rotation.from_matrix((np.swapaxes(above, -1, -2) @ rotations).reshape(-1, 3, 3)).as_rotvec()
     rows, columns = np.triu_indices(3)
-    parts = [vectors.reshape(*codes.shape[:2], 3), logarithms[..., rows, columns]]
-    return np.concatenate(parts, -1).reshape(len(codes), -1)
+    return np.concatenate([vectors.reshape(*codes.shape[:2], 3), logarithms[..., rows, columns]], -1)
 
 
 def _matrices(numbers: np.ndarray, order: np.ndarray, parents: np.ndarray) -> np.ndarray:
     """The inverse of `_numbers`."""
-    numbers = numbers.reshape(len(numbers), len(order), 9)
     turns = Rotation.from_rotvec(numbers[..., :3].reshape(-1, 3)).as_matrix().reshape(*numbers.shape[:2], 3, 3)
     for patch in order[1:]:
         turns[:, patch] = turns[:, parents[patch]] @ turns[:, patch]

@@ -56,6 +56,22 @@ class MeshModel(nn.Module, ABC):
     def jacobians(self, code: Any, target: Template) -> Tensor:
         """The Jacobians (N, F, 3, 3) that a code asks of another mesh, or of the same."""
 
+    @abstractmethod
+    def tokens(self, code: Any) -> Tensor:
+        """A code as numbers (N, K, C) for each of its K parts, as networks that change or make codes see it."""
+
+    @abstractmethod
+    def code_of(self, tokens: Tensor) -> Any:
+        """The inverse of `tokens`."""
+
+    def anchors(self) -> Tensor | None:
+        """Where the parts of a code lie on the template, (K, 3) in units of its box, if they do so in all poses."""
+        return None
+
+    def solved(self, code: Any, target: Template) -> Tensor:
+        """Vertices (N, V, 3) of another mesh in the poses of a code, units of its box, mean 0; differentiable."""
+        return target.solver.solve(self.jacobians(code, target).double())
+
     @torch.no_grad()
     def apply_code(
         self, code: Any, target: Template, pins: Mapping[int, Any] | None = None, stiffness: float = np.inf
@@ -65,12 +81,11 @@ class MeshModel(nn.Module, ABC):
         With `pins`, vertices and where they shall be, as in `PoissonSolver.solve`. Raises PplkitError for pins that the
         mesh does not have and for landmarks that it lacks.
         """
-        field = self.jacobians(code, target)
         if pins:
             pins = {number: target.normalized(place) for number, place in pins.items()}
-            return target.restored(target.solver.solve(field.double(), pins, stiffness).numpy())
-        solved = target.solver.solve(field.double()) + target.vertices.mean(0)
-        return target.restored(solved.numpy())
+            field = self.jacobians(code, target).double()
+            return target.restored(target.solver.solve(field, pins, stiffness).numpy())
+        return target.restored((self.solved(code, target) + target.vertices.mean(0)).numpy())
 
     def transfer(self, posed: np.ndarray, target: Template, **options: Any) -> np.ndarray:
         """A mesh in the poses (N, V, 3) of the template; `options` as in `apply_code`. Raises as both its parts do."""
@@ -88,13 +103,20 @@ class MeshModel(nn.Module, ABC):
         target_landmarks: Landmarks | None = None,
     ) -> np.ndarray:
         """As `PoseMethod` says; the source must be the mesh that was learned from, its landmarks are known."""
+        target = Template(target_rest, target_faces, target_landmarks)
+        parts = self.own_poses(source_rest, source_posed)
+        with torch.inference_mode():
+            return np.concatenate([self.jacobians(self.encode(part), target).numpy() for part in parts])
+
+    def own_poses(self, source_rest: np.ndarray, source_posed: np.ndarray) -> list[np.ndarray]:
+        """Poses (N, V, 3) of the template in its box, as `encode` takes them, a few at once.
+
+        Raises PplkitError where `source_rest` (V, 3) is not the template.
+        """
         ours = self.template
         if source_rest.shape != tuple(ours.vertices.shape) or not np.allclose(source_rest, ours.vertices, atol=1e-4):
             raise PplkitError("the source is not the mesh that the model has learned from: give poses of that mesh.")
-        target = Template(target_rest, target_faces, target_landmarks)
-        parts = np.array_split(ours.restored(source_posed), max(1, -(-len(source_posed) // POSES_AT_ONCE)))
-        with torch.inference_mode():
-            return np.concatenate([self.jacobians(self.encode(part), target).numpy() for part in parts])
+        return np.array_split(ours.restored(source_posed), max(1, -(-len(source_posed) // POSES_AT_ONCE)))
 
     def warped(self, target: Template, points: np.ndarray) -> np.ndarray:
         """Points (N, 3) of another mesh at rest as points of the template at rest, both in units of the box.
@@ -164,6 +186,19 @@ class PatchModel(MeshModel):
         rest = self.template
         return self.pooled(jacobians(rest.vertices, rest.faces, posed, full=self.config.full_gradients).float())
 
+    def tokens(self, code: Tensor) -> Tensor:
+        """See `MeshModel`: nine numbers of each patch."""
+        return code.flatten(2)
+
+    def code_of(self, tokens: Tensor) -> Tensor:
+        """See `MeshModel`."""
+        return tokens.unflatten(2, (3, 3))
+
+    def anchors(self) -> Tensor:
+        """See `MeshModel`: the middle of each patch."""
+        weights = self.vertex_weights().detach().double().cpu() * self.template.vertex_areas[:, None]
+        return (weights / weights.sum(0)).T @ self.template.vertices
+
     def overlap(self) -> np.ndarray:
         """How much patches overlap on the template, (K, K)."""
         weights = self.vertex_weights().detach().double().cpu()
@@ -188,18 +223,12 @@ class PatchModel(MeshModel):
         return places - places.mean(1, keepdim=True)
 
     def _operator(self, target: Template) -> Tensor:
-        weights = self.weights_at(target, target.vertices.numpy())
+        weights = self.weights_at(target, target.vertices.numpy()).detach()
         return patch_operator(weights, target.vertices, target.vertex_areas)
 
-    @torch.no_grad()
-    def apply_code(
-        self, code: Tensor, target: Template, pins: Mapping[int, Any] | None = None, stiffness: float = np.inf
-    ) -> np.ndarray:
+    def solved(self, code: Tensor, target: Template) -> Tensor:
         """See `MeshModel`; aligned patches need no solve."""
-        if pins or not self.config.align:
-            return super().apply_code(code, target, pins, stiffness)
-        placed = self._placed(code.double().cpu(), target) + target.vertices.mean(0)
-        return target.restored(placed.numpy())
+        return self._placed(code.double().cpu(), target) if self.config.align else super().solved(code, target)
 
 
 class NPRModel(MeshModel):
@@ -219,6 +248,15 @@ class NPRModel(MeshModel):
         rest, device = self.template, cast(Tensor, self.template_vertices).device
         fields = jacobians(rest.vertices, rest.faces, posed).float()
         return cast(PoseCode, self.encoder(posed[:, rest.faces].mean(2).float().to(device), fields.to(device)))
+
+    def tokens(self, code: PoseCode) -> Tensor:
+        """See `MeshModel`: keypoints, then features."""
+        return torch.cat([code.keypoints, code.features], 2)
+
+    def code_of(self, tokens: Tensor) -> PoseCode:
+        """See `MeshModel`; the summary follows from the features."""
+        features = tokens[..., 3:]
+        return PoseCode(tokens[..., :3], features, self.encoder.summary(features))
 
     def jacobians(self, code: PoseCode, target: Template) -> Tensor:
         """See `MeshModel`."""

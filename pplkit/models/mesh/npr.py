@@ -96,7 +96,11 @@ class NPRExtractor(nn.Module):
         for attention, pointwise in zip(self.final_transformers, self.final_elementwise, strict=True):
             x = pointwise(attention(points, x, _listed(everything, KEYPOINTS)))
         features = x.view(batch, KEYPOINTS, -1)
-        return PoseCode(points.view(batch, KEYPOINTS, 3), features, self.fc_middle(features.amax(1)))
+        return PoseCode(points.view(batch, KEYPOINTS, 3), features, self.summary(features))
+
+    def summary(self, features: Tensor) -> Tensor:
+        """What the features (B, K, C) of a pose say together, (B, C)."""
+        return self.fc_middle(features.amax(1))  # type: ignore[no-any-return]
 
 
 def _listed(numbers: Tensor, count: int) -> Tensor:

@@ -20,10 +20,10 @@ from pplkit.models.mesh.model import POSES_AT_ONCE, MeshModel, NPRModel, PatchMo
 from pplkit.models.mesh.template import Template
 from pplkit.training.logger import Result
 from pplkit.training.loop import fit
+from pplkit.training.saved_mesh import GENERATOR, write_codes
 from pplkit.training.task import Losses, Rank, Task
 
 LOSS_UNIT = 1e3  # losses are in thousandths, as the published scores are
-GENERATOR = "generator.npz"  # in the run folder
 COUNTED = 100  # training poses in which crossing faces are counted
 CROSSED = 0.9  # of them have at most as many as generated poses may have
 SEED_STRIDE = 10**7  # between the seeds of trainings; a step adds 1
@@ -91,9 +91,15 @@ class MeshTask(Task):
         return MeshBatch(self.fields[numbers].to(device), self.posed[numbers].to(device), seed)
 
     def finish(self, folder: Path, made_by: dict[str, Any], step: int) -> None:
-        """Write the distribution of the poses, from which `pplkit generate` draws."""
-        if isinstance(self.model, PatchModel) and len(self.source.poses) > 1:
-            fit_generator(self.model, self.source.poses).write(folder / GENERATOR)
+        """Write the codes of the poses and their distribution, from which `pplkit generate` draws."""
+        model, poses = self.model.cpu().eval(), self.source.poses
+        codes = [model.encode(part) for part in np.array_split(poses, -(-len(poses) // POSES_AT_ONCE))]
+        if isinstance(model, NPRModel):
+            write_codes(folder, torch.cat([model.tokens(code) for code in codes]))
+        elif isinstance(model, PatchModel) and len(poses) > 1:
+            generator = fit_generator(model, torch.cat(codes).numpy(), poses)
+            generator.write(folder / GENERATOR)
+            write_codes(folder, torch.from_numpy(generator.numbers(torch.cat(codes).numpy())))
 
     def losses(self, forward: Callable[..., Any], batch: MeshBatch, progress: float) -> Losses:
         """Mean squared distance in thousandths of the box, wherever a pose lies as a whole; and how rough patches are.
@@ -119,14 +125,11 @@ class MeshTask(Task):
         return error + self.config.weight_smoothness * roughness, parts, placed
 
 
-def fit_generator(model: PatchModel, poses: np.ndarray) -> PoseGenerator:
-    """The distribution of the codes of poses (N, V, 3), and how many faces cross in most of them.
+def fit_generator(model: PatchModel, codes: np.ndarray, poses: np.ndarray) -> PoseGenerator:
+    """The distribution of the codes (N, K, 3, 3) of poses (N, V, 3), and how many faces cross in most of them.
 
     Crossing faces are counted in the poses as the model gives them back, at most COUNTED of them.
     """
-    parts = np.array_split(poses, -(-len(poses) // POSES_AT_ONCE))
-    codes = np.concatenate([model.encode(part).cpu().numpy() for part in parts])
-    model = model.cpu().eval()
     given = model.transfer(poses[:COUNTED], model.template)
     crossings = [len(intersecting_faces(pose, model.template.faces.numpy())) for pose in given]
     return PoseGenerator.fitted(codes, model.overlap(), int(np.quantile(crossings, CROSSED)))

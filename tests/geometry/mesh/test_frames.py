@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from solids import sheet
 
-from data_prep.synthetic.bodies3d import body3d, body_landmarks
+from data_prep.synthetic.bodies3d import body3d, body_landmarks, body_poses
 from pplkit.core.errors import PplkitError
-from pplkit.geometry.mesh.frames import ROTATIONS, find_turn, surface_points, turn_from_words, unit_box
+from pplkit.geometry.mesh.frames import (
+    ROTATIONS,
+    UPWARD,
+    find_turn,
+    signed_axis,
+    surface_points,
+    turn_from_words,
+    unit_box,
+    unit_of,
+    upward_axis,
+    y_up,
+)
 
 
 def test_the_unit_box_by_hand() -> None:
@@ -33,6 +44,23 @@ def test_words_of_turns_by_hand_and_back() -> None:
     for words in ("x,y,-z", "x,x,z", "x,y", "up", ""):
         with pytest.raises(PplkitError, match="is no turn of axes: write which of the source's axes"):
             turn_from_words(words)
+
+
+def test_units_go_by_size() -> None:
+    sizes = {1.7: ("meters", 1.0), 170: ("centimeters", 0.01), 1700: ("millimeters", 0.001), 0.01: ("", 1.0)}
+    assert {size: unit_of(size) for size in sizes} == sizes
+
+
+def test_every_upward_axis_becomes_y_and_nothing_is_mirrored() -> None:
+    for axis, turn in UPWARD.items():
+        direction = np.eye(3)["xyz".index(axis[-1])] * (-1 if axis[0] == "-" else 1)
+        assert y_up(direction, axis).tolist() == [0, 1, 0] and signed_axis(direction) == axis
+        assert np.linalg.det(turn) == pytest.approx(1)
+
+
+def test_y_is_up_unless_it_is_the_thinnest() -> None:
+    person, animal = (body_poses(kind, count=1).mesh.vertices for kind in ("humanoid", "quadruped"))
+    assert upward_axis(person) == "y" and upward_axis(person[:, [0, 2, 1]]) == "z" and upward_axis(animal) == "y"
 
 
 def test_points_lie_on_the_surface_and_cover_it_evenly() -> None:

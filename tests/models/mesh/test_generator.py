@@ -37,9 +37,9 @@ def test_patches_without_overlap_hang_on_the_first() -> None:
 def test_codes_come_back_from_their_numbers() -> None:
     codes, tree = bent(7), patch_tree(CHAIN)
     numbers = _numbers(codes, *tree)
-    assert numbers.shape == (7, 45)
+    assert numbers.shape == (7, 5, 9)
     assert _matrices(numbers, *tree) == pytest.approx(codes, abs=1e-12)
-    assert numbers.reshape(7, 5, 9)[..., 3] == pytest.approx(np.log(1.1))  # the stretch along the first axis
+    assert numbers[..., 3] == pytest.approx(np.log(1.1))  # the stretch along the first axis
 
 
 def test_draws_keep_lengths_spread_as_the_codes_and_are_none_of_them() -> None:
