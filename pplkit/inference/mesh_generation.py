@@ -22,16 +22,18 @@ from pplkit.models.mesh.model import NPRModel, PatchModel
 from pplkit.training.saved_mesh import GENERATOR, DiffusionRun, code_of, is_diffusion, load_diffusion, load_mesh_run
 
 TRIES = 20  # poses that are drawn at most for each that is wanted
-AT_ONCE = 8  # poses that a diffusion draws together
+AT_ONCE = 16  # poses that a diffusion draws together
 
 
-def generate_poses(run: str | os.PathLike[str], count: int = 8, seed: int = 0) -> PosedMesh:
+def generate_poses(
+    run: str | os.PathLike[str], count: int = 8, seed: int = 0, crossings: float | None = None
+) -> PosedMesh:
     """New poses of the mesh that a run has learned from, with that mesh and its landmarks.
 
     From a run of mesh pose they are drawn from the distribution of the training poses (`models.mesh.generator`), from
-    one of a diffusion over its codes by that. A draw of patches whose surface crosses itself more than nine tenths of
-    the training poses do is left out. `pplkit.transfer_pose` gives them to other meshes. The same seed gives the same
-    poses, whatever their number.
+    one of a diffusion over its codes by that. A draw is left out if more than `crossings` pairs of its faces cross; by
+    default, of models with patches, more than in nine tenths of the training poses. `pplkit.transfer_pose` gives poses
+    to other meshes. The same seed gives the same poses, whatever their number.
 
     Raises PplkitError for a run that is not trained to its end, or whose codes only a diffusion can draw, and where
     nearly all draws cross.
@@ -47,7 +49,9 @@ def generate_poses(run: str | os.PathLike[str], count: int = 8, seed: int = 0) -
         draws = _drawn(PoseGenerator.read(mesh_run / GENERATOR), seed)
     else:
         raise PplkitError(f"{run} was trained with network='npr': train a diffusion on it (--preset mesh-diffusion).")
-    limit = PoseGenerator.read(mesh_run / GENERATOR).crossings if isinstance(model, PatchModel) else math.inf
+    limit = crossings
+    if limit is None:
+        limit = PoseGenerator.read(mesh_run / GENERATOR).crossings if isinstance(model, PatchModel) else math.inf
     template, poses = model.template, list[np.ndarray]()
     faces = template.faces.numpy()
     for code in islice(draws, TRIES * count):

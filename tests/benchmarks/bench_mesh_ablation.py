@@ -7,6 +7,7 @@ trains the preset mesh-small in each form into RUNS, 20 to 40 s of one core each
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from bench_mesh_transfer import TRAINING, body
@@ -15,6 +16,7 @@ from data_prep.synthetic.bodies3d import SHAPES, body_poses, built_in
 from pplkit.evaluation.mesh import compare, table_lines
 from pplkit.models.mesh.config import MeshConfig
 from pplkit.training import load_mesh_run, train_mesh
+from pplkit.training.refinement import RefinedMethod
 
 VARIANTS: dict[str, dict[str, float | bool | int]] = {
     "mesh-small": {},
@@ -26,6 +28,7 @@ VARIANTS: dict[str, dict[str, float | bool | int]] = {
     "neighbors=4": {"neighbors": 4},
     "steps=1": {"steps": 1},
 }
+STEPS, REFINED = 200, (0.05, 10.0)  # of refining mesh-small for each target; weights of changes of the code
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     command.add_argument("--seed", type=int, default=0, help="of the trainings (default: 0)")
     options = command.parse_args()
     torch.set_num_threads(1)
-    methods = {}
+    methods: dict[str, Any] = {}
     for name, changes in VARIANTS.items():
         config = MeshConfig.preset("mesh-small").replace(seed=options.seed, **changes)
         run = options.runs / f"{options.kind}-{name}-{options.seed}"
@@ -45,6 +48,10 @@ def main() -> None:
         assert data is not None
         train_mesh(config, data, run, device="cpu", threads=1, bar=False)
         methods[name] = load_mesh_run(run).model
+    for weight in REFINED:
+        methods[f"refined, {STEPS} steps, code {weight:g}"] = RefinedMethod(
+            methods["mesh-small"], STEPS, options.seed, weight
+        )
     first, *others = SHAPES[options.kind]
     source = body(options.kind, first, "coarse", options.count)
     targets = [source, body(options.kind, first, "turned", options.count)]

@@ -2,10 +2,12 @@
 
 python tests/benchmarks/bench_mesh_generation.py humanoid runs/humanoid-0 runs/humanoid-1 runs/humanoid-2 [--sheet FILE]
 
-Distances are means over the vertices, in % of the longest side, each pose with its mean at the origin. Beside
-the poses of `pplkit generate` stand halves of two random training poses (the mean of their vertices) and training poses
-themselves. Crossing faces are counted on three bodies that take the poses, beside the true poses of these bodies, which
-nobody has trained on.
+A run is one of mesh pose, or of a diffusion over the codes of one (presets mesh-diffusion and mesh-diffusion-small).
+Distances are means over the vertices, in % of the longest side, each pose with its mean at the origin. Beside the poses
+of `pplkit generate` stand draws of which none is left out for crossing itself, halves of two random training poses (the
+mean of their vertices) and training poses themselves. Coverage: how far poses that nobody has trained on are from the
+nearest, and which share of them is within the median distance among training poses. Crossing faces are counted on three
+bodies that take the poses, beside the true poses of these bodies.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from pplkit.geometry.mesh.intersections import intersecting_faces
 from pplkit.inference.mesh_generation import generate_poses
 from pplkit.models.mesh import Template
 from pplkit.training import load_mesh_run
+from pplkit.training.saved_mesh import is_diffusion, load_diffusion
 from pplkit.viz.drawing import image_bytes
 from pplkit.viz.scene import Scene
 
@@ -39,6 +42,11 @@ def crossings(poses: np.ndarray, faces: np.ndarray) -> float:
     return float(np.mean([len(intersecting_faces(pose, faces)) for pose in poses]))
 
 
+def mesh_run(run: Path) -> Path:
+    """The run of mesh pose behind a run."""
+    return load_diffusion(run).mesh_run if is_diffusion(run) else run
+
+
 def main() -> None:
     """Print the tables."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,26 +59,33 @@ def main() -> None:
     size = float(np.ptp(body_poses(options.kind, count=1).mesh.vertices, axis=0).max())
     rng = np.random.default_rng(0)
     pairs = np.stack([rng.choice(len(training), 2, replace=False) for _ in range(COUNT)])
-    made = {"halves of two training poses": training[pairs].mean(1), "training poses": training[:COUNT]}
-    made |= {f"generated, {run.name}": generate_poses(run, COUNT).poses for run in options.runs}
+    halves, first = "halves of two training poses", mesh_run(options.runs[0])
+    sets = {halves: (first, training[pairs].mean(1)), "training poses": (first, training[:COUNT])}
+    for run in options.runs:
+        sets[f"generated, {run.name}"] = mesh_run(run), generate_poses(run, COUNT).poses
+        sets[f"{run.name}, none left out"] = mesh_run(run), generate_poses(run, COUNT, crossings=np.inf).poses
     among = distances(training, training, size, same=True)
-    print(f"training poses to one another: least {among.min():.2f}, median {np.median(among):.2f} %\n")
-    print("| | to the nearest training pose: least, median | from unseen poses to the nearest: median |\n|---|---|---|")
-    for name, poses in made.items():
+    limit = np.median(among)
+    print(f"training poses to one another: least {among.min():.2f}, median {limit:.2f} %\n")
+    print("| | to the nearest training pose: least, median | from unseen poses: median | within |\n|---|---|---|---|")
+    for name, (_, poses) in sets.items():
         near, cover = distances(poses, training, size), distances(unseen, poses, size)
-        print(f"| {name} | {near.min():.2f}, {np.median(near):.2f} % | {np.median(cover):.2f} % |", flush=True)
+        share = f"{100 * np.mean(cover <= limit):.0f} %"
+        print(
+            f"| {name} | {near.min():.2f}, {np.median(near):.2f} % | {np.median(cover):.2f} % | {share} |", flush=True
+        )
     shapes = list(SHAPES[options.kind])[:3]
-    print(f"\n| crossing faces | {' | '.join(shapes)} |\n|---|{'---|' * len(shapes)}")
+    print(f"\n| crossing faces (ratio to true) | {' | '.join(shapes)} |\n|---|{'---|' * len(shapes)}")
     bodies = [body_poses(options.kind, shape, "coarse", COUNT, UNSEEN) for shape in shapes]
     true = [crossings(body.poses, body.mesh.faces) for body in bodies]
     print(f"| true, unseen | {' | '.join(f'{value:.1f}' for value in true)} |", flush=True)
-    for run in options.runs:
+    for name, (run, poses) in sets.items():
         model, cells = load_mesh_run(run).model, []
         for body, value in zip(bodies, true, strict=True):
             target = Template(body.mesh.vertices, body.mesh.faces, body.landmarks)
-            count = crossings(model.transfer(made[f"generated, {run.name}"], target), body.mesh.faces)
+            count = crossings(model.transfer(poses, target), body.mesh.faces)
             cells.append(f"{count:.1f} ({count / value:.2f})")
-        print(f"| generated, {run.name} (ratio) | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
     if options.sheet:
         poses = generate_poses(options.runs[0], 8)
         panels = {f"{number}": (pose, poses.mesh.faces) for number, pose in enumerate(poses.poses)}
