@@ -15,7 +15,7 @@ from pplkit.viz.scene_layers import Points
 from pplkit.viz.widgets.notebook_host import attended, bundle
 from pplkit.viz.widgets.scene_view import SceneView
 
-SHOWN = 2.0  # standard deviations to both sides in the picture
+SHOWN, DRAWN = 2.0, 3  # standard deviations to both sides in the picture, and of how many sliders
 
 
 class PoseSliders:
@@ -47,14 +47,16 @@ class PoseSliders:
 
     def scene(self) -> Scene:
         """The bodies in the pose of the sliders."""
-        code = self._code(self.amounts)
-        panels: dict[str, Any] = {}
-        for name, body in self.bodies.items():
-            panels[name] = [(self.model.apply_code(code, body)[0], body.faces.numpy())]
-        if self.keypoints:
-            name, body = next(iter(self.bodies.items()))
-            panels[name].append(Points(self._keypoints(body, panels[name][0][0])))
-        return Scene(panels)
+        return Scene({name: self._content(name, self.amounts) for name in self.bodies})
+
+    def _content(self, name: str, amounts: np.ndarray) -> list[Any]:
+        """A body in a pose, with the keypoints if it is the first."""
+        body = self.bodies[name]
+        (vertices,) = self.model.apply_code(self._code(amounts), body)
+        content: list[Any] = [(vertices, body.faces.numpy())]
+        if self.keypoints and name == next(iter(self.bodies)):
+            content.append(Points(self._keypoints(body, vertices)))
+        return content
 
     def move(self, slider: int, amount: float) -> None:
         """Set a slider, in standard deviations, and show the pose."""
@@ -63,15 +65,14 @@ class PoseSliders:
             self._view.update(self.scene())
 
     def figure(self) -> Figure:
-        """The last body at both ends of each slider."""
-        name, body = list(self.bodies.items())[-1]
-        panels = {}
-        for slider in range(len(self.amounts)):
+        """The first body with its keypoints, and the last one at both ends of the first sliders."""
+        first, name = list(self.bodies)[0], list(self.bodies)[-1]
+        panels: dict[str, Any] = {first: self._content(first, np.zeros(len(self.amounts)))}
+        for slider in range(min(DRAWN, len(self.amounts))):
             for sign in (-1, 1):
                 amounts = np.zeros(len(self.amounts))
                 amounts[slider] = sign * SHOWN
-                vertices = self.model.apply_code(self._code(amounts), body)[0]
-                panels[f"{name}, {slider + 1} at {sign * SHOWN:+g}"] = (vertices, body.faces.numpy())
+                panels[f"{name}, {slider + 1} at {sign * SHOWN:+g}"] = self._content(name, amounts)[:1]
         return Scene(panels).figure()
 
     def _code(self, amounts: np.ndarray) -> torch.Tensor:
@@ -80,9 +81,9 @@ class PoseSliders:
         return torch.from_numpy(self.generator.matrices(numbers.reshape(1, -1, 9)))
 
     def _keypoints(self, body: Template, vertices: np.ndarray) -> np.ndarray:
-        """The middle of each patch (K, 3) on a body with these vertices."""
-        weights = self.model.weights_at(body, body.vertices.numpy()).detach() * body.vertex_areas[:, None]
-        return ((weights / weights.sum(0)).T.numpy() @ vertices).astype(np.float32)
+        """Where each patch has most to say, (K, 3), on a body with these vertices."""
+        weights = self.model.weights_at(body, body.vertices.numpy())
+        return np.asarray(vertices[weights.argmax(0).numpy()], np.float32)
 
     def _widget(self) -> Any:
         from ipywidgets import FloatSlider, HBox, Layout, VBox
