@@ -19,9 +19,9 @@ from pplkit.geometry.mesh.poisson import PoissonSolver
 from pplkit.geometry.mesh.warp import landmark_warp
 from pplkit.inference.mesh_contacts import contact_goals, ground_contacts
 from pplkit.inference.mesh_inputs import LandmarkSource, MeshSource, TransferInputs, transfer_inputs, welded
+from pplkit.inference.mesh_refinement import RefinedMethod
 from pplkit.models.mesh.model import MeshModel
 from pplkit.models.mesh.nearest_face import NearestFace, PoseMethod
-from pplkit.training.refinement import RefinedMethod
 from pplkit.training.saved_mesh import load_mesh_run
 
 NEAREST_FACE = "nearest-face"
@@ -116,7 +116,7 @@ def transfer_pose(
         ground: The source's upward axis, "x", "y" or "z", if what stands on the ground in the source shall do so in the
             target.
         up: The target's upward axis, which glTF and videos need to know; by default it is recognized.
-        refine: Steps by which a trained model is refined for the target (`training.refinement`); it seldom pays.
+        refine: Steps by which a trained model is refined for the target (`inference.mesh_refinement`); it seldom pays.
         stiffness: How hard pins and ground pull, against 1 for the neighbors of a vertex.
 
     Raises PplkitError, naming the file, for meshes that are broken or do not go together.

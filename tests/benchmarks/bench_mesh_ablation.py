@@ -14,9 +14,9 @@ from bench_mesh_transfer import TRAINING, body
 
 from data_prep.synthetic.bodies3d import SHAPES, body_poses, built_in
 from pplkit.evaluation.mesh import compare, table_lines
+from pplkit.inference.mesh_refinement import RefinedMethod
 from pplkit.models.mesh.config import MeshConfig
 from pplkit.training import load_mesh_run, train_mesh
-from pplkit.training.refinement import RefinedMethod
 
 VARIANTS: dict[str, dict[str, float | bool | int]] = {
     "mesh-small": {},

@@ -6,8 +6,8 @@ from solids import bent, torus
 
 from pplkit.data.mesh_sets import posed_mesh
 from pplkit.geometry.mesh import PoissonSolver
+from pplkit.inference.mesh_refinement import RefinedMethod
 from pplkit.models.mesh import MeshConfig, PatchModel, Template, build_model
-from pplkit.training.refinement import RefinedMethod
 
 REST, FACES = torus()
 BODY = Template(REST, FACES)
