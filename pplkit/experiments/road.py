@@ -23,7 +23,8 @@ from pplkit.data.skeletons import H36M17, Skeleton, h36m17_sources, plain_name
 from pplkit.experiments.stages import Stage, stage
 from pplkit.inference.character import move_character
 from pplkit.inference.imitation.methods import imitate
-from pplkit.inference.landmarks.fitting import name_landmarks
+from pplkit.inference.landmarks.fitting import MAP, labeled_images, name_landmarks
+from pplkit.inference.landmarks.landmark_head import fit_head
 from pplkit.inference.lifting.lift import lift
 from pplkit.inference.lifting.video_keypoints import video_keypoints
 from pplkit.training.saved_model import load
@@ -100,9 +101,15 @@ def _inputs(*paths: Path | None) -> dict[str, Any]:
 
 
 def _named(road: Road, data: Dataset, folder: Path) -> Mapping[str, Any]:
-    result = name_landmarks(load(road.prior), data, road.labels)
-    result.save(folder / "landmarks.json")
-    return {"names": list(result.names)}
+    model = load(road.prior)
+    landmarks = name_landmarks(model, data, road.labels)
+    landmarks.save(folder / MAP)
+    fit = fit_head(model, labeled_images(data, road.labels), landmarks)
+    if fit.head is not None:
+        fit.head.save((folder / MAP).with_suffix(".safetensors"), landmarks.names, model)
+    percent = {"map": 100 * fit.map_error, "head": 100 * fit.head_error}
+    known = {f"{name}_percent": round(value, 2) for name, value in percent.items() if np.isfinite(value)}
+    return {"names": list(landmarks.names), **known}
 
 
 def skeleton_of(names: Sequence[str]) -> Skeleton:
@@ -150,7 +157,7 @@ def _video(road: Road, path: Path, names: Stage, say: Callable[[str], None]) -> 
 
 
 def _keypoints(road: Road, path: Path, names: Stage, out: Path) -> Mapping[str, Any]:
-    points = video_keypoints(path, road.prior, names.folder / "landmarks.json")
+    points = video_keypoints(path, road.prior, names.folder / MAP)
     PoseSequence(
         points=points.points, fps=points.fps or 30.0, skeleton=skeleton_of(points.names or ()), space="image",
         confidence=points.confidence, size=points.size, source=str(path),

@@ -20,6 +20,7 @@ from pplkit.data.crops import from_crop
 from pplkit.data.images import as_text
 from pplkit.data.label_readers import POSE_TABLE
 from pplkit.data.reader import Frame, FrameSource
+from pplkit.inference.landmarks.landmark_head import LandmarkHead
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.outputs import Poses
@@ -47,6 +48,7 @@ class Estimator:
     procedure: str | None = None  # "published" or "completed"; None: "completed" if the model has a completer
     batch_size: int = BATCH_SIZE
     landmarks: LandmarkMap | None = None  # estimate these named points instead of the keypoints
+    head: LandmarkHead | None = None  # of the landmarks, which corrects them by their looks
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -61,9 +63,12 @@ class Estimator:
         """The poses of frames, one by one. With the crop "pad" points may lie outside the image."""
         side, remaining = self.model.config.image_size, iter(frames)
         while batch := list(islice(remaining, self.batch_size)):
-            points, confidence = self._keypoints(np.stack([frame.square for frame in batch]))
+            squares = np.stack([frame.square for frame in batch])
+            points, confidence = self._keypoints(squares)
             if self.landmarks is not None:
                 points, confidence = self.landmarks.apply_with_confidence(points, confidence)
+                if self.head is not None:
+                    points, confidence = self.head.locate(self.model, squares, points)
             for frame, *pose in zip(batch, points, confidence, strict=True):
                 yield ImagePose(frame, from_crop(pose[0], frame.box, side), pose[1])
 

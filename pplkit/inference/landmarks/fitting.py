@@ -104,14 +104,21 @@ def name_landmarks(model: PosePriorLearner, data: Dataset, path: Path, split: st
     For errors see `read_labels` and `read_labeled_files`.
     Mirrored copies are fitted as well if training mirrored images.
     """
-    if path.is_dir() or (path.is_file() and not is_table(path)):
-        labeled = read_labeled_files(path, data.size, str(data.options.get("crop", "center")))
-    else:
-        labeled = read_labels(path, data[split], data.size)
+    labeled = labeled_images(data, path, split)
     keypoints = model.estimate(labeled.images).keypoints.numpy()
     mirrored = model.estimate(labeled.images[:, :, ::-1]).keypoints.numpy() if model.config.flip else None
     made_by = {**model.made_by, "weights": fingerprint(model), "labels": path.name}
     return fit_landmarks(keypoints, labeled.labels, labeled.names, data.size, mirrored, made_by)
+
+
+def labeled_images(data: Dataset, path: Path, split: str = "train") -> LabeledImages:
+    """The images and labels of a table, or of labels that another tool wrote on image files.
+
+    For errors see `read_labels` and `read_labeled_files`.
+    """
+    if path.is_dir() or (path.is_file() and not is_table(path)):
+        return read_labeled_files(path, data.size, str(data.options.get("crop", "center")))
+    return read_labels(path, data[split], data.size)
 
 
 def load_landmarks(run: Path, model: PosePriorLearner, path: Path | None = None) -> LandmarkMap:

@@ -9,7 +9,8 @@ from pplkit.core.errors import PplkitError
 from pplkit.data.reader import is_video
 from pplkit.data.video import frame_size
 from pplkit.inference.estimate import Estimator
-from pplkit.inference.landmarks.fitting import load_landmarks
+from pplkit.inference.landmarks.fitting import MAP, load_landmarks
+from pplkit.inference.landmarks.landmark_head import load_head
 from pplkit.inference.lifting.detector_files import confidence_of
 from pplkit.inference.lifting.people import Keypoints
 from pplkit.inference.tracking import track
@@ -32,7 +33,8 @@ def video_keypoints(
     Args:
         video: the video file.
         run: the run folder of the prior.
-        landmarks: the file that `pplkit landmarks` has written; by default that of the run.
+        landmarks: the file that `pplkit landmarks` has written; by default that of the run. A head in a file of the
+            same name that ends in .safetensors corrects them (`inference.landmarks.landmark_head`).
         crop: the square of each frame that the model sees; by default that of the training.
         device: where the model runs.
         bar: whether to show progress.
@@ -44,7 +46,9 @@ def video_keypoints(
         raise PplkitError(f"{video} does not have the file name of a video: give a file such as {video.stem}.mp4.")
     model = load(run, device)
     names = load_landmarks(run, model, None if landmarks is None else Path(landmarks))
-    tracks = track(Estimator(model, crop=crop or model.crop, landmarks=names), video, bar=bar)
+    head_file = (run / MAP if landmarks is None else Path(landmarks)).with_suffix(".safetensors")
+    head = load_head(head_file, names.names, model) if head_file.exists() else None
+    tracks = track(Estimator(model, crop=crop or model.crop, landmarks=names, head=head), video, bar=bar)
     usual = np.array([np.median(values[values > 0]) if (values > 0).any() else 1.0 for values in tracks.confidence.T])
     confidence = confidence_of(tracks.confidence / usual)
     confidence = np.where(tracks.filled, np.maximum(confidence, FILLED), confidence)
