@@ -8,7 +8,7 @@ from pplkit.cli.options import Commands, add_command, check_output, estimator_of
 from pplkit.core.words import quantity
 from pplkit.inference import estimate as estimation
 from pplkit.inference import tracking
-from pplkit.inference.landmarks import fitting
+from pplkit.inference.landmarks import fitting, landmark_head
 from pplkit.training import run_folder
 
 INFERENCE = ("--named", "--crop", "--batch-size", "--device", "--quiet")
@@ -26,6 +26,8 @@ def add_commands(commands: Commands) -> None:
     text = "table file,name,x,y,visible in pixels of your images, labels of DeepLabCut, SLEAP, labelme or COCO, or the "
     text += "table of notebook 04, image,landmark,x,y in pixels of the prepared images (default: RUN/landmarks.csv)"
     parser.add_argument("labels", type=Path, nargs="?", metavar="LABELS", help=text)
+    text = "also learn how the points look (1 to 2 minutes), for points that no keypoint lies on; needs a backbone"
+    parser.add_argument("--looks", action="store_true", help=text)
     parser.add_argument("--suggest", type=int, metavar="N", help="only print which N images are best to label")
     parser.add_argument("--split", default="train", help="split of the images (default: train)")
 
@@ -51,7 +53,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     if arguments.draw is not None:
         from pplkit.viz.overlay import pose_images
 
-        names = ("iterations", "procedure", "landmarks")
+        names = ("iterations", "procedure", "landmarks", "head")
         options = {name: getattr(estimator, name) for name in names}
         drawn = pose_images(estimator.model, arguments.paths, arguments.draw, estimator.crop, **options)
         print(f"{quantity(len(drawn), 'image')} with poses drawn over them: {arguments.draw}.")
@@ -67,11 +69,16 @@ def landmarks(arguments: argparse.Namespace) -> None:
         for index in fitting.suggest(model, data, arguments.suggest, arguments.split):
             print(f"{index}  {data[arguments.split].sources[index]}")
         return
-    landmark_map = fitting.name_landmarks(
-        model, data, arguments.labels or arguments.run / fitting.TABLE, arguments.split
-    )
-    landmark_map.save(arguments.run / fitting.MAP)
+    labels, path = arguments.labels or arguments.run / fitting.TABLE, arguments.run / fitting.MAP
+    landmark_map = fitting.name_landmarks(model, data, labels, arguments.split)
+    landmark_map.save(path)
     print("\n".join(fitting.summary(landmark_map)))
+    landmark_head.head_file(path).unlink(missing_ok=True)
+    if arguments.looks:
+        fit = landmark_head.fit_head(model, fitting.labeled_images(data, labels, arguments.split), landmark_map)
+        if fit.head is not None:
+            fit.head.save(landmark_head.head_file(path), landmark_map)
+        print(fit.summary())
     print(f"The landmarks are in {arguments.run / fitting.MAP}; --named of estimate, track and export writes them.")
 
 

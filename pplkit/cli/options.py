@@ -132,8 +132,12 @@ def estimator_of(arguments: argparse.Namespace, *options: str, device: str = "au
     from pplkit import training
     from pplkit.inference.estimate import Estimator
     from pplkit.inference.landmarks import fitting
+    from pplkit.inference.landmarks.landmark_head import head_file, load_head
 
     model = training.load(arguments.run, arguments.device or device)
     warn_if_unfinished(arguments.run)
-    landmarks = fitting.load_landmarks(arguments.run, model) if arguments.named else None
-    return Estimator(model, crop=arguments.crop or model.crop, landmarks=landmarks, **given(arguments, *options))
+    named: dict[str, Any] = {}
+    if arguments.named:
+        named["landmarks"] = fitting.load_landmarks(arguments.run, model)
+        named["head"] = load_head(head_file(arguments.run / fitting.MAP), named["landmarks"], model)
+    return Estimator(model, crop=arguments.crop or model.crop, **named, **given(arguments, *options))

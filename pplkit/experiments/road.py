@@ -24,7 +24,7 @@ from pplkit.experiments.stages import Stage, stage
 from pplkit.inference.character import move_character
 from pplkit.inference.imitation.methods import imitate
 from pplkit.inference.landmarks.fitting import MAP, labeled_images, name_landmarks
-from pplkit.inference.landmarks.landmark_head import fit_head
+from pplkit.inference.landmarks.landmark_head import fit_head, head_file
 from pplkit.inference.lifting.lift import lift
 from pplkit.inference.lifting.video_keypoints import video_keypoints
 from pplkit.training.saved_model import load
@@ -106,7 +106,7 @@ def _named(road: Road, data: Dataset, folder: Path) -> Mapping[str, Any]:
     landmarks.save(folder / MAP)
     fit = fit_head(model, labeled_images(data, road.labels), landmarks)
     if fit.head is not None:
-        fit.head.save((folder / MAP).with_suffix(".safetensors"), landmarks.names, model)
+        fit.head.save(head_file(folder / MAP), landmarks)
     percent = {"map": 100 * fit.map_error, "head": 100 * fit.head_error}
     known = {f"{name}_percent": round(value, 2) for name, value in percent.items() if np.isfinite(value)}
     return {"names": list(landmarks.names), **known}

@@ -17,6 +17,7 @@ from pplkit.data.reader import Frame, FrameSource, read_whole
 from pplkit.data.video import frame_table, readable
 from pplkit.data.video_writer import write_video
 from pplkit.inference.estimate import Estimator
+from pplkit.inference.landmarks.landmark_head import LandmarkHead
 from pplkit.inference.landmarks.landmark_map import LandmarkMap
 from pplkit.inference.tracking import Tracks
 from pplkit.models.prior.model import PosePriorLearner
@@ -126,13 +127,14 @@ def overlays(
     least: float = 0.0,
     procedure: str | None = None,
     landmarks: LandmarkMap | None = None,
+    head: LandmarkHead | None = None,
 ) -> Iterator[np.ndarray]:
     """Images of a FrameSource that keeps them whole, with their poses, or with `landmarks`, which have no links.
 
-    Points with a confidence below `least` are left out. `iterations` and `procedure` are as in `Estimator`.
+    Points with a confidence below `least` are left out. `iterations`, `procedure` and `head` are as in `Estimator`.
     """
     skeleton = ([], []) if landmarks else strong_links(model.prior())
-    options: Any = {"procedure": procedure, "landmarks": landmarks, "batch_size": BATCH_SIZE}
+    options: Any = {"procedure": procedure, "landmarks": landmarks, "head": head, "batch_size": BATCH_SIZE}
     for pose in Estimator(model, iterations, **options).poses(images):
         assert pose.frame.image is not None
         yield draw_pose(pose.frame.image, pose.points, *skeleton, pose.confidence, least)

@@ -12,6 +12,9 @@ from pplkit.inference.estimate import Estimator
 Calls = list[tuple[Any, ...]]
 
 
+LOOKS: Any = "looks of runs/first/landmarks.safetensors"
+
+
 class Loaded(NamedTuple):
     """What a model is loaded from, and its device."""
 
@@ -25,6 +28,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are the run and the device that they would be loaded from and to."""
     monkeypatch.setattr("pplkit.training.load", Loaded)
     monkeypatch.setattr("pplkit.inference.landmarks.fitting.load_landmarks", lambda run, model: f"landmarks of {run}")
+    monkeypatch.setattr("pplkit.inference.landmarks.landmark_head.load_head", lambda path, *given: f"looks of {path}")
 
 
 def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +41,7 @@ def test_estimate_hands_over_what_was_given(loaded: None, tmp_path: Path, monkey
     more = ["--crop", "pad", "--procedure", "published", "--batch-size", "8", "--device", "cpu", "--quiet", "--named"]
     assert cli.main(line) == 0 and cli.main([*line, *more]) == 0
     plain = Estimator(Loaded(Path("runs/first"), "auto"), 4)  # type: ignore[arg-type]
-    named = Estimator(Loaded(Path("runs/first")), 4, "pad", "published", 8, "landmarks of runs/first")  # type: ignore[arg-type]
+    named = Estimator(Loaded(Path("runs/first")), 4, "pad", "published", 8, "landmarks of runs/first", LOOKS)  # type: ignore[arg-type]
     paths = [Path("a.png"), Path("b.mp4")]
     assert calls == [(plain, paths, out, {"bar": True}), (named, paths, out, {"bar": False})]
 
@@ -50,7 +54,7 @@ def test_estimate_draws(loaded: None, tmp_path: Path, monkeypatch: pytest.Monkey
     assert cli.main([*line, "--iterations", "4", "--crop", "pad"]) == 0
     ((model, paths, out, crop, options),) = calls
     assert (paths, out, crop) == ([Path("a.png")], tmp_path / "d", "pad")
-    assert options == {"iterations": 4, "procedure": None, "landmarks": None}
+    assert options == {"iterations": 4, "procedure": None, "landmarks": None, "head": None}
     assert model == Loaded(Path("runs/first"), "auto")
 
 
@@ -73,7 +77,7 @@ def test_track_hands_over_what_was_given(loaded: None, tmp_path: Path, monkeypat
     more = f"--video {video} --smooth 0 --gap 3 --least 0.5 --named --crop pad --quiet".split()
     assert cli.main([*line, *more]) == 0
     model: Any = Loaded(Path("runs/first"), "auto")
-    plain, named = Estimator(model), Estimator(model, crop="pad", landmarks="landmarks of runs/first")  # type: ignore[arg-type]
+    plain, named = Estimator(model), Estimator(model, crop="pad", landmarks="landmarks of runs/first", head=LOOKS)  # type: ignore[arg-type]
     options = {"smoothing": 0.0, "gap": 3, "least": 0.5, "bar": False}
     assert calls == [
         ("inference.tracking.track", plain, Path("a.mp4"), {"bar": True}),
@@ -105,6 +109,24 @@ def test_landmarks_are_suggested_or_fitted(
         ("save", tmp_path / "landmarks.json"),
     ]
     assert "so good" in capsys.readouterr().out
+
+
+def test_landmarks_learn_looks_where_asked(
+    loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "landmarks.safetensors"
+    head = SimpleNamespace(save=lambda path, landmarks: path.write_text(landmarks.name))
+    landmarks = SimpleNamespace(save=lambda path: None, name="the map")
+    for name, value in {"name_landmarks": landmarks, "summary": [], "labeled_images": "images"}.items():
+        monkeypatch.setattr(f"pplkit.inference.landmarks.fitting.{name}", lambda *given, value=value: value)
+    monkeypatch.setattr("pplkit.training.run_folder.data_of", lambda folder: {})
+    fits = iter([SimpleNamespace(head=head, summary=lambda: "they count"), SimpleNamespace(head=None, summary=str)])
+    monkeypatch.setattr("pplkit.inference.landmarks.landmark_head.fit_head", lambda *given: next(fits))
+    assert cli.main(["landmarks", str(tmp_path), "--looks"]) == 0
+    assert kept.read_text() == "the map" and "they count" in capsys.readouterr().out
+    assert cli.main(["landmarks", str(tmp_path)]) == 0  # a head goes with the map that it corrects
+    assert not kept.exists()
+    assert cli.main(["landmarks", str(tmp_path), "--looks"]) == 0 and not kept.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 model.safetensors  all weights, with the completer's, without the optimizer's
 config.json        the settings, what made the model, and the sha256 of the other files except the card
 prior.json         T and W, see `PosePrior`
-landmarks.json     the named landmarks, if the run has any
+landmarks.json     the named landmarks, if the run has any; landmarks.safetensors, their looks
 README.md          the model card
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, NamedTuple
 
 from pplkit.core.errors import PplkitError, reason
@@ -19,6 +21,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.data.schema import error_unit
 from pplkit.inference.landmarks.fitting import load_landmarks
+from pplkit.inference.landmarks.landmark_head import head_file, load_head
 from pplkit.models.prior.config import Config
 from pplkit.training.run_folder import RunFolder, data_of
 from pplkit.training.saved_model import load, to_tell, write_model
@@ -103,7 +106,7 @@ def save_pretrained(run: str | os.PathLike[str], out: str | os.PathLike[str]) ->
     config = model.config.replace(predefined=Path(model.config.predefined).name if model.config.predefined else "")
     landmarks: dict[str, Any] = {}
     if (folder.path / LANDMARKS).exists():
-        load_landmarks(folder.path, model)  # checks them
+        load_head(head_file(folder.path / LANDMARKS), load_landmarks(folder.path, model), model)  # checks them
         landmarks = folder.read(LANDMARKS)
         landmarks["made_by"] = to_tell(landmarks["made_by"])
     facts = ModelFacts(len(model.prior().links()), model.completer is not None, landmarks.get("names", []))
@@ -114,6 +117,8 @@ def save_pretrained(run: str | os.PathLike[str], out: str | os.PathLike[str]) ->
         model.prior().save(partial / PRIOR)
         if landmarks:
             write_json(partial / LANDMARKS, landmarks)
+            with suppress(FileNotFoundError):
+                copyfile(head_file(folder.path / LANDMARKS), head_file(partial / LANDMARKS))
         hashes = {path.name: file_hash(path) for path in sorted(partial.iterdir())}
         content = {"config": config.to_dict(), "made_by": model.made_by, "sha256": hashes}
         write_json(partial / "config.json", content)

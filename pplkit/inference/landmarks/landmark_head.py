@@ -9,10 +9,10 @@ The frozen features are computed once for some views of each image, turned, scal
 brightness, as ten images alone would be learned by heart.
 """
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,6 @@ from pplkit.inference.landmarks.left_right import names_side, side_pairs, swap_s
 from pplkit.models.prior.feature_cache import brighten
 from pplkit.models.prior.model import PosePriorLearner
 from pplkit.models.prior.networks import PartRegressor
-from pplkit.training.saved_model import belongs, fingerprint
 
 WIDTH = 64  # channels
 DROPPED = 0.2  # of the features in training
@@ -90,29 +89,44 @@ class LandmarkHead(nn.Module):
         points, confidence = (torch.cat(values).cpu().numpy().astype(float) for values in zip(*parts, strict=True))
         return points, confidence
 
-    def save(self, path: str | os.PathLike[str], names: Sequence[str], model: PosePriorLearner) -> None:
-        """Write it as safetensors, whole or not at all, with the names of the landmarks and the model's fingerprint."""
-        about = {"names": json.dumps(list(names)), "size": str(self.size), "weights": fingerprint(model)}
+    def save(self, path: str | os.PathLike[str], landmarks: LandmarkMap) -> None:
+        """Write it as safetensors, whole or not at all, for the map that it corrects."""
+        about = {"size": str(self.size), "map": _digest(landmarks)}
         tensors = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
         write_bytes(Path(path), save(tensors, about))
 
 
-def load_head(path: str | os.PathLike[str], names: Sequence[str], model: PosePriorLearner) -> LandmarkHead:
-    """The inverse of `save`, on the model's device.
+def head_file(landmarks: Path) -> Path:
+    """Where the head of the map in the file `landmarks` lies."""
+    return landmarks.with_suffix(".safetensors")
 
-    Raises PplkitError for a damaged file, and for a head of other landmarks or of another model.
+
+def load_head(path: Path, landmarks: LandmarkMap, model: PosePriorLearner) -> LandmarkHead | None:
+    """The inverse of `save`, on the model's device; None where there is no file.
+
+    Raises PplkitError for a damaged file, and for the head of another map.
     """
+    if not path.exists():
+        return None
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if json.loads(about["names"]) != list(names) or not belongs(about["weights"], model):
-            raise ValueError("it is of other landmarks, or of another model")
+        if about["map"] != _digest(landmarks):
+            raise ValueError("it was fitted with another map")
         head = LandmarkHead(tensors["reduce.weight"].shape[1], int(about["size"]), tensors["spread"])
         head.load_state_dict(tensors)
     except (OSError, KeyError, ValueError, IndexError, RuntimeError, SafetensorError) as error:
-        raise PplkitError(f"{path} holds no head of these landmarks ({reason(error)}): fit them again.") from None
+        raise PplkitError(
+            f"{path} is no head of these landmarks ({reason(error)}): delete it, or run `pplkit landmarks` again."
+        ) from None
     return head.to(model.alpha.device).eval()
+
+
+def _digest(landmarks: LandmarkMap) -> str:
+    """Tells maps apart; that of a map is the same after it was saved and loaded, and goes with one model."""
+    numbers = np.concatenate([np.ravel(part) for part in (landmarks.weights, landmarks.offsets)]).astype("<f8")
+    return hashlib.sha256(json.dumps(landmarks.names).encode() + numbers.tobytes()).hexdigest()[:16]
 
 
 def features_of(model: PosePriorLearner, images: Tensor) -> Tensor:
@@ -128,6 +142,14 @@ class HeadFit(NamedTuple):
     head: LandmarkHead | None  # None where it errs no less than the map
     map_error: float  # mean distance on labeled images left out, of fits to half of them, in image sides
     head_error: float  # the same of map and head together; NaN without a backbone and with few images
+
+    def summary(self) -> str:
+        """A line of text: the errors, and whether looks count."""
+        if math.isnan(self.head_error):
+            return f"looks do not count: they need a prior with a backbone, and labels on {LEAST_IMAGES} images"
+        found = f"half of the images predict the others within {100 * self.map_error:.2f} % of the image side, "
+        found += f"by their looks as well within {100 * self.head_error:.2f} %"
+        return f"{found}: looks {'count' if self.head is not None else 'do not count'}"
 
 
 def fit_head(model: PosePriorLearner, labeled: LabeledImages, landmarks: LandmarkMap) -> HeadFit:

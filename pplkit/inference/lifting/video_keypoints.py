@@ -10,7 +10,7 @@ from pplkit.data.reader import is_video
 from pplkit.data.video import frame_size
 from pplkit.inference.estimate import Estimator
 from pplkit.inference.landmarks.fitting import MAP, load_landmarks
-from pplkit.inference.landmarks.landmark_head import load_head
+from pplkit.inference.landmarks.landmark_head import head_file, load_head
 from pplkit.inference.lifting.detector_files import confidence_of
 from pplkit.inference.lifting.people import Keypoints
 from pplkit.inference.tracking import track
@@ -46,8 +46,7 @@ def video_keypoints(
         raise PplkitError(f"{video} does not have the file name of a video: give a file such as {video.stem}.mp4.")
     model = load(run, device)
     names = load_landmarks(run, model, None if landmarks is None else Path(landmarks))
-    head_file = (run / MAP if landmarks is None else Path(landmarks)).with_suffix(".safetensors")
-    head = load_head(head_file, names.names, model) if head_file.exists() else None
+    head = load_head(head_file(run / MAP if landmarks is None else Path(landmarks)), names, model)
     tracks = track(Estimator(model, crop=crop or model.crop, landmarks=names, head=head), video, bar=bar)
     usual = np.array([np.median(values[values > 0]) if (values > 0).any() else 1.0 for values in tracks.confidence.T])
     confidence = confidence_of(tracks.confidence / usual)

@@ -18,6 +18,7 @@ from pplkit.data.dataset import Dataset
 from pplkit.data.npy_shards import file_hash
 from pplkit.inference.export.model_card import save_pretrained
 from pplkit.inference.landmarks.fitting import load_landmarks
+from pplkit.inference.landmarks.landmark_head import LandmarkHead, load_head
 from pplkit.inference.landmarks.landmark_map import fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -171,6 +172,9 @@ def test_the_card_does_not_say_what_is_not_known(tiny: Config, puppets: Dataset,
     assert "| source and licence | unknown: the data set was missing when this was written |" in text
 
 
+HEAD = "landmarks.safetensors"
+
+
 def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path) -> None:
     folder = trained(tmp_path / "run", tiny, puppets)
     points = np.random.default_rng(0).uniform(-1, 1, (5, 4, 2))
@@ -185,7 +189,11 @@ def test_named_landmarks_go_along(tiny: Config, puppets: Dataset, tmp_path: Path
     kept = json.loads((saved / "landmarks.json").read_text(encoding="utf8"))
     assert kept["names"] == ["nose", "tail_tip"] and kept["made_by"] == {"run": "run", "weights": made_by["weights"]}
     assert r"fitted to some labels: nose, tail\_tip" in (saved / "README.md").read_text(encoding="utf8")
-    assert load_landmarks(saved, pplkit.load(saved)).names == kept["names"]
+    assert load_landmarks(saved, pplkit.load(saved)).names == kept["names"] and not (saved / HEAD).exists()
+    LandmarkHead(8, 32, torch.ones(2)).save(folder.path / HEAD, fitted)
+    again = save_pretrained(folder.path, tmp_path / "with head")
+    model = pplkit.load(again)
+    assert load_head(again / HEAD, load_landmarks(again, model), model) is not None
     write_json(saved / "landmarks.json", kept | {"names": ["tail_tip", "nose"]})
     with pytest.raises(PplkitError, match="landmarks.json is not the file that was handed on"):
         pplkit.load(saved)

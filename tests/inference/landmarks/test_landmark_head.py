@@ -13,7 +13,7 @@ from pplkit.geometry.coordinates import to_unit
 from pplkit.inference.estimate import Estimator
 from pplkit.inference.landmarks import landmark_head
 from pplkit.inference.landmarks.labeled_files import LabeledImages
-from pplkit.inference.landmarks.landmark_head import LandmarkHead, fit_head, load_head
+from pplkit.inference.landmarks.landmark_head import LandmarkHead, fit_head, head_file, load_head
 from pplkit.inference.landmarks.landmark_map import LandmarkMap, fit_landmarks
 from pplkit.models.prior.config import Config
 from pplkit.models.prior.model import PosePriorLearner
@@ -57,23 +57,25 @@ def test_it_finds_what_no_keypoint_lies_on(model: PosePriorLearner, tmp_path: Pa
     landmarks = map_of(model, labeled)
     fit = fit_head(model, labeled, landmarks)
     assert fit.head is not None and fit.head_error < 0.7 * fit.map_error
+    assert fit.summary().endswith("looks count")
     expected = landmarks.apply(model.estimate(others.images).keypoints.numpy())
     points, confidence = fit.head.locate(model, others.images, expected)
     assert distances(points, others.labels).mean() < 0.04 < 0.15 < distances(expected, others.labels).mean()
     assert confidence.shape == (12, 2) and (confidence > 0).all() and (confidence <= 1 + 1e-6).all()
     again = fit_head(model, labeled, landmarks)
     assert again.head is not None and torch.equal(again.head.score.weight, fit.head.score.weight)
-    fit.head.save(tmp_path / "head.safetensors", NAMES, model)
-    loaded = load_head(tmp_path / "head.safetensors", NAMES, model)
+    file = head_file(tmp_path / "landmarks.json")
+    assert load_head(file, landmarks, model) is None
+    fit.head.save(file, landmarks)
+    landmarks.save(tmp_path / "landmarks.json")
+    loaded = load_head(file, LandmarkMap.load(tmp_path / "landmarks.json"), model)
+    assert loaded is not None
     np.testing.assert_array_equal(loaded.locate(model, others.images, expected)[0], points)
-    with pytest.raises(PplkitError, match="of other landmarks"):
-        load_head(tmp_path / "head.safetensors", ["tip"], model)
-    with pytest.raises(PplkitError, match="of another model"):
-        load_head(tmp_path / "head.safetensors", NAMES, PosePriorLearner(model.config))
-    content = (tmp_path / "head.safetensors").read_bytes()
-    (tmp_path / "head.safetensors").write_bytes(content[: len(content) // 2])
-    with pytest.raises(PplkitError, match="holds no head"):
-        load_head(tmp_path / "head.safetensors", NAMES, model)
+    with pytest.raises(PplkitError, match="fitted with another map"):
+        load_head(file, dataclasses.replace(landmarks, offsets=landmarks.offsets + 1e-9), model)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(PplkitError, match="is no head"):
+        load_head(file, landmarks, model)
 
 
 def test_it_is_left_out_where_it_does_not_help(
@@ -85,9 +87,10 @@ def test_it_is_left_out_where_it_does_not_help(
     plain = PosePriorLearner(tiny.replace(image_size=SIZE, paint_size=32)).eval()
     for fit in (fit_head(model, few, landmarks), fit_head(plain, labeled, landmarks)):
         assert fit.head is None and math.isnan(fit.map_error) and math.isnan(fit.head_error)
+        assert "need a prior with a backbone" in fit.summary()
     monkeypatch.setattr(landmark_head, "STEPS", 2)
     fit = fit_head(model, labeled._replace(labels=np.zeros_like(labeled.labels)), landmarks)
-    assert fit.head is None and fit.head_error >= fit.map_error
+    assert fit.head is None and fit.head_error >= fit.map_error and fit.summary().endswith("looks do not count")
 
 
 def test_a_place_is_the_product_of_looks_and_what_the_map_expects() -> None:
