@@ -47,7 +47,7 @@ def choose_crop(crop: str, default: str, sample: Sample) -> str:
     """`crop`, or for "auto" what the sample suggests; a line on stderr then says which it is and why."""
     if crop != AUTO:
         return crop
-    warn("looking for the object, to choose the crop")
+    warn("looking for the object in a sample, to choose the crop")
     fractions, reason = sample()
     choice = default
     if fractions:

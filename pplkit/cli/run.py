@@ -17,7 +17,7 @@ from pplkit.core.words import quantity
 from pplkit.data.dataset import Dataset
 from pplkit.models.prior.config import Config
 from pplkit.training.run_folder import RunFolder
-from pplkit.training.threads import choose_threads
+from pplkit.training.threads import choose_threads, running_threads
 
 
 def add_commands(commands: Commands) -> None:
@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
         options["labels"] = str(Path(str(options["labels"])).expanduser().resolve())
     if options:
         parameters["options"] = options
-    data = prepare_data(arguments.dataset, parameters, arguments.refresh)
+    with running_threads(choose_threads(arguments.threads)[0]):  # the search for objects is arithmetic as well
+        data = prepare_data(arguments.dataset, parameters, arguments.refresh)
     occlusion = arguments.occlusion
     if occlusion is None:  # a first look at files of one's own would spend most of its time on it
         occlusion = data.protocol != "pictures" and resolve(arguments.dataset).kind not in ("folder", "video")

@@ -1,6 +1,7 @@
 """`pplkit train`, `doctor` and `complete`: train a model, see what went wrong, teach it to see past occluders."""
 
 import argparse
+import time
 from functools import partial
 from pathlib import Path
 
@@ -149,6 +150,7 @@ def doctor(arguments: argparse.Namespace) -> None:
     from pplkit.evaluation.diagnosis.report import diagnose, finding_table
     from pplkit.experiments.run_page import write_run_page
 
+    print(f"{time.strftime('%H:%M:%S')}  looking at weights, curves and images", flush=True)
     report = diagnose(arguments.run, data_of(RunFolder(arguments.run)), **given(arguments, "device"))
     print("\n".join(finding_table(report)))
     print(f"The page of the run is {write_run_page(arguments.run)}.")

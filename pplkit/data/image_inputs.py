@@ -149,7 +149,7 @@ def as_image(item: Any) -> Image.Image:
     if item.dtype in (np.uint8, torch.uint8) and item.ndim == 3 and item.shape[-1] == 3:
         return Image.fromarray(np.asarray(item.cpu() if isinstance(item, Tensor) else item))
     if item.ndim != 3 or item.shape[0] != 3:
-        raise _unreadable(torch.as_tensor(item))
+        raise _unreadable(torch.as_tensor(item if isinstance(item, Tensor) else np.array(item)))
     floats = as_floats(item[None])[0].clamp(-1, 1).cpu()
     return Image.fromarray(((floats + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
 

@@ -54,6 +54,8 @@ class FrameSource:
             (`pplkit.inference.object_crop`), or what finds such squares.
         ahead: number of squares that are made before they are asked for.
         whole: whether to keep the whole images as well.
+        skip: whether one of several images that cannot be read is left out, which a line on stderr says, instead of
+            raising.
 
     Raises:
         PplkitError: for an unknown crop and a folder without images and videos; while iterating, for a file that cannot
@@ -69,8 +71,10 @@ class FrameSource:
         ahead: int = FRAMES_AHEAD,
         *,
         whole: bool = False,
+        skip: bool = False,
     ) -> None:
         self.size, self.crop, self.ahead, self.whole = size, named_crop(crop), ahead, whole
+        self.skip = skip
         kind = "image or video of a format that Pillow or PyAV reads"
         self.paths = paths
         self.files = [
@@ -95,7 +99,11 @@ class FrameSource:
                 for file in files:
                     yield from self._video_frames(file)
             else:
-                yield from prefetch(files, partial(self._image_frame, crop_of=self._image_crop(files)), self.ahead)
+                make = partial(self._image_frame, crop_of=self._image_crop(files))
+                if self.skip and len(files) > 1:
+                    yield from (frame for frame in prefetch(files, partial(_or_none, make), self.ahead) if frame)
+                else:
+                    yield from prefetch(files, make, self.ahead)
 
     def _image_crop(self, files: Sequence[Path]) -> Callable[[Path], str | Box]:
         """From an image to its crop; one of several images in which no object is found is cropped to its center."""
@@ -185,6 +193,15 @@ def crop_square(
     box = CROPS[crop](*size) if isinstance(crop, str) else crop
     scale = round(size[0] / image.width)  # the last row and column of a reduced image reach beyond the full one
     return box, resized(image, side, (box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale))
+
+
+def _or_none(make: Callable[[Path], Frame], file: Path) -> Frame | None:
+    """The frame of an image; None, and a line on stderr, if it cannot be read."""
+    try:
+        return make(file)
+    except PplkitError as error:
+        _warn(f"{error}; it is left out")
+        return None
 
 
 def _warn(sentence: str) -> None:

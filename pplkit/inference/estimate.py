@@ -89,8 +89,11 @@ class Estimator:
         )
 
     def frames(self, paths: Sequence[Path], *, whole: bool = False) -> FrameSource:
-        """The frames of images, videos and folders, cropped for the model; `whole` keeps the images."""
-        return FrameSource(paths, self.model.config.image_size, self.crop, self.batch_size, whole=whole)
+        """The frames of images, videos and folders, cropped for the model; `whole` keeps the images.
+
+        One of several images that cannot be read is left out, and that is said.
+        """
+        return FrameSource(paths, self.model.config.image_size, self.crop, self.batch_size, whole=whole, skip=True)
 
     def file_poses(self, source: FrameSource) -> Generator[ImagePose, None, None]:
         """The poses of `frames`, one by one; closing it ends the threads that read. For errors see FrameSource."""
@@ -136,6 +139,8 @@ def write_poses(estimator: Estimator, paths: Sequence[Path], out: Path, *, bar: 
         write = _json_writer(file, estimator) if as_json else _csv_writer(file, estimator)
         for number, pose in enumerate(poses, 1):  # noqa: B007
             write(pose)
+        if not number:
+            raise PplkitError("none of the images can be read: no poses were written.")
         if as_json:
             file.write("\n ]\n}\n")
     source.warn_of_ignored()

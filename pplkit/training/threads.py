@@ -16,9 +16,12 @@ WATCH_SECONDS = 60.0  # of which speeds are compared
 
 
 def free_cores() -> float:
-    """Number of cores that nobody works on now, over SAMPLE_SECONDS; work at a low priority (nice) does not count."""
+    """Number of cores that nobody works on now, over SAMPLE_SECONDS.
+
+    Work at a low priority (nice) counts as well: it still gets its share of a core, for which all threads wait.
+    """
     use = psutil.cpu_times_percent(SAMPLE_SECONDS)
-    free = use.idle + getattr(use, "nice", 0.0) + getattr(use, "iowait", 0.0)
+    free = use.idle + getattr(use, "iowait", 0.0)
     return free / 100 * (psutil.cpu_count() or 1)
 
 
@@ -87,6 +90,6 @@ class SlowdownWatch:
 
 
 def _busy_seconds() -> float:
-    """Seconds that all cores together have worked, but for work at a low priority."""
+    """Seconds that all cores together have worked."""
     times = psutil.cpu_times()
-    return float(times.user + times.system)
+    return float(times.user + times.system + getattr(times, "nice", 0.0))

@@ -147,13 +147,25 @@ def test_json_and_csv_have_the_poses_of_estimate_files(model: PosePriorLearner, 
     assert content["names"] == ["spot"] and "links" not in content and len(content["images"][0]["keypoints"]) == 1
 
 
+def test_one_of_several_images_that_cannot_be_read_is_left_out_and_that_is_said(
+    model: PosePriorLearner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [picture(tmp_path / "pictures" / f"{k}.png") for k in range(3)]
+    files[1].write_bytes(b"torn")
+    assert write_poses(Estimator(model), [tmp_path / "pictures"], tmp_path / "poses.csv", bar=False) == 2
+    assert "1.png cannot be read as an image" in (said := capsys.readouterr().err) and "it is left out" in said
+    assert {row["file"] for row in read_csv(tmp_path / "poses.csv")} == {str(files[0]), str(files[2])}
+
+
 def test_a_failure_leaves_the_file_as_it_was(model: PosePriorLearner, tmp_path: Path) -> None:
     files = [picture(tmp_path / "pictures" / f"{k}.png") for k in range(3)]
     files[2].write_bytes(b"torn")
     out, estimator = tmp_path / "poses.csv", Estimator(model, batch_size=1)
     out.write_text("as it was")
     with pytest.raises(PplkitError, match="2.png cannot be read as an image"):
-        write_poses(estimator, files, out)
+        write_poses(estimator, files[2:], out)
+    with pytest.raises(PplkitError, match="none of the images can be read: no poses were written"):
+        write_poses(estimator, files[2:] * 2, out)
     assert out.read_text() == "as it was"
     with pytest.raises(PplkitError, match="poses.txt ends in neither of .json, .csv"):
         write_poses(estimator, files, tmp_path / "poses.txt")
