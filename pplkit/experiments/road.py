@@ -185,5 +185,5 @@ def _shown(road: Road, path: Path, folder: Path, out: Path) -> Mapping[str, Any]
         moving.save(out / CHARACTER)
         panels["character"] = (moving.meters * moving.poses, moving.mesh.faces)
     keypoints = read_sequence(folder / "keypoints" / KEYPOINTS)
-    Scene(panels, motion.fps).with_video(path, keypoints).to_html(out / VIEW, title=path.stem)
+    Scene(panels, motion.fps).with_video(path, keypoints).to_html(out / VIEW, title=path.stem, memory=load(road.prior))
     return {"height_m": round(float(np.ptp(motion.points[..., 1])), 2)}

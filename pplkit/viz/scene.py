@@ -23,7 +23,9 @@ from pplkit.data.meshes import Mesh, MeshSequence
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import Skeleton
 from pplkit.data.video_writer import write_video
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.viz.drawing import image_bytes, set_title, subplots
+from pplkit.viz.memory_page import memory_section
 from pplkit.viz.scene_bytes import Packer
 from pplkit.viz.scene_film import Film, read_film
 from pplkit.viz.scene_layers import Item, Layer, items_of, layers_of
@@ -153,19 +155,22 @@ class Scene:
         *,
         video: Path | str | None = None,
         keypoints: PoseSequence | None = None,
+        memory: PosePriorLearner | None = None,
     ) -> str:
         """A page in one file that loads nothing from elsewhere, also written to `path`. Raises WriteError.
 
-        With a video, that plays beside the scene, as in `with_video`. Where no script runs, the page shows the picture
-        of `figure`.
+        With a video, that plays beside the scene, as in `with_video`. With `memory`, the model of a prior, that and its
+        memory can be explored below. Where no script runs, the page shows the picture of `figure`.
         """
         if video is not None:
-            return self.with_video(video, keypoints).to_html(path, title)
+            return self.with_video(video, keypoints).to_html(path, title, memory=memory)
         if keypoints is not None:
             raise PplkitError("keypoints are drawn over a video: give video, or leave keypoints out.")
         picture = base64.b64encode(image_bytes(self.figure())).decode()
         data = base64.b64encode(self.to_bytes()).decode()
-        page = PAGE.format(title=escape(title), script=SCRIPT.read_text(encoding="utf8"), data=data, picture=picture)
+        section = "" if memory is None else memory_section(memory)
+        parts = {"data": data, "picture": picture, "section": section, "script": SCRIPT.read_text(encoding="utf8")}
+        page = PAGE.format(title=escape(title), **parts)
         if path is not None:
             write_text(Path(path), page)
         return page

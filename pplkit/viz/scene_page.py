@@ -11,7 +11,7 @@ style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <style>:root {{ color-scheme: light dark }} html, body {{ height: 100%; margin: 0; background: Canvas }}
 main {{ height: 100vh; height: 100dvh }}
 main > img {{ max-width: 100%; max-height: 100%; display: block; margin: auto }}</style></head>
-<body><main><img alt="{title}: a still picture" src="data:image/png;base64,{picture}"></main>
+<body><main><img alt="{title}: a still picture" src="data:image/png;base64,{picture}"></main>{section}
 <script type="text/plain" id="data">{data}</script>
 <script type="module">
 {script}

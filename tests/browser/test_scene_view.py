@@ -14,6 +14,8 @@ import pytest
 from pplkit.data.sequences import PoseSequence
 from pplkit.data.skeletons import H36M17
 from pplkit.data.video_writer import write_video
+from pplkit.models.prior.config import Config
+from pplkit.models.prior.model import PosePriorLearner
 from pplkit.viz import Points, Scene
 
 pytestmark = pytest.mark.browser
@@ -255,3 +257,28 @@ def test_in_a_notebook(lab: Any, page: Any, run_all: Any, until: Any, picture: A
     page.wait_for_timeout(500)
     assert page.locator(".jp-Dialog").count() == 0
     picture("view", root)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_prior_and_memory_are_explored_below(width: int, page: Any, opened: Any, until: Any, picture: Any) -> None:
+    model = PosePriorLearner(Config(keypoints=6, banks=3, vectors=4)).eval()
+    opened(Scene(walk()), width, 800, memory=model)
+    section = page.locator(".memory")
+    section.scroll_into_view_if_needed()
+    dots = section.locator("circle:has(title)")
+    prior = [dot["cx"] for dot in places(dots)]
+    assert len(prior) == 6 and "mean: the prior" in section.inner_text()
+    section.get_by_label("bank").fill("2")
+    assert [dot["cx"] for dot in places(dots)] == prior
+    section.get_by_label("vector").focus()
+    page.keyboard.press("ArrowRight")
+    until(lambda: section.get_attribute("data-pose") == "2/1" and [dot["cx"] for dot in places(dots)] != prior)
+    assert "2 of 3" in section.inner_text() and "1 of 4" in section.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture("memory", section)
+    section.get_by_role("button").click()
+    until(lambda: [dot["cx"] for dot in places(dots)] == prior)
+
+
+def places(dots: Any) -> list[dict[str, str]]:
+    return dots.evaluate_all("all => all.map(one => ({ cx: one.getAttribute('cx') }))")  # type: ignore[no-any-return]
