@@ -12,8 +12,10 @@ from pplkit.viz.drawing import keypoint_colors, strong_links
 
 SCRIPT = Path(__file__).parent / "widgets" / "memory_explorer.js"
 SECTION = """<section class="memory"><style>
-.memory {{ font: 14px system-ui, sans-serif; box-sizing: border-box; max-width: 34rem; margin: 1rem auto; padding: 0 12px 24px }}
-.memory label {{ display: grid; grid-template-columns: 4rem minmax(0, 1fr) 8rem; gap: 8px; align-items: center; margin: 6px 0 }}
+.memory {{ font: 14px system-ui, sans-serif; box-sizing: border-box;
+  max-width: 34rem; margin: 1rem auto; padding: 0 12px 24px }}
+.memory label {{ display: grid; grid-template-columns: 4rem minmax(0, 1fr) 8rem; gap: 8px;
+   align-items: center; margin: 6px 0 }}
 .memory input {{ width: 100%; min-width: 0 }}
 .memory svg {{ display: block; width: 100%; max-height: 70vh; border: 1px solid #8886; border-radius: 6px }}
 </style><h2>Prior and memory</h2>
