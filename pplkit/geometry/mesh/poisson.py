@@ -14,6 +14,7 @@ from pplkit.core.errors import PplkitError
 from pplkit.geometry.mesh.links import component_links
 from pplkit.geometry.mesh.operators import Array, Values, checked_mesh, face_frames, laplacian
 
+MOST_DENSE = 4000  # vertices of a mesh that is solved by a dense inverse on a GPU (128 MB in float64)
 POSES_AT_ONCE = 8  # columns of one triangular solve, in threes: more no longer fit into the cache
 
 
@@ -58,12 +59,13 @@ class PoissonSolver:
             options={"SymmetricMode": True},
         )  # fmt: skip
         self._adjoint = sparse.csr_array(self.divergence.T)
+        self._dense: tuple[Tensor, Tensor, Tensor] | None = None
 
     def solve(self, jacobians: Array, pins: Mapping[int, Any] | None = None, stiffness: float = np.inf) -> Array:
         """Vertices (..., V, 3) whose Jacobians come nearest to `jacobians` (..., F, 3, 3), of the same type.
 
         The arithmetic is in float64, and gradients are exact. The part of a Jacobian along the rest normal does not
-        matter.
+        matter. A field on a GPU is solved there, by a dense inverse, if the mesh has at most MOST_DENSE vertices.
 
         Args:
             jacobians: Row = output coordinate, column = rest direction; many poses in one call are the faster way.
@@ -78,11 +80,32 @@ class PoissonSolver:
             raise PplkitError(
                 f"jacobians have the shape {tuple(field.shape)}: this mesh needs (..., {self.faces}, 3, 3)."
             )
-        vertices = cast(Tensor, _Solve.apply(field.double().cpu(), self))  # type: ignore[no-untyped-call]
+        if field.device.type not in ("cpu", "mps") and self.vertices <= MOST_DENSE:  # mps has no float64
+            vertices = self._dense_solve(field.double())
+        else:
+            vertices = cast(Tensor, _Solve.apply(field.double().cpu(), self))  # type: ignore[no-untyped-call]
         if pins:
             vertices = self._pinned(vertices, pins, stiffness)
         vertices = vertices.to(field)
         return vertices if isinstance(jacobians, Tensor) else vertices.numpy()
+
+    def _dense_solve(self, field: Tensor) -> Tensor:
+        """The solve (..., V, 3) of a field in float64 on its own device, with its mean at the origin."""
+        if self._dense is None or self._dense[0].device != field.device:
+            inverse = torch.from_numpy(self._solved(np.eye(self.vertices)))
+            divergence = self.divergence.tocoo()
+            numbers = torch.from_numpy(np.stack(divergence.coords).astype(np.int64))
+            matrix = torch.sparse_coo_tensor(
+                numbers, torch.from_numpy(divergence.data), divergence.shape, check_invariants=False
+            )
+            parts = inverse - inverse.mean(0), matrix, torch.from_numpy(self.offset)
+            self._dense = tuple(part.to(field.device) for part in parts)  # type: ignore[assignment]
+        assert self._dense is not None
+        inverse, matrix, offset = self._dense
+        columns = field.reshape(-1, self.faces, 3, 3).permute(1, 3, 0, 2).reshape(3 * self.faces, -1)
+        right = torch.sparse.mm(matrix, columns).view(self.vertices, -1, 3) + offset[:, None]
+        solution = (inverse @ right.flatten(1)).view(self.vertices, -1, 3)
+        return solution.movedim(1, 0).reshape(*field.shape[:-3], self.vertices, 3)
 
     def _pinned(self, vertices: Tensor, pins: Mapping[int, Any], stiffness: float) -> Tensor:
         """Vertices moved to meet the pins with the least change of their Jacobians, in one small dense solve."""
@@ -98,7 +121,8 @@ class PoissonSolver:
         matrix = np.block([[response[numbers]], [groups[numbers].T, np.zeros((groups.shape[1],) * 2)]])
         matrix[range(len(numbers)), range(len(numbers))] += 1 / stiffness
         moves = torch.from_numpy(response @ np.linalg.inv(matrix)[:, : len(numbers)])
-        positions = [torch.as_tensor(pins[number], dtype=torch.float64).cpu() for number in numbers]
+        moves = moves.to(vertices.device)
+        positions = [torch.as_tensor(pins[number], dtype=torch.float64).to(vertices.device) for number in numbers]
         goals = torch.stack([position.expand_as(vertices[..., 0, :]) for position in positions], -2)
         return vertices + moves @ (goals - vertices[..., numbers, :])
 

@@ -153,3 +153,20 @@ def test_wrong_arguments_are_refused() -> None:
         solver.solve(np.zeros((32, 3, 3)), pins={25: [0, 0, 0]})
     with pytest.raises(PplkitError, match="no face of the mesh has an area"):
         PoissonSolver(points * [1, 0, 0], faces)
+
+
+def test_the_dense_solve_of_gpus_is_the_same_with_the_same_gradients() -> None:
+    """On the CPU here; of a mesh of two parts, which has links."""
+    points, faces = joined(torus(), torus(), shift=0.9)
+    solver = PoissonSolver(points, faces)
+    rng = np.random.default_rng(0)
+    field = torch.from_numpy(rng.normal(size=(2, 3, len(faces), 3, 3))).requires_grad_()
+    pull = torch.from_numpy(rng.normal(size=(2, 3, len(points), 3)))
+    answers, gradients = [], []
+    for solve in (solver.solve, solver._dense_solve, solver._dense_solve):
+        vertices = solve(field)
+        (gradient,) = torch.autograd.grad((vertices * pull).sum(), field)
+        answers.append(vertices.detach().numpy())
+        gradients.append(gradient.numpy())
+    assert answers[1] == pytest.approx(answers[0], abs=1e-10) and gradients[1] == pytest.approx(gradients[0], abs=1e-10)
+    assert np.array_equal(answers[1], answers[2])
