@@ -18,7 +18,7 @@ EXPORT = "export the mesh again"
 SMALLEST_HEIGHT = 1e-7  # lengths of its longest edge, below which a face has no area
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mesh:
     """A surface of triangles.
 
@@ -33,6 +33,9 @@ class Mesh:
     faces: np.ndarray
     source: str = "the mesh"
     repairs: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Mesh {self.source}: {len(self.vertices):,} vertices, {len(self.faces):,} triangles"
 
     @property
     def height(self) -> float:

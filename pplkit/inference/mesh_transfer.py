@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 
 from pplkit.core.errors import PplkitError
 from pplkit.core.files import same_file
-from pplkit.core.words import choice
+from pplkit.core.words import choice, quantity
 from pplkit.data.mesh_writers import write_gltf, write_obj, write_obj_like
 from pplkit.data.meshes import Mesh
 from pplkit.geometry.mesh.frames import AXES, UPWARD, signed_axis, unit_of, upward_axis, y_up
@@ -28,7 +28,7 @@ NEAREST_FACE = "nearest-face"
 STIFFNESS = 10.0  # of pins: they give way a little where they would tear the surface
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransferredPoses:
     """A mesh in the poses of another.
 
@@ -43,6 +43,9 @@ class TransferredPoses:
     poses: np.ndarray
     notes: tuple[str, ...] = ()
     up: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.mesh!r} in {quantity(len(self.poses), 'pose')}\n  .poses {self.poses.shape}, .notes, .save(path)"
 
     def upright(self) -> tuple[np.ndarray, np.ndarray]:
         """The mesh at rest (V, 3) and the poses (K, V, 3) with y up and in meters, as glTF and videos have them.

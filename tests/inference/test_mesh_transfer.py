@@ -156,3 +156,9 @@ def test_only_a_trained_model_can_be_refined() -> None:
     for steps in (5, -1):
         with pytest.raises(PplkitError, match=f"refine={steps}: give a number of steps, and the run folder"):
             transfer_pose("nearest-face", RING, POSES, RING, refine=steps)
+
+
+def test_what_came_out_is_said_in_two_lines() -> None:
+    posed = transfer_pose("nearest-face", RING, POSES, RING)
+    first, second = repr(posed).splitlines()
+    assert first == "Mesh rest.obj: 84 vertices, 168 triangles in 2 poses" and second.startswith("  .poses (2, 84, 3)")
