@@ -16,7 +16,7 @@ from pplkit.models.motion.body_pose import BodyKinematics, BodyPose, speeds
 from pplkit.models.motion.simulation import GRAVITY, Simulation
 
 FALL_METERS = 0.3  # of the neck below the reference's
-LOST_METERS = 0.5  # of the root from the reference's
+LOST_METERS = 0.3  # of the root from the reference's
 LOOK_AHEAD = (1, 4)  # frames of the reference that a body sees
 OFFSET_RADIANS = 0.5  # of a hinge's target for an action of 1
 RESIDUAL = 100.0  # N and Nm on the root for an action of 1
@@ -131,9 +131,12 @@ class Tracking:
         return self._pose[1]
 
     def wrench(self, bodies: Bodies, residual: np.ndarray) -> np.ndarray:
-        """Force and torque on the roots (N, 6): a spring to the next frame and what is added, each at most `bound`."""
-        ref, frame = self.reference, np.minimum(bodies.frame + 1, len(self.reference) - 1)
-        q = bodies.qpos
+        """Force and torque on the roots (N, 6): a spring to the reference and what is added, each at most `bound`.
+
+        The spring acts for a whole control step. It aims at where the reference is when that begins: aimed at its end,
+        it would keep bodies ahead by one step, 12 cm of a run.
+        """
+        ref, frame, q = self.reference, bodies.frame, bodies.qpos
         stiffness, damping = self.spring
         force = stiffness * (ref.qpos[frame, :3] - q[:, :3]) + damping * (ref.qvel[frame, :3] - bodies.qvel[:, :3])
         back = quaternions.multiply(inverse_rotation(q[:, 3:7]), ref.qpos[frame, 3:7])
@@ -155,8 +158,10 @@ class Tracking:
                 the axes of the heading) and torque / RESIDUAL.
         """
         ref, frame, count = self.reference, bodies.frame + 1, len(self.low)
-        targets = ref.qpos[frame, 7:] + OFFSET_RADIANS * actions[:, :count]
-        targets = np.clip(targets, self.low, self.high) + self.simulation.lead * ref.qvel[frame, 6:]
+        # Targets stand still for a step, so that the middle between its ends is the best one.
+        middle, speed = ((values[frame] + values[bodies.frame]) / 2 for values in (ref.qpos[:, 7:], ref.qvel[:, 6:]))
+        targets = np.clip(middle + OFFSET_RADIANS * actions[:, :count], self.low, self.high)
+        targets += self.simulation.lead * speed
         wrench = self.wrench(bodies, actions[:, count:])
         qpos, qvel, sound = self.simulation.advance(bodies.qpos, bodies.qvel, targets, wrench)
         after = Bodies(qpos, qvel, frame, bodies.age + 1, bodies.bound)
@@ -181,7 +186,7 @@ class Tracking:
         reward = 0.25 * np.exp(-4 * turn.mean(-1) * 2)
         reward += 0.1 * np.exp(-0.1 * (speed[:, 6:] ** 2).mean(-1))
         reward += 0.2 * np.exp(-10 * relative)
-        reward += 0.2 * np.exp(-20 * root - 2 * (heads**2).sum(-1))
+        reward += 0.2 * np.exp(-80 * root - 2 * (heads**2).sum(-1))
         reward += 0.1 * np.exp(-2 * (speed[:, :3] ** 2).sum(-1) - 0.1 * (speed[:, 3:6] ** 2).sum(-1))
         reward += 0.15 * np.exp(-help_)
         force = np.linalg.norm(wrench[:, :3], axis=-1)

@@ -23,6 +23,7 @@ from pplkit.training.task import Losses, Rank, Task
 
 FINAL_RATE = 0.2  # of the learning rate
 ANNEALED = (0.3, 0.8)  # of the training, between which the force falls
+SOON, AGAIN = 45, 0.5  # control steps to a fall, and share of the bodies that start again where such a fall began
 SOFTENED = (0.1, 0.5)  # of the training, between which the spring to the reference becomes soft
 
 
@@ -199,7 +200,7 @@ class ImitationTask(Task):
             probability = log_probability(torch.from_numpy(action), mean, model.policy.noise()).numpy()
             reward = (1 - config.discount) * np.where(fallen, 0, outcome.reward)
             rows.append((inputs.numpy(), action, probability, value.numpy(), reward, after, ended))
-            bodies = bodies._replace(age=np.where(fallen, -1, bodies.age))
+            bodies = bodies._replace(age=np.where(fallen, -bodies.age, bodies.age))
             totals += [outcome.reward.mean(), fallen.mean(), 1000 * outcome.error.mean(), outcome.force.mean()]
         value = model.policy.critic(model.policy.normalized(torch.from_numpy(tracking.observe(bodies))))[:, 0].numpy()
         experience = self.experience(rows, value, totals / config.horizon)
@@ -208,10 +209,15 @@ class ImitationTask(Task):
         return experience
 
     def restarted(self, bodies: Bodies, over: np.ndarray, rng: np.random.Generator, force: float) -> Bodies:
-        """Bodies of which those whose episode is over start at random frames, with random bounds of their help."""
+        """Bodies of which those whose episode is over start at random frames, with random bounds of their help.
+
+        Half of those that fell soon, whose age is negative, start where they did: some states are hard to start from.
+        """
         config = self.config
         latest = max(len(self.reference) - 1 - config.episode, (len(self.reference) - 1) // 2, 1)
         frame = rng.integers(0, latest, len(over))
+        soon = (bodies.age < 0) & (-bodies.age <= SOON) & (rng.random(len(over)) < AGAIN)
+        frame = np.where(soon, np.clip(bodies.frame + bodies.age, 0, latest - 1), frame)
         share = rng.random(len(over))
         bound = np.where(share < config.free_bodies, 0.0, force * rng.random(len(over)))
         bound = np.where(share >= 1 - config.full_bodies, config.force, bound)

@@ -95,6 +95,16 @@ def test_the_help_points_to_the_reference(tracking: Tracking) -> None:
     assert wrench[5] == pytest.approx(-200 * 0.2, abs=0.5)
 
 
+def test_a_body_that_moves_as_the_reference_does_needs_no_help(tracking: Tracking) -> None:
+    """However fast that is: the spring does not pull ahead."""
+    reference = tracking.reference
+    qpos = reference.qpos.copy()
+    qpos[:, 0] += 3.5 / reference.fps * np.arange(len(qpos))
+    moving = Tracking(Reference(reference.body, qpos, reference.fps), tracking.simulation)
+    bodies = moving.start(np.array([7]), np.array([1e6]))
+    assert moving.wrench(bodies, np.zeros((1, 6))) == pytest.approx(np.zeros((1, 6)), abs=1e-6)
+
+
 def test_a_standing_person_follows_with_swinging_arms(tracking: Tracking) -> None:
     bodies = started(tracking, 0, bound=50)
     for _ in range(25):

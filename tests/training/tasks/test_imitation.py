@@ -100,6 +100,16 @@ def test_bounds_of_the_help_fall_and_some_bodies_get_none() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(same, many, strict=True))
 
 
+def test_half_of_the_bodies_that_fell_soon_start_where_they_did() -> None:
+    task = ready()
+    rng = np.random.default_rng(0)
+    many = task.tracking.start(np.full(400, 9), np.zeros(400))
+    for age, share in ((-6, 0.5), (-46, 0.0)):
+        fallen = many._replace(age=np.full(400, age), frame=np.full(400, 3 - age))
+        fresh = task.restarted(fallen, np.ones(400, bool), rng, 100.0)
+        assert abs((fresh.frame == 3).mean() - share) < 0.12
+
+
 def test_a_training_continues_to_the_same_bits(tmp_path: Path) -> None:
     """Also in the middle of a round."""
 
