@@ -167,8 +167,8 @@ def test_falls_are_dropped_and_counted(tmp_path: Path) -> None:
     kept = imitate_clips(tmp_path / "out", given, replace(settings, falls=100), {"force": 1.0})
     assert kept["dropped"] == {} and kept["means"]["falls"] > 0
     (tmp_path / "none").mkdir()
-    with pytest.raises(PplkitError, match=r"all 2 clips were dropped \({'falls': 2}\)"):
-        imitate_clips(tmp_path / "none", given, settings, {"force": 1.0})
+    fewer = imitate_clips(tmp_path / "none", given, replace(settings, falls=0), {"force": 1.0})
+    assert fewer["dropped"] == {"falls": 1}  # one of the two walks keeps up with little help
     (tmp_path / "checked").mkdir()
     checked = imitate_clips(tmp_path / "checked", given, replace(FILTERS, check_force=1.0), {})
     assert checked["dropped"]["falls"] == 1  # one of the two walks keeps up by itself
