@@ -170,8 +170,8 @@ def test_falls_are_dropped_and_counted(tmp_path: Path) -> None:
     fewer = imitate_clips(tmp_path / "none", given, replace(settings, falls=0), {"force": 1.0})
     assert fewer["dropped"] == {"falls": 1}  # one of the two walks keeps up with little help
     (tmp_path / "checked").mkdir()
-    checked = imitate_clips(tmp_path / "checked", given, replace(FILTERS, check_force=1.0), {})
-    assert checked["dropped"]["falls"] == 1  # one of the two walks keeps up by itself
+    with pytest.raises(PplkitError, match=r"all 2 clips were dropped \({'falls': 2}\)"):
+        imitate_clips(tmp_path / "checked", given, replace(FILTERS, check_force=1.0), {})
 
 
 def test_each_clip_gets_a_policy_of_its_own(tmp_path: Path) -> None:
